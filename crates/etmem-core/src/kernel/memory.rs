@@ -1,0 +1,28 @@
+//! The state of the machine's memory and swap.
+
+use super::process::ProcessError;
+use std::fmt;
+
+/// Figures of `/proc/meminfo`, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryState {
+    /// `MemTotal`.
+    pub total: u64,
+    /// `MemFree`.
+    pub free: u64,
+    /// `SwapTotal`: 0 where the machine has no swap.
+    pub swap_total: u64,
+    /// `SwapFree`.
+    pub swap_free: u64,
+    /// `SwapCached`.
+    pub swap_cached: u64,
+}
+
+/// Tells the state of memory.
+pub trait SystemMemory: fmt::Debug + Send + Sync {
+    /// The state now. Called before a process is scanned and before its pages are moved.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn state(&self) -> Result<MemoryState, ProcessError>;
+}

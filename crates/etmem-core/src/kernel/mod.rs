@@ -1,0 +1,29 @@
+//! The ports: everything the data path may ask of a kernel.
+//!
+//! `etmem-linux` implements them over a real machine, `etmem-testkit` over a scripted one. The order in which
+//! a cycle calls them is the order of the modules: [`process`] (whom), [`mapping`] (where), [`probe`] (what was
+//! touched), [`memory`] (is there a need, and room), [`mover`] (out with it); every wait goes through [`pacer`].
+
+pub mod mapping;
+pub mod memory;
+pub mod mover;
+pub mod pacer;
+pub mod probe;
+pub mod process;
+
+use std::sync::Arc;
+
+/// A machine as the data path sees it: one implementation of each port.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// Finds processes.
+    pub processes: Arc<dyn process::ProcessTable>,
+    /// Lists the mappings of a process.
+    pub mappings: Arc<dyn mapping::MappingSource>,
+    /// Sees which pages were touched.
+    pub probe: Arc<dyn probe::ProbeSource>,
+    /// Moves pages out of memory.
+    pub mover: Arc<dyn mover::PageMover>,
+    /// Tells the state of memory and swap.
+    pub memory: Arc<dyn memory::SystemMemory>,
+}

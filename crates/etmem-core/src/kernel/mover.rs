@@ -1,0 +1,37 @@
+//! Moving pages out of memory.
+
+use super::process::{ProcessError, ProcessId};
+use crate::address::AddressRange;
+use std::fmt;
+
+/// What became of the ranges of one call, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// The kernel took them. It leaves alone, without a word, pages that are shared, locked or in use.
+    pub applied: u64,
+    /// No longer mapped when the call came.
+    pub vanished: u64,
+    /// Refused: mappings that cannot be paged out (locked, huge page pool, device memory).
+    pub refused: u64,
+}
+
+/// Moves pages of one process.
+pub trait SwapOut: fmt::Debug {
+    /// Asks the kernel to page out `ranges`, which ascend and do not overlap.
+    ///
+    /// # Errors
+    /// When the process is gone, or the kernel refuses the call as a whole.
+    fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError>;
+}
+
+/// Makes movers. One per kernel interface.
+pub trait PageMover: fmt::Debug + Send + Sync {
+    /// Its short name: what `mover=` in a task and the log call it.
+    fn name(&self) -> &'static str;
+
+    /// A mover for `process`, bound to it: should its pid be given to another process, nothing more moves.
+    ///
+    /// # Errors
+    /// When the process is gone or the kernel refuses.
+    fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError>;
+}

@@ -1,0 +1,26 @@
+//! Clock and stop in one. Every wait goes through it, so stopping is prompt and tests take no time.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Whether to go on after a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a wait that was cut short by a stop must end the work"]
+pub enum Pace {
+    /// The time has passed: go on.
+    Continue,
+    /// A stop was asked for: end the work.
+    Stop,
+}
+
+/// A clock that can be told to stop.
+pub trait Pacer: fmt::Debug + Send + Sync {
+    /// Waits for `duration`, or returns [`Pace::Stop`] as soon as a stop is asked for.
+    fn pause(&self, duration: Duration) -> Pace;
+
+    /// Whether a stop was asked for, without waiting. Called between the pieces of long work.
+    fn pace(&self) -> Pace;
+
+    /// Time since some fixed moment, never going back.
+    fn now(&self) -> Duration;
+}

@@ -1,0 +1,112 @@
+//! Seeing which pages were touched, in two beats.
+//!
+//! `prepare` arms: it clears what was seen so far. `check` tells what was touched since. Where reading clears
+//! (the etmem module's `idle_pages`), `prepare` reads and forgets.
+
+use super::process::{ProcessError, ProcessId};
+use crate::address::{AddressRange, PAGES_PER_BLOCK};
+use std::fmt;
+
+/// What a probe saw of one page since the last `prepare`.
+///
+/// The weights are the original's: a page read counts 1, a page written 3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Access(u8);
+
+impl Access {
+    /// Present and not touched.
+    pub const IDLE: Self = Self(0);
+    /// Touched, and clean.
+    pub const READ: Self = Self(1);
+    /// Touched, and dirty.
+    pub const WRITTEN: Self = Self(3);
+    /// Not in memory, or outside the range asked for.
+    pub const ABSENT: Self = Self(u8::MAX);
+
+    /// Whether the page is in memory.
+    #[must_use]
+    pub const fn is_present(self) -> bool {
+        self.0 != u8::MAX
+    }
+
+    /// What this adds to the count of a page that is present.
+    #[must_use]
+    pub const fn weight(self) -> u8 {
+        self.0
+    }
+
+    /// A touched page, told by its dirty bit, or an idle one. Branch-free: probes call it per page.
+    #[must_use]
+    pub const fn from_bits(present: bool, accessed: bool, dirty: bool) -> Self {
+        // accessed: 1, dirty as well: 1 + 2; absent: all bits set.
+        let weight = (accessed as u8) * (1 + 2 * (dirty as u8));
+        Self(weight | (0u8.wrapping_sub(!present as u8)))
+    }
+}
+
+/// What a probe saw of one block: 2 MiB of address space that start at a multiple of 2 MiB.
+#[derive(Debug, Clone, Copy)]
+pub enum Block<'a> {
+    /// Base pages; those outside the ranges asked for are absent.
+    Pages(&'a [Access; PAGES_PER_BLOCK]),
+    /// One huge page, which is touched, counted and moved as a whole.
+    Huge(Access),
+}
+
+/// Takes what a probe saw, block after block.
+pub trait AccessSink {
+    /// Block `start` (a multiple of 2 MiB). Blocks come in ascending order; a block that two ranges share may
+    /// come twice in a row, with different pages present.
+    fn block(&mut self, start: u64, block: Block<'_>);
+}
+
+/// Watches one process.
+pub trait AccessProbe: fmt::Debug {
+    /// Arms: forgets what was touched until now. Called before each observation window.
+    ///
+    /// `ranges` are those the next `check` will ask for; a probe whose kernel interface knows only whole
+    /// processes (`clear_refs`) may clear more.
+    ///
+    /// # Errors
+    /// When the process is gone, replaced its program, or the kernel refuses.
+    fn prepare(&mut self, ranges: &[AddressRange]) -> Result<(), ProcessError>;
+
+    /// Tells what was touched since `prepare`. Called at the end of each observation window.
+    ///
+    /// `ranges` ascend and do not overlap. Pages that came or went meanwhile are no error.
+    ///
+    /// # Errors
+    /// As `prepare`; blocks given to `sink` before the error are to be thrown away.
+    fn check(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError>;
+}
+
+/// Makes probes. One per kernel interface.
+pub trait ProbeSource: fmt::Debug + Send + Sync {
+    /// Its short name: what `tracker=` in a task and the log call it.
+    fn name(&self) -> &'static str;
+
+    /// A probe on `process`. Called once per process and cycle.
+    ///
+    /// # Errors
+    /// When the process is gone or the kernel refuses.
+    fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_become_weights() {
+        for (present, accessed, dirty, want) in [
+            (true, false, false, Access::IDLE),
+            (true, false, true, Access::IDLE),
+            (true, true, false, Access::READ),
+            (true, true, true, Access::WRITTEN),
+            (false, false, false, Access::ABSENT),
+            (false, true, true, Access::ABSENT),
+        ] {
+            assert_eq!(Access::from_bits(present, accessed, dirty), want);
+        }
+    }
+}

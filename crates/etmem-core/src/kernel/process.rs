@@ -1,0 +1,122 @@
+//! Finding processes, and telling one from another that got its pid later.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+/// A process number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pid(pub NonZeroU32);
+
+impl Pid {
+    /// The process number `pid`; none for 0.
+    #[must_use]
+    pub fn new(pid: u32) -> Option<Self> {
+        NonZeroU32::new(pid).map(Self)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One process for as long as it lives: a pid alone may be given to another process later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessId {
+    /// Its number.
+    pub pid: Pid,
+    /// When it started, in clock ticks since boot (field 22 of `/proc/PID/stat`).
+    pub start_time: u64,
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pid.fmt(f)
+    }
+}
+
+/// What a task's `type` and `value` name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// `type=pid`: this process and its descendants.
+    Pid(Pid),
+    /// `type=name`: every process whose `comm` is exactly this, and their descendants.
+    Comm(Box<str>),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pid(pid) => write!(f, "process {pid}"),
+            Self::Comm(comm) => write!(f, "process named {comm}"),
+        }
+    }
+}
+
+/// A process's use of memory in bytes (`VmRSS` and `VmSwap` of `/proc/PID/status`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessMemory {
+    /// Bytes in memory.
+    pub resident: u64,
+    /// Bytes in swap.
+    pub swapped: u64,
+}
+
+/// Why a step on a process could not be done. The first two are outcomes, not faults.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProcessError {
+    /// It ended, or its pid belongs to another process by now.
+    #[error("the process exited")]
+    Exited,
+    /// It replaced its program (exec), so that what was seen of its memory no longer holds.
+    #[error("the process replaced its program (exec)")]
+    Replaced,
+    /// The kernel refused.
+    #[error("{call}: {reason}")]
+    Refused {
+        /// What was asked: a path or a system call.
+        call: String,
+        /// What the kernel answered.
+        reason: String,
+    },
+}
+
+/// Why a pid cannot be a target at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// It is a kernel thread, which has no memory of its own.
+    #[error("process {0} is a kernel thread; it has no memory of its own to move")]
+    KernelThread(Pid),
+    /// It is the process that asks.
+    #[error("process {0} is etmemd itself; it never moves its own memory")]
+    Oneself(Pid),
+}
+
+/// Finds processes. Called at the start of every cycle: processes come and go.
+pub trait ProcessTable: fmt::Debug + Send + Sync {
+    /// The processes that `target` names and all their descendants, each once, in ascending order of pid;
+    /// none where there are none now. Kernel threads and the caller itself are left out.
+    ///
+    /// # Errors
+    /// When the table itself cannot be read.
+    fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError>;
+
+    /// Whether `pid` can be a target. A pid of nothing can: its process may come later.
+    ///
+    /// # Errors
+    /// Says why it never can.
+    fn check(&self, pid: Pid) -> Result<(), TargetError>;
+
+    /// How much memory `process` uses now.
+    ///
+    /// # Errors
+    /// [`ProcessError::Exited`] where it is gone.
+    fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError>;
+}

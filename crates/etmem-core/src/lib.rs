@@ -1,0 +1,11 @@
+//! The way of a page, without the machine.
+//!
+//! In comes what a [`kernel`] port saw of a process's pages; out go the ranges that should leave memory.
+//! In between: [`scan`] (which mappings, how often), [`heat`] (how often each page was touched), [`policy`]
+//! (which pages are cold), [`plan`] (what to move, and what became of it) and [`act`] (moving it in batches).
+//!
+//! This crate opens no file, starts no thread and reads no clock: the ports do, and tests bring their own.
+
+pub mod address;
+pub mod kernel;
+pub mod name;
