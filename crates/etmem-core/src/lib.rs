@@ -6,6 +6,11 @@
 //!
 //! This crate opens no file, starts no thread and reads no clock: the ports do, and tests bring their own.
 
+pub mod act;
 pub mod address;
+pub mod heat;
 pub mod kernel;
 pub mod name;
+pub mod plan;
+pub mod policy;
+pub mod scan;

@@ -1,0 +1,245 @@
+//! The finished counts of a process, read in address order.
+
+use super::counts::{ABSENT, BlockCounts, COUNT_MAX};
+use super::encoding::{ITEM_BYTES_MAX, Item, Reader, put_gap, put_mixed, put_run};
+use crate::address::{BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
+use std::collections::VecDeque;
+
+/// A segment is closed before it would grow over this many bytes.
+const SEGMENT_BYTES: usize = 64 * 1024;
+
+/// A piece of the stream, with the block that its first item describes.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Segment {
+    pub(super) first_block: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// How often each present page of a process was touched.
+#[derive(Debug, Default, Clone)]
+pub struct HeatMap {
+    pub(super) segments: VecDeque<Segment>,
+}
+
+/// A piece of the address space and its counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// Blocks whose base pages are all present with one count.
+    Pages {
+        /// How many blocks.
+        blocks: u64,
+        /// The count of every page.
+        count: u16,
+    },
+    /// Huge pages with one count.
+    Huge {
+        /// How many huge pages.
+        blocks: u64,
+        /// The count of each.
+        count: u16,
+    },
+    /// One block of base pages; its counts are in [`Cursor::counts`].
+    Mixed,
+}
+
+impl HeatMap {
+    /// Reads the map in ascending order of address.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor<'_> {
+        Cursor { map: self, segment: 0, position: 0, block: None, counts: BlockCounts::EMPTY }
+    }
+
+    /// Bytes of memory present, for each count.
+    #[must_use]
+    pub fn histogram(&self) -> Histogram {
+        let mut histogram = Histogram::default();
+        let mut cursor = self.cursor();
+        while let Some((_, entry)) = cursor.next() {
+            match entry {
+                Entry::Pages { blocks, count } | Entry::Huge { blocks, count } => {
+                    histogram.add(count, blocks * BLOCK_SIZE);
+                }
+                Entry::Mixed => {
+                    for &count in cursor.counts().0.iter().filter(|&&count| count != ABSENT) {
+                        histogram.add(count, PAGE_SIZE);
+                    }
+                }
+            }
+        }
+        histogram
+    }
+
+    /// Bytes of heap that the map holds.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let segments: usize = self.segments.iter().map(|segment| segment.bytes.capacity()).sum();
+        segments + self.segments.capacity() * size_of::<Segment>()
+    }
+}
+
+/// Bytes of memory for each count, 0 to [`COUNT_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Histogram(Box<[u64]>);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self(vec![0; usize::from(COUNT_MAX) + 1].into())
+    }
+}
+
+impl Histogram {
+    fn add(&mut self, count: u16, bytes: u64) {
+        self.0[usize::from(count.min(COUNT_MAX))] += bytes;
+    }
+
+    /// Counts and the bytes that have them, coldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        (0u16..).zip(self.0.iter().copied())
+    }
+
+    /// Bytes present.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Bytes whose count is below `threshold`.
+    #[must_use]
+    pub fn below(&self, threshold: u16) -> u64 {
+        self.0.iter().take(usize::from(threshold)).sum()
+    }
+}
+
+/// Walks a [`HeatMap`] in ascending order of address.
+#[derive(Debug)]
+pub struct Cursor<'a> {
+    map: &'a HeatMap,
+    segment: usize,
+    position: usize,
+    /// The block that the next item of the segment describes, once the segment was entered.
+    block: Option<u64>,
+    counts: BlockCounts,
+}
+
+impl Cursor<'_> {
+    /// The next entry and the address it starts at. (An iterator could not lend [`Cursor::counts`].)
+    #[expect(clippy::should_implement_trait, reason = "a lending iterator; the trait cannot express it")]
+    pub fn next(&mut self) -> Option<(u64, Entry)> {
+        loop {
+            let segment = self.map.segments.get(self.segment)?;
+            let block = self.block.unwrap_or(segment.first_block);
+            let mut reader = Reader::new(&segment.bytes, self.position);
+            let item = reader.next(&mut self.counts);
+            self.position = reader.position();
+            let (blocks, entry) = match item {
+                None => {
+                    self.segment += 1;
+                    self.position = 0;
+                    self.block = None;
+                    continue;
+                }
+                Some(Item::Gap { blocks }) => (blocks, None),
+                Some(Item::Run { blocks, count, huge: false }) => {
+                    (blocks, Some(Entry::Pages { blocks, count }))
+                }
+                Some(Item::Run { blocks, count, huge: true }) => {
+                    (blocks, Some(Entry::Huge { blocks, count }))
+                }
+                Some(Item::Mixed) => (1, Some(Entry::Mixed)),
+            };
+            self.block = Some(block + blocks);
+            if let Some(entry) = entry {
+                return Some((block * BLOCK_SIZE, entry));
+            }
+        }
+    }
+
+    /// The counts of the block whose entry came last, where that was [`Entry::Mixed`].
+    #[must_use]
+    pub const fn counts(&self) -> &BlockCounts {
+        &self.counts
+    }
+}
+
+/// A run of blocks that is still growing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OpenRun {
+    first_block: u64,
+    blocks: u64,
+    count: u16,
+    huge: bool,
+}
+
+/// Writes a [`HeatMap`], block after block in ascending order.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    closed: VecDeque<Segment>,
+    open: Segment,
+    /// The block behind the last item of the open segment.
+    next_block: u64,
+    run: Option<OpenRun>,
+}
+
+impl Writer {
+    /// Appends one block of base pages, in the form that its counts ask for.
+    pub(super) fn pages(&mut self, block: u64, counts: &BlockCounts) {
+        let extent = counts.extent();
+        if extent.present == 0 {
+            return;
+        }
+        if extent.present == PAGES_PER_BLOCK && extent.low == extent.high {
+            self.equal_block(block, extent.low, false);
+            return;
+        }
+        self.close_run();
+        self.advance(block);
+        put_mixed(&mut self.open.bytes, counts, extent.present, extent.high);
+        self.next_block = block + 1;
+    }
+
+    /// Appends one block that is a huge page, or whose base pages are all present with one count.
+    pub(super) fn equal_block(&mut self, block: u64, count: u16, huge: bool) {
+        match &mut self.run {
+            Some(run) if run.count == count && run.huge == huge && run.first_block + run.blocks == block => {
+                run.blocks += 1;
+            }
+            _ => {
+                self.close_run();
+                self.run = Some(OpenRun { first_block: block, blocks: 1, count, huge });
+            }
+        }
+    }
+
+    fn close_run(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.advance(run.first_block);
+            put_run(&mut self.open.bytes, run.blocks, run.count, run.huge);
+            self.next_block = run.first_block + run.blocks;
+        }
+    }
+
+    /// Makes `block` the one that the next item describes.
+    fn advance(&mut self, block: u64) {
+        // A gap and an item must still fit, so that a full segment never grows by half its size for one item.
+        if self.open.bytes.len() + 2 * ITEM_BYTES_MAX > SEGMENT_BYTES {
+            let mut full = std::mem::take(&mut self.open);
+            full.bytes.shrink_to_fit();
+            self.closed.push_back(full);
+            self.open.bytes.reserve_exact(SEGMENT_BYTES);
+        }
+        if self.open.bytes.is_empty() {
+            self.open.first_block = block;
+        } else if block > self.next_block {
+            put_gap(&mut self.open.bytes, block - self.next_block);
+        }
+    }
+
+    pub(super) fn finish(mut self) -> HeatMap {
+        self.close_run();
+        if !self.open.bytes.is_empty() {
+            self.open.bytes.shrink_to_fit();
+            self.closed.push_back(self.open);
+        }
+        HeatMap { segments: self.closed }
+    }
+}

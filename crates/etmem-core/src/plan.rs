@@ -1,0 +1,323 @@
+//! What to move, how much at most, and what became of it.
+//!
+//! A [`Plan`] is heat and a [`Selection`]: its ranges are made as they are read, in address order, so a plan
+//! of millions of single pages costs nothing, and a dry run is a plan that nobody acts on.
+
+use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
+use crate::heat::{ABSENT, Cursor, Entry, HeatMap, Histogram};
+use crate::kernel::process::ProcessError;
+
+/// Which pages of a [`HeatMap`]: all below a count, and of those at the count so many bytes, lowest address
+/// first. A huge page is taken as a whole or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selection {
+    /// Pages whose count is below this are taken.
+    pub below: u16,
+    /// Of the pages whose count is exactly `below`, at most so many bytes are taken.
+    pub bytes_at: u64,
+}
+
+impl Selection {
+    /// Every page whose count is below `threshold`.
+    #[must_use]
+    pub const fn below(threshold: u16) -> Self {
+        Self { below: threshold, bytes_at: 0 }
+    }
+}
+
+/// Pages to move out of memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan<'a> {
+    heat: &'a HeatMap,
+    selection: Selection,
+    bytes: u64,
+}
+
+impl<'a> Plan<'a> {
+    /// The pages of `heat` that `selection` picks. `histogram` is that of `heat`.
+    #[must_use]
+    pub fn new(heat: &'a HeatMap, histogram: &Histogram, selection: Selection) -> Self {
+        let at = histogram.iter().find(|(count, _)| *count == selection.below).map_or(0, |(_, bytes)| bytes);
+        let bytes = histogram.below(selection.below) + at.min(selection.bytes_at);
+        Self { heat, selection, bytes }
+    }
+
+    /// Bytes it would move (with huge pages at the edge of `bytes_at`, at most).
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Its ranges, in ascending order; neighbours are one range.
+    #[must_use]
+    pub fn ranges(&self) -> Ranges<'a> {
+        Ranges {
+            cursor: self.heat.cursor(),
+            selection: self.selection,
+            left_at: self.selection.bytes_at,
+            mixed: None,
+            held: None,
+        }
+    }
+}
+
+/// The ranges of a [`Plan`].
+#[derive(Debug)]
+pub struct Ranges<'a> {
+    cursor: Cursor<'a>,
+    selection: Selection,
+    left_at: u64,
+    /// The mixed block being read, and its selected pages not yet given out, a bit each.
+    mixed: Option<(u64, [u64; PAGES_PER_BLOCK / 64])>,
+    /// A range that may still grow.
+    held: Option<AddressRange>,
+}
+
+impl Ranges<'_> {
+    /// How many of `pages` pages of `size` bytes with `count` are taken, lowest address first.
+    fn taken(&mut self, count: u16, pages: u64, size: u64) -> u64 {
+        if count < self.selection.below {
+            return pages;
+        }
+        if count > self.selection.below {
+            return 0;
+        }
+        let pages = pages.min(self.left_at / size);
+        self.left_at -= pages * size;
+        pages
+    }
+
+    fn selected_pages(&mut self) -> [u64; PAGES_PER_BLOCK / 64] {
+        let below = self.selection.below;
+        let mut words = [0; PAGES_PER_BLOCK / 64];
+        for (word, counts) in words.iter_mut().zip(self.cursor.counts().0.chunks_exact(64)) {
+            for (bit, &count) in counts.iter().enumerate() {
+                *word |= u64::from(count < below) << bit;
+            }
+        }
+        if self.left_at >= PAGE_SIZE && below != ABSENT {
+            for page in 0..PAGES_PER_BLOCK {
+                if self.cursor.counts().0[page] == below && self.left_at >= PAGE_SIZE {
+                    words[page / 64] |= 1 << (page % 64);
+                    self.left_at -= PAGE_SIZE;
+                }
+            }
+        }
+        words
+    }
+
+    /// The next piece, not yet joined with its neighbours.
+    fn piece(&mut self) -> Option<AddressRange> {
+        loop {
+            if let Some((start, words)) = &mut self.mixed {
+                if let Some((first, behind)) = take_run(words) {
+                    let start = *start;
+                    return Some(AddressRange::new(start + first * PAGE_SIZE, start + behind * PAGE_SIZE));
+                }
+                self.mixed = None;
+            }
+            let (start, entry) = self.cursor.next()?;
+            match entry {
+                Entry::Pages { blocks, count } => {
+                    let pages = self.taken(count, blocks * PAGES_PER_BLOCK as u64, PAGE_SIZE);
+                    if pages > 0 {
+                        return Some(AddressRange::new(start, start + pages * PAGE_SIZE));
+                    }
+                }
+                Entry::Huge { blocks, count } => {
+                    let pages = self.taken(count, blocks, BLOCK_SIZE);
+                    if pages > 0 {
+                        return Some(AddressRange::new(start, start + pages * BLOCK_SIZE));
+                    }
+                }
+                Entry::Mixed => self.mixed = Some((start, self.selected_pages())),
+            }
+        }
+    }
+}
+
+/// Takes the lowest run of set bits out of `words`: its first bit and the one behind its last.
+fn take_run(words: &mut [u64; PAGES_PER_BLOCK / 64]) -> Option<(u64, u64)> {
+    let word = words.iter().position(|word| *word != 0)?;
+    let first = word * 64 + words[word].trailing_zeros() as usize;
+    let mut behind = first;
+    for (index, word) in words.iter_mut().enumerate().skip(word) {
+        let from = behind - index * 64;
+        let run = (!(*word >> from)).trailing_zeros() as usize;
+        let run = run.min(64 - from);
+        let mask = if run == 64 { u64::MAX } else { ((1 << run) - 1) << from };
+        *word &= !mask;
+        behind += run;
+        if from + run < 64 {
+            break;
+        }
+    }
+    Some((first as u64, behind as u64))
+}
+
+impl Iterator for Ranges<'_> {
+    type Item = AddressRange;
+
+    fn next(&mut self) -> Option<AddressRange> {
+        loop {
+            match (self.piece(), self.held) {
+                (Some(piece), Some(held)) if held.end == piece.start => {
+                    self.held = Some(AddressRange::new(held.start, piece.end));
+                }
+                (Some(piece), held) => {
+                    self.held = Some(piece);
+                    if held.is_some() {
+                        return held;
+                    }
+                }
+                (None, _) => return self.held.take(),
+            }
+        }
+    }
+}
+
+/// The most that one act may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// In bytes.
+    pub bytes: u64,
+}
+
+/// What became of a plan, in bytes. `tried = applied + vanished + refused` unless `ended` says that the act
+/// was cut short.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the plan held.
+    pub planned: u64,
+    /// Given to the mover.
+    pub tried: u64,
+    /// Taken by the kernel.
+    pub applied: u64,
+    /// Unmapped since they were scanned.
+    pub vanished: u64,
+    /// Mappings that cannot be paged out.
+    pub refused: u64,
+    /// Left where they are because the budget was used up.
+    pub over_budget: u64,
+    /// Why the act ended before the plan did.
+    pub ended: Option<Ended>,
+}
+
+/// Why an act ended early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// A stop was asked for.
+    Stopped,
+    /// The process is gone, or the kernel refused.
+    Process(ProcessError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heat::HeatUpdate;
+    use crate::kernel::probe::{Access, AccessSink, Block};
+    use proptest::prelude::*;
+
+    /// A scan whose blocks are given as accesses, or as huge pages.
+    fn heat(blocks: &[(u64, Result<Vec<Access>, Access>)]) -> HeatMap {
+        let mut update = HeatUpdate::new(HeatMap::default());
+        for (block, content) in blocks {
+            match content {
+                Ok(pages) => {
+                    let mut seen = [Access::ABSENT; PAGES_PER_BLOCK];
+                    seen.copy_from_slice(pages);
+                    update.block(block * BLOCK_SIZE, Block::Pages(&seen));
+                }
+                Err(access) => update.block(block * BLOCK_SIZE, Block::Huge(*access)),
+            }
+        }
+        update.finish()
+    }
+
+    fn pages_of(ranges: &[AddressRange]) -> Vec<u64> {
+        ranges.iter().flat_map(|range| (range.start..range.end).step_by(4096)).collect()
+    }
+
+    fn block() -> impl Strategy<Value = Result<Vec<Access>, Access>> {
+        let present = prop_oneof![Just(Access::IDLE), Just(Access::READ), Just(Access::WRITTEN)];
+        let any = prop_oneof![present.clone(), Just(Access::ABSENT)];
+        prop_oneof![
+            present.clone().prop_map(Err),
+            present.prop_map(|access| Ok(vec![access; PAGES_PER_BLOCK])),
+            proptest::collection::vec(any, PAGES_PER_BLOCK).prop_map(Ok),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+        #[test]
+        fn ranges_hold_what_the_selection_says(
+            blocks in proptest::collection::vec((1..4u64, block()), 1..12),
+            below in 0..5u16,
+            bytes_at in prop_oneof![Just(0u64), 0..40_000_000u64],
+        ) {
+            let mut at = 100;
+            let blocks: Vec<_> = blocks.into_iter().map(|(gap, block)| { at += gap; (at, block) }).collect();
+            let heat = heat(&blocks);
+            let selection = Selection { below, bytes_at };
+            let plan = Plan::new(&heat, &heat.histogram(), selection);
+            let ranges: Vec<_> = plan.ranges().collect();
+
+            let mut left = bytes_at;
+            let mut want = Vec::new();
+            for (block, content) in &blocks {
+                let start = block * BLOCK_SIZE;
+                match content {
+                    Ok(pages) => {
+                        for (index, access) in (0u64..).zip(pages).filter(|(_, access)| access.is_present()) {
+                            let count = u16::from(access.weight());
+                            let at = count == below && left >= PAGE_SIZE;
+                            if at {
+                                left -= PAGE_SIZE;
+                            }
+                            if count < below || at {
+                                want.push(start + index * PAGE_SIZE);
+                            }
+                        }
+                    }
+                    Err(access) => {
+                        let count = u16::from(access.weight());
+                        let at = count == below && left >= BLOCK_SIZE;
+                        if at {
+                            left -= BLOCK_SIZE;
+                        }
+                        if count < below || at {
+                            want.extend((start..start + BLOCK_SIZE).step_by(4096));
+                        }
+                    }
+                }
+            }
+            prop_assert_eq!(pages_of(&ranges), want);
+            for pair in ranges.windows(2) {
+                prop_assert!(pair[0].end < pair[1].start, "neighbours are one range");
+            }
+            let sum: u64 = ranges.iter().map(AddressRange::bytes).sum();
+            prop_assert!(sum <= plan.bytes());
+            if bytes_at == 0 {
+                prop_assert_eq!(sum, plan.bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn runs_of_bits() {
+        let mut words = [0u64; 8];
+        words[0] = u64::MAX << 60;
+        words[1] = u64::MAX;
+        words[2] = 0b1011;
+        let mut runs = Vec::new();
+        while let Some(run) = take_run(&mut words) {
+            runs.push(run);
+        }
+        assert_eq!(runs, [(60, 130), (131, 132)]);
+        let mut full = [u64::MAX; 8];
+        assert_eq!(take_run(&mut full), Some((0, 512)));
+        assert_eq!(take_run(&mut full), None);
+    }
+}
