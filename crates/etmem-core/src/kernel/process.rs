@@ -91,6 +91,9 @@ pub enum ProcessError {
 /// Why a pid cannot be a target at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
+    /// There is no such process.
+    #[error("there is no process {0}")]
+    NoProcess(Pid),
     /// It is a kernel thread, which has no memory of its own.
     #[error("process {0} is a kernel thread; it has no memory of its own to move")]
     KernelThread(Pid),
@@ -108,10 +111,10 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// When the table itself cannot be read.
     fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError>;
 
-    /// Whether `pid` can be a target. A pid of nothing can: its process may come later.
+    /// Whether `pid` can be a target. Called when a task that names it is added.
     ///
     /// # Errors
-    /// Says why it never can.
+    /// Why it cannot.
     fn check(&self, pid: Pid) -> Result<(), TargetError>;
 
     /// How much memory `process` uses now.

@@ -1,0 +1,295 @@
+//! Processes whose pages are touched by script.
+
+use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::mapping::{Mapping, MappingSource};
+use etmem_core::kernel::memory::{MemoryState, SystemMemory};
+use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
+use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
+use etmem_core::kernel::process::{
+    Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
+};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What page number `page` of a process (counted from its first address) does in window number `window` of
+/// observation (counted from 0).
+pub type Script = fn(page: u64, window: u64) -> Access;
+
+/// A process of a [`FakeMachine`].
+#[derive(Debug, Clone)]
+pub struct FakeProcess {
+    /// Its identity.
+    pub id: ProcessId,
+    /// Its `comm`.
+    pub comm: String,
+    /// Its parent.
+    pub parent: Option<Pid>,
+    /// Its only mapping.
+    pub mapping: Mapping,
+    /// How its pages are touched.
+    pub script: Script,
+    /// How it ends, and in which window.
+    pub end: Option<(u64, ProcessError)>,
+    /// Pages now in swap.
+    pub swapped: Vec<bool>,
+    /// Windows observed so far.
+    pub windows: u64,
+    /// How often its accessed bits were cleared.
+    pub armed: u64,
+}
+
+impl FakeProcess {
+    /// A process of `pages` pages of anonymous memory at `start`.
+    #[must_use]
+    pub fn new(pid: u32, comm: &str, start: u64, pages: usize, script: Script) -> Self {
+        let range = AddressRange::new(start, start + pages as u64 * PAGE_SIZE);
+        Self {
+            id: ProcessId { pid: Pid::new(pid).unwrap_or(Pid(std::num::NonZeroU32::MIN)), start_time: 1000 },
+            comm: comm.to_owned(),
+            parent: None,
+            mapping: Mapping {
+                range,
+                writable: true,
+                executable: false,
+                shared: false,
+                inode: 0,
+                special: false,
+            },
+            script,
+            end: None,
+            swapped: vec![false; pages],
+            windows: 0,
+            armed: 0,
+        }
+    }
+
+    /// As a child of process `pid`.
+    #[must_use]
+    pub fn child_of(mut self, pid: u32) -> Self {
+        self.parent = Pid::new(pid);
+        self
+    }
+
+    /// The numbers of its pages that are in swap.
+    #[must_use]
+    pub fn swapped_pages(&self) -> Vec<usize> {
+        self.swapped.iter().enumerate().filter(|(_, swapped)| **swapped).map(|(page, _)| page).collect()
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    memory: MemoryState,
+    processes: BTreeMap<Pid, FakeProcess>,
+}
+
+/// A machine that follows a script.
+#[derive(Debug, Clone, Default)]
+pub struct FakeMachine(Arc<Mutex<State>>);
+
+impl FakeMachine {
+    /// A machine with these figures and processes.
+    #[must_use]
+    pub fn new(memory: MemoryState, processes: Vec<FakeProcess>) -> Self {
+        let processes = processes.into_iter().map(|process| (process.id.pid, process)).collect();
+        Self(Arc::new(Mutex::new(State { memory, processes })))
+    }
+
+    /// Plenty of memory and swap.
+    #[must_use]
+    pub const fn roomy() -> MemoryState {
+        let gib = 1 << 30;
+        MemoryState {
+            total: 64 * gib,
+            free: 32 * gib,
+            swap_total: 64 * gib,
+            swap_free: 64 * gib,
+            swap_cached: 0,
+        }
+    }
+
+    /// The ports of this machine.
+    #[must_use]
+    pub fn kernel(&self) -> Kernel {
+        let machine = Arc::new(self.clone());
+        Kernel {
+            processes: machine.clone(),
+            mappings: machine.clone(),
+            probe: machine.clone(),
+            mover: machine.clone(),
+            memory: machine,
+        }
+    }
+
+    /// Process `pid` as it is now.
+    #[must_use]
+    pub fn process(&self, pid: u32) -> Option<FakeProcess> {
+        self.lock().processes.get(&Pid::new(pid)?).cloned()
+    }
+
+    /// Changes the machine's figures.
+    pub fn set_memory(&self, memory: MemoryState) {
+        self.lock().memory = memory;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(
+        &self,
+        id: ProcessId,
+        look: impl FnOnce(&mut FakeProcess) -> Result<T, ProcessError>,
+    ) -> Result<T, ProcessError> {
+        let mut state = self.lock();
+        let process = state.processes.get_mut(&id.pid).filter(|process| process.id == id);
+        let process = process.ok_or(ProcessError::Exited)?;
+        match &process.end {
+            Some((window, error)) if process.windows >= *window => Err(error.clone()),
+            _ => look(process),
+        }
+    }
+}
+
+impl ProcessTable for FakeMachine {
+    fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError> {
+        let state = self.lock();
+        let mut found: Vec<Pid> = state
+            .processes
+            .values()
+            .filter(|process| match target {
+                Target::Pid(pid) => process.id.pid == *pid,
+                Target::Comm(comm) => *process.comm == **comm,
+            })
+            .map(|process| process.id.pid)
+            .collect();
+        let mut next = 0;
+        while let Some(&parent) = found.get(next) {
+            let children = state.processes.values().filter(|process| process.parent == Some(parent));
+            let children: Vec<Pid> = children.map(|process| process.id.pid).collect();
+            found.extend(children.into_iter().filter(|child| !found.contains(child)).collect::<Vec<_>>());
+            next += 1;
+        }
+        found.sort();
+        Ok(found.iter().filter_map(|pid| state.processes.get(pid)).map(|process| process.id).collect())
+    }
+
+    fn check(&self, pid: Pid) -> Result<(), TargetError> {
+        if self.lock().processes.contains_key(&pid) { Ok(()) } else { Err(TargetError::NoProcess(pid)) }
+    }
+
+    fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
+        self.with(process, |process| {
+            let swapped = process.swapped_pages().len() as u64 * PAGE_SIZE;
+            Ok(ProcessMemory { resident: process.mapping.range.bytes() - swapped, swapped })
+        })
+    }
+}
+
+impl MappingSource for FakeMachine {
+    fn mappings(&self, process: ProcessId, out: &mut Vec<Mapping>) -> Result<(), ProcessError> {
+        out.clear();
+        self.with(process, |process| {
+            out.push(process.mapping);
+            Ok(())
+        })
+    }
+}
+
+impl SystemMemory for FakeMachine {
+    fn state(&self) -> Result<MemoryState, ProcessError> {
+        Ok(self.lock().memory)
+    }
+}
+
+/// A probe or a mover on one process.
+struct Attached {
+    machine: FakeMachine,
+    process: ProcessId,
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Attached({})", self.process)
+    }
+}
+
+impl ProbeSource for FakeMachine {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
+        self.with(process, |_| Ok(()))?;
+        Ok(Box::new(Attached { machine: self.clone(), process }))
+    }
+}
+
+impl AccessProbe for Attached {
+    fn prepare(&mut self, _: &[AddressRange]) -> Result<(), ProcessError> {
+        self.machine.with(self.process, |process| {
+            process.armed += 1;
+            Ok(())
+        })
+    }
+
+    fn check(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError> {
+        self.machine.with(self.process, |process| {
+            let window = process.windows;
+            process.windows += 1;
+            let first = process.mapping.range.start;
+            for range in ranges {
+                let mut start = block_of(range.start);
+                while start < range.end {
+                    let mut pages = [Access::ABSENT; PAGES_PER_BLOCK];
+                    for (index, page) in (0u64..).zip(&mut pages) {
+                        let address = start + index * PAGE_SIZE;
+                        if address < range.start || address >= range.end {
+                            continue;
+                        }
+                        let number = (address - first) / PAGE_SIZE;
+                        let access = (process.script)(number, window);
+                        let swapped = &mut process.swapped[usize::try_from(number).unwrap_or(usize::MAX)];
+                        // A page in swap that is touched comes back.
+                        *swapped = *swapped && access == Access::IDLE;
+                        *page = if *swapped { Access::ABSENT } else { access };
+                    }
+                    sink.block(start, Block::Pages(&pages));
+                    start += BLOCK_SIZE;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl PageMover for FakeMachine {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
+        self.with(process, |_| Ok(()))?;
+        Ok(Box::new(Attached { machine: self.clone(), process }))
+    }
+}
+
+impl SwapOut for Attached {
+    fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError> {
+        self.machine.with(self.process, |process| {
+            let mut moved = Moved::default();
+            for range in ranges {
+                let inside = range.intersection(process.mapping.range);
+                moved.vanished += range.bytes() - inside.bytes();
+                moved.applied += inside.bytes();
+                let first = (inside.start - process.mapping.range.start) / PAGE_SIZE;
+                for page in first..first + inside.bytes() / PAGE_SIZE {
+                    process.swapped[usize::try_from(page).unwrap_or(usize::MAX)] = true;
+                }
+            }
+            Ok(moved)
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! A machine that follows a script: every port of `etmem_core::kernel`, recording calls and failing on demand.
+//!
+//! It is passed in by hand, where a real machine would be. Time passes only when somebody waits.
+
+mod machine;
+mod pacer;
+
+pub use machine::{FakeMachine, FakeProcess, Script};
+pub use pacer::FakePacer;

@@ -1,0 +1,47 @@
+//! A clock that passes at once.
+
+use etmem_core::kernel::pacer::{Pace, Pacer};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Counts pauses instead of waiting, and stops after a number of them.
+#[derive(Debug)]
+pub struct FakePacer {
+    stop_after: usize,
+    pauses: Mutex<Vec<Duration>>,
+}
+
+impl FakePacer {
+    /// The first `pauses` pauses pass, the next one is told to stop.
+    #[must_use]
+    pub const fn stopping_after(pauses: usize) -> Self {
+        Self { stop_after: pauses, pauses: Mutex::new(Vec::new()) }
+    }
+
+    /// Never stops.
+    #[must_use]
+    pub const fn endless() -> Self {
+        Self::stopping_after(usize::MAX)
+    }
+
+    /// Every pause asked for so far, the one that was told to stop among them.
+    #[must_use]
+    pub fn pauses(&self) -> Vec<Duration> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Pacer for FakePacer {
+    fn pause(&self, duration: Duration) -> Pace {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).push(duration);
+        self.pace()
+    }
+
+    fn pace(&self) -> Pace {
+        if self.pauses().len() > self.stop_after { Pace::Stop } else { Pace::Continue }
+    }
+
+    fn now(&self) -> Duration {
+        self.pauses().iter().sum()
+    }
+}

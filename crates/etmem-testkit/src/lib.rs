@@ -1,0 +1,3 @@
+//! What etmem's tests stand on. Never a dependency of what is shipped.
+
+pub mod fake;
