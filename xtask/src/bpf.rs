@@ -52,9 +52,9 @@ fn summed(folder: &Path) -> anyhow::Result<Vec<OsString>> {
 
 /// Compiles the source in `folder` to `object`.
 pub(crate) fn compile(folder: &Path, object: &Path) -> anyhow::Result<()> {
-    // The object's line table names the source: without the map it would name this machine's folder.
-    let map = format!("-ffile-prefix-map={}=.", folder.display());
-    let flags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror", &map, "-c", SOURCE, "-o"];
+    // The object's line table names the source: without a compilation folder of "." it would name this machine's.
+    let mut flags = vec!["-O2", "-g", "-mcpu=v3", "-target", "bpf", "-fdebug-compilation-dir=."];
+    flags.extend(["-Wall", "-Wextra", "-Werror", "-c", SOURCE, "-o"]);
     run(Command::new("clang").current_dir(folder).args(flags).arg(object))?;
     // Without the debugger's sections; the types and lines that the kernel wants stay.
     run(Command::new("llvm-strip").arg("-g").arg(object))?;

@@ -47,6 +47,9 @@ enum Place {
 impl Transcript {
     /// Takes the next line.
     pub(crate) fn line(&mut self, line: &str) {
+        if self.place == Place::Results && program(line).is_some() {
+            self.ended_early();
+        }
         match self.place {
             Place::Outside => {
                 if let Some(program) = program(line) {
@@ -72,6 +75,24 @@ impl Transcript {
                 }
             }
         }
+    }
+
+    /// Takes the end of the output, and whether cargo called the run a success.
+    pub(crate) fn end(&mut self, succeeded: bool) {
+        if self.place != Place::Outside {
+            self.ended_early();
+        }
+        if !succeeded && self.failed == 0 {
+            self.failed = 1;
+            self.failures.push("cargo test itself: see the output".to_owned());
+        }
+    }
+
+    /// The test program was gone before it gave its totals: a crash takes all its tests with it.
+    fn ended_early(&mut self) {
+        self.place = Place::Outside;
+        self.failed += 1;
+        self.failures.push(format!("{}: ended before it gave its results", self.program));
     }
 
     fn result(&mut self, result: &str) {
@@ -177,6 +198,7 @@ test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
     fn read(output: &str) -> Transcript {
         let mut transcript = Transcript::default();
         output.lines().for_each(|line| transcript.line(line));
+        transcript.end(!output.contains("error: "));
         transcript
     }
 
@@ -210,8 +232,24 @@ test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
     }
 
     #[test]
-    fn output_that_is_no_test_run_counts_nothing() {
+    fn a_test_program_that_crashes_is_a_failure() {
+        let one =
+            "     Running tests/one.rs (target/debug/deps/one-0123)\n\nrunning 2 tests\ntest a ... ok\n";
+        let two = "     Running tests/two.rs (target/debug/deps/two-4567)\n\nrunning 1 test\ntest b ... ok\n\n\
+                   test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        for (output, closing_line) in [
+            (format!("{one}error: test failed\n{two}"), "1 passed, 1 failed, 0 skipped"),
+            (format!("{two}{one}error: test failed\n"), "1 passed, 1 failed, 0 skipped"),
+        ] {
+            let transcript = read(&output);
+            assert_eq!(transcript.closing_line(), closing_line);
+            assert_eq!(transcript.failures, ["one: ended before it gave its results"]);
+        }
+    }
+
+    #[test]
+    fn a_run_that_does_not_build_is_a_failure() {
         let transcript = read("error: could not compile `etmem-core`\ntest a ... ignored\n");
-        assert_eq!(transcript.closing_line(), "0 passed, 0 failed, 0 skipped");
+        assert_eq!(transcript.closing_line(), "0 passed, 1 failed, 0 skipped");
     }
 }
