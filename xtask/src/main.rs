@@ -1,2 +1,78 @@
-//! The project's own chores.
-fn main() {}
+//! The project's own chores, run as `cargo xtask CHORE`.
+//!
+//! `check` asks whether the tree keeps to the rules of the house ([`check`]), `test` runs every test and says
+//! what was skipped and why ([`suite`]), `bpf` rebuilds the committed BPF object ([`bpf`]).
+
+mod bpf;
+mod check;
+mod project;
+mod suite;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn command_line() -> Command {
+    let check = Command::new("check").about("Check that the tree keeps to the rules of the house").arg(
+        Arg::new("only")
+            .long("only")
+            .value_name("NAME")
+            .help("Run this check alone; may be given several times")
+            .action(ArgAction::Append)
+            .value_parser(PossibleValuesParser::new(check::list::CHECKS.iter().map(|check| check.name))),
+    );
+    let test = Command::new("test")
+        .about("Run every test, then say how many passed, failed and were skipped, and why")
+        .arg(
+            Arg::new("allowed-skips")
+                .long("allowed-skips")
+                .value_name("FILE")
+                .help("Fail when a test is skipped that FILE does not list")
+                .value_parser(clap::value_parser!(PathBuf)),
+        )
+        .arg(
+            Arg::new("cargo-test")
+                .value_name("ARGUMENT")
+                .help("Given to cargo test in place of --workspace")
+                .num_args(0..)
+                .last(true)
+                .value_parser(clap::value_parser!(OsString)),
+        );
+    Command::new("cargo xtask")
+        .about("The project's own chores")
+        .subcommand_required(true)
+        .subcommand(check)
+        .subcommand(test)
+        .subcommand(Command::new("bpf").about("Rebuild the committed BPF object from its source"))
+}
+
+fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let root = project::root();
+    match matches.subcommand() {
+        Some(("check", options)) => {
+            let only: Vec<&str> =
+                options.get_many::<String>("only").into_iter().flatten().map(String::as_str).collect();
+            Ok(check::list::run(&root, &only))
+        }
+        Some(("test", options)) => {
+            let allowed = options.get_one::<PathBuf>("allowed-skips").map(PathBuf::as_path);
+            let arguments: Vec<OsString> =
+                options.get_many::<OsString>("cargo-test").into_iter().flatten().cloned().collect();
+            suite::run::run(&root, &arguments, allowed)
+        }
+        Some(("bpf", _)) => bpf::rebuild(&root).map(|()| ExitCode::SUCCESS),
+        _ => unreachable!("clap asks for one of the chores above"),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&command_line().get_matches()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

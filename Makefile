@@ -1,0 +1,55 @@
+# make without a target lists the targets. Everything here is also one plain command, shown in the recipe.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+SYSCONFDIR ?= /etc
+UNITDIR ?= /lib/systemd/system
+CARGO ?= cargo
+CARGO_TARGET_DIR ?= target
+# For cargo xtask test, such as --allowed-skips FILE.
+TEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-if-possible build demo test bench check install
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## Install what building and testing need (apt, as root)
+	@scripts/setup
+
+# What follows goes as far as it can without: tests that cannot run say so.
+setup-if-possible:
+	@scripts/setup || echo "note: going on without what setup could not install"
+
+build: ## Build etmemd and etmem, optimised
+	$(CARGO) build --release --package etmemd --package etmem
+
+demo: setup-if-possible build ## Show cold memory of a running program go to swap
+	$(CARGO) run --release --quiet --package etmem-tests --bin demo
+
+test: setup-if-possible ## Run every test; lists what was skipped and why
+	@CARGO="$(CARGO)" scripts/test $(TEST_ARGS)
+
+bench: setup-if-possible build ## Measure, and compare with the bounds
+	$(CARGO) bench --workspace --bench '*'
+
+check: ## Check that the tree keeps to the rules of the house
+	@$(CARGO) xtask check
+
+install: build ## Install below DESTDIR and PREFIX (/usr/local)
+	install -d "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(BINDIR)"
+	install -m 0755 "$(CARGO_TARGET_DIR)/release/etmemd" "$(DESTDIR)$(SBINDIR)/etmemd"
+	install -m 0755 "$(CARGO_TARGET_DIR)/release/etmem" "$(DESTDIR)$(BINDIR)/etmem"
+	@for unit in systemd/*.service; do \
+	    [ -e "$$unit" ] || continue; \
+	    echo "install $$unit in $(DESTDIR)$(UNITDIR)"; \
+	    install -D -m 0644 "$$unit" "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; \
+	done
+	@for sample in etc/etmem/*; do \
+	    [ -e "$$sample" ] || continue; \
+	    echo "install $$sample in $(DESTDIR)$(SYSCONFDIR)/etmem"; \
+	    install -D -m 0600 "$$sample" "$(DESTDIR)$(SYSCONFDIR)/etmem/$${sample##*/}" || exit 1; \
+	done
