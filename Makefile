@@ -28,7 +28,7 @@ build: ## Build etmemd and etmem, optimised
 	$(CARGO) build --release --package etmemd --package etmem
 
 demo: setup-if-possible build ## Show cold memory of a running program go to swap
-	$(CARGO) run --release --quiet --package etmem-tests --bin demo
+	$(CARGO) run --release --quiet --package etmem-testkit --bin demo
 
 test: setup-if-possible ## Run every test; lists what was skipped and why
 	@CARGO="$(CARGO)" scripts/test $(TEST_ARGS)
