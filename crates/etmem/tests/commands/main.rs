@@ -211,7 +211,11 @@ fn turned_away_without_a_word() {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let program = folder.path().join("etmem");
-        fs::copy(env!("CARGO_BIN_EXE_etmem"), &program).unwrap();
+        // Copied by another process: were the copy open for writing here, a child that another test starts
+        // meanwhile would hold it open, too, and it could not be run (ETXTBSY).
+        assert!(
+            Command::new("cp").arg(env!("CARGO_BIN_EXE_etmem")).arg(&program).status().unwrap().success()
+        );
         let (socket, server) = serve(drop);
         let output = Command::new(program)
             .args(["project", "show", "-s", &socket])
