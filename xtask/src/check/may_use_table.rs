@@ -33,7 +33,7 @@ pub(crate) const FOR_TESTS_ONLY: [&str; 1] = ["etmem-testkit"];
 pub(crate) const TABLE: [Row; 12] = [
     row("etmem-core", &[], &["thiserror"]),
     row("etmem-linux", &["etmem-core"], &["aya", "libc", "nix", "procfs", "thiserror", "tracing"]),
-    row("etmem-config", &["etmem-core"], &["rust-ini", "serde", "strsim", "thiserror"]),
+    row("etmem-config", &["etmem-core"], &["nix", "rust-ini", "serde", "strsim", "thiserror"]),
     row("etmem-engine", &["etmem-core", "etmem-config"], &["thiserror", "tracing"]),
     row(
         "etmem-plugin",
@@ -46,7 +46,7 @@ pub(crate) const TABLE: [Row; 12] = [
         &["etmem-core", "etmem-linux", "etmem-config", "etmem-engine", "etmem-plugin", "etmem-wire"],
         &["clap", "nix", "thiserror", "tokio", "tracing", "tracing-journald", "tracing-subscriber"],
     ),
-    row("etmem", &["etmem-core", "etmem-wire"], &["clap", "thiserror"]),
+    row("etmem", &["etmem-core", "etmem-wire"], &["clap", "nix", "thiserror"]),
     row("etmemd-scan", &["etmem-core", "etmem-linux"], &["libc", "thiserror"]),
     Row { name: "etmem-testkit", may_use: MayUse::Anything },
     Row { name: "etmem-tests", may_use: MayUse::Anything },

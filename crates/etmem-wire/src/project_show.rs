@@ -1,0 +1,84 @@
+//! The text of `project show`.
+//!
+//! ```text
+//! project: mysql
+//! number   type     value            name             engine           started
+//! 1        pid      12345            background_slide slide            true    
+//! ```
+
+use std::fmt;
+
+use etmem_core::name::Name;
+
+/// A project as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownProject {
+    /// Its name.
+    pub name: Name,
+    /// Whether it was started, which the text repeats for every task.
+    pub started: bool,
+    /// Its engines, in the order to show them: the newest first.
+    pub engines: Vec<ShownEngine>,
+}
+
+/// An engine as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownEngine {
+    /// Its name.
+    pub name: Name,
+    /// Its tasks, in the order to show them: the newest first. They are numbered from 1.
+    pub tasks: Vec<ShownTask>,
+}
+
+/// A task as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownTask {
+    /// How `value` names the target: `pid` or `name`.
+    pub kind: String,
+    /// The target.
+    pub value: String,
+    /// The task's name.
+    pub name: Name,
+}
+
+/// The text of `project show` about `projects`, of which the client asked for all or for the one named `asked`.
+///
+/// That there is none is an answer, too, and a success.
+#[must_use]
+pub fn project_show(projects: &[ShownProject], asked: Option<&Name>) -> String {
+    if !projects.is_empty() {
+        return projects.iter().map(ToString::to_string).collect();
+    }
+    match asked {
+        Some(name) => format!("project: project {name} is not existed\n\n"),
+        None => "no project exists\n\n".to_owned(),
+    }
+}
+
+impl fmt::Display for ShownProject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "project: {}", self.name)?;
+        row(f, ["number", "type", "value", "name", "engine", "started"])?;
+        for engine in &self.engines {
+            for (task, number) in engine.tasks.iter().zip(1_u64..) {
+                row(
+                    f,
+                    [
+                        &number.to_string(),
+                        &task.kind,
+                        &task.value,
+                        task.name.as_str(),
+                        engine.name.as_str(),
+                        &self.started.to_string(),
+                    ],
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, cells: [&str; 6]) -> fmt::Result {
+    let [number, kind, value, name, engine, started] = cells;
+    writeln!(f, "{number:<8} {kind:<8} {value:<16} {name:<16} {engine:<16} {started:<8}")
+}

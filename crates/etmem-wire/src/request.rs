@@ -1,0 +1,176 @@
+//! The six things that a client can ask for, and their one line on the wire.
+
+use etmem_core::name::Name;
+
+use crate::request_error::Key;
+use crate::word::Word;
+
+/// Most bytes of a request on the wire (the original's buffer on either side).
+pub const REQUEST_MAX: usize = 512;
+
+/// Bytes of a request whose values are all empty: six keys, the digit of `cmd` and the spaces between.
+const FRAME: usize = "proj_name  file_name  cmd 0 eng_name  eng_cmd  task_name ".len();
+
+/// Path of a configuration file as the server sees it, short enough for a request (451 bytes).
+pub type FilePath = Word<{ REQUEST_MAX - FRAME - "----".len() }>;
+
+/// Command of an engine, such as `showtaskpages`, short enough for a request beside three of the longest names
+/// (262 bytes).
+pub type CommandWord = Word<{ REQUEST_MAX - FRAME - 3 * etmem_core::name::NAME_MAX - "-".len() }>;
+
+/// What a client asks of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// Create the projects, engines and tasks that a file lists.
+    ObjAdd {
+        /// The file.
+        file: FilePath,
+    },
+    /// Delete the projects, engines and tasks that a file lists.
+    ObjDel {
+        /// The file.
+        file: FilePath,
+    },
+    /// Start every task of a project.
+    ProjectStart {
+        /// The project.
+        name: Name,
+    },
+    /// Stop every task of a project.
+    ProjectStop {
+        /// The project.
+        name: Name,
+    },
+    /// List tasks.
+    ProjectShow {
+        /// Of this project alone, or of every project.
+        name: Option<Name>,
+    },
+    /// Pass a command to an engine.
+    Engine {
+        /// The project that has the engine.
+        project: Name,
+        /// The engine.
+        engine: Name,
+        /// The command, which the engine alone understands.
+        command: CommandWord,
+        /// The task it is about, if it is about one.
+        task: Option<Name>,
+    },
+}
+
+/// What is asked, without its values: the number behind `cmd`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    ObjAdd,
+    ObjDel,
+    ProjectStart,
+    ProjectStop,
+    ProjectShow,
+    Engine,
+}
+
+impl Verb {
+    pub(crate) const fn number(self) -> i32 {
+        match self {
+            Self::ObjAdd => 0,
+            Self::ObjDel => 1,
+            Self::ProjectStart => 2,
+            Self::ProjectStop => 3,
+            Self::ProjectShow => 4,
+            Self::Engine => 5,
+        }
+    }
+
+    pub(crate) fn from_number(number: i32) -> Option<Self> {
+        [Self::ObjAdd, Self::ObjDel, Self::ProjectStart, Self::ProjectStop, Self::ProjectShow, Self::Engine]
+            .into_iter()
+            .find(|verb| verb.number() == number)
+    }
+
+    /// The words of the command line that ask for it.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::ObjAdd => "obj add",
+            Self::ObjDel => "obj del",
+            Self::ProjectStart => "project start",
+            Self::ProjectStop => "project stop",
+            Self::ProjectShow => "project show",
+            Self::Engine => "engine",
+        }
+    }
+}
+
+/// The values of a line that are there; the rest is written `-`.
+#[derive(Default)]
+struct Values<'a> {
+    project: Option<&'a str>,
+    file: Option<&'a str>,
+    engine: Option<&'a str>,
+    command: Option<&'a str>,
+    task: Option<&'a str>,
+}
+
+impl Request {
+    /// The line to send, without a terminator: at most [`REQUEST_MAX`] bytes, whatever the values.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let (verb, values) = match self {
+            Self::ObjAdd { file } => {
+                (Verb::ObjAdd, Values { file: Some(file.as_str()), ..Values::default() })
+            }
+            Self::ObjDel { file } => {
+                (Verb::ObjDel, Values { file: Some(file.as_str()), ..Values::default() })
+            }
+            Self::ProjectStart { name } => {
+                (Verb::ProjectStart, Values { project: Some(name.as_str()), ..Values::default() })
+            }
+            Self::ProjectStop { name } => {
+                (Verb::ProjectStop, Values { project: Some(name.as_str()), ..Values::default() })
+            }
+            Self::ProjectShow { name } => {
+                (Verb::ProjectShow, Values { project: name.as_ref().map(Name::as_str), ..Values::default() })
+            }
+            Self::Engine { project, engine, command, task } => (
+                Verb::Engine,
+                Values {
+                    project: Some(project.as_str()),
+                    engine: Some(engine.as_str()),
+                    command: Some(command.as_str()),
+                    task: task.as_ref().map(Name::as_str),
+                    ..Values::default()
+                },
+            ),
+        };
+        let pairs = [
+            (Key::Project, values.project),
+            (Key::File, values.file),
+            (Key::Command, Some(&*verb.number().to_string())),
+            (Key::Engine, values.engine),
+            (Key::EngineCommand, values.command),
+            (Key::Task, values.task),
+        ];
+        pairs.map(|(key, value)| format!("{key} {}", value.unwrap_or("-"))).join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_values_fill_a_request() {
+        let file = FilePath::new(&"f".repeat(451)).unwrap();
+        assert_eq!(Request::ObjAdd { file }.encode().len(), REQUEST_MAX);
+        assert!(FilePath::new(&"f".repeat(452)).is_err());
+        let name = Name::new(&"n".repeat(64)).unwrap();
+        let command = CommandWord::new(&"c".repeat(262)).unwrap();
+        let engine = |task| {
+            let (project, engine, command) = (name.clone(), name.clone(), command.clone());
+            Request::Engine { project, engine, command, task }.encode().len()
+        };
+        assert_eq!(engine(Some(name.clone())), REQUEST_MAX);
+        assert_eq!(engine(None), REQUEST_MAX - 64 + "-".len());
+        assert!(CommandWord::new(&"c".repeat(263)).is_err());
+    }
+}

@@ -1,0 +1,159 @@
+//! What the daemon answers: text, then one byte that says how it went and ends the answer.
+//!
+//! Out of the daemon goes a whole [`Response`]. Into the client come segments of it, cut anywhere, which
+//! [`response_part`] takes apart one by one, so that text can be shown as it comes.
+
+use std::fmt;
+
+/// How a request went: the last byte of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It was done.
+    Success,
+    /// It was refused, or went wrong.
+    Failure,
+}
+
+impl Status {
+    /// The byte on the wire. Neither of the two occurs in UTF-8.
+    #[must_use]
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Success => 0xff,
+            Self::Failure => 0xfe,
+        }
+    }
+
+    const fn from_byte(byte: u8) -> Option<Self> {
+        if byte == Self::Success.byte() {
+            Some(Self::Success)
+        } else if byte == Self::Failure.byte() {
+            Some(Self::Failure)
+        } else {
+            None
+        }
+    }
+}
+
+/// What kind of failure it is. Scripts match on the texts, which are the original's to the letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The request, the file or the engine command is not acceptable.
+    InvalidParameters,
+    /// A project of that name is there already.
+    ProjectExists,
+    /// No project has that name.
+    NoSuchProject,
+    /// The project runs already.
+    ProjectStarted,
+    /// The project does not run.
+    ProjectStopped,
+    /// The project has that engine already.
+    EngineExists,
+    /// The project does not have that engine.
+    NoSuchEngine,
+    /// The engine has a task of that name already.
+    TaskExists,
+    /// The engine has no task of that name.
+    NoSuchTask,
+    /// Anything else.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The first line of the answer.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::InvalidParameters => "error: invalid parameters",
+            Self::ProjectExists => "error: project has been existed",
+            Self::NoSuchProject => "error: project is not exist",
+            Self::ProjectStarted => "error: project has been started",
+            Self::ProjectStopped => "error: project has been stopped",
+            Self::EngineExists => "error: engine has been existed",
+            Self::NoSuchEngine => "error: engine is not exist",
+            Self::TaskExists => "error: task has been existed",
+            Self::NoSuchTask => "error: task is not exist",
+            Self::Internal => "error: etmemd has internal error, see reason details in messages",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text())
+    }
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    status: Status,
+    text: String,
+}
+
+impl Response {
+    /// Success, with `text` for the client to print; none if empty.
+    ///
+    /// A text gets a newline at its end if it has none, because clients print it as it is.
+    #[must_use]
+    pub fn success(text: &str) -> Self {
+        let mut text = printable(text);
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Self { status: Status::Success, text }
+    }
+
+    /// Failure of a `kind`, with a line for each of the `reasons`: which key, which value, which limit, which file.
+    ///
+    /// The text has no newline at its end, because clients print one behind a failure.
+    #[must_use]
+    pub fn failure<R: fmt::Display>(kind: ErrorKind, reasons: impl IntoIterator<Item = R>) -> Self {
+        let mut text = kind.text().to_owned();
+        for reason in reasons {
+            text.push('\n');
+            text.push_str(printable(&reason.to_string()).trim_end_matches('\n'));
+        }
+        Self { status: Status::Failure, text }
+    }
+
+    /// How it went.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The text alone.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The bytes to send: the text and the final byte.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.text.len() + 1);
+        bytes.extend_from_slice(self.text.as_bytes());
+        bytes.push(self.status.byte());
+        bytes
+    }
+}
+
+/// `text` without what would harm at the other end: the original's client stops printing a segment at a NUL, and
+/// a terminal obeys control characters, which names of files and processes may hold.
+fn printable(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{fffd}")
+}
+
+/// Takes apart a segment of an answer: its text, and how the request went if the answer ends in this segment.
+///
+/// What stands behind the final byte is no part of the answer. The text may be cut in mid-character.
+#[must_use]
+pub fn response_part(segment: &[u8]) -> (&[u8], Option<Status>) {
+    let end = segment.iter().position(|byte| Status::from_byte(*byte).is_some());
+    match end {
+        Some(end) => (&segment[..end], Status::from_byte(segment[end])),
+        None => (segment, None),
+    }
+}

@@ -1,0 +1,267 @@
+//! Arguments to a [`Request`] and the socket they name.
+//!
+//! The options of the original, as `getopt_long` read them there: before or after the command, joined or apart,
+//! long ones cut short as long as they stay unique, the last one counts where one is repeated.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use etmem_core::name::Name;
+use etmem_wire::{Request, SocketName};
+
+use crate::failure::Failure;
+use crate::verb::{engine, migrate, obj, project};
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    /// The socket of `-s`, if it was given.
+    pub(crate) socket: Option<SocketName>,
+}
+
+/// Reads the arguments, of which the first is the program's own name.
+///
+/// That help was asked for is an error here, too: there is nothing to send.
+pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {
+    let matches = program().try_get_matches_from(arguments).map_err(Failure::command_line)?;
+    let socket = matches.get_one::<OsString>("socket").map(|name| crate::listening::socket_name("-s", name));
+    let request = match matches.subcommand() {
+        Some(("obj", rest)) => obj::request(rest)?,
+        Some(("project", rest)) => project::request(rest)?,
+        Some(("engine", rest)) if engine::asks_for_help(rest) => {
+            return read(["etmem", "engine", "--help"].map(OsString::from));
+        }
+        Some(("engine", rest)) => engine::request(rest)?,
+        Some(("migrate", rest)) => migrate::request(rest)?,
+        _ => return Err(unknown_command("etmem")),
+    };
+    Ok(Asked { request, socket: socket.transpose()? })
+}
+
+fn program() -> Command {
+    let objects = [obj::command(), project::command(), migrate::command()]
+        .map(|object| object.subcommand_required(true).arg_required_else_help(true));
+    Command::new("etmem")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Asks etmemd to move memory that programs are not using to swap")
+        .infer_long_args(true)
+        .args_override_self(true)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(
+            option(
+                "socket",
+                's',
+                "SOCKET",
+                "The name after etmemd's own -s [default: ETMEM_SOCKET, or the one etmemd that listens]",
+            )
+            .alias("sock")
+            .value_parser(value_parser!(OsString)),
+        )
+        .subcommands(objects)
+        .subcommand(engine::command())
+        .after_help(
+            "Examples:\n  \
+             etmem obj add -f /etc/etmem/slide.conf -s etmemd_socket\n  \
+             etmem project start -n test -s etmemd_socket\n  \
+             etmem project show -s etmemd_socket\n  \
+             etmem engine showtaskpages -t task -n test -e cslide -s etmemd_socket\n  \
+             etmem project stop -n test -s etmemd_socket\n  \
+             etmem obj del -f /etc/etmem/slide.conf -s etmemd_socket\n\n\
+             Exit status:\n  \
+             0 done, 186 etmemd refused or did not answer, 111 no etmemd listens at SOCKET,\n  \
+             234 an option is missing or bad, 249 too many arguments, 255 unknown command",
+        )
+}
+
+/// An option with a value, good before and after the command's words.
+pub(crate) fn option(long: &'static str, short: char, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(long).long(long).short(short).value_name(value).help(help).global(true)
+}
+
+/// An option's value as it was given.
+pub(crate) fn text<'a>(options: &'a ArgMatches, long: &str) -> Option<&'a str> {
+    options.get_one::<String>(long).map(String::as_str)
+}
+
+/// An option's value as a name.
+pub(crate) fn name(options: &ArgMatches, long: &'static str) -> Result<Option<Name>, Failure> {
+    let Some(value) = text(options, long) else { return Ok(None) };
+    match Name::new(value) {
+        Ok(name) => Ok(Some(name)),
+        Err(error) => Err(Failure::Value { what: long, value: value.to_owned(), reason: error.to_string() }),
+    }
+}
+
+/// `command` needs `option`, which was not given.
+pub(crate) const fn missing(command: &'static str, option: &'static str) -> Failure {
+    Failure::Missing { command, option }
+}
+
+/// `object` has no such command.
+pub(crate) fn unknown_command(object: &str) -> Failure {
+    let text = format!("{object} has no such command; see etmem help");
+    Failure::command_line(program().error(ErrorKind::InvalidSubcommand, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_words(words: &[&str]) -> Result<Asked, Failure> {
+        read(std::iter::once("etmem").chain(words.iter().copied()).map(OsString::from))
+    }
+
+    /// Words split at spaces, for lines without empty arguments.
+    fn read_line(line: &str) -> Result<Asked, Failure> {
+        read_words(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn lines_that_are_sent() {
+        const START: &str = "proj_name t file_name - cmd 2 eng_name - eng_cmd - task_name -";
+        const STOP: &str = "proj_name t file_name - cmd 3 eng_name - eng_cmd - task_name -";
+        const SHOW: &str = "proj_name - file_name - cmd 4 eng_name - eng_cmd - task_name -";
+        const ADD: &str = "proj_name - file_name /f cmd 0 eng_name - eng_cmd - task_name -";
+        const ENGINE: &str = "proj_name t file_name - cmd 5 eng_name e eng_cmd go task_name -";
+        const TASK: &str = "proj_name t file_name - cmd 5 eng_name e eng_cmd go task_name k";
+        for (line, want) in [
+            ("project start -n t -s sock", START),
+            ("project start --name t --socket sock", START),
+            ("project start --name=t --sock=sock", START),
+            ("project start -nt -ssock", START),
+            ("project start --na t --so sock", START),
+            ("-s sock project start -n t", START),
+            ("project -n t start -s sock", START),
+            ("project -s sock -n t start", START),
+            ("project start -n x -n t -s other -s sock", START),
+            ("migrate start -n t --sock sock", START),
+            ("project stop -n t -s sock", STOP),
+            ("migrate stop -n t -s sock", STOP),
+            ("project show -s sock", SHOW),
+            ("project show -n t -s sock", "proj_name t file_name - cmd 4 eng_name - eng_cmd - task_name -"),
+            ("obj add -f /f -s sock", ADD),
+            ("obj -f /f add -s sock", ADD),
+            ("obj add --file /./f -s sock", ADD),
+            ("obj del -f /f -s sock", "proj_name - file_name /f cmd 1 eng_name - eng_cmd - task_name -"),
+            ("engine go -n t -e e -s sock", ENGINE),
+            ("engine -n t go -e e -s sock", ENGINE),
+            ("engine go --proj_name t --engine e -s sock", ENGINE),
+            ("engine go --name t --eng e -s sock", ENGINE),
+            ("engine go -n t -e e -t k -s sock", TASK),
+            ("-s sock engine -n t -e e --task_name=k go", TASK),
+        ] {
+            let asked = read_line(line).unwrap();
+            assert_eq!(asked.request.encode(), want, "{line}");
+            assert_eq!(asked.socket.unwrap().as_bytes(), b"sock", "{line}");
+        }
+        assert!(read_line("project show").unwrap().socket.is_none());
+    }
+
+    #[test]
+    fn a_relative_path_is_made_absolute() {
+        let here = std::env::current_dir().unwrap();
+        let here = here.display();
+        let line = read_line("obj add -f ./a/../b -s sock").unwrap().request.encode();
+        assert_eq!(
+            line,
+            format!("proj_name - file_name {here}/a/../b cmd 0 eng_name - eng_cmd - task_name -")
+        );
+    }
+
+    #[test]
+    fn numbers_of_what_is_not_sent() {
+        for (line, number) in [
+            ("help", 0),
+            ("--help", 0),
+            ("-h", 0),
+            ("--version", 0),
+            ("help project", 0),
+            ("obj help", 0),
+            ("project help", 0),
+            ("project help start", 0),
+            ("project start --help", 0),
+            ("migrate help", 0),
+            ("engine help", 0),
+            ("engine help -n t", 0),
+            ("project start -s sock", 234),
+            ("project stop -s sock", 234),
+            ("obj add -s sock", 234),
+            ("obj del -s sock", 234),
+            ("engine go -e e -s sock", 234),
+            ("engine go -n t -s sock", 234),
+            ("engine -n t -e e -s sock", 234),
+            ("project start -n", 234),
+            ("project start -n -s sock", 234),
+            ("project start -n t -x -s sock", 234),
+            ("project start -n t --bogus -s sock", 234),
+            ("project start -n t -f /f -s sock", 234),
+            ("project start -n -t -s sock", 234),
+            ("project start -n-t -s sock", 234),
+            ("project start --name=-t -s sock", 234),
+            ("obj add -f -f -s sock", 234),
+            ("project start -n t extra -s sock", 249),
+            ("project start t -s sock", 249),
+            ("project show -s sock one two", 249),
+            ("obj add -f /f /g -s sock", 249),
+            ("engine go on -n t -e e -s sock", 249),
+            ("project restart -n t -s sock", 255),
+            ("obj show -s sock", 255),
+            ("objects add", 255),
+            ("project", 255),
+            ("engine", 255),
+        ] {
+            assert_eq!(read_line(line).map(|asked| asked.request).unwrap_err().number(), number, "{line}");
+        }
+        assert_eq!(read_words(&[]).unwrap_err().number(), 255);
+    }
+
+    #[test]
+    fn values_that_cannot_be_sent() {
+        let long = "n".repeat(108);
+        for (words, text) in [
+            (
+                ["project", "start", "-n", "a b", "-s", "sock"],
+                "name \"a b\" has the character ' '; a name is printable ASCII without spaces",
+            ),
+            (["project", "start", "-n", "", "-s", "sock"], "name \"\" is empty; a name has 1 to 64 bytes"),
+            (
+                ["project", "start", "-n-x", "-s", "sock", "--name=-y"],
+                "name \"-y\" begins with '-', which the protocol takes for an absent value",
+            ),
+            (
+                ["obj", "add", "-f", "/a b", "-s", "sock"],
+                "file \"/a b\" has the character ' '; the protocol carries no spaces and no control characters",
+            ),
+            (["project", "start", "-n", "t", "-s", ""], "-s \"\" is empty; a socket name has 1 to 107 bytes"),
+            (
+                ["project", "start", "-n", "t", "-s", &long],
+                &format!("-s \"{long}\" has 108 bytes; a socket name has 1 to 107"),
+            ),
+        ] {
+            let failure = read_words(&words).unwrap_err();
+            assert_eq!(failure.to_string(), text);
+            assert_eq!(failure.number(), 234);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (line, text) in [
+            ("project start -s s", "\"project start\" needs -n|--name PROJECT; see etmem help"),
+            ("migrate stop -s s", "\"migrate stop\" needs -n|--name PROJECT; see etmem help"),
+            ("obj del -s s", "\"obj del\" needs -f|--file FILE; see etmem help"),
+            ("engine go -n t -s s", "\"engine\" needs -e|--engine ENGINE; see etmem help"),
+            ("engine -n t -s s", "\"engine\" needs COMMAND; see etmem help"),
+        ] {
+            assert_eq!(read_line(line).unwrap_err().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn clap_finds_no_fault_in_the_grammar() {
+        program().debug_assert();
+    }
+}

@@ -1,0 +1,147 @@
+//! Why there is no answer to show, and the number to end with.
+//!
+//! The numbers are the original's, on which scripts rely: negative error codes cut to a byte.
+
+use std::io::{self, Write, stderr};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use etmem_wire::SocketName;
+
+use crate::connection::PATIENCE;
+
+/// The daemon answered with a failure, or did not answer as it should (the original's `-ECOMM`).
+pub(crate) const SERVER_SAID_NO: u8 = 186;
+/// An option is missing, unknown or has a bad value (`-EINVAL`).
+const BAD_OPTION: u8 = 234;
+/// There are more arguments than the command takes (`-E2BIG`).
+const SURPLUS: u8 = 249;
+/// There is no such command (`-1`).
+const UNKNOWN_COMMAND: u8 = 255;
+/// `EAGAIN`, as the original ends when a busy daemon lets nobody in for 10 s.
+const BUSY: u8 = 11;
+/// `EIO`: the answer could not be printed. The original does not notice.
+const NOT_PRINTED: u8 = 5;
+
+/// Why a command came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The arguments make no command, or ask for help.
+    #[error("{0}")]
+    CommandLine(Box<clap::Error>),
+    /// A command needs an option that was not given.
+    #[error("\"{command}\" needs {option}; see etmem help")]
+    Missing { command: &'static str, option: &'static str },
+    /// A value cannot be sent.
+    #[error("{what} {value:?} {reason}")]
+    Value { what: &'static str, value: String, reason: String },
+    /// No socket was named, and it is not clear which one is meant.
+    #[error("no -s SOCKET given, and {0}")]
+    WhichSocket(String),
+    /// No daemon listens at the socket, or it cannot be reached.
+    #[error("cannot connect to etmemd at socket {socket}: {}", connect_reason(.source))]
+    Connect { socket: SocketName, source: io::Error },
+    /// The connection broke down.
+    #[error("lost the connection to etmemd at socket {socket}: {source}")]
+    Lost { socket: SocketName, source: io::Error },
+    /// The daemon did not say anything for too long.
+    #[error(
+        "etmemd at socket {socket} has not answered for {seconds} s; the command may still be carried out"
+    )]
+    Silent { socket: SocketName, seconds: u64 },
+    /// The daemon closed the connection without a word, and we are not root.
+    #[error("the daemon closed the connection without an answer; it serves root only")]
+    RootOnly,
+    /// The daemon closed the connection without a word.
+    #[error("the daemon closed the connection without an answer; its log says why")]
+    NoAnswer,
+    /// The daemon closed the connection behind a part of its answer.
+    #[error("the daemon closed the connection before the end of its answer; its log says why")]
+    HalfAnAnswer,
+    /// The answer came, but could not be printed.
+    #[error("the command was carried out, but its answer could not be printed: {0}")]
+    Output(io::Error),
+}
+
+impl Failure {
+    pub(crate) fn command_line(mut error: clap::Error) -> Self {
+        if unknown_argument(&error).is_some_and(|argument| argument.starts_with('-')) {
+            let tip = "a value cannot begin with '-', which the protocol takes for an absent value";
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        }
+        Self::CommandLine(Box::new(error))
+    }
+
+    /// Shows what is wrong on standard error, and help that was asked for on standard output.
+    pub(crate) fn print(&self) {
+        // Where nothing can be written, there is nobody to tell.
+        let _unwritable = match self {
+            Self::CommandLine(error) => error.print(),
+            Self::Missing { .. }
+            | Self::Value { .. }
+            | Self::WhichSocket(_)
+            | Self::Connect { .. }
+            | Self::Lost { .. }
+            | Self::Silent { .. }
+            | Self::RootOnly
+            | Self::NoAnswer
+            | Self::HalfAnAnswer
+            | Self::Output(_) => writeln!(stderr(), "etmem: {self}"),
+        };
+    }
+
+    /// The number to end with.
+    pub(crate) fn number(&self) -> u8 {
+        match self {
+            Self::CommandLine(error) => command_line_number(error),
+            Self::Missing { .. } | Self::Value { .. } | Self::WhichSocket(_) => BAD_OPTION,
+            Self::Connect { source, .. } => {
+                source.raw_os_error().and_then(|number| u8::try_from(number).ok()).unwrap_or(BUSY)
+            }
+            Self::Lost { .. }
+            | Self::Silent { .. }
+            | Self::RootOnly
+            | Self::NoAnswer
+            | Self::HalfAnAnswer => SERVER_SAID_NO,
+            Self::Output(_) => NOT_PRINTED,
+        }
+    }
+}
+
+fn command_line_number(error: &clap::Error) -> u8 {
+    let kind = error.kind();
+    if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
+        return 0;
+    }
+    if [
+        ErrorKind::InvalidSubcommand,
+        ErrorKind::MissingSubcommand,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+    ]
+    .contains(&kind)
+    {
+        return UNKNOWN_COMMAND;
+    }
+    if unknown_argument(error).is_some_and(|argument| !argument.starts_with('-')) {
+        SURPLUS
+    } else {
+        BAD_OPTION
+    }
+}
+
+/// The argument that no command takes, if that is what is wrong.
+fn unknown_argument(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) if error.kind() == ErrorKind::UnknownArgument => Some(argument),
+        Some(_) | None => None,
+    }
+}
+
+fn connect_reason(source: &io::Error) -> String {
+    if source.kind() == io::ErrorKind::ConnectionRefused {
+        "none listens there".to_owned()
+    } else if source.kind() == io::ErrorKind::TimedOut {
+        format!("it is busy and has let nobody in for {} s", PATIENCE.as_secs())
+    } else {
+        source.to_string()
+    }
+}

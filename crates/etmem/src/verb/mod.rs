@@ -1,0 +1,6 @@
+//! What can be asked, one object a file: its options, its help, and the request that comes of it.
+
+pub(crate) mod engine;
+pub(crate) mod migrate;
+pub(crate) mod obj;
+pub(crate) mod project;
