@@ -1,0 +1,110 @@
+//! What in a file is ignored, and may not have been meant to be.
+
+use crate::excerpt::{excerpt, path_excerpt};
+use crate::nearest::suggestion;
+use crate::section;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use crate::nearest::Nearest;
+
+/// Most warnings about one file; what is beyond is counted.
+const WARNINGS_MAX: usize = 50;
+
+/// Something ignored in a file that is accepted. Displayed in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The group's name.
+    pub group: String,
+    /// What is ignored.
+    pub ignored: Ignored,
+}
+
+/// What is ignored, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ignored {
+    /// A whole group that is not one of the three.
+    Group {
+        /// The group it may be meant to be.
+        nearest: Option<Nearest>,
+    },
+    /// A key that the group does not have.
+    Key {
+        /// The key.
+        key: String,
+        /// The key it may be meant to be.
+        nearest: Option<Nearest>,
+    },
+    /// A key that others of this group have, such as a key of engine cslide under engine slide.
+    Unused {
+        /// The key.
+        key: String,
+        /// Who uses it.
+        used_by: &'static str,
+    },
+    /// A value, because the key is given again further down.
+    Repeated {
+        /// The key.
+        key: String,
+    },
+    /// More warnings than are worth reading, the first of them on this line.
+    Further(usize),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", path_excerpt(&self.path), self.line)?;
+        let group = excerpt(&self.group);
+        match &self.ignored {
+            Ignored::Group { nearest } => {
+                write!(f, "unknown group [{group}] is ignored{}", suggestion(nearest.as_ref()))
+            }
+            Ignored::Key { key, nearest } => {
+                write!(f, "[{group}] unknown key {} is ignored{}", excerpt(key), suggestion(nearest.as_ref()))
+            }
+            Ignored::Unused { key, used_by } => {
+                write!(f, "[{group}] key {} is ignored; only {used_by} uses it", excerpt(key))
+            }
+            Ignored::Repeated { key } => {
+                write!(f, "[{group}] this value of {} is ignored; it is given again below", excerpt(key))
+            }
+            Ignored::Further(count) => write!(f, "[{group}] {count} more things are ignored from here on"),
+        }
+    }
+}
+
+/// The warnings about a file, as they come up.
+#[derive(Debug)]
+pub(crate) struct Warnings<'a> {
+    path: &'a Path,
+    warnings: Vec<Warning>,
+}
+
+impl<'a> Warnings<'a> {
+    pub(crate) fn new(path: &'a Path) -> Self {
+        Self { path, warnings: Vec::new() }
+    }
+
+    pub(crate) fn unknown_group(&mut self, line: usize, name: &str) {
+        self.add(line, name, || Ignored::Group { nearest: Nearest::to(name, section::GROUPS) });
+    }
+
+    /// Adds a warning; what it says is worked out only if there is room for it.
+    pub(crate) fn add(&mut self, line: usize, group: &str, ignored: impl FnOnce() -> Ignored) {
+        let full = self.warnings.len() >= WARNINGS_MAX;
+        if full && let Some(Warning { ignored: Ignored::Further(count), .. }) = self.warnings.last_mut() {
+            *count += 1;
+            return;
+        }
+        let ignored = if full { Ignored::Further(1) } else { ignored() };
+        self.warnings.push(Warning { path: self.path.into(), line, group: group.into(), ignored });
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Warning> {
+        self.warnings
+    }
+}

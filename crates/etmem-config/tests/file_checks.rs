@@ -1,0 +1,148 @@
+//! The checks of a configuration file, against real files.
+//!
+//! Only root can make files that pass the owner check: elsewhere those tests are reported as ignored, with the
+//! reason in their names.
+
+use etmem_config::error::FileError;
+use etmem_config::{ConfigError, FaultClass, load};
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tempfile::TempDir;
+
+const GOOD: &str = "[project]\nname=a\nloop=1\ninterval=1\nsleep=1\n";
+
+fn main() -> ExitCode {
+    let root = nix::unistd::geteuid().is_root();
+    let anyone = |name: &str, run: fn(&Path) -> Result<(), Failed>| Trial::test(name, in_directory(run));
+    let root_only = |name: &str, run: fn(&Path) -> Result<(), Failed>| {
+        let name = if root { name.to_owned() } else { format!("{name} [skipped: needs root]") };
+        Trial::test(name, in_directory(run)).with_ignored_flag(!root)
+    };
+    let trials = vec![
+        anyone("missing_file", missing_file),
+        anyone("directory_pipe_socket_and_device", not_regular),
+        root_only("owner_must_be_root", owner_must_be_root),
+        root_only("group_must_be_root", group_must_be_root),
+        root_only("mode_must_be_0600_or_0400", mode_must_be_private),
+        root_only("size_at_most_10_mib", size_is_bounded),
+        root_only("symbolic_links_are_followed", links_are_followed),
+        root_only("not_utf8", not_utf8),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn in_directory(run: fn(&Path) -> Result<(), Failed>) -> impl FnOnce() -> Result<(), Failed> {
+    move || run(TempDir::new()?.path())
+}
+
+fn write(directory: &Path, content: impl AsRef<[u8]>, mode: u32) -> Result<PathBuf, Failed> {
+    let path = directory.join("slide.yaml");
+    fs::write(&path, content)?;
+    fs::set_permissions(&path, Permissions::from_mode(mode))?;
+    Ok(path)
+}
+
+/// The answer to `path` is `want`, in which FILE stands for the path.
+fn refused(path: &Path, want: &str, class: FaultClass) -> Result<(), Failed> {
+    let error = load(path).err().ok_or("the file was accepted")?;
+    let want = want.replace("FILE", &path.display().to_string());
+    if error.to_string() != want || error.class() != class {
+        return Err(format!("got  {error} {:?}\nwant {want} {class:?}", error.class()).into());
+    }
+    Ok(())
+}
+
+fn missing_file(directory: &Path) -> Result<(), Failed> {
+    refused(
+        &directory.join("none"),
+        "FILE: cannot be read: No such file or directory (os error 2); check the path as etmemd sees it",
+        FaultClass::InvalidParameters,
+    )
+}
+
+fn not_regular(directory: &Path) -> Result<(), Failed> {
+    let pipe = directory.join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU)?;
+    let socket = directory.join("socket");
+    let _listener = UnixListener::bind(&socket)?;
+    for (path, kind) in [
+        (directory, "a directory"),
+        (&pipe, "a pipe"),
+        (&socket, "a socket or a device that is not there"),
+        (Path::new("/dev/null"), "a device"),
+    ] {
+        let want = format!("FILE: is {kind}, must be a regular file; name the configuration file itself");
+        refused(path, &want, FaultClass::InvalidParameters)?;
+    }
+    Ok(())
+}
+
+fn owner_must_be_root(directory: &Path) -> Result<(), Failed> {
+    let path = write(directory, GOOD, 0o600)?;
+    chown(&path, Some(65534), Some(0))?;
+    let want = "FILE: belongs to 65534:0 (uid:gid), must belong to root:root; run chown root:root FILE";
+    refused(&path, want, FaultClass::InvalidParameters)
+}
+
+fn group_must_be_root(directory: &Path) -> Result<(), Failed> {
+    let path = write(directory, GOOD, 0o600)?;
+    chown(&path, Some(0), Some(65534))?;
+    let want = "FILE: belongs to 0:65534 (uid:gid), must belong to root:root; run chown root:root FILE";
+    refused(&path, want, FaultClass::InvalidParameters)
+}
+
+fn mode_must_be_private(directory: &Path) -> Result<(), Failed> {
+    for mode in [0o600, 0o400] {
+        load(&write(directory, GOOD, mode)?)?;
+    }
+    for mode in [0o644, 0o640, 0o700, 0o500, 0o200, 0o000, 0o4600, 0o1600] {
+        let path = write(directory, GOOD, mode)?;
+        let want = format!("FILE: has mode {mode:04o}, must have 0600 or 0400; run chmod 600 FILE");
+        refused(&path, &want, FaultClass::InvalidParameters)?;
+    }
+    Ok(())
+}
+
+fn size_is_bounded(directory: &Path) -> Result<(), Failed> {
+    let limit = usize::try_from(etmem_config::file::SIZE_MAX)?;
+    let mut content = format!("{GOOD}#").into_bytes();
+    content.resize(limit, b'x');
+    load(&write(directory, &content, 0o600)?)?;
+    content.push(b'x');
+    let path = write(directory, &content, 0o600)?;
+    let want = "FILE: has more than 10485760 bytes (10 MiB); spread its groups over several files";
+    refused(&path, want, FaultClass::InvalidParameters)?;
+
+    // A file whose size is only claimed is refused before it is read.
+    File::options().write(true).open(&path)?.set_len(1 << 40)?;
+    match load(&path) {
+        Err(ConfigError::File(FileError::TooLarge { .. })) => Ok(()),
+        other => Err(format!("got {other:?}").into()),
+    }
+}
+
+fn links_are_followed(directory: &Path) -> Result<(), Failed> {
+    let path = write(directory, GOOD, 0o600)?;
+    let link = directory.join("link");
+    symlink(&path, &link)?;
+    let file = load(&link)?;
+    if file.path != link || file.projects.len() != 1 {
+        return Err(format!("got {file:?}").into());
+    }
+    fs::set_permissions(&path, Permissions::from_mode(0o644))?;
+    let want = "FILE: has mode 0644, must have 0600 or 0400; run chmod 600 FILE";
+    refused(&link, want, FaultClass::InvalidParameters)?;
+    fs::remove_file(&path)?;
+    let want =
+        "FILE: cannot be read: No such file or directory (os error 2); check the path as etmemd sees it";
+    refused(&link, want, FaultClass::InvalidParameters)
+}
+
+fn not_utf8(directory: &Path) -> Result<(), Failed> {
+    let path = write(directory, b"[project]\nname=\xff\n", 0o600)?;
+    refused(&path, "FILE:2: is not UTF-8 text; save the file as UTF-8", FaultClass::Internal)
+}
