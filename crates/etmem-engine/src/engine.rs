@@ -1,0 +1,86 @@
+//! What every engine can be asked.
+
+use crate::report::StepReport;
+pub use etmem_config::FaultClass;
+use etmem_config::{ProjectSection, TaskSection};
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::pacer::Pacer;
+use etmem_core::name::Name;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a task cannot be added to an engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// This version has no such engine.
+    #[error("engine {0} is not built into this version, which has: slide")]
+    NotBuilt(String),
+    /// The project's scan_type is not one that the engine works with.
+    #[error("engine {engine} needs a project with scan_type={needed}")]
+    ScanType {
+        /// The engine.
+        engine: &'static str,
+        /// What it needs.
+        needed: &'static str,
+    },
+    /// A value does not go with the project's, or with this machine.
+    #[error("[task] {key}={value}: {rule}")]
+    Value {
+        /// The key as written in the file.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The rule it breaks, and what to do.
+        rule: String,
+        /// Which of the original's two answers it is.
+        class: FaultClass,
+    },
+}
+
+impl EngineError {
+    /// Which of the original's two answers a client gets.
+    #[must_use]
+    pub const fn class(&self) -> FaultClass {
+        match self {
+            Self::NotBuilt(_) => FaultClass::Internal,
+            Self::ScanType { .. } => FaultClass::InvalidParameters,
+            Self::Value { class, .. } => *class,
+        }
+    }
+}
+
+/// Why an engine command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The engine has no commands.
+    #[error("engine {0} has no commands")]
+    None(&'static str),
+}
+
+/// An engine of a project.
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// Makes the work of `task`. Called when a task is added, to find what is wrong with it, and again at each
+    /// start.
+    ///
+    /// # Errors
+    /// What is wrong with the task.
+    fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn Work>, EngineError>;
+
+    /// Answers an engine command of the command line with text.
+    ///
+    /// # Errors
+    /// Why the command was refused.
+    fn command(&self, task: Option<&Name>, command: &str) -> Result<String, CommandError>;
+}
+
+/// What a task does, cycle after cycle.
+pub trait Work: fmt::Debug + Send {
+    /// What a person who starts the task should know, a line each: no such process yet, no swap, a value capped.
+    fn notes(&self, kernel: &Kernel) -> Vec<String>;
+
+    /// One whole cycle. Returns soon after `pacer` says stop.
+    fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport;
+
+    /// Time between the end of a cycle and the start of the next.
+    fn period(&self) -> Duration;
+}

@@ -1,0 +1,111 @@
+//! What a cycle did, for the log and for whoever asks.
+
+use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::plan::{Ended, Outcome};
+use etmem_core::policy::Hold;
+use std::fmt;
+
+/// One cycle of a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepReport {
+    /// Each process that was found, in ascending order of pid.
+    pub processes: Vec<ProcessReport>,
+    /// Why processes could not even be looked for.
+    pub fault: Option<ProcessError>,
+}
+
+/// One process in a cycle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessReport {
+    /// Which.
+    pub process: ProcessId,
+    /// What became of it.
+    pub result: ProcessResult,
+}
+
+/// What became of a process in a cycle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProcessResult {
+    /// Looked at, and what was cold was moved.
+    Scanned(Scanned),
+    /// Left alone.
+    Held(Hold),
+    /// Gone, or the kernel refused.
+    Lost(ProcessError),
+    /// A stop came first.
+    Stopped,
+}
+
+/// A process that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scanned {
+    /// Bytes present in the mappings looked at.
+    pub present: u64,
+    /// What became of the cold ones.
+    pub outcome: Outcome,
+}
+
+const fn mib(bytes: u64) -> u64 {
+    bytes >> 20
+}
+
+impl fmt::Display for ProcessResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scanned(scanned) => scanned.fmt(f),
+            Self::Held(hold) => hold.fmt(f),
+            Self::Lost(error) => error.fmt(f),
+            Self::Stopped => f.write_str("stopped in mid-scan"),
+        }
+    }
+}
+
+impl fmt::Display for Scanned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome { planned, tried: _, applied, vanished, refused, over_budget, ended } = &self.outcome;
+        write!(
+            f,
+            "scanned {} MiB, cold {} MiB, paged out {} MiB",
+            mib(self.present),
+            mib(*planned),
+            mib(*applied)
+        )?;
+        for (bytes, what) in [
+            (vanished, "unmapped meanwhile"),
+            (refused, "cannot be paged out"),
+            (over_budget, "no room in swap"),
+        ] {
+            if *bytes > 0 {
+                write!(f, ", {what} {} KiB", bytes >> 10)?;
+            }
+        }
+        match ended {
+            None => Ok(()),
+            Some(Ended::Stopped) => f.write_str(", stopped"),
+            Some(Ended::Process(error)) => write!(f, ", ended early: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_says_it_all() {
+        let outcome = Outcome {
+            planned: 100 << 20,
+            tried: 90 << 20,
+            applied: 80 << 20,
+            vanished: 4096,
+            refused: 0,
+            over_budget: 10 << 20,
+            ended: Some(Ended::Process(ProcessError::Exited)),
+        };
+        assert_eq!(
+            ProcessResult::Scanned(Scanned { present: 200 << 20, outcome }).to_string(),
+            "scanned 200 MiB, cold 100 MiB, paged out 80 MiB, unmapped meanwhile 4 KiB, no room in swap 10240 KiB, \
+             ended early: the process exited"
+        );
+    }
+}

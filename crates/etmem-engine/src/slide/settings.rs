@@ -1,0 +1,92 @@
+//! What a slide task asks for: its own keys and its project's, checked against each other.
+
+use crate::engine::{EngineError, FaultClass};
+use etmem_config::{ProjectSection, Scan, TaskParameters, TaskSection};
+use etmem_core::kernel::process::Target;
+use etmem_core::policy::{ColdRule, Gates};
+use etmem_core::scan::Schedule;
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// A slide task, ready to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The task's name, for notes.
+    pub task: String,
+    /// Whose memory.
+    pub target: Target,
+    /// How often to look.
+    pub schedule: Schedule,
+    /// Time between two cycles.
+    pub sleep: Duration,
+    /// When to leave a process alone.
+    pub gates: Gates,
+    /// What is cold.
+    pub cold: ColdRule,
+    /// Processes worked on at once.
+    pub threads: usize,
+    /// `max_threads` as written, where it was more than this machine takes.
+    pub threads_wanted: Option<usize>,
+    /// The project sets swapcache watermarks.
+    pub swapcache_watermarks: bool,
+}
+
+impl Settings {
+    /// The settings of `task` in `project`.
+    ///
+    /// # Errors
+    /// What does not go together.
+    pub fn new(project: &ProjectSection, task: &TaskSection) -> Result<Self, EngineError> {
+        let Scan::Page(scan) = &project.scan else {
+            return Err(EngineError::ScanType { engine: "slide", needed: "page" });
+        };
+        let TaskParameters::Slide(slide) = &task.parameters else {
+            return Err(EngineError::NotBuilt(task.engine.to_string()));
+        };
+        let highest = scan.loops * 3;
+        if slide.threshold > highest {
+            return Err(EngineError::Value {
+                key: "T",
+                value: slide.threshold.to_string(),
+                rule: format!(
+                    "must be 0..={highest} (3 times loop={} of project {})",
+                    scan.loops, project.name
+                ),
+                class: FaultClass::Internal,
+            });
+        }
+        if slide.swap_flag {
+            return Err(EngineError::Value {
+                key: "swap_flag",
+                value: "yes".to_owned(),
+                rule: "this kernel has no MADV_SWAPFLAG, which openEuler's etmem_scan module brings: \
+                       leave swap_flag out, or set it to no"
+                    .to_owned(),
+                class: FaultClass::InvalidParameters,
+            });
+        }
+        let most = most_threads();
+        Ok(Self {
+            task: task.name.to_string(),
+            target: task.target.clone(),
+            schedule: Schedule { loops: scan.loops, interval: scan.interval },
+            sleep: scan.sleep,
+            gates: Gates {
+                free_below_percent: project.sysmem_threshold.map(|percent| percent.get()),
+                resident_above: slide.swap_threshold,
+            },
+            cold: slide
+                .dram_percent
+                .map_or(ColdRule::Below(slide.threshold), |percent| ColdRule::Keep(percent.get())),
+            threads: slide.max_threads.clamp(1, most),
+            threads_wanted: (slide.max_threads > most).then_some(slide.max_threads),
+            swapcache_watermarks: project.swapcache_watermarks.is_some(),
+        })
+    }
+}
+
+/// The original's bound: twice the cores and one.
+fn most_threads() -> usize {
+    2 * available_parallelism().map_or(1, NonZeroUsize::get) + 1
+}

@@ -1,0 +1,179 @@
+//! One cycle of a slide task.
+//!
+//! ```text
+//! find processes -> is there a need, and room? -> look `loop` times -> which pages are cold? -> page them out
+//! ```
+
+use super::settings::Settings;
+use crate::engine::Work;
+use crate::report::{ProcessReport, ProcessResult, Scanned, StepReport};
+use crate::turns::Turns;
+use etmem_core::act;
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::plan::{Budget, Plan};
+use etmem_core::policy::{self, Hold};
+use etmem_core::scan::{self, ScanEnd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// The work of a slide task.
+#[derive(Debug)]
+pub struct SlideWork {
+    settings: Settings,
+    turns: Turns,
+}
+
+impl SlideWork {
+    /// The work that `settings` describe, taking turns with the other scanners of `turns`.
+    #[must_use]
+    pub const fn new(settings: Settings, turns: Turns) -> Self {
+        Self { settings, turns }
+    }
+
+    fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessResult {
+        self.try_process(process, kernel, pacer).unwrap_or_else(|end| match end {
+            End::Held(hold) => ProcessResult::Held(hold),
+            End::Lost(error) => ProcessResult::Lost(error),
+            End::Stopped => ProcessResult::Stopped,
+        })
+    }
+
+    fn try_process(
+        &self,
+        process: ProcessId,
+        kernel: &Kernel,
+        pacer: &dyn Pacer,
+    ) -> Result<ProcessResult, End> {
+        let memory = kernel.memory.state()?;
+        policy::room(&memory)?;
+        policy::gate(self.settings.gates, &memory, &kernel.processes.memory(process)?)?;
+
+        let mut turn = self.turns.take(process, pacer).ok_or(End::Stopped)?;
+        // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
+        // between, nothing moves.
+        let mut mover = kernel.mover.attach(process)?;
+        let mut probe = kernel.probe.attach(process)?;
+        let heat = scan::observe(
+            process,
+            &*kernel.mappings,
+            scan::is_swappable,
+            &mut *probe,
+            self.settings.schedule,
+            turn.is_armed(),
+            pacer,
+        )?;
+        turn.leave_armed();
+
+        let histogram = heat.histogram();
+        let selection = policy::cold(self.settings.cold, &histogram, &kernel.processes.memory(process)?);
+        let plan = Plan::new(&heat, &histogram, selection);
+        let budget = Budget { bytes: kernel.memory.state()?.swap_free };
+        let outcome = act::swap_out(&plan, budget, &mut *mover, pacer);
+        Ok(ProcessResult::Scanned(Scanned { present: histogram.total(), outcome }))
+    }
+
+    /// Works on `processes`, so many at once as the task allows.
+    fn all(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer) -> Vec<ProcessReport> {
+        let next = AtomicUsize::new(0);
+        let take_on = || {
+            let mut reports = Vec::new();
+            while let Some(&process) = processes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let stopped = pacer.pace() == Pace::Stop;
+                let result =
+                    if stopped { ProcessResult::Stopped } else { self.process(process, kernel, pacer) };
+                reports.push(ProcessReport { process, result });
+            }
+            reports
+        };
+        let helpers = self.settings.threads.min(processes.len()).saturating_sub(1);
+        let mut reports = thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(take_on)).collect();
+            let mut reports = take_on();
+            for helper in helpers {
+                match helper.join() {
+                    Ok(more) => reports.extend(more),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            reports
+        });
+        reports.sort_by_key(|report| report.process);
+        reports
+    }
+}
+
+impl Work for SlideWork {
+    fn notes(&self, kernel: &Kernel) -> Vec<String> {
+        let task = &self.settings.task;
+        let mut notes = Vec::new();
+        if let Some(wanted) = self.settings.threads_wanted {
+            notes.push(format!(
+                "task {task}: max_threads={wanted} is more than this machine takes; {} are used",
+                self.settings.threads
+            ));
+        }
+        if self.settings.swapcache_watermarks {
+            notes.push(format!(
+                "task {task}: swapcache watermarks have no effect: this kernel has no swapcache reclaim, which \
+                 openEuler's etmem_swap module brings"
+            ));
+        }
+        if let Ok(found) = kernel.processes.find(&self.settings.target)
+            && found.is_empty()
+        {
+            notes.push(format!("task {task}: no {} yet; waiting for it", self.settings.target));
+        }
+        if let Ok(memory) = kernel.memory.state()
+            && let Err(hold) = policy::room(&memory)
+        {
+            notes.push(format!("task {task}: {hold}"));
+        }
+        notes
+    }
+
+    fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
+        match kernel.processes.find(&self.settings.target) {
+            Ok(found) => {
+                self.turns.forget_all_but(&found);
+                StepReport { processes: self.all(&found, kernel, pacer), fault: None }
+            }
+            Err(error) => StepReport { processes: Vec::new(), fault: Some(error) },
+        }
+    }
+
+    fn period(&self) -> Duration {
+        self.settings.sleep
+    }
+}
+
+/// Why a process's cycle ended early.
+#[derive(Debug)]
+enum End {
+    Held(Hold),
+    Lost(ProcessError),
+    Stopped,
+}
+
+impl From<Hold> for End {
+    fn from(hold: Hold) -> Self {
+        Self::Held(hold)
+    }
+}
+
+impl From<ProcessError> for End {
+    fn from(error: ProcessError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+impl From<ScanEnd> for End {
+    fn from(end: ScanEnd) -> Self {
+        match end {
+            ScanEnd::Stopped => Self::Stopped,
+            ScanEnd::Process(error) => Self::Lost(error),
+        }
+    }
+}

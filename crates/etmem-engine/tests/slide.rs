@@ -1,0 +1,265 @@
+//! Slide over a scripted machine: exactly the cold pages leave, and the reason is told where none do.
+
+#![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
+
+use etmem_config::EngineKind;
+use etmem_core::kernel::memory::MemoryState;
+use etmem_core::kernel::probe::Access;
+use etmem_core::kernel::process::ProcessError;
+use etmem_core::plan::Ended;
+use etmem_core::policy::Hold;
+use etmem_engine::{EngineError, ProcessResult, StepReport, Turns, Work, engine};
+use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess};
+use std::path::Path;
+use std::time::Duration;
+
+const PAGES: usize = 3000;
+const START: u64 = 0x7f00_0000_3000;
+
+/// Every fifth page is read in every window, page 7 is written in the first, the rest is idle.
+fn every_fifth(page: u64, window: u64) -> Access {
+    match (page, window) {
+        (7, 0) => Access::WRITTEN,
+        _ if page.is_multiple_of(5) => Access::READ,
+        _ => Access::IDLE,
+    }
+}
+
+fn work(project: &str, task: &str, turns: &Turns) -> Result<Box<dyn Work>, EngineError> {
+    let text = format!(
+        "[project]\nname=p\nscan_type=page\n{project}\n[engine]\nproject=p\nname=slide\n\
+         [task]\nproject=p\nengine=slide\nname=t\n{task}\n"
+    );
+    let file = etmem_config::parse(Path::new("test.yaml"), &text).unwrap();
+    engine(&EngineKind::Slide, turns).unwrap().work(&file.projects[0], &file.tasks[0])
+}
+
+fn usual(task: &str) -> Box<dyn Work> {
+    work("loop=3\ninterval=1\nsleep=5", task, &Turns::default()).unwrap()
+}
+
+fn machine(script: fn(u64, u64) -> Access) -> FakeMachine {
+    FakeMachine::new(FakeMachine::roomy(), vec![FakeProcess::new(42, "mysqld", START, PAGES, script)])
+}
+
+fn pages(want: impl Fn(usize) -> bool) -> Vec<usize> {
+    (0..PAGES).filter(|&page| want(page)).collect()
+}
+
+fn swapped(machine: &FakeMachine, pid: u32) -> Vec<usize> {
+    machine.process(pid).unwrap().swapped_pages()
+}
+
+fn only(report: &StepReport) -> &ProcessResult {
+    assert_eq!(report.processes.len(), 1, "{report:?}");
+    &report.processes[0].result
+}
+
+#[test]
+fn the_cold_pages_leave_and_no_other() {
+    for (threshold, cold) in [
+        (0, Box::new(|_| false) as Box<dyn Fn(usize) -> bool>),
+        (1, Box::new(|page| page != 7 && page % 5 != 0)),
+        (3, Box::new(|page| page != 7 && page % 5 != 0)),
+        (4, Box::new(|_| true)),
+    ] {
+        let machine = machine(every_fifth);
+        let mut work = usual(&format!("type=pid\nvalue=42\nT={threshold}"));
+        let pacer = FakePacer::endless();
+        let report = work.step(&machine.kernel(), &pacer);
+        let want = pages(cold);
+        assert_eq!(swapped(&machine, 42), want, "T={threshold}");
+        let ProcessResult::Scanned(scanned) = only(&report) else { panic!("{report:?}") };
+        assert_eq!(scanned.present, PAGES as u64 * 4096);
+        assert_eq!(scanned.outcome.applied, want.len() as u64 * 4096);
+        assert_eq!(scanned.outcome.planned, scanned.outcome.applied);
+        assert_eq!(pacer.pauses(), [Duration::from_secs(1); 3], "armed first, then three looks");
+        assert_eq!(machine.process(42).unwrap().armed, 4);
+    }
+}
+
+#[test]
+fn later_cycles_begin_with_the_sleep_between_them() {
+    let machine = machine(every_fifth);
+    let mut work = usual("type=name\nvalue=mysqld\nT=1");
+    work.step(&machine.kernel(), &FakePacer::endless());
+    let pacer = FakePacer::endless();
+    work.step(&machine.kernel(), &pacer);
+    assert_eq!(pacer.pauses(), [Duration::from_secs(1); 2]);
+    assert_eq!(machine.process(42).unwrap().armed, 4 + 3);
+    assert_eq!(work.period(), Duration::from_secs(5));
+}
+
+#[test]
+fn a_phase_change_is_followed() {
+    // From the fourth window on, the other pages are hot.
+    fn script(page: u64, window: u64) -> Access {
+        let hot = if window < 3 { page.is_multiple_of(2) } else { !page.is_multiple_of(2) };
+        if hot { Access::READ } else { Access::IDLE }
+    }
+    let machine = machine(script);
+    let mut work = usual("type=pid\nvalue=42\nT=1");
+    work.step(&machine.kernel(), &FakePacer::endless());
+    assert_eq!(swapped(&machine, 42), pages(|page| page % 2 == 1));
+    work.step(&machine.kernel(), &FakePacer::endless());
+    assert_eq!(swapped(&machine, 42), pages(|page| page % 2 == 0));
+}
+
+#[test]
+fn dram_percent_keeps_the_hottest() {
+    fn script(page: u64, _: u64) -> Access {
+        if page < 600 { Access::WRITTEN } else { Access::IDLE }
+    }
+    for (percent, out) in [(60, 1200), (20, 2400), (10, 2700), (100, 0)] {
+        let machine = machine(script);
+        let mut work = usual(&format!("type=pid\nvalue=42\nT=1\ndram_percent={percent}"));
+        work.step(&machine.kernel(), &FakePacer::endless());
+        let swapped = swapped(&machine, 42);
+        assert!(swapped.len().abs_diff(out) <= 1, "{percent} %: {} pages left", swapped.len());
+        let hot = swapped.iter().filter(|page| **page < 600).count();
+        assert_eq!(hot, swapped.len().saturating_sub(2400), "cold pages first");
+    }
+}
+
+#[test]
+fn descendants_are_found_and_worked_on_at_once() {
+    let mut processes = vec![FakeProcess::new(42, "mysqld", START, PAGES, every_fifth)];
+    for pid in 43..50 {
+        processes.push(FakeProcess::new(pid, "worker", START, PAGES, every_fifth).child_of(pid - 1));
+    }
+    processes.push(FakeProcess::new(60, "stranger", START, PAGES, every_fifth));
+    let machine = FakeMachine::new(FakeMachine::roomy(), processes);
+    let mut work = usual("type=name\nvalue=mysqld\nT=1\nmax_threads=3");
+    let report = work.step(&machine.kernel(), &FakePacer::endless());
+    assert_eq!(report.processes.len(), 8);
+    assert!(report.processes.windows(2).all(|pair| pair[0].process < pair[1].process));
+    for pid in 42..50 {
+        assert_eq!(swapped(&machine, pid), pages(|page| page != 7 && page % 5 != 0), "{pid}");
+    }
+    assert_eq!(swapped(&machine, 60), Vec::<usize>::new());
+}
+
+#[test]
+fn a_process_that_is_lost_is_an_outcome() {
+    for (window, error) in [(0, ProcessError::Exited), (1, ProcessError::Replaced), (3, ProcessError::Exited)]
+    {
+        let mut dying = FakeProcess::new(42, "mysqld", START, PAGES, every_fifth);
+        dying.end = Some((window, error.clone()));
+        let other = FakeProcess::new(43, "mysqld", START, PAGES, every_fifth);
+        let machine = FakeMachine::new(FakeMachine::roomy(), vec![dying, other]);
+        let mut work = usual("type=name\nvalue=mysqld\nT=1");
+        let report = work.step(&machine.kernel(), &FakePacer::endless());
+        let lost = match &report.processes[0].result {
+            ProcessResult::Lost(lost) => lost.clone(),
+            ProcessResult::Scanned(scanned) => match &scanned.outcome.ended {
+                Some(Ended::Process(lost)) => lost.clone(),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(lost, error);
+        assert!(matches!(report.processes[1].result, ProcessResult::Scanned(_)), "the next one is served");
+    }
+}
+
+#[test]
+fn a_stop_ends_the_cycle_at_the_next_wait() {
+    for pauses in 0..3 {
+        let machine = machine(every_fifth);
+        let mut work = usual("type=pid\nvalue=42\nT=1");
+        let pacer = FakePacer::stopping_after(pauses);
+        let report = work.step(&machine.kernel(), &pacer);
+        assert_eq!(only(&report), &ProcessResult::Stopped);
+        assert_eq!(pacer.pauses().len(), pauses + 1);
+        assert!(swapped(&machine, 42).is_empty());
+        // What was seen is lost, so the next cycle arms anew.
+        let pacer = FakePacer::endless();
+        work.step(&machine.kernel(), &pacer);
+        assert_eq!(pacer.pauses().len(), 3);
+    }
+}
+
+#[test]
+fn reasons_for_leaving_a_process_alone() {
+    let gib = 1 << 30;
+    let roomy = FakeMachine::roomy();
+    let resident = PAGES as u64 * 4096;
+    for (memory, project, task, want) in [
+        (MemoryState { swap_total: 0, swap_free: 0, ..roomy }, "", "", Hold::NoSwap),
+        (MemoryState { swap_free: 0, ..roomy }, "", "", Hold::SwapFull),
+        (roomy, "sysmem_threshold=50", "", Hold::MemoryFree { free_percent: 50, below: 50 }),
+        (roomy, "sysmem_threshold=51", "swap_threshold=1g", Hold::Small { resident, above: gib }),
+        (roomy, "sysmem_threshold=0", "", Hold::MemoryFree { free_percent: 50, below: 0 }),
+    ] {
+        let machine = machine(every_fifth);
+        machine.set_memory(memory);
+        let project = format!("loop=1\ninterval=1\nsleep=1\n{project}");
+        let task = format!("type=pid\nvalue=42\nT=1\n{task}");
+        let mut work = work(&project, &task, &Turns::default()).unwrap();
+        let report = work.step(&machine.kernel(), &FakePacer::endless());
+        assert_eq!(only(&report), &ProcessResult::Held(want));
+        assert_eq!(machine.process(42).unwrap().armed, 0, "its accessed bits are left alone, too");
+    }
+}
+
+#[test]
+fn what_swap_cannot_take_stays() {
+    let machine = machine(every_fifth);
+    machine.set_memory(MemoryState { swap_free: 100 * 4096, ..FakeMachine::roomy() });
+    let mut work = usual("type=pid\nvalue=42\nT=1");
+    let report = work.step(&machine.kernel(), &FakePacer::endless());
+    assert_eq!(swapped(&machine, 42).len(), 100);
+    let ProcessResult::Scanned(scanned) = only(&report) else { panic!("{report:?}") };
+    assert_eq!(scanned.outcome.over_budget, scanned.outcome.planned - 100 * 4096);
+}
+
+#[test]
+fn what_a_person_should_know_at_the_start() {
+    let empty = FakeMachine::new(MemoryState::default(), Vec::new());
+    let work = work(
+        "loop=1\ninterval=1\nsleep=1\nswapcache_high_wmark=5\nswapcache_low_wmark=3",
+        "type=name\nvalue=mysqld\nT=1\nmax_threads=9999",
+        &Turns::default(),
+    )
+    .unwrap();
+    let notes = work.notes(&empty.kernel());
+    for (note, words) in notes.iter().zip([
+        "task t: max_threads=9999 is more than",
+        "task t: swapcache watermarks have no effect",
+        "task t: no process named mysqld yet; waiting for it",
+        "task t: this machine has no swap",
+    ]) {
+        assert!(note.starts_with(words), "{note}");
+    }
+    assert_eq!(notes.len(), 4);
+    assert_eq!(usual("type=pid\nvalue=42\nT=1").notes(&machine(every_fifth).kernel()), Vec::<String>::new());
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    for (project, task, message) in [
+        ("loop=3\ninterval=1\nsleep=1", "T=10", "[task] T=10: must be 0..=9 (3 times loop=3 of project p)"),
+        ("loop=3\ninterval=1\nsleep=1", "T=1\nswap_flag=yes", "[task] swap_flag=yes: this kernel has no"),
+    ] {
+        let error = work(project, &format!("type=pid\nvalue=1\n{task}"), &Turns::default()).unwrap_err();
+        assert!(error.to_string().starts_with(message), "{error}");
+    }
+    assert!(work("loop=3\ninterval=1\nsleep=1", "type=pid\nvalue=1\nT=9", &Turns::default()).is_ok());
+}
+
+#[test]
+fn the_second_scanner_of_a_process_arms_anew() {
+    let machine = machine(every_fifth);
+    let turns = Turns::default();
+    let page_scan = "loop=1\ninterval=1\nsleep=1";
+    let mut first = work(page_scan, "type=pid\nvalue=42\nT=0", &turns).unwrap();
+    let mut second = work(page_scan, "type=name\nvalue=mysqld\nT=0", &turns).unwrap();
+    let mut armed = Vec::new();
+    for firsts in [true, true, false, true, true] {
+        let work = if firsts { &mut first } else { &mut second };
+        let before = machine.process(42).unwrap().armed;
+        work.step(&machine.kernel(), &FakePacer::endless());
+        armed.push(machine.process(42).unwrap().armed - before);
+    }
+    assert_eq!(armed, [2, 1, 2, 2, 1]);
+}
