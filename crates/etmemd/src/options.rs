@@ -1,0 +1,104 @@
+//! The daemon's command line.
+
+use clap::{Arg, ArgAction, Command, value_parser};
+use etmem_wire::SocketName;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+
+const EXAMPLES: &str = "\
+Examples:
+  etmemd -s etmemd_socket          listen on the abstract socket etmemd_socket, log errors
+  etmemd -s etmemd_socket -l 1     log each cycle of each task as well
+
+Then: etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket
+      etmem project start -n NAME -s etmemd_socket
+
+The log goes to the journal where there is one, else to standard error; with ETMEMD_LOG=stderr in the
+environment always to standard error.";
+
+/// What the daemon was told.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// Where to listen.
+    pub(crate) socket: SocketName,
+    /// What to log.
+    pub(crate) log_level: LevelFilter,
+}
+
+fn command() -> Command {
+    Command::new("etmemd")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Finds the memory that programs are not using and moves it to cheaper places")
+        .after_help(EXAMPLES)
+        .arg(
+            Arg::new("socket")
+                .short('s')
+                .long("socket")
+                .value_name("NAME")
+                .required(true)
+                .help("Abstract socket to listen on, 1 to 107 bytes")
+                .value_parser(value_parser!(OsString)),
+        )
+        .arg(
+            Arg::new("log-level")
+                .short('l')
+                .long("log-level")
+                .value_name("LEVEL")
+                .default_value("3")
+                .help("What to log: 0 debug, 1 info, 2 warnings, 3 errors")
+                .value_parser(["0", "1", "2", "3"])
+                .hide_possible_values(true),
+        )
+        .disable_version_flag(true)
+        .arg(Arg::new("version").long("version").action(ArgAction::Version).help("Print the version"))
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// The exit status, once help or what is wrong was printed.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, ExitCode> {
+    let matches = command().try_get_matches_from(arguments).map_err(|error| {
+        // Printing fails only when nobody reads; the status still tells.
+        let _ = error.print();
+        if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+    })?;
+    let socket = matches.get_one::<OsString>("socket").map(|name| SocketName::new(name.as_bytes()));
+    let socket = match socket {
+        Some(Ok(socket)) => socket,
+        Some(Err(error)) => {
+            eprintln!("etmemd: the socket name given with -s {error}");
+            return Err(ExitCode::from(2));
+        }
+        None => return Err(ExitCode::from(2)),
+    };
+    let log_level = match matches.get_one::<String>("log-level").map(String::as_str) {
+        Some("0") => LevelFilter::DEBUG,
+        Some("1") => LevelFilter::INFO,
+        Some("2") => LevelFilter::WARN,
+        _ => LevelFilter::ERROR,
+    };
+    Ok(Options { socket, log_level })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_and_refused() {
+        let parse = |line: &str| super::parse(line.split(' ').map(OsString::from));
+        let options = parse("etmemd -s sock").unwrap();
+        assert_eq!(options.socket.as_bytes(), b"sock");
+        assert_eq!(options.log_level, LevelFilter::ERROR);
+        assert_eq!(parse("etmemd --socket=x -l 0").unwrap().log_level, LevelFilter::DEBUG);
+        for line in ["etmemd", "etmemd -s a -s b", "etmemd -s a -l 4", "etmemd -s a stray", "etmemd -s a -x"]
+        {
+            assert_eq!(parse(line).unwrap_err(), ExitCode::from(2), "{line}");
+        }
+        assert_eq!(parse("etmemd -h").unwrap_err(), ExitCode::SUCCESS);
+        assert_eq!(parse(&format!("etmemd -s {}", "n".repeat(108))).unwrap_err(), ExitCode::from(2));
+    }
+}

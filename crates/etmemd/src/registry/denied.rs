@@ -1,0 +1,145 @@
+//! Why a request was not carried out.
+
+use etmem_config::{ConfigError, FaultClass};
+use etmem_core::kernel::process::TargetError;
+use etmem_core::name::Name;
+use etmem_engine::{CommandError, EngineError};
+use etmem_wire::ErrorKind;
+
+/// Why a request was not carried out: its text says what stands in the way and what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Denied {
+    /// The file.
+    #[error(transparent)]
+    Config(ConfigError),
+    /// A project of that name is there.
+    #[error("{place}project {name} exists already: delete it first, or choose another name")]
+    ProjectExists {
+        /// Where the file says so.
+        place: String,
+        /// The project.
+        name: Name,
+    },
+    /// No project of that name.
+    #[error("{place}there is no project {name}: add it first (etmem obj add), or see etmem project show")]
+    NoSuchProject {
+        /// Where the file says so; empty for a command.
+        place: String,
+        /// The project.
+        name: Name,
+    },
+    /// It runs.
+    #[error("project {0} runs already")]
+    Started(Name),
+    /// It does not run.
+    #[error("project {0} does not run")]
+    Stopped(Name),
+    /// The project has that engine.
+    #[error("{place}project {project} has an engine {name} already")]
+    EngineExists {
+        /// Where the file says so.
+        place: String,
+        /// The project.
+        project: Name,
+        /// The engine.
+        name: Name,
+    },
+    /// The project does not have that engine.
+    #[error("{place}project {project} has no engine {name}: add it first, or see etmem project show")]
+    NoSuchEngine {
+        /// Where the file says so; empty for a command.
+        place: String,
+        /// The project.
+        project: Name,
+        /// The engine.
+        name: Name,
+    },
+    /// The engine has that task.
+    #[error("{place}engine {engine} of project {project} has a task {name} already")]
+    TaskExists {
+        /// Where the file says so.
+        place: String,
+        /// The project.
+        project: Name,
+        /// The engine.
+        engine: Name,
+        /// The task.
+        name: Name,
+    },
+    /// The engine does not have that task.
+    #[error("{place}engine {engine} of project {project} has no task {name}: see etmem project show")]
+    NoSuchTask {
+        /// Where the file says so; empty for a command.
+        place: String,
+        /// The project.
+        project: Name,
+        /// The engine.
+        engine: Name,
+        /// The task.
+        name: Name,
+    },
+    /// The engine cannot be had, or does not take the task.
+    #[error("{place}{error}")]
+    Engine {
+        /// Where the file says so.
+        place: String,
+        /// What it says.
+        error: EngineError,
+    },
+    /// The process that a task names cannot be a target.
+    #[error("{place}[task] value={value}: {error}")]
+    Target {
+        /// Where the file says so.
+        place: String,
+        /// The value as written.
+        value: String,
+        /// What it says.
+        error: TargetError,
+    },
+    /// An engine command needs a project that runs.
+    #[error("project {0} does not run: start it first (etmem project start)")]
+    NotRunning(Name),
+    /// The engine has no task that works.
+    #[error("engine {engine} of project {project} has no task")]
+    NoTask {
+        /// The project.
+        project: Name,
+        /// The engine.
+        engine: Name,
+    },
+    /// The engine refused the command.
+    #[error(transparent)]
+    Command(CommandError),
+    /// The machine lacks something.
+    #[error("{0}")]
+    Machine(String),
+}
+
+impl Denied {
+    /// Which of the original's answers this is.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(error) => class_kind(error.class()),
+            Self::Engine { error, .. } => class_kind(error.class()),
+            Self::ProjectExists { .. } => ErrorKind::ProjectExists,
+            Self::NoSuchProject { .. } => ErrorKind::NoSuchProject,
+            Self::Started(_) => ErrorKind::ProjectStarted,
+            Self::Stopped(_) => ErrorKind::ProjectStopped,
+            Self::EngineExists { .. } => ErrorKind::EngineExists,
+            Self::NoSuchEngine { .. } => ErrorKind::NoSuchEngine,
+            Self::TaskExists { .. } => ErrorKind::TaskExists,
+            Self::NoSuchTask { .. } => ErrorKind::NoSuchTask,
+            Self::Target { .. } | Self::NotRunning(_) | Self::NoTask { .. } | Self::Command(_) => {
+                ErrorKind::InvalidParameters
+            }
+            Self::Machine(_) => ErrorKind::Internal,
+        }
+    }
+}
+
+const fn class_kind(class: FaultClass) -> ErrorKind {
+    match class {
+        FaultClass::InvalidParameters => ErrorKind::InvalidParameters,
+        FaultClass::Internal => ErrorKind::Internal,
+    }
+}

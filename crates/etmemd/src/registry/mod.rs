@@ -1,0 +1,207 @@
+//! Projects, their engines, their tasks: what there is, what runs, and what may be done with it.
+//!
+//! Each request is carried out, or denied with a reason ([`Denied`]), in which case nothing has changed. There is
+//! no socket here and no runtime: tests step it by hand.
+
+mod denied;
+mod lookup;
+mod objects;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use denied::Denied;
+
+use crate::machine::Machine;
+use crate::worker::Worker;
+use etmem_config::{EngineSection, ProjectSection, TaskSection};
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::process::Target;
+use etmem_core::name::Name;
+use etmem_engine::{Engine, Turns, Work};
+use etmem_linux::pacer::SystemPacer;
+use etmem_wire::{ShownEngine, ShownProject, ShownTask};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a shut-down looks whether the tasks have ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Everything that was added.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    machine: Arc<dyn Machine>,
+    turns: Turns,
+    projects: Vec<ProjectEntry>,
+    /// Tasks that were asked to stop and may not have ended yet.
+    leaving: Vec<Worker>,
+}
+
+#[derive(Debug)]
+struct ProjectEntry {
+    section: ProjectSection,
+    engines: Vec<EngineEntry>,
+    started: bool,
+}
+
+#[derive(Debug)]
+struct EngineEntry {
+    section: EngineSection,
+    engine: Box<dyn Engine>,
+    tasks: Vec<TaskEntry>,
+}
+
+#[derive(Debug)]
+struct TaskEntry {
+    section: TaskSection,
+    worker: Option<Worker>,
+}
+
+/// A task about to start.
+struct Ready {
+    label: String,
+    work: Box<dyn Work>,
+}
+
+impl Registry {
+    /// An empty registry on `machine`.
+    pub(crate) fn new(machine: Arc<dyn Machine>) -> Self {
+        Self { machine, turns: Turns::default(), projects: Vec::new(), leaving: Vec::new() }
+    }
+
+    /// Starts every task of project `name`. Returns what a person should know, a line each.
+    pub(crate) fn start(&mut self, name: &Name) -> Result<Vec<String>, Denied> {
+        self.forget_ended();
+        let machine = Arc::clone(&self.machine);
+        let project = self.project_mut(name, String::new)?;
+        if project.started {
+            return Err(Denied::Started(name.clone()));
+        }
+        let mut ready = Vec::new();
+        for engine in &project.engines {
+            for task in &engine.tasks {
+                ready.push(prepare(&project.section, engine, &task.section)?);
+            }
+        }
+        let mut notes = Vec::new();
+        if ready.is_empty() {
+            notes.push(format!("project {name} has no task yet"));
+        } else {
+            let kernel = machine.kernel().map_err(Denied::Machine)?;
+            notes.extend(ready.iter().flat_map(|ready| ready.work.notes(&kernel)));
+            let mut workers = launch(ready, &kernel)?.into_iter();
+            for task in project.engines.iter_mut().flat_map(|engine| &mut engine.tasks) {
+                task.worker = workers.next();
+            }
+        }
+        project.started = true;
+        Ok(notes)
+    }
+
+    /// Stops every task of project `name`: asks, and does not wait.
+    pub(crate) fn stop(&mut self, name: &Name) -> Result<(), Denied> {
+        let project = self.project_mut(name, String::new)?;
+        if !project.started {
+            return Err(Denied::Stopped(name.clone()));
+        }
+        project.started = false;
+        let workers = project.take_workers();
+        self.let_go(workers);
+        Ok(())
+    }
+
+    /// The projects to show, newest first: all, or the one named.
+    pub(crate) fn show(&self, name: Option<&Name>) -> Vec<ShownProject> {
+        let wanted = self.projects.iter().rev();
+        wanted.filter(|project| name.is_none_or(|name| project.section.name == *name)).map(shown).collect()
+    }
+
+    /// Passes an engine command on.
+    pub(crate) fn command(
+        &self,
+        project: &Name,
+        engine: &Name,
+        command: &str,
+        task: Option<&Name>,
+    ) -> Result<String, Denied> {
+        let entry = self.project(project, String::new)?;
+        let engine = entry.engine(engine, String::new)?;
+        if let Some(task) = task {
+            entry.task(engine, task, String::new)?;
+        }
+        if !entry.started {
+            return Err(Denied::NotRunning(project.clone()));
+        }
+        if engine.tasks.is_empty() {
+            return Err(Denied::NoTask { project: project.clone(), engine: engine.section.name.clone() });
+        }
+        engine.engine.command(task, command).map_err(Denied::Command)
+    }
+
+    /// Stops everything; returns when all has ended, at the latest after `deadline`.
+    pub(crate) fn shut_down(mut self, deadline: Duration) {
+        let workers: Vec<Worker> =
+            self.projects.iter_mut().flat_map(|project| project.take_workers()).collect();
+        self.let_go(workers);
+        let clock = SystemPacer::new();
+        let end = clock.now() + deadline;
+        while self.leaving.iter().any(|worker| !worker.has_ended()) && clock.now() < end {
+            let _ = clock.pause(LOOK_AGAIN);
+        }
+    }
+
+    fn let_go(&mut self, workers: Vec<Worker>) {
+        workers.iter().for_each(Worker::ask_to_stop);
+        self.leaving.extend(workers);
+        self.forget_ended();
+    }
+
+    fn forget_ended(&mut self) {
+        self.leaving.retain(|worker| !worker.has_ended());
+    }
+}
+
+impl ProjectEntry {
+    fn take_workers(&mut self) -> Vec<Worker> {
+        let tasks = self.engines.iter_mut().rev().flat_map(|engine| engine.tasks.iter_mut().rev());
+        tasks.filter_map(|task| task.worker.take()).collect()
+    }
+}
+
+/// Makes the work of a task.
+fn prepare(project: &ProjectSection, engine: &EngineEntry, task: &TaskSection) -> Result<Ready, Denied> {
+    let work =
+        engine.engine.work(project, task).map_err(|error| Denied::Engine { place: String::new(), error })?;
+    Ok(Ready { label: format!("project {} task {}", project.name, task.name), work })
+}
+
+/// Starts all of `ready`, or none.
+fn launch(ready: Vec<Ready>, kernel: &Kernel) -> Result<Vec<Worker>, Denied> {
+    let mut workers: Vec<Worker> = Vec::new();
+    for Ready { label, work } in ready {
+        match Worker::start(label, work, kernel.clone()) {
+            Ok(worker) => workers.push(worker),
+            Err(error) => {
+                workers.iter().for_each(Worker::ask_to_stop);
+                return Err(Denied::Machine(format!("cannot start a thread: {error}")));
+            }
+        }
+    }
+    Ok(workers)
+}
+
+fn shown(project: &ProjectEntry) -> ShownProject {
+    let engines = project.engines.iter().rev().map(|engine| ShownEngine {
+        name: engine.section.name.clone(),
+        tasks: engine.tasks.iter().rev().map(|task| shown_task(&task.section)).collect(),
+    });
+    ShownProject { name: project.section.name.clone(), started: project.started, engines: engines.collect() }
+}
+
+fn shown_task(task: &TaskSection) -> ShownTask {
+    let (kind, value) = match &task.target {
+        Target::Pid(pid) => ("pid", pid.to_string()),
+        Target::Comm(comm) => ("name", comm.to_string()),
+    };
+    ShownTask { kind: kind.to_owned(), value, name: task.name.clone() }
+}

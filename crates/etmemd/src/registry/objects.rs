@@ -1,0 +1,211 @@
+//! Adding what a file lists, all or nothing, and deleting it, as much as there is.
+
+use super::{Denied, EngineEntry, ProjectEntry, Registry, TaskEntry, launch, prepare};
+use etmem_config::{ConfigFile, EngineSection, ProjectSection, TaskSection};
+use etmem_core::kernel::process::Target;
+use etmem_core::name::Name;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Something that an unfinished add has added.
+#[derive(Debug)]
+enum Added {
+    Project(Name),
+    Engine { project: Name, engine: Name },
+    Task { project: Name, engine: Name, task: Name },
+}
+
+/// How messages point into a file.
+fn place(path: &Path, line: usize) -> String {
+    format!("{}:{line}: ", path.display())
+}
+
+impl Registry {
+    /// Adds what `file` lists: projects, then engines, then tasks; starts the tasks whose project runs. If anything
+    /// is refused, nothing of the file remains. Returns what a person should know, a line each.
+    pub(crate) fn add(&mut self, file: &ConfigFile) -> Result<Vec<String>, Denied> {
+        let mut added = Vec::new();
+        let result = self.add_all(file, &mut added).and_then(|()| self.start_added(&added));
+        if result.is_err() {
+            for object in added.iter().rev() {
+                self.remove(object);
+            }
+        }
+        result
+    }
+
+    fn add_all(&mut self, file: &ConfigFile, added: &mut Vec<Added>) -> Result<(), Denied> {
+        for section in &file.projects {
+            self.add_project(section, || place(&file.path, section.line))?;
+            added.push(Added::Project(section.name.clone()));
+        }
+        for section in &file.engines {
+            self.add_engine(section, || place(&file.path, section.line))?;
+            added.push(Added::Engine { project: section.project.clone(), engine: section.name.clone() });
+        }
+        for section in &file.tasks {
+            self.add_task(section, || place(&file.path, section.line))?;
+            added.push(Added::Task {
+                project: section.project.clone(),
+                engine: section.engine.clone(),
+                task: section.name.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn add_project(&mut self, section: &ProjectSection, place: impl Fn() -> String) -> Result<(), Denied> {
+        if self.project(&section.name, &place).is_ok() {
+            return Err(Denied::ProjectExists { place: place(), name: section.name.clone() });
+        }
+        self.projects.push(ProjectEntry { section: section.clone(), engines: Vec::new(), started: false });
+        Ok(())
+    }
+
+    fn add_engine(&mut self, section: &EngineSection, place: impl Fn() -> String) -> Result<(), Denied> {
+        let engine = etmem_engine::engine(&section.kind, &self.turns)
+            .map_err(|error| Denied::Engine { place: place(), error })?;
+        let project = self.project_mut(&section.project, &place)?;
+        if project.engine(&section.name, &place).is_ok() {
+            return Err(Denied::EngineExists {
+                place: place(),
+                project: section.project.clone(),
+                name: section.name.clone(),
+            });
+        }
+        project.engines.push(EngineEntry { section: section.clone(), engine, tasks: Vec::new() });
+        Ok(())
+    }
+
+    fn add_task(&mut self, section: &TaskSection, place: impl Fn() -> String) -> Result<(), Denied> {
+        let machine = Arc::clone(&self.machine);
+        let project = self.project_mut(&section.project, &place)?;
+        let engine = project.engine(&section.engine, &place)?;
+        if project.task(engine, &section.name, &place).is_ok() {
+            return Err(Denied::TaskExists {
+                place: place(),
+                project: section.project.clone(),
+                engine: section.engine.clone(),
+                name: section.name.clone(),
+            });
+        }
+        // Made only to find what is wrong with it; the work that runs is made at each start.
+        engine
+            .engine
+            .work(&project.section, section)
+            .map_err(|error| Denied::Engine { place: place(), error })?;
+        if let Target::Pid(pid) = section.target {
+            machine.processes().check(pid).map_err(|error| Denied::Target {
+                place: place(),
+                value: pid.to_string(),
+                error,
+            })?;
+        }
+        let entry = TaskEntry { section: section.clone(), worker: None };
+        project.engine_mut(&section.engine, &place)?.tasks.push(entry);
+        Ok(())
+    }
+
+    /// Starts the tasks among `added` whose project runs.
+    fn start_added(&mut self, added: &[Added]) -> Result<Vec<String>, Denied> {
+        let machine = Arc::clone(&self.machine);
+        let mut notes = Vec::new();
+        for object in added {
+            let Added::Task { project, engine, task } = object else { continue };
+            let project = self.project_mut(project, String::new)?;
+            if !project.started {
+                continue;
+            }
+            let entry = project.engine(engine, String::new)?;
+            let ready = prepare(&project.section, entry, &project.task(entry, task, String::new)?.section)?;
+            let kernel = machine.kernel().map_err(Denied::Machine)?;
+            notes.extend(ready.work.notes(&kernel));
+            let worker = launch(vec![ready], &kernel)?.pop();
+            let tasks = &mut project.engine_mut(engine, String::new)?.tasks;
+            if let Some(entry) = tasks.iter_mut().find(|entry| entry.section.name == *task) {
+                entry.worker = worker;
+            }
+        }
+        Ok(notes)
+    }
+
+    /// Deletes what `file` lists: tasks, then engines, then projects, stopping what runs. What is not there is
+    /// reported; the rest is deleted all the same.
+    pub(crate) fn delete(&mut self, file: &ConfigFile) -> Result<(), Vec<Denied>> {
+        let mut missing = Vec::new();
+        for section in &file.tasks {
+            let at = || place(&file.path, section.line);
+            let found = self
+                .project(&section.project, at)
+                .and_then(|project| Ok((project, project.engine(&section.engine, at)?)))
+                .and_then(|(project, engine)| project.task(engine, &section.name, at).map(|_| ()));
+            match found {
+                Ok(()) => self.remove(&Added::Task {
+                    project: section.project.clone(),
+                    engine: section.engine.clone(),
+                    task: section.name.clone(),
+                }),
+                Err(denied) => missing.push(denied),
+            }
+        }
+        for section in &file.engines {
+            let at = || place(&file.path, section.line);
+            let found = self
+                .project(&section.project, at)
+                .and_then(|project| project.engine(&section.name, at).map(|_| ()));
+            match found {
+                Ok(()) => self.remove(&Added::Engine {
+                    project: section.project.clone(),
+                    engine: section.name.clone(),
+                }),
+                Err(denied) => missing.push(denied),
+            }
+        }
+        for section in &file.projects {
+            match self.project(&section.name, || place(&file.path, section.line)).map(|_| ()) {
+                Ok(()) => self.remove(&Added::Project(section.name.clone())),
+                Err(denied) => missing.push(denied),
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
+    /// Removes something that is there, stopping what runs of it.
+    fn remove(&mut self, object: &Added) {
+        let mut workers = Vec::new();
+        match object {
+            Added::Project(name) => self.projects.retain_mut(|project| {
+                let goes = project.section.name == *name;
+                if goes {
+                    workers.extend(project.take_workers());
+                }
+                !goes
+            }),
+            Added::Engine { project, engine } => {
+                if let Ok(project) = self.project_mut(project, String::new) {
+                    project.engines.retain_mut(|entry| {
+                        let goes = entry.section.name == *engine;
+                        if goes {
+                            workers.extend(entry.tasks.iter_mut().filter_map(|task| task.worker.take()));
+                        }
+                        !goes
+                    });
+                }
+            }
+            Added::Task { project, engine, task } => {
+                let engine =
+                    self.project_mut(project, String::new).and_then(|p| p.engine_mut(engine, String::new));
+                if let Ok(engine) = engine {
+                    engine.tasks.retain_mut(|entry| {
+                        let goes = entry.section.name == *task;
+                        if goes {
+                            workers.extend(entry.worker.take());
+                        }
+                        !goes
+                    });
+                }
+            }
+        }
+        self.let_go(workers);
+    }
+}

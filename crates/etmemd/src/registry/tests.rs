@@ -1,0 +1,221 @@
+//! The registry, stepped by hand over a scripted machine.
+
+use super::*;
+use etmem_config::ConfigFile;
+use etmem_core::kernel::probe::Access;
+use etmem_core::kernel::process::ProcessTable;
+use etmem_testkit::fake::{FakeMachine, FakeProcess};
+use etmem_wire::{ErrorKind, project_show};
+use std::path::Path;
+
+#[derive(Debug)]
+struct Scripted {
+    machine: FakeMachine,
+    lacks: Option<&'static str>,
+}
+
+impl Machine for Scripted {
+    fn processes(&self) -> &dyn ProcessTable {
+        &self.machine
+    }
+
+    fn kernel(&self) -> Result<Kernel, String> {
+        self.lacks.map_or_else(|| Ok(self.machine.kernel()), |what| Err(what.to_owned()))
+    }
+}
+
+fn registry_that(lacks: Option<&'static str>) -> Registry {
+    let process = FakeProcess::new(42, "mysqld", 0x7f00_0000_0000, 600, |_, _| Access::IDLE);
+    let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]);
+    Registry::new(Arc::new(Scripted { machine, lacks }))
+}
+
+fn registry() -> Registry {
+    registry_that(None)
+}
+
+fn file(text: &str) -> ConfigFile {
+    etmem_config::parse(Path::new("t.yaml"), text).unwrap()
+}
+
+const PROJECT: &str = "[project]\nname=p\nloop=1\ninterval=1\nsleep=1\n";
+const ENGINE: &str = "[engine]\nproject=p\nname=slide\n";
+const TASK: &str = "[task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n";
+
+fn all() -> ConfigFile {
+    file(&format!("{PROJECT}{ENGINE}{TASK}"))
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn shown(registry: &Registry) -> String {
+    project_show(&registry.show(None), None)
+}
+
+fn running(registry: &Registry) -> usize {
+    let tasks =
+        registry.projects.iter().flat_map(|project| &project.engines).flat_map(|engine| &engine.tasks);
+    tasks.filter(|task| task.worker.is_some()).count()
+}
+
+#[test]
+fn the_life_of_a_project() {
+    let mut registry = registry();
+    registry.add(&all()).unwrap();
+    assert!(
+        shown(&registry)
+            .contains("1        pid      42               t                slide            false")
+    );
+    assert_eq!(registry.start(&name("p")).unwrap(), Vec::<String>::new());
+    assert!(shown(&registry).contains("true"));
+    assert_eq!(running(&registry), 1);
+    assert_eq!(registry.start(&name("p")).unwrap_err().kind(), ErrorKind::ProjectStarted);
+    registry.stop(&name("p")).unwrap();
+    assert_eq!(running(&registry), 0);
+    assert_eq!(registry.stop(&name("p")).unwrap_err().kind(), ErrorKind::ProjectStopped);
+    registry.start(&name("p")).unwrap();
+    registry.delete(&all()).unwrap();
+    assert_eq!(shown(&registry), "no project exists\n\n");
+    registry.shut_down(Duration::from_secs(60));
+}
+
+#[test]
+fn what_is_refused_and_how() {
+    let edited = |text: &str, edit: &str| {
+        let (from, to) = edit.split_once('|').unwrap();
+        file(&text.replace(from, to))
+    };
+    let task = |edit| edited(TASK, edit);
+    for (config, kind, words) in [
+        (file(PROJECT), ErrorKind::ProjectExists, "t.yaml:1: project p exists already"),
+        (file(ENGINE), ErrorKind::EngineExists, "t.yaml:1: project p has an engine slide already"),
+        (file(TASK), ErrorKind::TaskExists, "t.yaml:1: engine slide of project p has a task t already"),
+        (
+            file(&ENGINE.replace("project=p", "project=q")),
+            ErrorKind::NoSuchProject,
+            "t.yaml:1: there is no project q",
+        ),
+        (task("project=p|project=q"), ErrorKind::NoSuchProject, "t.yaml:1: there is no project q"),
+        (task("engine=slide|engine=mine"), ErrorKind::NoSuchEngine, "t.yaml:1: project p has no engine mine"),
+        (
+            edited(&format!("{PROJECT}{ENGINE}{TASK}"), "name=p\n|name=r\n"),
+            ErrorKind::EngineExists,
+            "t.yaml:6: project p has an engine slide",
+        ),
+    ] {
+        let mut registry = registry();
+        registry.add(&all()).unwrap();
+        let before = shown(&registry);
+        let denied = registry.add(&config).unwrap_err();
+        assert_eq!(denied.kind(), kind, "{denied}");
+        assert!(denied.to_string().starts_with(words), "{denied}");
+        assert_eq!(shown(&registry), before, "nothing has changed");
+    }
+}
+
+#[test]
+fn an_add_is_all_or_nothing() {
+    let good = format!("{PROJECT}{ENGINE}{TASK}");
+    let psi = "[engine]\nproject=p\nname=psi\n";
+    for (bad, kind, words) in [
+        (TASK.replace("T=1", "T=4"), ErrorKind::Internal, "t.yaml:9: [task] T=4: must be 0..=3"),
+        (
+            TASK.replace("42", "43"),
+            ErrorKind::InvalidParameters,
+            "t.yaml:9: [task] value=43: there is no process 43",
+        ),
+        (TASK.to_owned() + TASK, ErrorKind::TaskExists, "t.yaml:16: "),
+        (TASK.to_owned() + psi, ErrorKind::Internal, "t.yaml:16: engine psi is not built into this version"),
+    ] {
+        for started in [false, true] {
+            let mut registry = registry();
+            if started {
+                registry.add(&file(&PROJECT.replace("=p", "=other"))).unwrap();
+                registry.start(&name("other")).unwrap();
+            }
+            let before = shown(&registry);
+            let denied = registry.add(&file(&format!("{PROJECT}{ENGINE}{bad}"))).unwrap_err();
+            assert_eq!(denied.kind(), kind, "{denied}");
+            assert!(denied.to_string().starts_with(words), "{denied}");
+            assert_eq!(shown(&registry), before);
+            registry.add(&file(&good)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_task_added_to_a_started_project_starts_at_once() {
+    let mut registry = registry();
+    registry.add(&file(PROJECT)).unwrap();
+    assert_eq!(registry.start(&name("p")).unwrap(), ["project p has no task yet"]);
+    let waits = TASK.replace("pid\nvalue=42", "name\nvalue=nobody");
+    let notes = registry.add(&file(&format!("{ENGINE}{waits}"))).unwrap();
+    assert_eq!(notes, ["task t: no process named nobody yet; waiting for it"]);
+    assert_eq!(running(&registry), 1);
+    // Refused, while the other task goes on.
+    let two =
+        TASK.replace("name=t\n", "name=u\n") + &TASK.replace("name=t\n", "name=v\n").replace("T=1", "T=9");
+    registry.add(&file(&two)).unwrap_err();
+    assert_eq!(running(&registry), 1);
+}
+
+#[test]
+fn a_delete_deletes_what_there_is_and_reports_the_rest() {
+    let mut registry = registry();
+    registry.add(&all()).unwrap();
+    registry.start(&name("p")).unwrap();
+    let missing = registry
+        .delete(&file(&(TASK.replace("name=t\n", "name=u\n") + TASK + &ENGINE.replace("=p", "=q"))))
+        .unwrap_err();
+    let kinds: Vec<ErrorKind> = missing.iter().map(Denied::kind).collect();
+    assert_eq!(kinds, [ErrorKind::NoSuchTask, ErrorKind::NoSuchProject]);
+    assert_eq!(running(&registry), 0);
+    let shows = registry.show(None);
+    assert_eq!((shows.len(), shows[0].engines.len(), shows[0].engines[0].tasks.len()), (1, 1, 0));
+}
+
+#[test]
+fn the_newest_is_shown_first() {
+    let mut registry = registry();
+    registry.add(&all()).unwrap();
+    registry.add(&file(&TASK.replace("name=t\n", "name=u\n"))).unwrap();
+    registry.add(&file(&PROJECT.replace("=p", "=q"))).unwrap();
+    let projects: Vec<String> = registry.show(None).iter().map(|project| project.name.to_string()).collect();
+    assert_eq!(projects, ["q", "p"]);
+    let tasks: Vec<String> = registry.show(Some(&name("p")))[0].engines[0]
+        .tasks
+        .iter()
+        .map(|task| task.name.to_string())
+        .collect();
+    assert_eq!(tasks, ["u", "t"]);
+    assert!(registry.show(Some(&name("nobody"))).is_empty());
+}
+
+#[test]
+fn a_machine_that_cannot_says_so_and_nothing_starts() {
+    let mut registry = registry_that(Some("this machine cannot run it: no BTF"));
+    registry.add(&all()).unwrap();
+    let denied = registry.start(&name("p")).unwrap_err();
+    assert_eq!(
+        (denied.kind(), denied.to_string()),
+        (ErrorKind::Internal, "this machine cannot run it: no BTF".into())
+    );
+    assert!(shown(&registry).contains("false"));
+}
+
+#[test]
+fn engine_commands() {
+    let mut registry = registry();
+    registry.add(&all()).unwrap();
+    let ask = |registry: &Registry, engine: &str, task: Option<&str>| {
+        let task = task.map(name);
+        registry.command(&name("p"), &name(engine), "showtaskpages", task.as_ref()).unwrap_err().kind()
+    };
+    assert_eq!(ask(&registry, "slide", Some("t")), ErrorKind::InvalidParameters, "does not run");
+    assert_eq!(ask(&registry, "cslide", None), ErrorKind::NoSuchEngine);
+    assert_eq!(ask(&registry, "slide", Some("u")), ErrorKind::NoSuchTask);
+    registry.start(&name("p")).unwrap();
+    assert_eq!(ask(&registry, "slide", Some("t")), ErrorKind::InvalidParameters, "slide has no commands");
+}

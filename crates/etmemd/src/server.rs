@@ -1,0 +1,160 @@
+//! The socket: many clients at once, each with a deadline, none able to hold up another.
+
+use crate::dispatch::{dispatch, refuse};
+use crate::registry::Registry;
+use etmem_wire::{ErrorKind, Progress, Request, RequestReader, Response, SocketName};
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::{debug, error, info, warn};
+
+/// How long a client may take to send its request, and again to read its answer (the original client's own
+/// timeout).
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long to wait for more of a request that may be whole already.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// Clients served at once; the others wait in the socket's queue.
+const CLIENTS: usize = 512;
+
+/// Pause after the system had no descriptor for another client, which only time mends.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Why the daemon cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BindError {
+    /// Somebody listens there.
+    #[error(
+        "socket @{0}: address in use: another etmemd listens there; stop it, or choose another name with -s"
+    )]
+    InUse(SocketName),
+    /// Anything else.
+    #[error("socket @{name}: {source}")]
+    Io {
+        /// The socket.
+        name: SocketName,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Listens on the abstract socket `name`.
+pub(crate) fn bind(name: &SocketName) -> Result<StdListener, BindError> {
+    let listen = || {
+        let listener = StdListener::bind_addr(&SocketAddr::from_abstract_name(name.as_bytes())?)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    listen().map_err(|source: io::Error| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            BindError::InUse(name.clone())
+        } else {
+            BindError::Io { name: name.clone(), source }
+        }
+    })
+}
+
+/// Serves clients until a signal says stop; gives the registry back.
+pub(crate) fn serve(listener: StdListener, registry: Registry) -> Result<Registry, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let registry = Arc::new(Mutex::new(registry));
+    runtime.block_on(until_signal(listener, &registry)).map_err(|error| format!("cannot serve: {error}"))?;
+    // Ends what is left of the clients; what holds the registry longer than that is a bug.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    let registry = Arc::try_unwrap(registry).map_err(|_| "a request does not end".to_owned())?;
+    Ok(registry.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+async fn until_signal(listener: StdListener, registry: &Arc<Mutex<Registry>>) -> io::Result<()> {
+    let listener = UnixListener::from_std(listener)?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    info!("listening");
+    tokio::select! {
+        _ = interrupt.recv() => info!("interrupted: stopping"),
+        _ = terminate.recv() => info!("terminated: stopping"),
+        () = accept(&listener, registry) => {}
+    }
+    Ok(())
+}
+
+async fn accept(listener: &UnixListener, registry: &Arc<Mutex<Registry>>) {
+    let places = Arc::new(Semaphore::new(CLIENTS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((client, _)) => {
+                let registry = Arc::clone(registry);
+                tokio::spawn(async move {
+                    if let Err(error) = serve_client(client, registry).await {
+                        debug!("client: {error}");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                error!("cannot accept a client: {error}");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// Serves one client. Whoever is not root gets no answer, as from the original.
+async fn serve_client(mut client: UnixStream, registry: Arc<Mutex<Registry>>) -> io::Result<()> {
+    let peer = client.peer_cred()?;
+    if peer.uid() != 0 || peer.gid() != 0 {
+        warn!("refused a client that is not root: user {} group {}", peer.uid(), peer.gid());
+        return Ok(());
+    }
+    let request = timeout(DEADLINE, read_request(&mut client)).await.map_err(io::Error::from)??;
+    let response = match request {
+        Err(reason) => refuse(ErrorKind::InvalidParameters, &[reason]),
+        Ok(request) => answer(request, registry).await,
+    };
+    let bytes = response.encode();
+    timeout(DEADLINE, client.write_all(&bytes)).await.map_err(io::Error::from)??;
+    client.shutdown().await
+}
+
+/// Carries out a request on a thread of its own: it may read files and ask the kernel.
+async fn answer(request: Request, registry: Arc<Mutex<Registry>>) -> Response {
+    let done = tokio::task::spawn_blocking(move || {
+        // Requests change the registry as a whole or not at all, so one that panicked leaves it sound.
+        dispatch(&mut registry.lock().unwrap_or_else(PoisonError::into_inner), &request)
+    });
+    done.await.unwrap_or_else(|error| refuse(ErrorKind::Internal, &[error.to_string()]))
+}
+
+/// A request, or why the bytes are none.
+async fn read_request(client: &mut UnixStream) -> io::Result<Result<Request, String>> {
+    let mut reader = RequestReader::new();
+    let mut buffer = [0; 1024];
+    let mut progress = Progress::Incomplete;
+    loop {
+        let length = match progress {
+            Progress::Settled => break,
+            Progress::Incomplete => client.read(&mut buffer).await?,
+            Progress::MayGrow => match timeout(GRACE, client.read(&mut buffer)).await {
+                Ok(length) => length?,
+                Err(_) => break,
+            },
+        };
+        if length == 0 {
+            break;
+        }
+        progress = reader.feed(&buffer[..length]);
+    }
+    Ok(reader.finish().map_err(|error| format!("the request {error}")))
+}
