@@ -75,6 +75,11 @@ impl Daemon {
         &self.socket
     }
 
+    /// A folder that goes with it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Its pid.
     pub fn pid(&self) -> u32 {
         self.running.pid()
