@@ -1,0 +1,180 @@
+//! `/proc/PID/maps`: the mappings of a process.
+//!
+//! Read line by line into one buffer: a process may have 60,000 mappings, and their names are of no use.
+
+use crate::process::stat::{check_alive, process_error};
+use crate::root::ProcRoot;
+use etmem_core::address::AddressRange;
+use etmem_core::kernel::mapping::{Mapping, MappingSource};
+use etmem_core::kernel::process::{ProcessError, ProcessId};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+
+/// Names of mappings that the kernel makes for itself in a process (`arch/*/entry/vdso`, `kernel/events/uprobes.c`);
+/// `[vvar` and its like stand for all names that begin so.
+const SPECIAL: [&[u8]; 6] = [b"[vvar", b"[vdso]", b"[vsyscall]", b"[vectors]", b"[sigpage]", b"[uprobes]"];
+
+/// The mappings of the machine's processes.
+#[derive(Debug, Clone)]
+pub struct Mappings {
+    proc: ProcRoot,
+}
+
+impl Mappings {
+    /// The mappings of the processes whose procfs is at `proc`.
+    #[must_use]
+    pub fn new(proc: ProcRoot) -> Self {
+        Self { proc }
+    }
+}
+
+impl MappingSource for Mappings {
+    fn mappings(&self, process: ProcessId, out: &mut Vec<Mapping>) -> Result<(), ProcessError> {
+        out.clear();
+        let path = self.proc.process(process.pid, "maps");
+        let failed = |error: &_| process_error(path.display().to_string(), error);
+        let mut lines = BufReader::new(File::open(&path).map_err(|error| failed(&error))?);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).map_err(|error| failed(&error))? > 0 {
+            out.push(parse(&line).ok_or_else(|| ProcessError::Refused {
+                call: path.display().to_string(),
+                reason: format!("line {} is not a mapping as proc_pid_maps(5) describes it", out.len() + 1),
+            })?);
+            line.clear();
+        }
+        check_alive(&self.proc, process)
+    }
+}
+
+/// A line of `maps`: `START-END PERMISSIONS OFFSET MAJOR:MINOR INODE NAME`.
+fn parse(line: &[u8]) -> Option<Mapping> {
+    let mut fields = line.splitn(6, |&byte| byte == b' ');
+    let mut addresses = fields.next()?.splitn(2, |&byte| byte == b'-');
+    let range = AddressRange::new(digits(addresses.next()?, 16)?, digits(addresses.next()?, 16)?);
+    let permissions: &[u8; 4] = fields.next()?.try_into().ok()?;
+    let inode = digits(fields.nth(2)?.trim_ascii_end(), 10)?;
+    let name = fields.next().unwrap_or_default().trim_ascii();
+    (!range.is_empty()).then_some(Mapping {
+        range,
+        writable: permissions[1] == b'w',
+        executable: permissions[2] == b'x',
+        shared: permissions[3] == b's',
+        inode,
+        special: name.first() == Some(&b'[') && SPECIAL.iter().any(|special| name.starts_with(special)),
+    })
+}
+
+/// The number that `text` writes in base `radix`, without a sign.
+fn digits(text: &[u8], radix: u32) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |number, &byte| {
+        let digit = char::from(byte).to_digit(radix)?;
+        number.checked_mul(u64::from(radix))?.checked_add(u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etmem_core::kernel::process::Pid;
+    use proptest::prelude::*;
+    use std::fmt::Write;
+
+    #[test]
+    fn lines() {
+        let plain = Mapping {
+            range: AddressRange::new(0x1000, 0x3000),
+            writable: false,
+            executable: false,
+            shared: false,
+            inode: 0,
+            special: false,
+        };
+        for (line, want) in [
+            ("1000-3000 ---p 00000000 00:00 0 \n", plain),
+            ("1000-3000 ---p 00000000 00:00 0\n", plain),
+            (
+                "1000-3000 rw-p 00000000 00:00 0                  [heap]\n",
+                Mapping { writable: true, ..plain },
+            ),
+            ("1000-3000 rw-p 00000000 00:00 0   [anon:[vdso]]\n", Mapping { writable: true, ..plain }),
+            (
+                "1000-3000 r-xs 00001000 fe:01 4711  /a b/[vdso]\n",
+                Mapping { executable: true, shared: true, inode: 4711, ..plain },
+            ),
+            ("1000-3000 r--p 00000000 00:00 0  [vvar]\n", Mapping { special: true, ..plain }),
+            ("1000-3000 r--p 00000000 00:00 0  [vvar_vclock]\n", Mapping { special: true, ..plain }),
+            (
+                "1000-3000 r-xp 00000000 00:00 0  [vdso]\n",
+                Mapping { executable: true, special: true, ..plain },
+            ),
+            (
+                "1000-3000 --xp 00000000 00:00 0  [uprobes]\n",
+                Mapping { executable: true, special: true, ..plain },
+            ),
+            (
+                "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n",
+                Mapping {
+                    range: AddressRange::new(0xffff_ffff_ff60_0000, 0xffff_ffff_ff60_1000),
+                    executable: true,
+                    special: true,
+                    ..plain
+                },
+            ),
+        ] {
+            assert_eq!(parse(line.as_bytes()), Some(want), "{line:?}");
+        }
+        for bad in [
+            "",
+            "\n",
+            "1000 rw-p 00000000 00:00 0\n",
+            "1000-1000 rw-p 00000000 00:00 0\n",
+            "3000-1000 rw-p 00000000 00:00 0\n",
+            "1000-3000 rw- 00000000 00:00 0\n",
+            "1000-3000 rw-p 00000000 00:00\n",
+            "1000-3000 rw-p 00000000 00:00 x\n",
+            "1000-10000000000000000 rw-p 00000000 00:00 0\n",
+            "+1000-3000 rw-p 00000000 00:00 0\n",
+        ] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(line: Vec<u8>) {
+            if let Some(mapping) = parse(&line) {
+                prop_assert!(!mapping.range.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn many_mappings_of_a_fixture() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir(tree.path().join("7")).unwrap();
+        std::fs::write(tree.path().join("7/stat"), "7 (x) S 1 1 1 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 5 1 2\n")
+            .unwrap();
+        let mut text = String::new();
+        for number in 0..60_000u64 {
+            let start = number * 0x3000;
+            writeln!(text, "{start:x}-{:x} rw-p 00000000 00:00 0 ", start + 0x2000).unwrap();
+        }
+        std::fs::write(tree.path().join("7/maps"), &text).unwrap();
+        let source = Mappings::new(ProcRoot::new(tree.path()));
+        let process = ProcessId { pid: Pid::new(7).unwrap(), start_time: 5 };
+        let mut out = Vec::new();
+        source.mappings(process, &mut out).unwrap();
+        assert_eq!(out.len(), 60_000);
+        assert!(out.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start));
+        let later = ProcessId { start_time: 6, ..process };
+        assert_eq!(source.mappings(later, &mut out), Err(ProcessError::Exited));
+        std::fs::write(tree.path().join("7/maps"), "1000-2000 rw-p 0 0:0 0\nnonsense\n").unwrap();
+        let error = source.mappings(process, &mut out).unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+        std::fs::remove_dir_all(tree.path().join("7")).unwrap();
+        assert_eq!(source.mappings(process, &mut out), Err(ProcessError::Exited));
+    }
+}

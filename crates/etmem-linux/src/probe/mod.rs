@@ -1,0 +1,3 @@
+//! Probes: ways of seeing which pages were touched, one folder each.
+
+pub mod bpf;

@@ -1,0 +1,167 @@
+//! `/proc/PID/stat`: who a process is.
+//!
+//! Parsed from bytes by hand: `comm` may hold spaces, parentheses and bytes that are not UTF-8, and the table
+//! reads this file of every process on the machine. Fields: proc_pid_stat(5).
+
+use crate::root::ProcRoot;
+use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
+use std::io;
+
+/// PF_KTHREAD (`include/linux/sched.h`).
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// What is used of a process's `stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat<'a> {
+    /// Its number.
+    pub(crate) pid: Pid,
+    /// The first 15 bytes of its program's name.
+    pub(crate) comm: &'a [u8],
+    state: u8,
+    /// Who started it, or who took it over; 0 for none.
+    pub(crate) parent: u32,
+    flags: u32,
+    start_time: u64,
+}
+
+impl<'a> Stat<'a> {
+    /// Reads the text of a `stat` file; none where it is not one.
+    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
+        let open = text.iter().position(|&byte| byte == b'(')?;
+        let close = text.iter().rposition(|&byte| byte == b')')?;
+        let comm = text.get(open + 1..close)?;
+        let mut fields =
+            text.get(close + 1..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+        // Field 3 is the first behind the name.
+        let state = *fields.next()?.first()?;
+        let parent = number(fields.next()?)?;
+        let flags = number(fields.nth(4)?)?;
+        let start_time = number(fields.nth(12)?)?;
+        let pid = Pid::new(u32::try_from(number(text.get(..open)?.trim_ascii())?).ok()?)?;
+        Some(Self {
+            pid,
+            comm,
+            state,
+            parent: u32::try_from(parent).ok()?,
+            flags: u32::try_from(flags).ok()?,
+            start_time,
+        })
+    }
+
+    /// The process for as long as it lives.
+    pub(crate) fn id(&self) -> ProcessId {
+        ProcessId { pid: self.pid, start_time: self.start_time }
+    }
+
+    /// Whether it is a thread of the kernel's own, without memory.
+    pub(crate) fn is_kernel_thread(&self) -> bool {
+        self.flags & KERNEL_THREAD != 0
+    }
+
+    /// Whether it has ended and only waits for its parent to notice.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Whether an error of a file of a process means that the process is gone.
+pub(crate) fn means_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+/// What an error of a process's file or call is to its caller.
+pub(crate) fn process_error(call: impl Into<String>, error: &io::Error) -> ProcessError {
+    if means_gone(error) {
+        ProcessError::Exited
+    } else {
+        ProcessError::Refused { call: call.into(), reason: error.to_string() }
+    }
+}
+
+/// Checks that `process` still lives under its pid.
+///
+/// A pid that still has its process has had it all the time since `process` was made: what was opened by number
+/// in between belongs to it.
+///
+/// # Errors
+/// [`ProcessError::Exited`] where it ended or its pid belongs to another process.
+pub(crate) fn check_alive(proc: &ProcRoot, process: ProcessId) -> Result<(), ProcessError> {
+    let path = proc.process(process.pid, "stat");
+    let text = std::fs::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
+    let stat = Stat::parse(&text).ok_or_else(|| ProcessError::Refused {
+        call: path.display().to_string(),
+        reason: "is not a process's stat as proc_pid_stat(5) describes it".into(),
+    })?;
+    if stat.id() == process && !stat.has_ended() { Ok(()) } else { Err(ProcessError::Exited) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn line(comm: &str, state: &str) -> String {
+        format!("4711 ({comm}) {state} 17 4711 4711 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 100 200\n")
+    }
+
+    #[test]
+    fn survives_any_name() {
+        for comm in ["sh", "a b", "a) S 1 (b", "((", "))", "", "\u{fc}\n1 2 3"] {
+            let text = line(comm, "S");
+            let stat = Stat::parse(text.as_bytes()).unwrap();
+            assert_eq!(stat.comm, comm.as_bytes());
+            assert_eq!((stat.pid.get(), stat.parent, stat.start_time), (4711, 17, 987_654));
+            assert!(!stat.is_kernel_thread() && !stat.has_ended());
+        }
+        assert!(Stat::parse(line("z", "Z").as_bytes()).unwrap().has_ended());
+        let mut bytes = line("xx", "S").into_bytes();
+        bytes[6] = 0xff;
+        assert_eq!(Stat::parse(&bytes).unwrap().comm, [0xff, b'x']);
+    }
+
+    #[test]
+    fn knows_kernel_threads() {
+        let text =
+            b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 6 0 0 20 0 1 0 33 0 0 18446744073709551615\n";
+        assert!(Stat::parse(text).unwrap().is_kernel_thread());
+    }
+
+    #[test]
+    fn refuses_what_is_cut_short() {
+        let text = line("sh", "S");
+        let end = text.find("987654").unwrap();
+        for length in 0..end {
+            assert_eq!(Stat::parse(&text.as_bytes()[..length]), None, "{length} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes: Vec<u8>) {
+            if let Some(stat) = Stat::parse(&bytes) {
+                prop_assert!(stat.comm.len() < bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn tells_a_later_process_of_the_same_pid() {
+        let tree = tempfile::tempdir().unwrap();
+        let proc = ProcRoot::new(tree.path());
+        std::fs::create_dir(tree.path().join("4711")).unwrap();
+        let pid = Pid::new(4711).unwrap();
+        let alive = |start_time| check_alive(&proc, ProcessId { pid, start_time });
+        assert_eq!(alive(987_654), Err(ProcessError::Exited));
+        std::fs::write(tree.path().join("4711/stat"), line("sh", "S")).unwrap();
+        assert_eq!(alive(987_654), Ok(()));
+        assert_eq!(alive(987_653), Err(ProcessError::Exited));
+        std::fs::write(tree.path().join("4711/stat"), line("sh", "Z")).unwrap();
+        assert_eq!(alive(987_654), Err(ProcessError::Exited));
+        std::fs::write(tree.path().join("4711/stat"), "nonsense").unwrap();
+        assert!(matches!(alive(987_654), Err(ProcessError::Refused { .. })));
+    }
+}

@@ -1,0 +1,280 @@
+//! Which processes a target names.
+//!
+//! A pid's descendants come from the `children` files of its threads (`CONFIG_PROC_CHILDREN`); where the kernel has
+//! none, and for a name, from the parents in every process's `stat`. A process that ends meanwhile is left out.
+
+use super::stat::{Stat, means_gone};
+use crate::root::ProcRoot;
+use etmem_core::kernel::process::{
+    Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::Path;
+
+/// The processes of the machine.
+#[derive(Debug, Clone)]
+pub struct Processes {
+    proc: ProcRoot,
+}
+
+/// What the table keeps of one process.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    id: ProcessId,
+    parent: u32,
+    /// Has memory of its own: neither a kernel thread nor ended.
+    has_memory: bool,
+    named: bool,
+}
+
+impl Entry {
+    fn of(stat: &Stat<'_>, comm: Option<&str>) -> Self {
+        Self {
+            id: stat.id(),
+            parent: stat.parent,
+            has_memory: !stat.is_kernel_thread() && !stat.has_ended(),
+            named: comm.is_some_and(|comm| comm.as_bytes() == stat.comm),
+        }
+    }
+}
+
+impl Processes {
+    /// The processes whose procfs is at `proc`.
+    #[must_use]
+    pub fn new(proc: ProcRoot) -> Self {
+        Self { proc }
+    }
+
+    /// Our own pid as this procfs numbers it, which in a container may not be what getpid(2) says.
+    fn own_pid(&self) -> Option<Pid> {
+        let text = std::fs::read(self.proc.own("stat")).ok()?;
+        Stat::parse(&text).map(|stat| stat.pid)
+    }
+
+    /// The entry of `pid`; none where it is gone or its `stat` cannot be read, as with hidepid.
+    fn entry(&self, pid: Pid, comm: Option<&str>) -> Option<Entry> {
+        let text = std::fs::read(self.proc.process(pid, "stat")).ok()?;
+        Stat::parse(&text).map(|stat| Entry::of(&stat, comm))
+    }
+
+    /// Every process there is.
+    fn all(&self, comm: Option<&str>) -> Result<BTreeMap<Pid, Entry>, ProcessError> {
+        let numbers = numbered(self.proc.path()).map_err(|error| ProcessError::Refused {
+            call: self.proc.path().display().to_string(),
+            reason: error.to_string(),
+        })?;
+        Ok(numbers.into_iter().filter_map(|pid| Some((pid, self.entry(pid, comm)?))).collect())
+    }
+
+    /// The children of all threads of `pid`; none where the kernel does not list them.
+    fn children(&self, pid: Pid) -> Option<Vec<Pid>> {
+        let threads = match numbered(&self.proc.process(pid, "task")) {
+            Ok(threads) => threads,
+            Err(error) => return means_gone(&error).then(Vec::new),
+        };
+        let mut children = Vec::new();
+        for thread in threads {
+            match std::fs::read_to_string(self.proc.process(pid, &format!("task/{thread}/children"))) {
+                Ok(text) => {
+                    children.extend(text.split_whitespace().filter_map(|pid| Pid::new(pid.parse().ok()?)))
+                }
+                // Either this thread ended or no thread has the file.
+                Err(_) if !self.proc.process(pid, &format!("task/{thread}/stat")).exists() => {}
+                Err(_) => return None,
+            }
+        }
+        Some(children)
+    }
+
+    /// `root` and its descendants by the `children` files; none where the kernel has no such files.
+    fn family_by_children(&self, root: Pid) -> Option<Vec<Entry>> {
+        let mut family = Vec::new();
+        let mut seen = BTreeSet::from([root]);
+        let mut open = vec![root];
+        while let Some(pid) = open.pop() {
+            let Some(entry) = self.entry(pid, None) else { continue };
+            family.push(entry);
+            open.extend(self.children(pid)?.into_iter().filter(|child| seen.insert(*child)));
+        }
+        Some(family)
+    }
+}
+
+/// The entries of the folder at `path` whose names are numbers.
+fn numbered(path: &Path) -> io::Result<Vec<Pid>> {
+    let numbers = std::fs::read_dir(path)?.filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        Pid::new(name.to_str()?.parse().ok()?)
+    });
+    Ok(numbers.collect())
+}
+
+/// `roots` and all their descendants, by the parents in `all`.
+fn families(all: &BTreeMap<Pid, Entry>, roots: impl Iterator<Item = Pid>) -> Vec<Entry> {
+    let mut children: HashMap<u32, Vec<Pid>> = HashMap::new();
+    for (pid, entry) in all {
+        children.entry(entry.parent).or_default().push(*pid);
+    }
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<Pid> = roots.collect();
+    while let Some(pid) = open.pop() {
+        if seen.insert(pid) {
+            open.extend(children.get(&pid.get()).into_iter().flatten());
+        }
+    }
+    seen.iter().filter_map(|pid| all.get(pid)).copied().collect()
+}
+
+impl ProcessTable for Processes {
+    fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError> {
+        let family = match target {
+            Target::Pid(pid) => match self.family_by_children(*pid) {
+                Some(family) => family,
+                None => families(&self.all(None)?, std::iter::once(*pid)),
+            },
+            Target::Comm(comm) => {
+                let all = self.all(Some(comm))?;
+                let named = all.iter().filter(|(_, entry)| entry.named && entry.has_memory);
+                families(&all, named.map(|(pid, _)| *pid))
+            }
+        };
+        let own = self.own_pid();
+        let mut found: Vec<ProcessId> = family
+            .into_iter()
+            .filter(|entry| entry.has_memory && Some(entry.id.pid) != own)
+            .map(|entry| entry.id)
+            .collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn check(&self, pid: Pid) -> Result<(), TargetError> {
+        if self.own_pid() == Some(pid) {
+            return Err(TargetError::Oneself(pid));
+        }
+        let Ok(text) = std::fs::read(self.proc.process(pid, "stat")) else { return Ok(()) };
+        match Stat::parse(&text) {
+            Some(stat) if stat.is_kernel_thread() => Err(TargetError::KernelThread(pid)),
+            _ => Ok(()),
+        }
+    }
+
+    fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
+        super::memory::memory(&self.proc, process)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A `/proc` of these processes: pid, name, state, parent, flags.
+    fn tree(processes: &[(u32, &str, &str, u32, u32)], with_children: bool) -> tempfile::TempDir {
+        let tree = tempfile::tempdir().unwrap();
+        for (pid, comm, state, parent, flags) in processes {
+            let folder = tree.path().join(pid.to_string());
+            let thread = folder.join(format!("task/{pid}"));
+            std::fs::create_dir_all(&thread).unwrap();
+            let stat = format!(
+                "{pid} ({comm}) {state} {parent} 1 1 0 -1 {flags} 1 2 3 4 5 6 7 8 20 0 1 0 {} 100 200\n",
+                pid * 10
+            );
+            std::fs::write(folder.join("stat"), &stat).unwrap();
+            std::fs::write(thread.join("stat"), &stat).unwrap();
+            if with_children {
+                let children: String = processes
+                    .iter()
+                    .filter(|child| child.3 == *pid)
+                    .map(|child| format!("{} ", child.0))
+                    .collect();
+                std::fs::write(thread.join("children"), children).unwrap();
+            }
+        }
+        std::os::unix::fs::symlink("50", tree.path().join("self")).unwrap();
+        std::fs::write(tree.path().join("meminfo"), "").unwrap();
+        tree
+    }
+
+    const MACHINE: &[(u32, &str, &str, u32, u32)] = &[
+        (1, "init", "S", 0, 0),
+        (2, "kthreadd", "S", 0, 0x20_8040),
+        (3, "db", "S", 2, 0x20_8040),
+        (10, "sh", "S", 1, 0),
+        (11, "db", "S", 10, 0),
+        (12, "db) S (x", "R", 11, 0),
+        (13, "gone", "Z", 11, 0),
+        (14, "db", "S", 12, 0),
+        (20, "db", "Z", 1, 0),
+        (50, "etmemd", "R", 10, 0),
+        (51, "child", "R", 50, 0),
+    ];
+
+    fn found(processes: &Processes, target: Target) -> Vec<u32> {
+        processes
+            .find(&target)
+            .unwrap()
+            .into_iter()
+            .map(|id| {
+                assert_eq!(id.start_time, u64::from(id.pid.get()) * 10);
+                id.pid.get()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn targets() {
+        for with_children in [true, false] {
+            let tree = tree(MACHINE, with_children);
+            let processes = Processes::new(ProcRoot::new(tree.path()));
+            for (target, want) in [
+                (Target::Pid(Pid::new(10).unwrap()), vec![10, 11, 12, 14, 51]),
+                (Target::Pid(Pid::new(14).unwrap()), vec![14]),
+                (Target::Pid(Pid::new(13).unwrap()), vec![]),
+                (Target::Pid(Pid::new(99).unwrap()), vec![]),
+                (Target::Pid(Pid::new(2).unwrap()), vec![]),
+                (Target::Comm("db".into()), vec![11, 12, 14]),
+                (Target::Comm("db) S (x".into()), vec![12, 14]),
+                (Target::Comm("d".into()), vec![]),
+                (Target::Comm("kthreadd".into()), vec![]),
+                (Target::Comm("etmemd".into()), vec![51]),
+            ] {
+                assert_eq!(
+                    found(&processes, target.clone()),
+                    want,
+                    "{target} (children files: {with_children})"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_be_a_target() {
+        let tree = tree(MACHINE, true);
+        let processes = Processes::new(ProcRoot::new(tree.path()));
+        let check = |pid| processes.check(Pid::new(pid).unwrap());
+        assert_eq!(check(10), Ok(()));
+        assert_eq!(check(99), Ok(()));
+        assert_eq!(check(3), Err(TargetError::KernelThread(Pid::new(3).unwrap())));
+        assert_eq!(check(50), Err(TargetError::Oneself(Pid::new(50).unwrap())));
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read() {
+        let processes = Processes::new(ProcRoot::new("/nonexistent/proc"));
+        let error = processes.find(&Target::Comm("db".into())).unwrap_err().to_string();
+        assert!(error.contains("/nonexistent/proc"), "{error}");
+    }
+
+    #[test]
+    fn memory_figures() {
+        let tree = tree(MACHINE, true);
+        let processes = Processes::new(ProcRoot::new(tree.path()));
+        let process = ProcessId { pid: Pid::new(10).unwrap(), start_time: 100 };
+        assert_eq!(processes.memory(process), Err(ProcessError::Exited));
+        std::fs::write(tree.path().join("10/status"), "VmRSS:\t 8 kB\nVmSwap:\t 4 kB\n").unwrap();
+        assert_eq!(processes.memory(process), Ok(ProcessMemory { resident: 8192, swapped: 4096 }));
+        let later = ProcessId { start_time: 101, ..process };
+        assert_eq!(processes.memory(later), Err(ProcessError::Exited));
+    }
+}

@@ -1,0 +1,75 @@
+//! Where the kernel's file systems are mounted: the only place that builds paths below them.
+//!
+//! Injected, so that a container can bring the host's `/proc` and a test its own.
+
+use etmem_core::kernel::process::Pid;
+use std::path::{Path, PathBuf};
+
+/// Where procfs is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcRoot(PathBuf);
+
+impl ProcRoot {
+    /// procfs mounted at `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The mount point.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file of the machine: `meminfo`, `iomem`, `sys/kernel/osrelease`.
+    pub(crate) fn machine(&self, file: &str) -> PathBuf {
+        self.0.join(file)
+    }
+
+    /// A file or folder of one process.
+    pub(crate) fn process(&self, pid: Pid, file: &str) -> PathBuf {
+        let mut path = self.0.join(pid.to_string());
+        path.push(file);
+        path
+    }
+
+    /// A file of the process that asks.
+    pub(crate) fn own(&self, file: &str) -> PathBuf {
+        self.0.join("self").join(file)
+    }
+}
+
+impl Default for ProcRoot {
+    fn default() -> Self {
+        Self::new("/proc")
+    }
+}
+
+/// Where sysfs is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SysRoot(PathBuf);
+
+impl SysRoot {
+    /// sysfs mounted at `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The running kernel's types (`CONFIG_DEBUG_INFO_BTF`).
+    pub(crate) fn kernel_types(&self) -> PathBuf {
+        self.0.join("kernel/btf/vmlinux")
+    }
+
+    /// What the kernel keeps even from root (`CONFIG_SECURITY_LOCKDOWN_LSM`).
+    pub(crate) fn lockdown(&self) -> PathBuf {
+        self.0.join("kernel/security/lockdown")
+    }
+}
+
+impl Default for SysRoot {
+    fn default() -> Self {
+        Self::new("/sys")
+    }
+}
