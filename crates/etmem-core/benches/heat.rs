@@ -10,8 +10,11 @@ use etmem_core::plan::{Plan, Selection};
 /// Blocks in a GiB.
 const BLOCKS: u64 = 512;
 
+/// What a pattern says of a page of a block.
+type Pattern = fn(usize) -> Access;
+
 /// Which pages of a block were touched.
-const PATTERNS: [(&str, fn(usize) -> Access); 3] = [
+const PATTERNS: [(&str, Pattern); 3] = [
     ("all idle", |_| Access::IDLE),
     ("every eighth hot", |page| if page % 8 == 0 { Access::WRITTEN } else { Access::IDLE }),
     ("every second absent", |page| if page % 2 == 0 { Access::ABSENT } else { Access::READ }),
