@@ -1,6 +1,6 @@
 //! Slide: the cold pages of a task's processes go to swap.
 //!
-//! [`settings`] is what a task asks for; [`step`] is a cycle, the page to read first.
+//! `settings` is what a task asks for; `step` is a cycle, the page to read first.
 
 mod settings;
 mod step;
