@@ -15,6 +15,7 @@ use super::binaries::Binaries;
 use crate::clock::WallClock;
 use crate::pagemap;
 use crate::process::{self, Ran, Running};
+use crate::undo::Undo;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// The client gives up by itself after ten seconds.
@@ -26,8 +27,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 pub struct Daemon {
     binaries: Binaries,
     socket: String,
-    folder: tempfile::TempDir,
+    folder: PathBuf,
     running: Running,
+    // After the daemon, which writes its log there.
+    _folder_goes: Undo,
 }
 
 /// How a daemon ended.
@@ -48,12 +51,17 @@ impl Daemon {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let socket = format!("etmem-test-{}-{number}", std::process::id());
-        let folder = tempfile::Builder::new().prefix("etmem-test-").tempdir()?;
+        let folder = tempfile::Builder::new().prefix("etmem-test-").tempdir()?.keep();
+        let gone = folder.clone();
+        let folder_goes = Undo::with(move || {
+            // What stays of it is a few files among other temporary ones.
+            let _ = fs::remove_dir_all(gone);
+        });
         let mut command = Self::command(binaries, &socket);
-        let log = File::create(folder.path().join("log"))?;
+        let log = File::create(folder.join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let (running, _) = Running::start(&mut command)?;
-        let daemon = Self { binaries: binaries.clone(), socket, folder, running };
+        let daemon = Self { binaries: binaries.clone(), socket, folder, running, _folder_goes: folder_goes };
         WallClock::new().wait_until(START_LIMIT, "etmemd listens", || {
             if let Some(status) = daemon.running.ended()? {
                 bail!("etmemd ended with {status} instead of listening:\n{}", daemon.log());
@@ -77,7 +85,7 @@ impl Daemon {
 
     /// A folder that goes with it.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// Its pid.
@@ -87,7 +95,7 @@ impl Daemon {
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
     /// Processor time it has used, in clock ticks (a hundredth of a second).
@@ -132,7 +140,7 @@ impl Daemon {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.folder.path().join(name);
+        let path = self.folder.join(name);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&path).with_context(|| format!("cannot make {}", path.display()))?;
