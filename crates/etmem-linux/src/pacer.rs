@@ -78,10 +78,12 @@ mod tests {
         std::thread::scope(|scope| {
             // Longer than any test runs, and longer than the clock can count.
             let waits = [Duration::from_secs(86_400), Duration::MAX];
-            let waiting = waits.map(|wait| scope.spawn({
-                let pacer = &pacer;
-                move || pacer.pause(wait)
-            }));
+            let waiting = waits.map(|wait| {
+                scope.spawn({
+                    let pacer = &pacer;
+                    move || pacer.pause(wait)
+                })
+            });
             pacer.stop();
             for wait in waiting {
                 assert_eq!(wait.join().unwrap(), Pace::Stop);
