@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 const QEMU: &str = "qemu-system-x86_64";
-const CONSOLE_TAIL: usize = 40;
+const CONSOLE_TAIL: usize = 60;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +157,6 @@ mod tests {
     fn only_the_end_of_a_console_is_shown() {
         let console: String = (0..100).map(|line| format!("line {line}\n")).collect();
         let tail = tail(&console);
-        assert!(tail.starts_with("  | line 60\n") && tail.ends_with("  | line 99\n"), "{tail}");
+        assert!(tail.starts_with("  | line 40\n") && tail.ends_with("  | line 99\n"), "{tail}");
     }
 }
