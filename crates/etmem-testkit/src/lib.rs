@@ -1,3 +1,21 @@
-//! What etmem's tests stand on. Never a dependency of what is shipped.
+//! What the tests and the demo stand on; never a normal dependency of the product.
+//!
+//! Everything here looks at the machine with eyes of its own, not through the product's crates: a test that
+//! asked `etmem-linux` whether `etmem-linux` is right would prove nothing. From below to above:
+//! [`fake`] (a scripted machine, no real one), [`clock`] (waits), [`undo`] (what was set up is taken back, also on Ctrl-C), [`machine`] (what can run here),
+//! [`swap`] (swap for a while), [`pagemap`] (where pages are), [`workload`] (memory with a hot and a cold part),
+//! [`daemon`] (the real binaries), [`stage`] (swap, a daemon, and waits), [`trial`] (tests that say why they did not run), [`demo`] (all of it as a story).
 
+pub mod clock;
+pub mod daemon;
+pub mod demo;
 pub mod fake;
+pub mod machine;
+pub mod pagemap;
+pub mod process;
+pub mod size;
+pub mod stage;
+pub mod swap;
+pub mod trial;
+pub mod undo;
+pub mod workload;

@@ -1,0 +1,91 @@
+//! Configuration files for slide, with what a test varies.
+
+use std::fmt;
+
+/// How a task names its target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskKind {
+    /// By pid.
+    Pid(u32),
+    /// By name.
+    Name(String),
+}
+
+/// A file with a project, the engine slide and any number of tasks. Its `Display` is the file's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectFile {
+    /// The project's name.
+    pub project: String,
+    /// Scans per cycle.
+    pub scans: u32,
+    /// Seconds between two scans of a cycle.
+    pub interval: u32,
+    /// Seconds between two cycles.
+    pub sleep: u32,
+    /// Further lines of `[project]`.
+    pub extra: Vec<String>,
+    /// Name, target and further lines of each task.
+    pub tasks: Vec<(String, TaskKind, Vec<String>)>,
+}
+
+impl ProjectFile {
+    /// A project that scans as often as the format allows: `loop` 3, `interval` 1, `sleep` 1, no task.
+    #[must_use]
+    pub fn new(project: &str) -> Self {
+        Self {
+            project: project.to_owned(),
+            scans: 3,
+            interval: 1,
+            sleep: 1,
+            extra: Vec::new(),
+            tasks: Vec::new(),
+        }
+    }
+
+    /// Adds a task that has a page out after one cycle without any access (`T=1`).
+    #[must_use]
+    pub fn task(self, name: &str, target: TaskKind) -> Self {
+        self.task_with(name, target, &["T=1"])
+    }
+
+    /// Adds a task with these further lines.
+    #[must_use]
+    pub fn task_with(mut self, name: &str, target: TaskKind, lines: &[&str]) -> Self {
+        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        self.tasks.push((name.to_owned(), target, lines));
+        self
+    }
+}
+
+impl fmt::Display for ProjectFile {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { project, scans, interval, sleep, .. } = self;
+        writeln!(out, "[project]\nname={project}\nscan_type=page\nloop={scans}")?;
+        writeln!(out, "interval={interval}\nsleep={sleep}")?;
+        self.extra.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        writeln!(out, "\n[engine]\nname=slide\nproject={project}")?;
+        for (name, target, lines) in &self.tasks {
+            writeln!(out, "\n[task]\nproject={project}\nengine=slide\nname={name}")?;
+            match target {
+                TaskKind::Pid(pid) => writeln!(out, "type=pid\nvalue={pid}")?,
+                TaskKind::Name(name) => writeln!(out, "type=name\nvalue={name}")?,
+            }
+            lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_a_file_as_the_daemon_reads_it() {
+        let file = ProjectFile::new("p").task("t", TaskKind::Pid(7));
+        let expected = "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=1\n\n\
+                        [engine]\nname=slide\nproject=p\n\n\
+                        [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=7\nT=1\n";
+        assert_eq!(file.to_string(), expected);
+    }
+}

@@ -1,0 +1,9 @@
+//! `make demo`: a workload, a daemon, the real commands, and a verdict from the kernel's own figures.
+//!
+//! [`story`] is what happens, [`figures`] what is measured of the workload each second, [`verdict`] what must hold.
+
+pub mod figures;
+pub mod story;
+pub mod verdict;
+
+pub use story::main;

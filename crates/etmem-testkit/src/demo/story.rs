@@ -1,0 +1,171 @@
+//! What the demo does, in the order in which it is told.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use etmem_core::kernel::pacer::{Pace, Pacer};
+
+use super::figures::{Figures, Live};
+use super::verdict::{COLD_OUT, Claim};
+use crate::clock::WallClock;
+use crate::daemon::instance::path_text;
+use crate::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
+use crate::machine::{self, Need};
+use crate::size::{self, MIB};
+use crate::swap::SwapGuard;
+use crate::workload::{Options, Sample, Workload};
+
+const MEMORY: usize = 1 << 30;
+const HOT: usize = 128 * MIB;
+/// The cold part, and room for pages that leave by mistake.
+const SWAP: usize = MEMORY + 256 * MIB;
+/// Caches, page tables and the processor's clock settle first.
+const WARM_UP: Duration = Duration::from_secs(3);
+/// Over how long the rate is measured, before and at the end.
+const WINDOW: u64 = 10;
+/// Seconds the live part may take: with what comes before and after, the demo stays below 90 s.
+const LIVE_LIMIT: u64 = 60;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Tells the whole story: whether all claims hold.
+///
+/// # Errors
+/// Something that has nothing to do with the claims stands in the way; the message says what.
+pub fn main() -> Result<bool> {
+    let needs = [Need::Root, Need::Bpf, Need::Swap(SWAP)];
+    if let Some(missing) = machine::lacks(&needs) {
+        println!("the demo cannot run here: {missing}");
+        return Ok(false);
+    }
+    let binaries = Binaries::beside()?;
+    let clock = WallClock::new();
+
+    println!("machine   {}", machine::describe());
+    let swap = SwapGuard::acquire(SWAP)?;
+    println!("swap      {}", swap.describe());
+    let mut workload = Workload::start(&binaries.hotcold, &Options::new(MEMORY, HOT))?;
+    let daemon = Daemon::start(&binaries)?;
+    println!(
+        "workload  hotcold, pid {}: {} of memory, {} of it touched at random without pause",
+        workload.pid(),
+        size::show(MEMORY),
+        size::show(HOT)
+    );
+    println!("daemon    etmemd -s {}, pid {}", daemon.socket(), daemon.pid());
+
+    ensure!(clock.pause(WARM_UP) == Pace::Continue, "stopped");
+    println!("\nFor {WINDOW} s nothing is done, to see how fast the workload is by itself.");
+    let rate_before = workload.rate_over(&clock, SECOND * u32::try_from(WINDOW)?)?;
+    let before = Figures::look(&workload)?;
+    println!("{:.2} million touches a second.\n", rate_before / 1e6);
+
+    let config = ProjectFile::new("demo").task("coldest", TaskKind::Pid(workload.pid())).to_string();
+    let file = daemon.write("demo.conf", &config)?;
+    let file = path_text(&file)?;
+    println!("$ cat {file}");
+    config.lines().for_each(|line| println!("    {line}"));
+    show(&daemon, &["obj", "add", "-f", file])?;
+    show(&daemon, &["project", "show", "-n", "demo"])?;
+    show(&daemon, &["project", "start", "-n", "demo"])?;
+    show(&daemon, &["project", "show", "-n", "demo"])?;
+
+    println!();
+    let end = watch(&clock, &workload, rate_before).with_context(|| format!("log:\n{}", daemon.log()))?;
+    println!();
+    show(&daemon, &["project", "stop", "-n", "demo"])?;
+    show(&daemon, &["obj", "del", "-f", file])?;
+
+    table(&before, &end.figures, rate_before, end.rate);
+    println!("\nReading every byte back ...");
+    let verified = workload.verify().map_err(|error| error.to_string());
+    let claims = [
+        Claim::cold_out(end.figures.places.cold.share_swapped()),
+        Claim::hot_out(end.hot_out(&before)),
+        Claim::rate(end.rate / rate_before),
+        Claim::whole(verified, MEMORY),
+    ];
+    println!();
+    claims.iter().for_each(|claim| println!("{claim}"));
+    let all = claims.iter().all(Claim::holds);
+    if !all {
+        println!("\nThe daemon's log:\n{}", daemon.log());
+    }
+    Ok(all)
+}
+
+fn show(daemon: &Daemon, words: &[&str]) -> Result<()> {
+    println!("$ etmem {} -s {}", words.join(" "), daemon.socket());
+    daemon.must(words)?.lines().for_each(|line| println!("    {}", line.trim_end()));
+    Ok(())
+}
+
+/// What the live part ended with.
+struct End {
+    figures: Figures,
+    /// Touches a second over the last seconds.
+    rate: f64,
+    /// Most hot pages that were out at one look.
+    hot_out_most: usize,
+}
+
+impl End {
+    /// Share of the hot pages that left at any time. A page that came back between two looks was fetched by a
+    /// fault, so the faults count as well.
+    fn hot_out(&self, before: &Figures) -> f64 {
+        let fetched = self.figures.fetched_back.saturating_sub(before.fetched_back);
+        let left = fetched.max(self.hot_out_most as u64);
+        left as f64 / self.figures.places.hot.pages().max(1) as f64
+    }
+}
+
+/// Prints a line each second until the cold memory was out for as long as the rate is measured.
+fn watch(clock: &WallClock, workload: &Workload, before: f64) -> Result<End> {
+    let mut samples = vec![workload.sample()];
+    let mut hot_out_most = 0;
+    let mut out_since = None;
+    for seconds in 1..=LIVE_LIMIT {
+        ensure!(clock.pause(SECOND) == Pace::Continue, "stopped");
+        let sample = workload.sample();
+        let rate = sample.rate_since(samples[samples.len() - 1]);
+        samples.push(sample);
+        let figures = Figures::look(workload)?;
+        hot_out_most = hot_out_most.max(figures.places.hot.swapped);
+        println!("{}", Live { seconds, figures, rate, before });
+        if out_since.is_none() && figures.places.cold.share_swapped() >= COLD_OUT {
+            out_since = Some(seconds);
+        }
+        let long_enough = out_since.is_some_and(|since| seconds >= since + WINDOW);
+        if long_enough || seconds == LIVE_LIMIT {
+            return Ok(End { figures, rate: last_rate(&samples), hot_out_most });
+        }
+    }
+    unreachable!("the last second returns")
+}
+
+fn last_rate(samples: &[Sample]) -> f64 {
+    let window = usize::try_from(WINDOW).unwrap_or(usize::MAX);
+    let first = samples.len().saturating_sub(window + 1);
+    samples[samples.len() - 1].rate_since(samples[first])
+}
+
+fn table(before: &Figures, after: &Figures, rate_before: f64, rate_after: f64) {
+    let mib = |bytes: usize| format!("{} MiB", bytes / MIB);
+    let pages = |count: usize| format!("{count} pages");
+    let rows = [
+        ("resident", mib(before.resident), mib(after.resident)),
+        ("in swap", mib(before.swapped), mib(after.swapped)),
+        ("cold, in memory", pages(before.places.cold.present), pages(after.places.cold.present)),
+        ("cold, in swap", pages(before.places.cold.swapped), pages(after.places.cold.swapped)),
+        ("hot, in memory", pages(before.places.hot.present), pages(after.places.hot.present)),
+        ("hot, in swap", pages(before.places.hot.swapped), pages(after.places.hot.swapped)),
+        ("fetched back by a fault", pages_of(before.fetched_back), pages_of(after.fetched_back)),
+        ("touches a second", format!("{:.2} M", rate_before / 1e6), format!("{:.2} M", rate_after / 1e6)),
+        ("the machine's memory available", mib(before.available), mib(after.available)),
+    ];
+    println!("\n  {:<32} {:>16} {:>16}", "", "before", "after");
+    rows.iter().for_each(|(what, before, after)| println!("  {what:<32} {before:>16} {after:>16}"));
+}
+
+fn pages_of(count: u64) -> String {
+    format!("{count} pages")
+}

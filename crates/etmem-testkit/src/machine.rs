@@ -1,0 +1,131 @@
+//! What this machine can run, and for each thing it cannot: why, and what would help.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::size;
+use crate::swap;
+
+/// Something a test needs of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// To be root with every privilege of it.
+    Root,
+    /// Reading page tables by BPF.
+    Bpf,
+    /// This many bytes of swap, there or to be set up.
+    Swap(usize),
+    /// No swap at all.
+    NoSwap,
+    /// A program that can be found.
+    Program(&'static str),
+}
+
+/// Why the first of `needs` that this machine lacks is lacking; nothing if all are there.
+pub fn lacks(needs: &[Need]) -> Option<String> {
+    needs.iter().find_map(|need| match need {
+        Need::Root => root(),
+        Need::Bpf => bpf(Path::new("/")),
+        Need::Swap(bytes) => swap::lacks(*bytes),
+        Need::NoSwap => no_swap(),
+        Need::Program(name) => program(name),
+    })
+}
+
+/// Where `name` is: in `PATH`, or where administrators' programs are.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let sbin = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    env::split_paths(&path).chain(sbin).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+fn root() -> Option<String> {
+    let effective = nix::unistd::geteuid();
+    (!effective.is_root()).then(|| format!("not root but user {effective}: run it with sudo"))
+}
+
+/// The files that tell are below `top`.
+fn bpf(top: &Path) -> Option<String> {
+    if !cfg!(target_arch = "x86_64") {
+        return Some(String::from("reading page tables by BPF is made for x86-64 only"));
+    }
+    if !top.join("sys/kernel/btf/vmlinux").exists() {
+        return Some(String::from(
+            "the kernel has no /sys/kernel/btf/vmlinux: boot one with CONFIG_DEBUG_INFO_BTF",
+        ));
+    }
+    let lockdown = fs::read_to_string(top.join("sys/kernel/security/lockdown")).unwrap_or_default();
+    let locked = lockdown.contains("[confidentiality]");
+    locked.then(|| {
+        String::from("the kernel is locked down for confidentiality: boot it with lockdown=integrity or none")
+    })
+}
+
+fn no_swap() -> Option<String> {
+    // What another run of ours has set up goes before this one gets its turn.
+    let ours = swap::leftover::find().ok().flatten();
+    let is_ours = |area: &swap::Area| ours.as_ref().is_some_and(|ours| ours.path() == Path::new(&area.path));
+    let names: Vec<String> =
+        swap::areas().ok()?.into_iter().filter(|area| !is_ours(area)).map(|area| area.path).collect();
+    (!names.is_empty())
+        .then(|| format!("the machine has swap ({}), and this is about having none", names.join(", ")))
+}
+
+fn program(name: &str) -> Option<String> {
+    find_program(name).is_none().then(|| format!("there is no {name}: make setup installs it"))
+}
+
+/// Memory that can be had without pushing anything out, in bytes; from `/proc/meminfo`.
+pub fn memory_available() -> usize {
+    meminfo("MemAvailable")
+}
+
+/// A size of `/proc/meminfo` in bytes; 0 where it is missing.
+pub fn meminfo(key: &str) -> usize {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let kib = value.and_then(|value| value.split_whitespace().next()?.parse::<usize>().ok());
+    kib.unwrap_or(0) << 10
+}
+
+/// The machine in one line: kernel, processors, memory.
+pub fn describe() -> String {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!("Linux {}, {processors} processors, {}", kernel.trim(), size::show(meminfo("MemTotal")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_with_what_would_help() {
+        let missing = lacks(&[Need::Program("sh"), Need::Program("no-such-program")]).unwrap();
+        assert!(missing.contains("no-such-program") && missing.contains("make setup"), "{missing}");
+        assert_eq!(lacks(&[Need::Program("sh")]), None);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn bpf_needs_type_information_and_no_lockdown() {
+        let top = tempfile::tempdir().unwrap();
+        let kernel = top.path().join("sys/kernel");
+        assert!(bpf(top.path()).unwrap().contains("btf"));
+        fs::create_dir_all(kernel.join("btf")).unwrap();
+        fs::write(kernel.join("btf/vmlinux"), "").unwrap();
+        assert_eq!(bpf(top.path()), None);
+        fs::create_dir_all(kernel.join("security")).unwrap();
+        fs::write(kernel.join("security/lockdown"), "none integrity [confidentiality]\n").unwrap();
+        assert!(bpf(top.path()).unwrap().contains("locked down"));
+        fs::write(kernel.join("security/lockdown"), "none [integrity] confidentiality\n").unwrap();
+        assert_eq!(bpf(top.path()), None);
+    }
+
+    #[test]
+    fn the_machine_has_memory() {
+        assert!(meminfo("MemTotal") > memory_available());
+        assert_eq!(meminfo("NoSuchKey"), 0);
+    }
+}

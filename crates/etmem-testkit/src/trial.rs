@@ -1,0 +1,54 @@
+//! Tests that say why they did not run.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::machine::{self, Need};
+
+/// A test named `name` that runs `body` if this machine has all `needs`; else one that is listed as ignored under
+/// `NAME [skipped: REASON]` and fails with the reason when it is run all the same.
+pub fn trial_or_skip(
+    name: &str,
+    needs: &[Need],
+    body: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Trial {
+    match machine::lacks(needs) {
+        None => Trial::test(name, move || body().map_err(|error| Failed::from(format!("{error:#}")))),
+        Some(reason) => {
+            let full = format!("{name} [skipped: {reason}]");
+            Trial::test(full, move || Err(Failed::from(reason))).with_ignored_flag(true)
+        }
+    }
+}
+
+/// Runs the tests one after the other, since they share the machine's memory and swap.
+pub fn run_in_turn(trials: Vec<Trial>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skipped_test_is_ignored_and_says_why() {
+        let trial = trial_or_skip("shrinks", &[Need::Program("no-such-program")], || Ok(()));
+        assert!(trial.has_ignored_flag());
+        assert!(
+            trial.name().starts_with("shrinks [skipped: there is no no-such-program"),
+            "{}",
+            trial.name()
+        );
+    }
+
+    #[test]
+    fn one_that_can_run_is_not() {
+        let trial = trial_or_skip("shrinks", &[Need::Program("sh")], || Ok(()));
+        assert!(!trial.has_ignored_flag());
+        assert_eq!(trial.name(), "shrinks");
+    }
+}

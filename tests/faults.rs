@@ -1,0 +1,144 @@
+//! What happens to targets, to the daemon and to the machine in the middle of a scan.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use etmem_testkit::daemon::{ProjectFile, TaskKind};
+use etmem_testkit::machine::Need;
+use etmem_testkit::pagemap::status_bytes;
+use etmem_testkit::size::MIB;
+use etmem_testkit::stage::{LIMIT, Stage};
+use etmem_testkit::swap::{areas, guard};
+use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::workload::{Options, Workload};
+
+const SWAP: usize = 256 * MIB;
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// Clock ticks in a second (USER_HZ, the same on every x86-64 and arm64 kernel).
+const TICKS: u64 = 100;
+
+fn main() -> ExitCode {
+    let scan = [Need::Root, Need::Bpf, Need::Swap(SWAP)];
+    let no_swap = [Need::Root, Need::Bpf, Need::NoSwap];
+    run_in_turn(vec![
+        trial_or_skip("a_target_killed_in_mid_scan", &scan, killed),
+        trial_or_skip("a_target_that_execs_in_mid_scan", &scan, execs),
+        trial_or_skip("a_target_that_unmaps_half_in_mid_scan", &scan, unmaps),
+        trial_or_skip("sigterm_in_mid_scan_ends_the_daemon_at_once", &scan, sigterm),
+        trial_or_skip("project_stop_in_mid_scan_answers_at_once", &scan, stop),
+        trial_or_skip("obj_del_in_mid_scan_answers_at_once", &scan, del),
+        trial_or_skip("without_swap_nothing_spins_and_the_reason_is_told", &no_swap, without_swap),
+    ])
+}
+
+/// A daemon that is two seconds into a scan of nine seconds of this workload.
+fn in_mid_scan() -> Result<(Stage, Workload)> {
+    let stage = Stage::with_swap(SWAP)?;
+    let workload = stage.workload(&Options::new(64 * MIB, 8 * MIB))?;
+    let file = ProjectFile { scans: 9, ..ProjectFile::new("p") };
+    stage.daemon.add(&file.task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    stage.daemon.must(&["project", "start", "-n", "p"])?;
+    stage.pass(Duration::from_secs(2))?;
+    Ok((stage, workload))
+}
+
+/// The daemon takes on another process and brings it to the end.
+fn next_target_is_served(stage: &Stage) -> Result<()> {
+    let mut next = stage.workload(&Options { seed: 2, ..Options::new(64 * MIB, 8 * MIB) })?;
+    stage.daemon.add(&ProjectFile::new("next").task("t", TaskKind::Pid(next.pid())).to_string())?;
+    stage.daemon.must(&["project", "start", "-n", "next"])?;
+    stage.wait_until_cold_is_out(next.footprint())?;
+    ensure!(next.verify()? == 64 * MIB);
+    Ok(())
+}
+
+fn killed() -> Result<()> {
+    let (stage, workload) = in_mid_scan()?;
+    let pid = workload.pid().to_string();
+    workload.kill()?;
+    stage.daemon.wait_for_line(LIMIT, "the log says that the target exited", |line| {
+        line.contains(&pid) && line.contains("exited")
+    })?;
+    next_target_is_served(&stage)?;
+    let ended = stage.daemon.terminate()?;
+    ensure!(ended.status == 0, "{ended:?}");
+    Ok(())
+}
+
+fn execs() -> Result<()> {
+    let (stage, mut workload) = in_mid_scan()?;
+    let pid = workload.pid().to_string();
+    workload.exec()?;
+    stage.daemon.wait_for_line(LIMIT, "the log says that the target replaced its program", |line| {
+        line.contains(&pid) && line.contains("exec")
+    })?;
+    next_target_is_served(&stage)?;
+    // The program that it is now is served as well, from the start.
+    stage.wait_until_cold_is_out(workload.footprint())?;
+    ensure!(workload.verify()? == 32 * MIB);
+    Ok(())
+}
+
+fn unmaps() -> Result<()> {
+    let (stage, mut workload) = in_mid_scan()?;
+    let pid = workload.pid().to_string();
+    workload.unmap_half()?;
+    next_target_is_served(&stage)?;
+    stage.wait_until_cold_is_out(workload.footprint())?;
+    stage.daemon.wait_for_line(LIMIT, "the log says what was done to the target", |line| {
+        line.contains(&pid) && line.contains("paged out")
+    })?;
+    ensure!(workload.verify()? == 32 * MIB);
+    Ok(())
+}
+
+fn sigterm() -> Result<()> {
+    let (stage, _workload) = in_mid_scan()?;
+    let ended = stage.daemon.terminate()?;
+    ensure!(ended.status == 0, "{ended:?}, log:\n{}", stage.daemon.log());
+    ensure!(ended.took <= AT_ONCE, "{ended:?}, log:\n{}", stage.daemon.log());
+    Ok(())
+}
+
+fn stop() -> Result<()> {
+    let (stage, workload) = in_mid_scan()?;
+    let stopped = stage.daemon.etmem(&["project", "stop", "-n", "p"])?;
+    ensure!(stopped.status == 0 && stopped.took <= AT_ONCE, "{stopped:?}");
+    let resident = status_bytes(workload.pid(), "VmRSS")?;
+    stage.pass(Duration::from_secs(3))?;
+    ensure!(status_bytes(workload.pid(), "VmRSS")? >= resident, "a stopped project still pages out");
+    stage.daemon.must(&["project", "start", "-n", "p"])?;
+    Ok(())
+}
+
+fn del() -> Result<()> {
+    let (stage, workload) = in_mid_scan()?;
+    let file = ProjectFile { scans: 9, ..ProjectFile::new("p") }.task("t", TaskKind::Pid(workload.pid()));
+    let file = stage.daemon.write("p.conf", &file.to_string())?;
+    let deleted = stage.daemon.etmem(&["obj", "del", "-f", &file.display().to_string()])?;
+    ensure!(deleted.status == 0 && deleted.took <= AT_ONCE, "{deleted:?}");
+    ensure!(stage.daemon.must(&["project", "show"])? == "no project exists\n\n");
+    Ok(())
+}
+
+fn without_swap() -> Result<()> {
+    // Others set up swap for their tests; it is gone once they let go of the lock.
+    let _lock = guard::lock()?;
+    ensure!(areas()?.is_empty(), "somebody has set up swap meanwhile: {:?}", areas()?);
+    let stage = Stage::without_swap()?;
+    let workload = stage.workload(&Options::new(64 * MIB, 8 * MIB))?;
+    stage.daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    let answer = stage.daemon.must(&["project", "start", "-n", "p"])?;
+    ensure!(answer.contains("swap"), "the answer does not say that there is no swap: {answer:?}");
+    let before = stage.daemon.processor_ticks()?;
+    stage.pass(Duration::from_secs(10))?;
+    let used = stage.daemon.processor_ticks()? - before;
+    ensure!(used <= TICKS, "{used} ticks of processor time in 10 s\nlog:\n{}", stage.daemon.log());
+    stage.daemon.wait_for_line(LIMIT, "the log says that there is no swap", |line| {
+        line.contains("swap") && !line.contains("paged out")
+    })?;
+    let places = workload.footprint().places()?;
+    ensure!(places.hot.swapped + places.cold.swapped == 0, "{places:?}");
+    Ok(())
+}

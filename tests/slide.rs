@@ -1,0 +1,159 @@
+//! Engine slide on real memory: what is cold leaves, what is hot stays, and every byte comes back as it was.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use etmem_testkit::daemon::{ProjectFile, TaskKind};
+use etmem_testkit::machine::Need;
+use etmem_testkit::pagemap::{stat_field, status_bytes};
+use etmem_testkit::size::MIB;
+use etmem_testkit::stage::{HOT_OUT, LIMIT, Stage};
+use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::workload::{Layout, Options, Workload};
+
+const SWAP: usize = 512 * MIB;
+/// Least share of the earlier rate that a workload must keep.
+const RATE: f64 = 0.95;
+
+fn main() -> ExitCode {
+    let needs = [Need::Root, Need::Bpf, Need::Swap(SWAP)];
+    run_in_turn(vec![
+        trial_or_skip("cold_blocks_leave_and_hot_ones_stay", &needs, || cold_leaves(Layout::Blocks)),
+        trial_or_skip("scattered_cold_pages_leave_and_hot_ones_stay", &needs, || {
+            cold_leaves(Layout::Scattered)
+        }),
+        trial_or_skip("dram_percent_keeps_that_share", &needs, dram_percent),
+        trial_or_skip("two_tasks_shrink_two_processes", &needs, two_tasks),
+        trial_or_skip("eight_children_shrink", &needs, children),
+        trial_or_skip("a_process_that_comes_later_is_found_by_name", &needs, comes_later),
+        trial_or_skip("memory_that_is_mapped_later_is_found", &needs, grows),
+    ])
+}
+
+/// Touches in a second of the workload's own processor time, over five seconds: what it loses to other programs
+/// on the machine is not the daemon's doing, what it loses to faults and flushed translations is.
+fn touches_a_second(stage: &Stage, workload: &Workload) -> Result<f64> {
+    let look = || -> Result<(u64, u64)> {
+        let pid = workload.pid();
+        Ok((workload.sample().ops, stat_field(pid, 14)? + stat_field(pid, 15)?))
+    };
+    let (ops, ticks) = look()?;
+    stage.pass(Duration::from_secs(5))?;
+    let (ops_after, ticks_after) = look()?;
+    ensure!(ticks_after > ticks && ops_after > ops, "the workload does not touch");
+    Ok((ops_after - ops) as f64 * 100.0 / (ticks_after - ticks) as f64)
+}
+
+fn cold_leaves(layout: Layout) -> Result<()> {
+    let stage = Stage::with_swap(SWAP)?;
+    let mut workload = stage.workload(&Options { layout, ..Options::new(256 * MIB, 32 * MIB) })?;
+    stage.pass(Duration::from_secs(2))?;
+    let rate_before = touches_a_second(&stage, &workload)?;
+    stage.daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    stage.daemon.must(&["project", "start", "-n", "p"])?;
+
+    stage.wait_until_cold_is_out(workload.footprint())?;
+    let out = stage.watch_hot(workload.footprint(), 5)?;
+    let rate_after = touches_a_second(&stage, &workload)?;
+    let places = workload.footprint().places()?;
+
+    let most = places.hot.pages() as f64 * HOT_OUT;
+    ensure!(out as f64 <= most, "{out} hot pages left, {most} may\nlog:\n{}", stage.daemon.log());
+    ensure!(places.cold.share_swapped() >= 0.99, "{places:?}");
+    ensure!(
+        rate_after >= rate_before * RATE,
+        "{rate_before:.0} touches a second before, {rate_after:.0} at the end"
+    );
+    stage.daemon.must(&["project", "stop", "-n", "p"])?;
+    ensure!(workload.verify()? == 256 * MIB);
+    Ok(())
+}
+
+fn dram_percent() -> Result<()> {
+    let stage = Stage::with_swap(SWAP)?;
+    let mut workload = stage.workload(&Options::new(256 * MIB, 32 * MIB))?;
+    let pid = workload.pid();
+    let file = ProjectFile::new("p").task_with("t", TaskKind::Pid(pid), &["T=1", "dram_percent=50"]);
+    stage.daemon.add(&file.to_string())?;
+    stage.daemon.must(&["project", "start", "-n", "p"])?;
+    let share = || -> Result<f64> {
+        let (resident, swapped) = (status_bytes(pid, "VmRSS")?, status_bytes(pid, "VmSwap")?);
+        Ok(resident as f64 / (resident + swapped) as f64)
+    };
+    let waited = stage.clock.wait_until(LIMIT, "half of the memory leaves", || Ok(share()? <= 0.51));
+    waited.with_context(|| format!("log:\n{}", stage.daemon.log()))?;
+    // Two cycles more: it stays there, and the hot part is in the half that stays.
+    stage.pass(Duration::from_secs(10))?;
+    let (share, places) = (share()?, workload.footprint().places()?);
+    ensure!((0.49..=0.51).contains(&share), "{share} is in memory\nlog:\n{}", stage.daemon.log());
+    ensure!(places.hot.share_swapped() <= HOT_OUT, "{places:?}");
+    ensure!(workload.verify()? == 256 * MIB);
+    Ok(())
+}
+
+fn two_tasks() -> Result<()> {
+    let stage = Stage::with_swap(SWAP)?;
+    let mut workloads =
+        [1, 2].map(|seed| stage.workload(&Options { seed, ..Options::new(64 * MIB, 8 * MIB) }));
+    let file = ProjectFile::new("p");
+    let file = workloads.iter().flatten().enumerate().fold(file, |file, (number, workload)| {
+        file.task(&format!("t{number}"), TaskKind::Pid(workload.pid()))
+    });
+    ensure!(file.tasks.len() == 2, "a workload did not start");
+    stage.daemon.add(&file.to_string())?;
+    stage.daemon.must(&["project", "start", "-n", "p"])?;
+    for workload in workloads.iter().flatten() {
+        stage.wait_until_cold_is_out(workload.footprint())?;
+    }
+    for workload in workloads.iter_mut().flatten() {
+        ensure!(workload.verify()? == 64 * MIB);
+    }
+    Ok(())
+}
+
+fn children() -> Result<()> {
+    let stage = Stage::with_swap(SWAP)?;
+    let mut workload = stage.workload(&Options { children: 8, ..Options::new(32 * MIB, 4 * MIB) })?;
+    ensure!(workload.children().len() == 8);
+    stage.daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    stage.daemon.must(&["project", "start", "-n", "p"])?;
+    stage.wait_until_cold_is_out(workload.footprint())?;
+    for child in workload.children() {
+        stage.wait_until_cold_is_out(child).with_context(|| format!("child {}", child.pid))?;
+    }
+    ensure!(workload.verify()? == 9 * 32 * MIB);
+    Ok(())
+}
+
+fn comes_later() -> Result<()> {
+    let stage = Stage::with_swap(SWAP)?;
+    let name = format!("late{}", std::process::id());
+    let program = stage.workload_named(&name)?;
+    stage.daemon.add(&ProjectFile::new("p").task("t", TaskKind::Name(name.clone())).to_string())?;
+    let answer = stage.daemon.must(&["project", "start", "-n", "p"])?;
+    ensure!(
+        answer.contains(&name) && answer.contains("waiting"),
+        "the answer does not say what it waits for: {answer:?}"
+    );
+    let both =
+        [1, 2].map(|seed| Workload::start(&program, &Options { seed, ..Options::new(32 * MIB, 4 * MIB) }));
+    for workload in both {
+        let mut workload = workload?;
+        stage.wait_until_cold_is_out(workload.footprint())?;
+        ensure!(workload.verify()? == 32 * MIB);
+    }
+    Ok(())
+}
+
+fn grows() -> Result<()> {
+    let stage = Stage::with_swap(SWAP)?;
+    let mut workload = stage.workload(&Options::new(64 * MIB, 8 * MIB))?;
+    stage.daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    stage.daemon.must(&["project", "start", "-n", "p"])?;
+    stage.wait_until_cold_is_out(workload.footprint())?;
+    workload.grow(64 * MIB)?;
+    stage.wait_until_cold_is_out(workload.footprint())?;
+    ensure!(workload.verify()? == 128 * MIB);
+    Ok(())
+}
