@@ -21,6 +21,9 @@ const CALL: &str = "process_madvise(MADV_PAGEOUT)";
 /// What advising another process needs.
 const CAPABILITIES: &str = "CAP_SYS_NICE and CAP_SYS_PTRACE";
 
+/// CAP_SYS_NICE (`include/uapi/linux/capability.h`).
+const SYS_NICE: u64 = 1 << 23;
+
 /// How often a call that was interrupted, or told to come again, is made without getting on.
 const ATTEMPTS: usize = 8;
 
@@ -40,6 +43,7 @@ impl Madvise {
         if !pagemap.exists() {
             return Err(Unavailable::NotBuilt { path: pagemap, option: "CONFIG_PROC_PAGE_MONITOR" });
         }
+        check_capability(proc)?;
         let own = Pid::new(std::process::id());
         let answer = own.map_or(Ok(0), |own| pidfd::page_out(&pidfd::open(own)?, &[]));
         match answer {
@@ -49,6 +53,21 @@ impl Madvise {
             }
             Err(error) => Err(Unavailable::from_io(CALL, &error, CAPABILITIES)),
         }
+    }
+}
+
+/// Whether we may advise other processes; none where the kernel does not tell.
+fn check_capability(proc: &ProcRoot) -> Result<(), Unavailable> {
+    let text = std::fs::read_to_string(proc.own("status")).unwrap_or_default();
+    let effective = text
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    match effective {
+        Some(capabilities) if capabilities & SYS_NICE == 0 => {
+            Err(Unavailable::Permission { call: CALL.into(), capabilities: CAPABILITIES })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -37,6 +37,10 @@ const STEP: u64 = 1 << 30;
 /// Pages of our own to check a base by, each in a block of its own.
 const SAMPLES: usize = 4;
 
+/// Of an entry of `pagemap`: the page's number, and whether it was written to lately.
+const PAGEMAP_FRAME: u64 = (1 << 55) - 1;
+const PAGEMAP_SOFT_DIRTY: u64 = 1 << 55;
+
 /// How often to look again where the kernel moved a page of ours meanwhile.
 const ATTEMPTS: usize = 3;
 
@@ -104,6 +108,18 @@ fn highest_physical_address(proc: &ProcRoot) -> u64 {
     })
 }
 
+/// Whether the kernel tracks which pages are written to (soft-dirty): then it says so of any fresh page.
+///
+/// # Errors
+/// When the kernel does not tell about our own pages.
+pub(super) fn soft_dirty(proc: &ProcRoot) -> Result<bool, Unavailable> {
+    let samples = Samples::new(proc)?;
+    let entry = samples.pagemap(samples.addresses[0]).map_err(|error| {
+        Unavailable::from_io(proc.own("pagemap").display().to_string(), &error, CAPABILITIES)
+    })?;
+    Ok(entry & PAGEMAP_SOFT_DIRTY != 0)
+}
+
 /// Fresh pages of our own.
 struct Samples {
     _memory: Vec<u8>,
@@ -132,11 +148,16 @@ impl Samples {
         Ok(samples)
     }
 
-    /// The number of the page at `address` (`Documentation/admin-guide/mm/pagemap.rst`); 0 where it is hidden.
-    fn frame(&self, address: u64) -> io::Result<u64> {
+    /// What `pagemap` says of the page at `address` (`Documentation/admin-guide/mm/pagemap.rst`).
+    fn pagemap(&self, address: u64) -> io::Result<u64> {
         let mut bytes = [0; 8];
         self.pagemap.read_exact_at(&mut bytes, address / PAGE_SIZE * 8)?;
-        Ok(u64::from_ne_bytes(bytes) & ((1 << 55) - 1))
+        Ok(u64::from_ne_bytes(bytes))
+    }
+
+    /// The number of the page at `address`; 0 where it is hidden.
+    fn frame(&self, address: u64) -> io::Result<u64> {
+        Ok(self.pagemap(address)? & PAGEMAP_FRAME)
     }
 
     /// Whether the walk gives the right page number of every sample.

@@ -4,29 +4,25 @@
 //! Each later run tells again whom it saw, so that a pid that was given away, or a program that was replaced, ends
 //! the watch instead of spoiling what it says.
 
+use super::clearing::Clearing;
 use super::program::CAPABILITIES;
 use super::source::SharedWalk;
 use super::spans::{self, Clip};
-use crate::process::stat::{check_alive, process_error};
+use crate::process::stat::check_alive;
 use crate::sys::iterator::TaskLink;
 use crate::sys::page_walk::{PageWalk, SPANS, Span, Walk, ended};
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::probe::{AccessProbe, AccessSink};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
-
-/// Of `clear_refs`: the accessed bits of all pages (proc_pid_clear_refs(5)).
-const ALL_PAGES: &[u8] = b"1";
 
 /// Watches one process.
 #[derive(Debug)]
 pub(super) struct Watch {
     walk: Arc<SharedWalk>,
     link: TaskLink,
-    /// Bound to the process, not to its pid.
-    clear_refs: File,
+    clearing: Clearing,
     identity: Identity,
     spans: Vec<Span>,
 }
@@ -79,10 +75,7 @@ impl Watch {
     /// # Errors
     /// When it is gone or the kernel refuses.
     pub(super) fn new(walk: Arc<SharedWalk>, process: ProcessId) -> Result<Self, ProcessError> {
-        let path = walk.proc.process(process.pid, "clear_refs");
-        let call = path.display().to_string();
-        let clear_refs =
-            File::options().write(true).open(path).map_err(|error| process_error(call, &error))?;
+        let clearing = Clearing::open(&walk.proc, process.pid, walk.soft_dirty)?;
         let link = walk.link(process.pid.get()).map_err(|error| failed(&error))?;
         let reply = walk.maps().run(&link, 0, walk.direct_map.levels, &[]).map_err(|error| failed(&error))?;
         // Alive under its number after all was opened by that number: all of it belongs to this process.
@@ -97,7 +90,7 @@ impl Watch {
                 ),
             });
         }
-        Ok(Self { walk, link, clear_refs, identity, spans: vec![Span::default(); SPANS] })
+        Ok(Self { walk, link, clearing, identity, spans: vec![Span::default(); SPANS] })
     }
 
     /// One run over the blocks of `ranges` from address `from`; where to go on, none at the end.
@@ -129,9 +122,7 @@ impl Watch {
 
 impl AccessProbe for Watch {
     fn prepare(&mut self, _ranges: &[AddressRange]) -> Result<(), ProcessError> {
-        self.clear_refs
-            .write_all(ALL_PAGES)
-            .map_err(|error| process_error("clearing through clear_refs", &error))
+        self.clearing.clear()
     }
 
     fn check(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError> {
@@ -152,15 +143,20 @@ mod tests {
 
     #[test]
     fn whom_a_run_saw() {
-        let first = Walk { ended: ended::EARLY, start_boottime: 7, exec_id: 3, ..Walk::default() };
-        let identity = Identity::of(&first).unwrap();
+        let reply = |ended, start_boottime, exec_id| {
+            let mut reply = Walk::default();
+            (reply.ended, reply.start_boottime, reply.exec_id) = (ended, start_boottime, exec_id);
+            reply
+        };
+        let identity = Identity::of(&reply(ended::EARLY, 7, 3)).unwrap();
         for (reply, want) in [
-            (Walk { ended: ended::COMPLETE, ..first }, Ok(())),
-            (Walk { ended: ended::FOUND_NOBODY, ..first }, Err(ProcessError::Exited)),
-            (Walk { start_boottime: 8, ..first }, Err(ProcessError::Exited)),
-            (Walk { start_boottime: 8, exec_id: 4, ..first }, Err(ProcessError::Exited)),
-            (Walk { exec_id: 4, ..first }, Err(ProcessError::Replaced)),
-            (Walk { ended: 3, ..first }, Err(ProcessError::Replaced)),
+            (reply(ended::EARLY, 7, 3), Ok(())),
+            (reply(ended::COMPLETE, 7, 3), Ok(())),
+            (reply(ended::FOUND_NOBODY, 0, 0), Err(ProcessError::Exited)),
+            (reply(ended::COMPLETE, 8, 3), Err(ProcessError::Exited)),
+            (reply(ended::COMPLETE, 8, 4), Err(ProcessError::Exited)),
+            (reply(ended::COMPLETE, 7, 4), Err(ProcessError::Replaced)),
+            (reply(3, 7, 3), Err(ProcessError::Replaced)),
         ] {
             assert_eq!(identity.check(&reply), want);
         }

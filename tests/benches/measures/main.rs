@@ -1,0 +1,23 @@
+//! The measures that the project holds itself to, each with its bound: `make bench`.
+//!
+//! They run the real parts against real memory of another process, as root. What cannot run here says why.
+
+mod daemon;
+mod mover;
+mod probe;
+mod report;
+mod slide;
+mod target;
+
+use report::Report;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut report = Report::default();
+    report.run("bpf probe", probe::measure);
+    report.run("slide", slide::measure);
+    report.run("mover", mover::measure);
+    report.run("daemon, scanning", daemon::scanning);
+    report.run("daemon, idle", daemon::idle);
+    report.print()
+}

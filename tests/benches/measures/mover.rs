@@ -1,0 +1,61 @@
+//! How fast cold pages leave, compared with one bare system call over the same memory.
+
+use crate::report::{Measure, median};
+use crate::target::{GIB, kernel, process, ranges};
+use anyhow::{Result, ensure};
+use etmem_core::act;
+use etmem_core::heat::{HeatMap, HeatUpdate};
+use etmem_core::kernel::pacer::Pacer;
+use etmem_core::plan::{Budget, Plan, Selection};
+use etmem_linux::mover::bare::page_out_in_one_call;
+use etmem_linux::pacer::SystemPacer;
+use etmem_testkit::daemon::Binaries;
+use etmem_testkit::swap::SwapGuard;
+use etmem_testkit::workload::{Options, Workload};
+
+const ROUNDS: usize = 3;
+
+/// Both ways in turn, all pages back in between.
+pub(crate) fn measure() -> Result<Vec<Measure>> {
+    let _swap = SwapGuard::acquire(GIB + GIB / 4)?;
+    let kernel = kernel()?;
+    let mut workload = Workload::start(&Binaries::build()?.hotcold, &Options::new(GIB, 0))?;
+    let process = process(&kernel, &workload)?;
+    let clock = SystemPacer::new();
+    let memory = workload.footprint().memory.clone();
+    ensure!(memory.len() == 1, "the workload's memory is in {} pieces", memory.len());
+    let whole = etmem_core::address::AddressRange::new(memory[0].start as u64, memory[0].end as u64);
+    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        workload.verify()?;
+        let start = clock.now();
+        page_out_in_one_call(process.pid, whole)?;
+        bare.push((clock.now() - start).as_secs_f64());
+        let places = workload.footprint().places()?;
+        ensure!(places.cold.share_swapped() > 0.99, "the bare call left pages in memory: {places:?}");
+
+        workload.verify()?;
+        let ranges = ranges(&kernel, process)?;
+        let mut probe = kernel.probe.attach(process)?;
+        probe.prepare(&ranges)?;
+        let mut update = HeatUpdate::new(HeatMap::default());
+        probe.check(&ranges, &mut update)?;
+        let heat = update.finish();
+        let plan = Plan::new(&heat, &heat.histogram(), Selection::below(1));
+        let mut mover = kernel.mover.attach(process)?;
+        let start = clock.now();
+        let outcome = act::swap_out(&plan, Budget { bytes: u64::MAX }, &mut *mover, &clock);
+        ours.push((clock.now() - start).as_secs_f64());
+        ensure!(outcome.applied >= GIB as u64, "{outcome:?}");
+    }
+    let (bare, ours) = (median(bare), median(ours));
+    Ok(vec![
+        Measure::at_least(
+            "mover: its rate over that of one bare process_madvise, 1 GiB",
+            bare / ours * 100.0,
+            90.0,
+            "%",
+        ),
+        Measure::told("  its rate", 1024.0 / ours, "MiB/s"),
+    ])
+}

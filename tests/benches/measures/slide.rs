@@ -1,0 +1,145 @@
+//! What a cycle of slide costs, all but what the kernel takes to clear and to page out.
+
+use crate::report::{Measure, median};
+use crate::target::{GIB, kernel, scattered};
+use anyhow::{Context, Result, ensure};
+use etmem_core::address::AddressRange;
+use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
+use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::probe::{AccessProbe, AccessSink, ProbeSource};
+use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_engine::{ProcessResult, Turns};
+use etmem_linux::pacer::SystemPacer;
+use etmem_testkit::swap::SwapGuard;
+use nix::time::{ClockId, clock_gettime};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const ROUNDS: usize = 3;
+
+/// The processor time of this thread.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Processor time spent in calls that do not count.
+#[derive(Debug, Clone, Default)]
+struct Apart(Arc<AtomicU64>);
+
+impl Apart {
+    fn run<T>(&self, call: impl FnOnce() -> T) -> T {
+        let start = processor_time();
+        let result = call();
+        let spent = u64::try_from((processor_time() - start).as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_add(spent, Ordering::Relaxed);
+        result
+    }
+
+    fn take(&self) -> Duration {
+        Duration::from_nanos(self.0.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// A port whose expensive kernel call is measured apart.
+#[derive(Debug)]
+struct Timed<T> {
+    inner: T,
+    apart: Apart,
+}
+
+impl ProbeSource for Timed<Arc<dyn ProbeSource>> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
+        Ok(Box::new(Timed { inner: self.inner.attach(process)?, apart: self.apart.clone() }))
+    }
+}
+
+impl AccessProbe for Timed<Box<dyn AccessProbe>> {
+    fn prepare(&mut self, ranges: &[AddressRange]) -> Result<(), ProcessError> {
+        self.apart.run(|| self.inner.prepare(ranges))
+    }
+
+    fn check(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError> {
+        self.inner.check(ranges, sink)
+    }
+}
+
+impl PageMover for Timed<Arc<dyn PageMover>> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
+        Ok(Box::new(Timed { inner: self.inner.attach(process)?, apart: self.apart.clone() }))
+    }
+}
+
+impl SwapOut for Timed<Box<dyn SwapOut>> {
+    fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError> {
+        self.apart.run(|| self.inner.swap_out(ranges))
+    }
+}
+
+/// A clock whose pauses are short: what a cycle costs does not depend on how long it waits.
+#[derive(Debug)]
+struct Hurried(SystemPacer);
+
+impl Pacer for Hurried {
+    fn pause(&self, _: Duration) -> Pace {
+        self.0.pause(Duration::from_millis(200))
+    }
+
+    fn pace(&self) -> Pace {
+        self.0.pace()
+    }
+
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+}
+
+/// First cycles, in which all that is cold leaves.
+pub(crate) fn measure() -> Result<Vec<Measure>> {
+    let _swap = SwapGuard::acquire(GIB + GIB / 4)?;
+    let mut kernel = kernel()?;
+    let apart = Apart::default();
+    kernel.probe = Arc::new(Timed { inner: kernel.probe, apart: apart.clone() });
+    kernel.mover = Arc::new(Timed { inner: kernel.mover, apart: apart.clone() });
+    let mut workload = scattered(GIB)?;
+    let text = format!(
+        "[project]\nname=p\nloop=3\ninterval=1\nsleep=1\n[engine]\nproject=p\nname=slide\n\
+         [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue={}\nT=1\n",
+        workload.pid()
+    );
+    let file = etmem_config::parse(Path::new("bench"), &text)?;
+    let engine = etmem_engine::engine(&file.engines[0].kind, &Turns::default())?;
+    let pacer = Hurried(SystemPacer::new());
+    let (mut own, mut clearing_and_moving) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let mut work = engine.work(&file.projects[0], &file.tasks[0])?;
+        apart.take();
+        let start = processor_time();
+        let report = work.step(&kernel, &pacer);
+        let whole = processor_time() - start;
+        let kernels = apart.take();
+        let result = &report.processes.first().context("the workload is gone")?.result;
+        let ProcessResult::Scanned(scanned) = result else { anyhow::bail!("{result}") };
+        ensure!(scanned.outcome.applied >= GIB as u64 / 2, "{result}");
+        own.push((whole - kernels).as_secs_f64() * 1e3);
+        clearing_and_moving.push(kernels.as_secs_f64() * 1e3);
+        workload.verify()?;
+    }
+    Ok(vec![
+        Measure::at_most("slide: its own CPU per cycle (loop=3) and GiB", median(own), 5.0, "ms"),
+        Measure::told(
+            "  clear_refs (4 times) and process_madvise of the same cycle",
+            median(clearing_and_moving),
+            "ms",
+        ),
+    ])
+}
