@@ -62,8 +62,7 @@ pub(crate) fn write(modules: &[String], command: &[String]) -> String {
          step mkdir /dev/pts /dev/shm\n\
          step mount -t devpts none /dev/pts\n\
          step mount -t tmpfs none /dev/shm\n\
-         step mount -t tmpfs none /tmp\n\
-         step mount -t tmpfs none /run\n\
+         step mkdir /run/lock\n\
          step ip link set lo up\n",
     );
     let modules = modules.iter().map(|module| format!("step insmod {}\n", quoted(module)));
