@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
-use etmem_testkit::process::{Ran, run};
+use etmem_testkit::process::run;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::trial::run_in_turn;
@@ -110,8 +110,8 @@ struct Machine {
 
 impl Machine {
     /// Runs `command` (words of the shell) with `files` at hand and swap to be had; it must succeed, on the machine
-    /// that was asked for.
-    fn run(self, files: &[&Path], command: &str) -> Result<Ran> {
+    /// that was asked for. What it printed.
+    fn run(self, files: &[&Path], command: &str) -> Result<String> {
         let mut laboratory = laboratory();
         laboratory.args([
             "--kernel",
@@ -128,14 +128,20 @@ impl Machine {
         }
         let script = format!("uname -r; grep -c -m 1 -w la57 /proc/cpuinfo; {command}");
         let ran = run(laboratory.args(["--", "sh", "-c", &script]), BOOT_LIMIT)?;
-        ensure!(ran.status == 0, "status {}\n{}\n{}", ran.status, ran.stdout, ran.stderr);
+        let said = indented(&format!("{}{}", ran.stdout, ran.stderr));
+        ensure!(ran.status == 0, "it ended with {} and said:\n{said}", ran.status);
         let mut lines = ran.stdout.lines();
         let release = lines.next().unwrap_or_default();
         ensure!(release.starts_with(&format!("{}.", self.kernel)), "this is Linux {release}, not {self:?}");
         let five_levels = lines.next() == Some("1");
         ensure!(five_levels == (self.levels == "5"), "five levels: {five_levels}, on {self:?}");
-        Ok(ran)
+        Ok(ran.stdout)
     }
+}
+
+/// Lines from inside, where they cannot be taken for this program's own results.
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  | {line}\n")).collect()
 }
 
 fn tests_of_etmem_linux(machine: Machine) -> Result<()> {
@@ -148,10 +154,9 @@ fn tests_of_etmem_linux(machine: Machine) -> Result<()> {
     let built = run(&mut build, BUILD_LIMIT)?;
     ensure!(built.status == 0, "the tests do not build:\n{}", built.stderr);
     let tests = built.stdout.lines().filter_map(executable).next_back().context("cargo built no tests")?;
-    let ran = machine.run(&[&tests], &quoted(&tests)?)?;
-    println!("{}", ran.stdout);
+    let said = machine.run(&[&tests], &quoted(&tests)?)?;
     // A test that is skipped on this kernel would be a claim that does not hold.
-    ensure!(ran.stdout.contains("; 0 ignored;"), "some were skipped:\n{}", ran.stdout);
+    ensure!(said.contains("; 0 ignored;"), "some were skipped:\n{}", indented(&said));
     Ok(())
 }
 
@@ -167,8 +172,7 @@ fn slide(machine: Machine) -> Result<()> {
     let programs = [&binaries.etmemd, &binaries.etmem, &binaries.hotcold].map(PathBuf::as_path);
     let words: Vec<String> = programs.iter().map(|program| quoted(program)).collect::<Result<_>>()?;
     let files = [&programs[..], &[&own]].concat();
-    let ran = machine.run(&files, &format!("{} {INSIDE} {}", quoted(&own)?, words.join(" ")))?;
-    println!("{}", ran.stdout);
+    machine.run(&files, &format!("{} {INSIDE} {}", quoted(&own)?, words.join(" ")))?;
     Ok(())
 }
 
@@ -203,7 +207,7 @@ fn story(binaries: &Binaries) -> Result<()> {
     waited.with_context(|| format!("{places:?}, log:\n{}", daemon.log()))?;
     println!("{:?}: the cold memory is out", clock.now());
     // Some cycles more, in which hot pages could leave.
-    ensure!(clock.pause(Duration::from_secs(8)) == Pace::Continue, "stopped");
+    ensure!(clock.pause(Duration::from_secs(6)) == Pace::Continue, "stopped");
     places = workload.footprint().places()?;
     println!("{:?}: {places:?}", clock.now());
     let told = || format!("{places:?}, log:\n{}", daemon.log());

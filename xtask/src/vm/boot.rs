@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -48,24 +50,21 @@ pub(crate) fn run(
     let mut child = command.spawn().map_err(|error| missing::not_run(&command, "util-linux", error))?;
     let mut output = child.stdout.take().context("the standard output of QEMU is not a pipe")?;
 
+    // Ctrl-C reaches QEMU as well and ends it; this program then still has its files to remove.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGINT, interrupted).context("watch for Ctrl-C")?;
+
     let (ended, end) = mpsc::channel();
-    let copier = thread::spawn(move || {
-        let copied = io::copy(&mut output, &mut io::stdout());
-        // Nobody listens any more when the deadline has passed.
-        let _ = ended.send(());
-        copied
-    });
-    let in_time = match end.recv_timeout(deadline) {
-        Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
-        Err(RecvTimeoutError::Timeout) => false,
-    };
-    if !in_time {
+    // Nobody listens any more where QEMU could not be ended.
+    thread::spawn(move || ended.send(io::copy(&mut output, &mut io::stdout())));
+    let copied = end.recv_timeout(deadline);
+    let in_time = !matches!(copied, Err(RecvTimeoutError::Timeout));
+    if !matches!(copied, Ok(Ok(_))) {
         child.kill().context("end QEMU")?;
     }
     let status = child.wait().context("wait for QEMU")?;
-    if let Ok(copied) = copier.join() {
-        copied.context("show what the command prints")?;
-    }
+    // After a deadline, what was on its way still comes.
+    copied.or_else(|_| end.recv()).context("the output was not read")?.context("show the output")?;
 
     let read = |path: &Path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     // QEMU makes these two files; where it did not even start, there are none.
