@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use etmem_testkit::daemon::{ProjectFile, TaskKind};
 use etmem_testkit::machine::Need;
-use etmem_testkit::pagemap::{stat_field, status_bytes};
+use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::{HOT_OUT, LIMIT, Stage};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
-use etmem_testkit::workload::{Layout, Options, Workload};
+use etmem_testkit::workload::{Layout, Mark, Options, Workload};
 
 const SWAP: usize = 512 * MIB;
 /// Least share of the earlier rate that a workload must keep.
@@ -31,18 +31,11 @@ fn main() -> ExitCode {
     ])
 }
 
-/// Touches in a second of the workload's own processor time, over five seconds: what it loses to other programs
-/// on the machine is not the daemon's doing, what it loses to faults and flushed translations is.
+/// How fast the workload is over five seconds, by its own processor time: tests share their machine.
 fn touches_a_second(stage: &Stage, workload: &Workload) -> Result<f64> {
-    let look = || -> Result<(u64, u64)> {
-        let pid = workload.pid();
-        Ok((workload.sample().ops, stat_field(pid, 14)? + stat_field(pid, 15)?))
-    };
-    let (ops, ticks) = look()?;
+    let before = Mark::look(&stage.clock, workload)?;
     stage.pass(Duration::from_secs(5))?;
-    let (ops_after, ticks_after) = look()?;
-    ensure!(ticks_after > ticks && ops_after > ops, "the workload does not touch");
-    Ok((ops_after - ops) as f64 * 100.0 / (ticks_after - ticks) as f64)
+    Ok(Mark::look(&stage.clock, workload)?.since(before)?.touches_per_processor_second())
 }
 
 fn cold_leaves(layout: Layout) -> Result<()> {

@@ -4,7 +4,7 @@
 //! of millions of single pages costs nothing, and a dry run is a plan that nobody acts on.
 
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
-use crate::heat::{ABSENT, Cursor, Entry, HeatMap, Histogram};
+use crate::heat::{BlockCounts, Cursor, Entry, HeatMap, Histogram};
 use crate::kernel::process::ProcessError;
 
 /// Which pages of a [`HeatMap`]: all below a count, and of those at the count so many bytes, lowest address
@@ -67,8 +67,8 @@ pub struct Ranges<'a> {
     cursor: Cursor<'a>,
     selection: Selection,
     left_at: u64,
-    /// The mixed block being read, and its selected pages not yet given out, a bit each.
-    mixed: Option<(u64, [u64; PAGES_PER_BLOCK / 64])>,
+    /// The mixed block being read, and its selected pages not yet given out.
+    mixed: Option<(u64, PageSet)>,
     /// A range that may still grow.
     held: Option<AddressRange>,
 }
@@ -87,30 +87,25 @@ impl Ranges<'_> {
         pages
     }
 
-    fn selected_pages(&mut self) -> [u64; PAGES_PER_BLOCK / 64] {
+    fn selected_pages(&mut self) -> PageSet {
         let below = self.selection.below;
-        let mut words = [0; PAGES_PER_BLOCK / 64];
-        for (word, counts) in words.iter_mut().zip(self.cursor.counts().0.chunks_exact(64)) {
-            for (bit, &count) in counts.iter().enumerate() {
-                *word |= u64::from(count < below) << bit;
-            }
-        }
-        if self.left_at >= PAGE_SIZE && below != ABSENT {
-            for page in 0..PAGES_PER_BLOCK {
-                if self.cursor.counts().0[page] == below && self.left_at >= PAGE_SIZE {
-                    words[page / 64] |= 1 << (page % 64);
+        let mut set = PageSet::below(self.cursor.counts(), below);
+        if self.left_at >= PAGE_SIZE {
+            for (page, &count) in self.cursor.counts().0.iter().enumerate() {
+                if count == below && self.left_at >= PAGE_SIZE {
+                    set.insert(page);
                     self.left_at -= PAGE_SIZE;
                 }
             }
         }
-        words
+        set
     }
 
     /// The next piece, not yet joined with its neighbours.
     fn piece(&mut self) -> Option<AddressRange> {
         loop {
-            if let Some((start, words)) = &mut self.mixed {
-                if let Some((first, behind)) = take_run(words) {
+            if let Some((start, set)) = &mut self.mixed {
+                if let Some((first, behind)) = set.take_run() {
                     let start = *start;
                     return Some(AddressRange::new(start + first * PAGE_SIZE, start + behind * PAGE_SIZE));
                 }
@@ -136,23 +131,58 @@ impl Ranges<'_> {
     }
 }
 
-/// Takes the lowest run of set bits out of `words`: its first bit and the one behind its last.
-fn take_run(words: &mut [u64; PAGES_PER_BLOCK / 64]) -> Option<(u64, u64)> {
-    let word = words.iter().position(|word| *word != 0)?;
-    let first = word * 64 + words[word].trailing_zeros() as usize;
-    let mut behind = first;
-    for (index, word) in words.iter_mut().enumerate().skip(word) {
-        let from = behind - index * 64;
-        let run = (!(*word >> from)).trailing_zeros() as usize;
-        let run = run.min(64 - from);
-        let mask = if run == 64 { u64::MAX } else { ((1 << run) - 1) << from };
-        *word &= !mask;
-        behind += run;
-        if from + run < 64 {
-            break;
+/// Pages of a block, a bit each, given out from the lowest on.
+#[derive(Debug)]
+struct PageSet {
+    words: [u64; PAGES_PER_BLOCK / 64],
+    /// All words before this one are empty.
+    word: usize,
+}
+
+impl PageSet {
+    /// The pages whose count is below `below`; absent ones never are.
+    fn below(counts: &BlockCounts, below: u16) -> Self {
+        let mut words = [0; PAGES_PER_BLOCK / 64];
+        for (word, counts) in words.iter_mut().zip(counts.0.chunks_exact(64)) {
+            for (byte, counts) in counts.chunks_exact(8).enumerate() {
+                let selected: [u8; 8] = std::array::from_fn(|page| u8::from(counts[page] < below));
+                // Gathers the lowest bits of eight bytes in the highest byte of the product.
+                let bits = u64::from_le_bytes(selected).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+                *word |= bits << (8 * byte);
+            }
         }
+        Self { words, word: 0 }
     }
-    Some((first as u64, behind as u64))
+
+    const fn insert(&mut self, page: usize) {
+        self.words[page / 64] |= 1 << (page % 64);
+    }
+
+    /// Takes the lowest run of pages out: its first page and the one behind its last.
+    fn take_run(&mut self) -> Option<(u64, u64)> {
+        while *self.words.get(self.word)? == 0 {
+            self.word += 1;
+        }
+        let first = self.word * 64 + self.words[self.word].trailing_zeros() as usize;
+        let mut behind = first;
+        loop {
+            let word = &mut self.words[self.word];
+            let from = behind % 64;
+            let run = ((!(*word >> from)).trailing_zeros() as usize).min(64 - from);
+            behind += run;
+            if from + run < 64 {
+                // The lowest bits up to `behind` go, and with them the run.
+                *word &= u64::MAX << (from + run);
+                break;
+            }
+            *word = 0;
+            self.word += 1;
+            if self.word == self.words.len() || self.words[self.word] & 1 == 0 {
+                break;
+            }
+        }
+        Some((first as u64, behind as u64))
+    }
 }
 
 impl Iterator for Ranges<'_> {
@@ -307,17 +337,18 @@ mod tests {
 
     #[test]
     fn runs_of_bits() {
-        let mut words = [0u64; 8];
-        words[0] = u64::MAX << 60;
-        words[1] = u64::MAX;
-        words[2] = 0b1011;
+        let mut counts = BlockCounts::EMPTY;
+        counts.0[60..130].fill(0);
+        counts.0[131] = 0;
+        counts.0[132..192].fill(1);
+        let mut set = PageSet::below(&counts, 1);
         let mut runs = Vec::new();
-        while let Some(run) = take_run(&mut words) {
+        while let Some(run) = set.take_run() {
             runs.push(run);
         }
         assert_eq!(runs, [(60, 130), (131, 132)]);
-        let mut full = [u64::MAX; 8];
-        assert_eq!(take_run(&mut full), Some((0, 512)));
-        assert_eq!(take_run(&mut full), None);
+        let mut full = PageSet::below(&BlockCounts::uniform(0), 1);
+        assert_eq!(full.take_run(), Some((0, 512)));
+        assert_eq!(full.take_run(), None);
     }
 }

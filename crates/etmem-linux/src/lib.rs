@@ -22,6 +22,12 @@ pub mod unavailable;
 use etmem_core::kernel::Kernel;
 use std::sync::Arc;
 
+/// Keeps this process's own heap small, at the price of threads that wait for each other when they allocate. For a
+/// program whose threads seldom do; to be called before it starts any.
+pub fn share_one_heap() {
+    sys::heap::share_one_heap();
+}
+
 /// This machine as the data path sees it, with the best probe and mover it has.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ use std::time::Duration;
 const SHUT_DOWN_DEADLINE: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
+    etmem_linux::share_one_heap();
     let options = match options::parse(std::env::args_os()) {
         Ok(options) => options,
         Err(exit) => return exit,

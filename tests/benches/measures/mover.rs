@@ -4,6 +4,7 @@ use crate::report::{Measure, median};
 use crate::target::{GIB, kernel, process, ranges};
 use anyhow::{Result, ensure};
 use etmem_core::act;
+use etmem_core::address::AddressRange;
 use etmem_core::heat::{HeatMap, HeatUpdate};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::plan::{Budget, Plan, Selection};
@@ -23,13 +24,13 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
     let process = process(&kernel, &workload)?;
     let clock = SystemPacer::new();
     let memory = workload.footprint().memory.clone();
-    ensure!(memory.len() == 1, "the workload's memory is in {} pieces", memory.len());
-    let whole = etmem_core::address::AddressRange::new(memory[0].start as u64, memory[0].end as u64);
+    let pieces: Vec<AddressRange> =
+        memory.iter().map(|piece| AddressRange::new(piece.start as u64, piece.end as u64)).collect();
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         workload.verify()?;
         let start = clock.now();
-        page_out_in_one_call(process.pid, whole)?;
+        page_out_in_one_call(process.pid, &pieces)?;
         bare.push((clock.now() - start).as_secs_f64());
         let places = workload.footprint().places()?;
         ensure!(places.cold.share_swapped() > 0.99, "the bare call left pages in memory: {places:?}");

@@ -31,6 +31,9 @@ pub trait PageMover: fmt::Debug + Send + Sync {
 
     /// A mover for `process`, bound to it: should its pid be given to another process, nothing more moves.
     ///
+    /// Bound to the program it runs now, too: made before the last `check` of a cycle, a mover tells by
+    /// [`ProcessError::Replaced`] that the addresses seen are no longer those of the process.
+    ///
     /// # Errors
     /// When the process is gone or the kernel refuses.
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError>;

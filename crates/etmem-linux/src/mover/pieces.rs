@@ -5,7 +5,7 @@ use etmem_core::address::{AddressRange, BLOCK_SIZE};
 /// Most ranges that one call takes (`IOV_MAX`, `include/uapi/linux/uio.h`).
 pub(super) const MOST_RANGES: usize = 1024;
 
-/// Most bytes of one call: some 70 ms of work to zram, so that a stop between two calls is prompt. A multiple of a
+/// Most bytes of one call: some 0.1 s of work to zram, so that a stop between two calls is prompt. A multiple of a
 /// block.
 pub(super) const MOST_BYTES: u64 = 64 * 1024 * 1024;
 

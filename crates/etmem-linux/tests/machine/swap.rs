@@ -23,12 +23,26 @@ pub(crate) struct Swap {
     _lock: Flock<File>,
 }
 
+/// CAP_SYS_ADMIN (`include/uapi/linux/capability.h`), which switching swap on needs.
+const SYS_ADMIN: u64 = 1 << 21;
+
 /// Whether there is swap or could be.
 pub(crate) fn possible() -> Result<(), String> {
-    if has_room() || fs::exists(SIZE).unwrap_or(false) {
-        Ok(())
-    } else {
-        Err("no swap on this machine and no /dev/zram0 to make some of".into())
+    if has_room() {
+        return Ok(());
+    }
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let capabilities = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
+        .unwrap_or(0);
+    if capabilities & SYS_ADMIN == 0 {
+        return Err("no swap on this machine, and no right to make some (CAP_SYS_ADMIN)".into());
+    }
+    // Opening it changes nothing.
+    match File::options().write(true).open(SIZE) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("no swap on this machine, and none to be made: {SIZE}: {error}")),
     }
 }
 

@@ -7,8 +7,8 @@ use anyhow::Result;
 use crate::machine;
 use crate::pagemap;
 use crate::size::MIB;
-use crate::workload::Workload;
 use crate::workload::footprint::Places;
+use crate::workload::{Pace, Workload};
 
 /// One look at the workload.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,10 +49,10 @@ pub struct Live {
     pub seconds: u64,
     /// The figures.
     pub figures: Figures,
-    /// Touches a second, over the last second.
-    pub rate: f64,
-    /// Touches a second before the project was started.
-    pub before: f64,
+    /// How fast the workload was over the last second.
+    pub now: Pace,
+    /// How fast it was before the project was started.
+    pub before: Pace,
 }
 
 impl fmt::Display for Live {
@@ -65,8 +65,8 @@ impl fmt::Display for Live {
             resident / MIB,
             swapped / MIB,
             places.hot.share_present() * 100.0,
-            self.rate / 1e6,
-            self.rate / self.before * 100.0,
+            self.now.touches / 1e6,
+            self.now.touches / self.before.touches * 100.0,
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::pacer::{Pace as Clock, Pacer};
 
 use super::figures::{Figures, Live};
 use super::verdict::{COLD_OUT, Claim};
@@ -13,7 +13,7 @@ use crate::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use crate::machine::{self, Need};
 use crate::size::{self, MIB};
 use crate::swap::SwapGuard;
-use crate::workload::{Options, Sample, Workload};
+use crate::workload::{Mark, Options, Pace, Workload};
 
 const MEMORY: usize = 1 << 30;
 const HOT: usize = 128 * MIB;
@@ -22,7 +22,7 @@ const SWAP: usize = MEMORY + 256 * MIB;
 /// Caches, page tables and the processor's clock settle first.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Over how long the rate is measured, before and at the end.
-const WINDOW: u64 = 10;
+const WINDOW: Duration = Duration::from_secs(10);
 /// Seconds the live part may take: with what comes before and after, the demo stays below 90 s.
 const LIVE_LIMIT: u64 = 60;
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,11 +53,13 @@ pub fn main() -> Result<bool> {
     );
     println!("daemon    etmemd -s {}, pid {}", daemon.socket(), daemon.pid());
 
-    ensure!(clock.pause(WARM_UP) == Pace::Continue, "stopped");
-    println!("\nFor {WINDOW} s nothing is done, to see how fast the workload is by itself.");
-    let rate_before = workload.rate_over(&clock, SECOND * u32::try_from(WINDOW)?)?;
+    ensure!(clock.pause(WARM_UP) == Clock::Continue, "stopped");
+    println!("\nFor {} s nothing is done, to see how fast the workload is by itself.", WINDOW.as_secs());
+    let first = Mark::look(&clock, &workload)?;
+    ensure!(clock.pause(WINDOW) == Clock::Continue, "stopped");
+    let pace_before = Mark::look(&clock, &workload)?.since(first)?;
     let before = Figures::look(&workload)?;
-    println!("{:.2} million touches a second.\n", rate_before / 1e6);
+    println!("{:.2} million touches a second.\n", pace_before.touches / 1e6);
 
     let config = ProjectFile::new("demo").task("coldest", TaskKind::Pid(workload.pid())).to_string();
     let file = daemon.write("demo.conf", &config)?;
@@ -70,23 +72,31 @@ pub fn main() -> Result<bool> {
     show(&daemon, &["project", "show", "-n", "demo"])?;
 
     println!();
-    let end = watch(&clock, &workload, rate_before).with_context(|| format!("log:\n{}", daemon.log()))?;
+    let end = watch(&clock, &workload, pace_before).with_context(|| format!("log:\n{}", daemon.log()))?;
     println!();
     show(&daemon, &["project", "stop", "-n", "demo"])?;
     show(&daemon, &["obj", "del", "-f", file])?;
 
-    table(&before, &end.figures, rate_before, end.rate);
+    table((&before, pace_before), (&end.figures, end.pace));
     println!("\nReading every byte back ...");
     let verified = workload.verify().map_err(|error| error.to_string());
     let claims = [
         Claim::cold_out(end.figures.places.cold.share_swapped()),
         Claim::hot_out(end.hot_out(&before)),
-        Claim::rate(end.rate / rate_before),
+        Claim::rate(end.pace.touches / pace_before.touches),
         Claim::whole(verified, MEMORY),
     ];
     println!();
     claims.iter().for_each(|claim| println!("{claim}"));
+    if let Some(note) = disturbed(pace_before, end.pace) {
+        println!("\n{note}");
+    }
     let all = claims.iter().all(Claim::holds);
+    println!(
+        "\n{} s in all; {}.",
+        clock.now().as_secs(),
+        if all { "all of it holds" } else { "NOT all of it holds" }
+    );
     if !all {
         println!("\nThe daemon's log:\n{}", daemon.log());
     }
@@ -102,8 +112,8 @@ fn show(daemon: &Daemon, words: &[&str]) -> Result<()> {
 /// What the live part ended with.
 struct End {
     figures: Figures,
-    /// Touches a second over the last seconds.
-    rate: f64,
+    /// How fast the workload was over the last seconds.
+    pace: Pace,
     /// Most hot pages that were out at one look.
     hot_out_most: usize,
 }
@@ -119,38 +129,53 @@ impl End {
 }
 
 /// Prints a line each second until the cold memory was out for as long as the rate is measured.
-fn watch(clock: &WallClock, workload: &Workload, before: f64) -> Result<End> {
-    let mut samples = vec![workload.sample()];
+fn watch(clock: &WallClock, workload: &Workload, before: Pace) -> Result<End> {
+    let mut marks = vec![Mark::look(clock, workload)?];
     let mut hot_out_most = 0;
     let mut out_since = None;
     for seconds in 1..=LIVE_LIMIT {
-        ensure!(clock.pause(SECOND) == Pace::Continue, "stopped");
-        let sample = workload.sample();
-        let rate = sample.rate_since(samples[samples.len() - 1]);
-        samples.push(sample);
+        ensure!(clock.pause(SECOND) == Clock::Continue, "stopped");
+        let mark = Mark::look(clock, workload)?;
+        let now = mark.since(marks[marks.len() - 1])?;
+        marks.push(mark);
         let figures = Figures::look(workload)?;
         hot_out_most = hot_out_most.max(figures.places.hot.swapped);
-        println!("{}", Live { seconds, figures, rate, before });
+        println!("{}", Live { seconds, figures, now, before });
         if out_since.is_none() && figures.places.cold.share_swapped() >= COLD_OUT {
             out_since = Some(seconds);
         }
-        let long_enough = out_since.is_some_and(|since| seconds >= since + WINDOW);
+        let long_enough = out_since.is_some_and(|since| seconds >= since + WINDOW.as_secs());
         if long_enough || seconds == LIVE_LIMIT {
-            return Ok(End { figures, rate: last_rate(&samples), hot_out_most });
+            return Ok(End { figures, pace: last_pace(&marks)?, hot_out_most });
         }
     }
     unreachable!("the last second returns")
 }
 
-fn last_rate(samples: &[Sample]) -> f64 {
-    let window = usize::try_from(WINDOW).unwrap_or(usize::MAX);
-    let first = samples.len().saturating_sub(window + 1);
-    samples[samples.len() - 1].rate_since(samples[first])
+fn last_pace(marks: &[Mark]) -> Result<Pace> {
+    let window = usize::try_from(WINDOW.as_secs())?;
+    marks[marks.len() - 1].since(marks[marks.len().saturating_sub(window + 1)])
 }
 
-fn table(before: &Figures, after: &Figures, rate_before: f64, rate_after: f64) {
+/// What to say when other programs had more of the machine in one of the two windows than in the other: then the
+/// rates tell of them as well.
+fn disturbed(before: Pace, after: Pace) -> Option<String> {
+    ((before.processor - after.processor).abs() > 0.05).then(|| {
+        format!(
+            "Other programs took processor time from the workload: it had {:.0} % of a processor before and {:.0} % at \
+             the end, so the two rates are not quite comparable. By its own processor time it touches {:.1} % of before.",
+            before.processor * 100.0,
+            after.processor * 100.0,
+            after.touches_per_processor_second() / before.touches_per_processor_second() * 100.0,
+        )
+    })
+}
+
+fn table((before, pace_before): (&Figures, Pace), (after, pace_after): (&Figures, Pace)) {
     let mib = |bytes: usize| format!("{} MiB", bytes / MIB);
     let pages = |count: usize| format!("{count} pages");
+    let millions = |touches: f64| format!("{:.2} M", touches / 1e6);
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
     let rows = [
         ("resident", mib(before.resident), mib(after.resident)),
         ("in swap", mib(before.swapped), mib(after.swapped)),
@@ -158,14 +183,11 @@ fn table(before: &Figures, after: &Figures, rate_before: f64, rate_after: f64) {
         ("cold, in swap", pages(before.places.cold.swapped), pages(after.places.cold.swapped)),
         ("hot, in memory", pages(before.places.hot.present), pages(after.places.hot.present)),
         ("hot, in swap", pages(before.places.hot.swapped), pages(after.places.hot.swapped)),
-        ("fetched back by a fault", pages_of(before.fetched_back), pages_of(after.fetched_back)),
-        ("touches a second", format!("{:.2} M", rate_before / 1e6), format!("{:.2} M", rate_after / 1e6)),
+        ("fetched back by a fault", before.fetched_back.to_string(), after.fetched_back.to_string()),
+        ("touches a second", millions(pace_before.touches), millions(pace_after.touches)),
+        ("share of a processor", percent(pace_before.processor), percent(pace_after.processor)),
         ("the machine's memory available", mib(before.available), mib(after.available)),
     ];
     println!("\n  {:<32} {:>16} {:>16}", "", "before", "after");
     rows.iter().for_each(|(what, before, after)| println!("  {what:<32} {before:>16} {after:>16}"));
-}
-
-fn pages_of(count: u64) -> String {
-    format!("{count} pages")
 }

@@ -13,7 +13,6 @@ use nix::sys::signal::Signal;
 
 use super::footprint::Footprint;
 use super::options::Options;
-use crate::clock::WallClock;
 use crate::process::Running;
 
 /// Making 1 GiB takes a second; reading as much back from slow swap takes longer.
@@ -168,20 +167,6 @@ impl Workload {
     pub fn kill(self) -> Result<()> {
         self.running.signal(Signal::SIGKILL)?;
         self.running.wait(Duration::from_secs(20)).map(drop)
-    }
-
-    /// Lets it run for `duration`: the touches a second meanwhile.
-    ///
-    /// # Errors
-    /// It has ended, or does not touch.
-    pub fn rate_over(&self, clock: &WallClock, duration: Duration) -> Result<f64> {
-        use etmem_core::kernel::pacer::{Pace, Pacer};
-        let before = self.sample();
-        ensure!(clock.pause(duration) == Pace::Continue, "stopped");
-        ensure!(self.running.ended()?.is_none(), "the workload has ended");
-        let rate = self.sample().rate_since(before);
-        ensure!(rate > 0.0, "the workload touches nothing");
-        Ok(rate)
     }
 
     fn read_ready(&mut self) -> Result<()> {

@@ -9,9 +9,11 @@ pub mod content;
 pub mod footprint;
 pub mod memory;
 pub mod options;
+pub mod pace;
 pub mod program;
 
 pub use client::{Sample, Workload};
 pub use footprint::{Footprint, HotRule};
 pub use options::{Layout, Options};
+pub use pace::{Mark, Pace};
 pub use program::main;

@@ -1,8 +1,8 @@
 //! Page tables read through BPF: exact to the page, on a stock kernel.
 //!
-//! Once: [`program`] loads the page walk into the kernel, [`direct_map`] finds out where the kernel sees physical
-//! memory. Per process, [`watch`]: `prepare` clears the accessed bits by [`clearing`]; `check` has the
-//! walk copy the page tables of the [`spans`] asked for, and [`entry`] tells what each entry says.
+//! Once: `program` loads the page walk into the kernel, `direct_map` finds out where the kernel sees physical
+//! memory. Per process, `watch`: `prepare` clears the accessed bits by `clearing`; `check` has the
+//! walk copy the page tables of the `spans` asked for, and `entry` tells what each entry says.
 //!
 //! Clearing the bits takes what they said from the kernel's own reclaim, too, as every page table scanner does. What
 //! a KVM guest touches shows in other tables than these.

@@ -84,7 +84,8 @@ impl Bpf {
         let direct_map = DirectMap::find(proc, &mut maps, &own)?;
         let start = maps.run(&own, 0, direct_map.levels, &[]).map_err(failed)?.start_boottime;
         let start_time_offset = i128::from(own_start_time(proc)?) - i128::from(start / TICK);
-        tracing::debug!("page tables: {} levels, direct map at {:#x}", direct_map.levels, direct_map.base);
+        // Its base stays untold: it would undo the randomisation for whoever reads the log.
+        tracing::debug!("page tables have {} levels", direct_map.levels);
         Ok(Self {
             walk: Arc::new(SharedWalk {
                 program: program.program,
