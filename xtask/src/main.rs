@@ -1,12 +1,14 @@
 //! The project's own chores, run as `cargo xtask CHORE`.
 //!
 //! `check` asks whether the tree keeps to the rules of the house ([`check`]), `test` runs every test and says
-//! what was skipped and why ([`suite`]), `bpf` rebuilds the committed BPF object ([`bpf`]).
+//! what was skipped and why ([`suite`]), `bpf` rebuilds the committed BPF object ([`bpf`]), `vm` runs a command on
+//! another kernel ([`vm`]).
 
 mod bpf;
 mod check;
 mod project;
 mod suite;
+mod vm;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -46,6 +48,7 @@ fn command_line() -> Command {
         .subcommand(check)
         .subcommand(test)
         .subcommand(Command::new("bpf").about("Rebuild the committed BPF object from its source"))
+        .subcommand(vm::command_line::chore())
 }
 
 fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -63,6 +66,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             suite::run::run(&root, &arguments, allowed)
         }
         Some(("bpf", _)) => bpf::rebuild(&root).map(|()| ExitCode::SUCCESS),
+        Some(("vm", options)) => Ok(vm::laboratory::run(vm::command_line::request(options)?)),
         _ => unreachable!("clap asks for one of the chores above"),
     }
 }

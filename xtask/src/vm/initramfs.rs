@@ -1,0 +1,114 @@
+//! What the virtual machine has instead of a disk: busybox, the programs and files asked for at the places they have
+//! here, the libraries they need, the modules and the first script.
+
+use super::cpio::Archive;
+use super::kernel_modules::Module;
+use super::{init_script, libraries, missing};
+use anyhow::{Context, bail};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Folders that programs expect, and the script mounts things on.
+const FOLDERS: [&str; 11] =
+    ["/bin", "/sbin", "/etc", "/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/usr/bin", "/var/tmp"];
+
+/// What to put in.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// Loaded before the command runs, in this order.
+    pub(crate) modules: Vec<Module>,
+    /// Programs and other files, of this machine.
+    pub(crate) files: Vec<PathBuf>,
+    /// The command's words; the first is a program of this machine or an applet of busybox.
+    pub(crate) command: Vec<String>,
+}
+
+/// The archive that the kernel unpacks.
+pub(crate) fn write(contents: &Contents) -> anyhow::Result<Vec<u8>> {
+    let mut archive = Archive::default();
+    for folder in FOLDERS {
+        archive.folder(folder)?;
+    }
+    // Users' names: some programs want to know root.
+    archive.file("/etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n")?;
+    archive.file("/etc/group", 0o644, b"root:x:0:\n")?;
+
+    let mut command = contents.command.clone();
+    if let Some(program) = command.first_mut()
+        && let Some(path) = program_here(program)?
+    {
+        add_with_libraries(&mut archive, &path, &path)?;
+        *program = text(&path)?.to_owned();
+    }
+    for path in &contents.files {
+        let path = std::path::absolute(path).with_context(|| format!("find {}", path.display()))?;
+        add(&mut archive, &path)?;
+    }
+    let busybox = on_path("busybox").ok_or_else(|| {
+        missing::not_run(&Command::new("busybox"), "busybox-static", std::io::ErrorKind::NotFound.into())
+    })?;
+    add_with_libraries(&mut archive, &busybox, Path::new("/bin/busybox"))?;
+    archive.link("/bin/sh", "busybox")?;
+
+    let mut modules = Vec::new();
+    for module in &contents.modules {
+        let place = format!("/modules/{}.ko", module.name);
+        archive.file(&place, 0o644, &module.object)?;
+        modules.push(place);
+    }
+    archive.file("/init", 0o755, init_script::write(&modules, &command).as_bytes())?;
+    archive.finish()
+}
+
+/// Where the program of this machine that `name` means lies; `None` where it means an applet of busybox.
+fn program_here(name: &str) -> anyhow::Result<Option<PathBuf>> {
+    if !name.contains('/') {
+        return Ok(on_path(name));
+    }
+    let path = std::path::absolute(name).with_context(|| format!("find {name}"))?;
+    if !path.is_file() {
+        bail!("there is no program {}", path.display());
+    }
+    Ok(Some(path))
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_absolute() && path.is_file())
+}
+
+/// Adds the file, or all below the folder, at `path`.
+fn add(archive: &mut Archive, path: &Path) -> anyhow::Result<()> {
+    if !path.is_dir() {
+        return add_with_libraries(archive, path, path);
+    }
+    archive.folder(text(path)?)?;
+    let listed = || format!("list {}", path.display());
+    for entry in std::fs::read_dir(path).with_context(listed)? {
+        add(archive, &entry.with_context(listed)?.path())?;
+    }
+    Ok(())
+}
+
+fn add_with_libraries(archive: &mut Archive, path: &Path, place: &Path) -> anyhow::Result<()> {
+    let contents = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    let permissions =
+        std::fs::metadata(path).with_context(|| format!("look at {}", path.display()))?.permissions();
+    let permissions = permissions.mode() & 0o777;
+    archive.file(text(place)?, permissions, &contents)?;
+    if permissions & 0o111 == 0 || !contents.starts_with(b"\x7fELF") {
+        return Ok(());
+    }
+    for library in libraries::of(path)? {
+        let contents = std::fs::read(&library).with_context(|| format!("read {}", library.display()))?;
+        archive.file(text(&library)?, 0o755, &contents)?;
+    }
+    Ok(())
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}

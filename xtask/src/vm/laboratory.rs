@@ -1,0 +1,48 @@
+//! One run of the laboratory, from the request to the exit status.
+
+use super::boot::{self, Ending};
+use super::command_line::Request;
+use super::initramfs::{self, Contents};
+use super::machine::Files;
+use super::missing::Missing;
+use super::{kernel_modules, kernel_package};
+use anyhow::Context;
+use std::process::ExitCode;
+
+/// Something must be installed first; automake's word for a test that is skipped.
+const MISSING: u8 = 77;
+/// As timeout(1) has it.
+const DEADLINE: u8 = 124;
+/// As env(1) and timeout(1) have it for their own failures.
+const FAILED: u8 = 125;
+
+/// Does what `request` asks for; failures are told on standard error, and are statuses of their own.
+pub(crate) fn run(request: Request) -> ExitCode {
+    let (story, status) = match boot_and_run(request) {
+        Ok(Ending::Status(status)) => return status.into(),
+        Ok(Ending::Deadline(story)) => (story, DEADLINE),
+        Ok(Ending::Lost(story)) => (story, FAILED),
+        Err(error) if error.is::<Missing>() => (format!("{error:#}"), MISSING),
+        Err(error) => (format!("{error:#}"), FAILED),
+    };
+    eprintln!("vm: {}", story.trim_end());
+    status.into()
+}
+
+fn boot_and_run(request: Request) -> anyhow::Result<Ending> {
+    boot::check_installed()?;
+    let kernel = kernel_package::unpacked(request.series)?;
+    let modules = kernel_modules::with_needs(&kernel.modules, &request.modules)?;
+    let is_rehearsal = request.command.is_empty();
+    let initramfs = initramfs::write(&Contents { modules, files: request.files, command: request.command })?;
+    if is_rehearsal {
+        return Ok(Ending::Status(0));
+    }
+
+    let folder = tempfile::tempdir().context("make a folder for the machine's files")?;
+    let file = |name: &str| folder.path().join(name);
+    let (archive, console, report) = (file("initramfs"), file("console"), file("report"));
+    std::fs::write(&archive, initramfs).with_context(|| format!("write {}", archive.display()))?;
+    let files = Files { image: &kernel.image, initramfs: &archive, console: &console, report: &report };
+    boot::run(&request.machine.arguments(files)?, request.deadline, &console, &report, &file("complaints"))
+}
