@@ -27,14 +27,15 @@ setup-if-possible:
 build: ## Build etmemd and etmem, optimised
 	$(CARGO) build --release --package etmemd --package etmem
 
-demo: setup-if-possible build ## Show cold memory of a running program go to swap
-	$(CARGO) run --release --quiet --package etmem-testkit --bin demo
+demo: setup-if-possible ## Show cold memory of a running program go to swap
+	$(CARGO) build --release --package etmemd --package etmem --package etmem-testkit --bins
+	"$(CARGO_TARGET_DIR)/release/demo"
 
 test: setup-if-possible ## Run every test; lists what was skipped and why
 	@CARGO="$(CARGO)" scripts/test $(TEST_ARGS)
 
-bench: setup-if-possible build ## Measure, and compare with the bounds
-	$(CARGO) bench --workspace --bench '*'
+bench: setup-if-possible ## Measure, and compare with the bounds
+	$(CARGO) bench --package etmem-tests --bench measures
 
 check: ## Check that the tree keeps to the rules of the house
 	@$(CARGO) xtask check

@@ -118,8 +118,7 @@ mod tests {
             TABLE.iter().filter(uses).map(|row| row.name).collect()
         };
         assert_eq!(users("tokio"), ["etmemd"]);
-        assert_eq!(users("nix"), ["etmem-linux", "etmemd"]);
-        assert_eq!(users("procfs"), ["etmem-linux"]);
+        assert_eq!(users("nix"), ["etmem-config", "etmemd", "etmem"]);
         assert_eq!(users("aya"), ["etmem-linux"]);
         assert_eq!(users("libloading"), ["etmem-plugin"]);
     }

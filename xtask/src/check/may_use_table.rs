@@ -32,7 +32,7 @@ pub(crate) const FOR_TESTS_ONLY: [&str; 1] = ["etmem-testkit"];
 /// The table.
 pub(crate) const TABLE: [Row; 12] = [
     row("etmem-core", &[], &["thiserror"]),
-    row("etmem-linux", &["etmem-core"], &["aya", "libc", "nix", "procfs", "thiserror", "tracing"]),
+    row("etmem-linux", &["etmem-core"], &["aya", "libc", "thiserror", "tracing"]),
     row("etmem-config", &["etmem-core"], &["nix", "strsim", "thiserror"]),
     row("etmem-engine", &["etmem-core", "etmem-config"], &["thiserror", "tracing"]),
     row(

@@ -153,10 +153,11 @@ impl ProcessTable for Processes {
         if self.own_pid() == Some(pid) {
             return Err(TargetError::Oneself(pid));
         }
-        let Ok(text) = std::fs::read(self.proc.process(pid, "stat")) else { return Ok(()) };
+        let text = std::fs::read(self.proc.process(pid, "stat")).map_err(|_| TargetError::NoProcess(pid))?;
         match Stat::parse(&text) {
             Some(stat) if stat.is_kernel_thread() => Err(TargetError::KernelThread(pid)),
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => Err(TargetError::NoProcess(pid)),
         }
     }
 
@@ -254,7 +255,7 @@ mod tests {
         let processes = Processes::new(ProcRoot::new(tree.path()));
         let check = |pid| processes.check(Pid::new(pid).unwrap());
         assert_eq!(check(10), Ok(()));
-        assert_eq!(check(99), Ok(()));
+        assert_eq!(check(99), Err(TargetError::NoProcess(Pid::new(99).unwrap())));
         assert_eq!(check(3), Err(TargetError::KernelThread(Pid::new(3).unwrap())));
         assert_eq!(check(50), Err(TargetError::Oneself(Pid::new(50).unwrap())));
     }

@@ -24,7 +24,7 @@ type Outcome = Result<(), Failed>;
 fn trial(name: &str, needs: &Result<(), String>, run: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
     match needs {
         Ok(()) => Trial::test(name, run),
-        Err(reason) => Trial::test(format!("{name} [{reason}]"), || Ok(())).with_ignored_flag(true),
+        Err(reason) => Trial::test(format!("{name} [skipped: {reason}]"), || Ok(())).with_ignored_flag(true),
     }
 }
 
