@@ -7,6 +7,7 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_linux::pacer::SystemPacer;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::pagemap::status_bytes;
+use etmem_testkit::swap::SwapGuard;
 use std::fs;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Peak of anonymous memory, from before the first start of a task on: heap, stacks and all.
 pub(crate) fn scanning() -> Result<Vec<Measure>> {
+    // Nothing leaves with T=0, but without any swap there would be nothing to look for.
+    let _swap = SwapGuard::acquire(GIB / 16)?;
     let daemon = Daemon::start(Binaries::build()?)?;
     let workload = scattered(4 * GIB)?;
     let mut project = ProjectFile::new("p").task_with("t", TaskKind::Pid(workload.pid()), &["T=0"]);

@@ -38,9 +38,15 @@ impl Access {
     /// A touched page, told by its dirty bit, or an idle one. Branch-free: probes call it per page.
     #[must_use]
     pub const fn from_bits(present: bool, accessed: bool, dirty: bool) -> Self {
+        Self::from_flags(present as u16, accessed as u16, dirty as u16)
+    }
+
+    /// The same of numbers that are 0 or 1.
+    #[must_use]
+    pub const fn from_flags(present: u16, accessed: u16, dirty: u16) -> Self {
         // accessed: 1, dirty as well: 1 + 2; absent: all bits set.
-        let weight = (accessed as u8) * (1 + 2 * (dirty as u8));
-        Self(weight | (0u8.wrapping_sub(!present as u8)))
+        let weight = accessed | ((accessed & dirty) << 1);
+        Self((weight | present.wrapping_sub(1)).to_le_bytes()[0])
     }
 }
 
