@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use crate::file::FileError;
+pub use crate::form::Form;
 pub use crate::keyfile::{SyntaxError, SyntaxFault};
 
 /// Which of its two texts for faulty files the original answers, and so ours.
@@ -27,7 +28,7 @@ pub enum ConfigError {
     /// It may not be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It is not a key file.
+    /// A line of it cannot be read.
     #[error("{}:{fault}", path_excerpt(.path))]
     Syntax {
         /// The file.
@@ -43,6 +44,22 @@ pub enum ConfigError {
         path: PathBuf,
         /// The first group it has instead.
         found: Option<String>,
+    },
+    /// It is in the form of etmem 1.0, and has nothing for etmemd.
+    #[error("{}: is empty; a file of etmem 1.0 begins with options:", path_excerpt(.path))]
+    NoOptions {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is in the other form than the command takes.
+    #[error("{}", other_form(.path, *.line, *.form))]
+    OtherForm {
+        /// The file.
+        path: PathBuf,
+        /// The line that shows it.
+        line: usize,
+        /// The form it has.
+        form: Form,
     },
     /// A key breaks a rule.
     #[error(transparent)]
@@ -62,10 +79,27 @@ impl ConfigError {
     #[must_use]
     pub fn class(&self) -> FaultClass {
         match self {
-            Self::File(_) | Self::NoKnownGroup { .. } => FaultClass::InvalidParameters,
-            Self::Syntax { .. } => FaultClass::Internal,
+            Self::File(_) | Self::NoKnownGroup { .. } | Self::NoOptions { .. } => {
+                FaultClass::InvalidParameters
+            }
+            Self::Syntax { .. } | Self::OtherForm { .. } => FaultClass::Internal,
             Self::Setting(error) => error.class,
         }
+    }
+}
+
+/// What to do with a file in `form`.
+fn other_form(path: &Path, line: usize, form: Form) -> String {
+    let path = path_excerpt(path);
+    match form {
+        Form::Older => format!(
+            "{path}:{line}: options: begins a file of etmem 1.0; use etmem project add -n NAME -f {path}, \
+             and etmem project del -n NAME"
+        ),
+        Form::KeyFile => format!(
+            "{path}:{line}: a [group] begins a file in the INI form, not in that of etmem 1.0; \
+             use etmem obj add -f {path}"
+        ),
     }
 }
 
@@ -75,12 +109,14 @@ fn instead(found: Option<&str>) -> String {
 
 /// A key that breaks a rule.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{}:{line}: [{group}] {}{} {rule}", path_excerpt(.path), key, Written(.value.as_deref()))]
+#[error("{}:{line}: {} {} {rule}", path_excerpt(.path), .form.group(.group), .form.pair(.key, .value.as_deref()))]
 pub struct SettingError {
     /// The file.
     pub path: PathBuf,
     /// The key's line, from 1; that of its group where the key is missing.
     pub line: usize,
+    /// The form of the file.
+    pub form: Form,
     /// The group's name.
     pub group: &'static str,
     /// The key.
@@ -91,14 +127,6 @@ pub struct SettingError {
     pub rule: Rule,
     /// Which text the original answers.
     pub class: FaultClass,
-}
-
-struct Written<'a>(Option<&'a str>);
-
-impl fmt::Display for Written<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |value| write!(f, "={}:", excerpt(value)))
-    }
 }
 
 /// A rule that the value of a key breaks.
@@ -133,6 +161,14 @@ pub enum Rule {
         least: f64,
         /// The greatest.
         most: f64,
+    },
+    /// A count in a cycle, from 1 to what its scans can count.
+    #[error("must be 1..={most} (3 times loop : {loops})")]
+    TimesLoop {
+        /// The greatest.
+        most: u16,
+        /// The scans of a cycle.
+        loops: u16,
     },
     /// A name.
     #[error("{0}")]

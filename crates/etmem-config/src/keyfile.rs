@@ -5,20 +5,25 @@
 //! keys may repeat and stay as they stand. General INI readers differ in just these points (`:` as a second
 //! separator, lines joined after `\`, a line without `=` joined to the next) and give no lines, hence this one.
 
+use crate::excerpt::excerpt;
+use crate::form::Form;
+use crate::nearest::Nearest;
 use std::str::Utf8Error;
 
 /// A group and the pairs up to the next one.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Group<'t> {
     /// The line of its name, from 1.
     pub(crate) line: usize,
-    /// What stands between the brackets.
+    /// The form that it is written in.
+    pub(crate) form: Form,
+    /// Here what stands between the brackets.
     pub(crate) name: &'t str,
     /// In the order of the file, repeated keys included.
     pub(crate) pairs: Vec<Pair<'t>>,
 }
 
-/// A line `key=value`.
+/// A line `key=value`, or `key : value` in the older form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pair<'t> {
     /// Its line, from 1.
@@ -29,7 +34,7 @@ pub(crate) struct Pair<'t> {
     pub(crate) value: &'t str,
 }
 
-/// A line that no key file has.
+/// A line that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}: {fault}")]
 pub struct SyntaxError {
@@ -60,6 +65,37 @@ pub enum SyntaxFault {
     /// It stands before the first group.
     #[error("stands before the first [group]; begin with [project], [engine] or [task]")]
     BeforeFirstGroup,
+    /// In the older form: it is none of the four kinds of line.
+    #[error("is not key : value, a group such as policies: or a # comment")]
+    NotColonPair,
+    /// In the older form: it stands before `options:`.
+    #[error("stands before options:; begin with options: on a line of its own")]
+    NotOptions,
+    /// In the older form: the file has a second project.
+    #[error("options: is given again; a file holds one project, so put the other into a file of its own")]
+    OptionsAgain,
+    /// In the older form: the name of a group has a value.
+    #[error("{group}: has a value, but is a group; write its keys on the lines below, one each")]
+    GroupWithValue {
+        /// The group.
+        group: &'static str,
+    },
+    /// In the older form: a key stands before the group that has it.
+    #[error("{} stands before the {group}: it belongs to; write {group}: on a line of its own before it", excerpt(.key))]
+    OutsideGroup {
+        /// The key, or the group that stands in another.
+        key: String,
+        /// The group that has it.
+        group: &'static str,
+    },
+    /// In the older form: the name of a group is mistyped, so that it is not known whose the lines below are.
+    #[error("{}: is no group of this form; {nearest}", excerpt(.written))]
+    MistypedGroup {
+        /// What is written.
+        written: String,
+        /// What was probably meant.
+        nearest: Nearest,
+    },
 }
 
 /// `bytes` as text.
@@ -84,7 +120,7 @@ pub(crate) fn groups(text: &str) -> Result<Vec<Group<'_>>, SyntaxError> {
         }
         if let Some(rest) = written.strip_prefix('[') {
             let name = group_name(rest).ok_or_else(|| refuse(SyntaxFault::Group))?;
-            groups.push(Group { line, name, pairs: Vec::new() });
+            groups.push(Group { line, form: Form::KeyFile, name, pairs: Vec::new() });
             continue;
         }
         let group = groups.last_mut().ok_or_else(|| refuse(SyntaxFault::BeforeFirstGroup))?;

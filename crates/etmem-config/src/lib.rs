@@ -10,27 +10,39 @@
 //! default and who uses it. Every fault is a [`ConfigError`] that names the file, the line, the key, the value
 //! and the rule; what is merely suspicious becomes a [`Warning`] and the file is accepted.
 //!
+//! `older` does the same for the form that files had in etmem 1.0, and gives the same [`ConfigFile`]; which form a
+//! file is in, its first key tells, and each command takes one. [`listing`] takes of a file only the names.
+//!
 //! Rules that take more than one group are not looked at here: whether the project and the engine that a task
-//! names exist, whether names are unique, whether T fits the project's loop. Those may be in other files.
+//! names exist, whether names are unique, whether T fits the project's loop. Those may be in other files, but for
+//! the older form, where loop is in the same.
 
 pub mod error;
 pub mod file;
+pub mod listing;
 pub mod section;
 pub mod values;
 pub mod warning;
 
 mod excerpt;
+mod form;
 mod keyfile;
 mod nearest;
+mod older;
 mod setting;
 
 pub use error::{ConfigError, FaultClass};
+pub use listing::ListedObjects;
 pub use section::engine::{CslideEngine, DamonEngine, EngineKind, EngineSection, ThirdpartyEngine};
 pub use section::project::{PageScan, ProjectSection, PsiScan, RegionScan, Scan};
 pub use section::task::{CslideTask, MemdcdTask, PsiTask, SlideTask, TaskParameters, TaskSection};
 pub use warning::Warning;
 
+use crate::error::Form;
+use crate::keyfile::Group;
+use crate::older::NoDocument;
 use crate::warning::Warnings;
+use etmem_core::name::Name;
 use std::path::{Path, PathBuf};
 
 /// What a configuration file holds, each kind in the order of the file.
@@ -44,7 +56,7 @@ pub struct ConfigFile {
     pub engines: Vec<EngineSection>,
     /// Its `[task]` groups.
     pub tasks: Vec<TaskSection>,
-    /// What was ignored, in the order of the lines within each group.
+    /// What was ignored, in the order of the lines.
     pub warnings: Vec<Warning>,
 }
 
@@ -53,9 +65,7 @@ pub struct ConfigFile {
 /// # Errors
 /// Says which check the file fails, or which line breaks which rule: the first one found.
 pub fn load(path: &Path) -> Result<ConfigFile, ConfigError> {
-    let bytes = file::read(path)?;
-    let text = keyfile::decode(&bytes).map_err(|fault| ConfigError::syntax(path, fault))?;
-    parse(path, text)
+    with_text(path, |text| parse(path, text))
 }
 
 /// Reads `text` as the content of a file at `path`, which is only named in messages.
@@ -63,7 +73,7 @@ pub fn load(path: &Path) -> Result<ConfigFile, ConfigError> {
 /// # Errors
 /// Says which line breaks which rule: the first one found.
 pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
-    let groups = keyfile::groups(text).map_err(|fault| ConfigError::syntax(path, fault))?;
+    let groups = groups(path, text)?;
     let mut warnings = Warnings::new(path);
     let (mut projects, mut engines, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     for group in &groups {
@@ -71,11 +81,66 @@ pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
             section::project::GROUP => projects.push(section::project::read(path, group, &mut warnings)?),
             section::engine::GROUP => engines.push(section::engine::read(path, group, &mut warnings)?),
             section::task::GROUP => tasks.push(section::task::read(path, group, &mut warnings)?),
-            unknown => warnings.unknown_group(group.line, unknown),
+            _ => warnings.unknown_group(group),
         }
     }
-    if projects.is_empty() && engines.is_empty() && tasks.is_empty() {
-        return Err(ConfigError::no_known_group(path, groups.first().map(|group| group.name)));
-    }
     Ok(ConfigFile { path: path.into(), projects, engines, tasks, warnings: warnings.into_vec() })
+}
+
+/// Checks the file at `path` and reads what it lists, for deleting it.
+///
+/// # Errors
+/// Says which check the file fails, which line cannot be read, or which name is missing or is none.
+pub fn load_names(path: &Path) -> Result<ListedObjects, ConfigError> {
+    with_text(path, |text| parse_names(path, text))
+}
+
+/// Reads what `text` lists, the content of a file at `path`, which is only named in messages.
+///
+/// # Errors
+/// Says which line cannot be read, or which name is missing or is none.
+pub fn parse_names(path: &Path, text: &str) -> Result<ListedObjects, ConfigError> {
+    listing::list(path, &groups(path, text)?)
+}
+
+/// Checks the file at `path`, which is in the form of etmem 1.0, and reads it as the project called `project`: that
+/// project, its engine slide, and a task for each `policies:`. Such tasks have no names; each is called as the
+/// process or the pid that it works on, with a number behind it where that is taken (`mysqld`, `mysqld-2`).
+///
+/// # Errors
+/// Says which check the file fails, or which line breaks which rule: the first one found.
+pub fn load_older(path: &Path, project: &Name) -> Result<ConfigFile, ConfigError> {
+    with_text(path, |text| parse_older(path, text, project))
+}
+
+/// Reads `text` as [`load_older`] does, as the content of a file at `path`, which is only named in messages.
+///
+/// # Errors
+/// Says which line breaks which rule: the first one found.
+pub fn parse_older(path: &Path, text: &str, project: &Name) -> Result<ConfigFile, ConfigError> {
+    let document = older::document(text).map_err(|none| match none {
+        NoDocument::Empty => ConfigError::NoOptions { path: path.into() },
+        NoDocument::KeyFile(line) => ConfigError::OtherForm { path: path.into(), line, form: Form::KeyFile },
+        NoDocument::Syntax(fault) => ConfigError::syntax(path, fault),
+    })?;
+    older::read(path, &document, project)
+}
+
+/// Checks the file at `path` and hands its text to `read`.
+fn with_text<T>(path: &Path, read: impl FnOnce(&str) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
+    let bytes = file::read(path)?;
+    read(keyfile::decode(&bytes).map_err(|fault| ConfigError::syntax(path, fault))?)
+}
+
+/// The groups of `text`, of which at least one is known.
+fn groups<'t>(path: &Path, text: &'t str) -> Result<Vec<Group<'t>>, ConfigError> {
+    if let Some(line) = older::begins(text) {
+        return Err(ConfigError::OtherForm { path: path.into(), line, form: Form::Older });
+    }
+    let groups = keyfile::groups(text).map_err(|fault| ConfigError::syntax(path, fault))?;
+    if groups.iter().any(|group| section::GROUPS.contains(&group.name)) {
+        Ok(groups)
+    } else {
+        Err(ConfigError::no_known_group(path, groups.first().map(|group| group.name)))
+    }
 }

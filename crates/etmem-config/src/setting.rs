@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::Path;
 
 /// Most keys of a group that are looked at for a mistyping: far more than any real group has.
-const COMPARED_MAX: usize = 200;
+pub(crate) const COMPARED_MAX: usize = 200;
 
 /// A key of a group: everything that is to be known about it.
 #[derive(Debug)]
@@ -20,6 +20,13 @@ pub(crate) struct Setting<T: 'static> {
     pub(crate) used_by: &'static str,
     /// From what was written, if it was, to what it means: here are the bounds and the default.
     pub(crate) read: fn(Option<&str>) -> Result<T, Unread>,
+}
+
+impl<T> Setting<T> {
+    /// What the list of the group's keys tells of it.
+    pub(crate) const fn known(&self) -> Known {
+        Known { key: self.key, used_by: self.used_by }
+    }
 }
 
 /// What the list of a group's keys tells of each.
@@ -33,12 +40,12 @@ pub(crate) struct Known {
 /// all of them together the list `KEYS`.
 macro_rules! settings {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $key:literal, $used_by:literal, $read:expr;)+) => {
-        $($(#[$doc])* const $name: $crate::setting::Setting<$type> =
+        $($(#[$doc])* pub(crate) const $name: $crate::setting::Setting<$type> =
             $crate::setting::Setting { key: $key, used_by: $used_by, read: $read };)+
 
         /// Every key of the group.
         const KEYS: &[$crate::setting::Known] =
-            &[$($crate::setting::Known { key: $key, used_by: $used_by }),+];
+            &[$($name.known()),+];
     };
 }
 pub(crate) use settings;
@@ -113,15 +120,16 @@ impl<'a> Reader<'a> {
     pub(crate) fn get<T>(&mut self, setting: &Setting<T>) -> Result<T, ConfigError> {
         self.asked.insert(setting.key);
         let written = self.pairs.get(setting.key).map(|pair| pair.value);
-        (setting.read)(written).map_err(|unread| {
-            let rule = match unread {
-                Unread::Breaks(rule) => rule,
-                Unread::Missing => {
-                    Rule::Missing { used_by: setting.used_by, written: self.mistyping_of(setting.key) }
-                }
-            };
-            self.refuse(setting, rule)
+        (setting.read)(written).map_err(|unread| match unread {
+            Unread::Breaks(rule) => self.refuse(setting, rule),
+            Unread::Missing => self.missing(setting),
         })
+    }
+
+    /// `setting` is not there.
+    pub(crate) fn missing<T>(&self, setting: &Setting<T>) -> ConfigError {
+        let written = self.mistyping_of(setting.key);
+        self.refuse(setting, Rule::Missing { used_by: setting.used_by, written })
     }
 
     /// The value of `setting` breaks `rule`.
@@ -130,6 +138,7 @@ impl<'a> Reader<'a> {
         ConfigError::Setting(Box::new(SettingError {
             path: self.path.into(),
             line: pair.map_or(self.group.line, |pair| pair.line),
+            form: self.group.form,
             group: self.name,
             key: setting.key,
             value: pair.map(|pair| pair.value.into()),
@@ -183,7 +192,7 @@ impl<'a> Reader<'a> {
             if last && self.asked.contains(pair.key) {
                 continue;
             }
-            warnings.add(pair.line, self.name, || {
+            warnings.add(pair.line, self.group, || {
                 let key = pair.key.into();
                 if !last {
                     return Ignored::Repeated { key };

@@ -1,6 +1,8 @@
 //! What in a file is ignored, and may not have been meant to be.
 
 use crate::excerpt::{excerpt, path_excerpt};
+use crate::form::Form;
+use crate::keyfile::Group;
 use crate::nearest::suggestion;
 use crate::section;
 use std::fmt;
@@ -18,6 +20,8 @@ pub struct Warning {
     pub path: PathBuf,
     /// The line, from 1.
     pub line: usize,
+    /// The form of the file.
+    pub form: Form,
     /// The group's name.
     pub group: String,
     /// What is ignored.
@@ -51,6 +55,11 @@ pub enum Ignored {
         /// The key.
         key: String,
     },
+    /// A second `name` of a group that lacks `value`: it is no name, but taken for the value.
+    NameForValue {
+        /// What it says.
+        value: String,
+    },
     /// More warnings than are worth reading, the first of them on this line.
     Further(usize),
 }
@@ -58,21 +67,29 @@ pub enum Ignored {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: ", path_excerpt(&self.path), self.line)?;
-        let group = excerpt(&self.group);
+        let group = self.form.group(&self.group);
         match &self.ignored {
             Ignored::Group { nearest } => {
-                write!(f, "unknown group [{group}] is ignored{}", suggestion(nearest.as_ref()))
+                write!(f, "unknown group {group} is ignored{}", suggestion(nearest.as_ref()))
             }
             Ignored::Key { key, nearest } => {
-                write!(f, "[{group}] unknown key {} is ignored{}", excerpt(key), suggestion(nearest.as_ref()))
+                write!(f, "{group} unknown key {} is ignored{}", excerpt(key), suggestion(nearest.as_ref()))
             }
             Ignored::Unused { key, used_by } => {
-                write!(f, "[{group}] key {} is ignored; only {used_by} uses it", excerpt(key))
+                write!(f, "{group} key {} is ignored; only {used_by} uses it", excerpt(key))
             }
             Ignored::Repeated { key } => {
-                write!(f, "[{group}] this value of {} is ignored; it is given again below", excerpt(key))
+                write!(f, "{group} this value of {} is ignored; it is given again below", excerpt(key))
             }
-            Ignored::Further(count) => write!(f, "[{group}] {count} more things are ignored from here on"),
+            Ignored::NameForValue { value } => {
+                let value = excerpt(value);
+                write!(
+                    f,
+                    "{group} name={value} is taken for value, as name is given twice and value is not; \
+                     write value={value} here"
+                )
+            }
+            Ignored::Further(count) => write!(f, "{group} {count} more things are ignored from here on"),
         }
     }
 }
@@ -89,22 +106,25 @@ impl<'a> Warnings<'a> {
         Self { path, warnings: Vec::new() }
     }
 
-    pub(crate) fn unknown_group(&mut self, line: usize, name: &str) {
-        self.add(line, name, || Ignored::Group { nearest: Nearest::to(name, section::GROUPS) });
+    pub(crate) fn unknown_group(&mut self, group: &Group<'_>) {
+        self.add(group.line, group, || Ignored::Group { nearest: Nearest::to(group.name, section::GROUPS) });
     }
 
     /// Adds a warning; what it says is worked out only if there is room for it.
-    pub(crate) fn add(&mut self, line: usize, group: &str, ignored: impl FnOnce() -> Ignored) {
+    pub(crate) fn add(&mut self, line: usize, group: &Group<'_>, ignored: impl FnOnce() -> Ignored) {
         let full = self.warnings.len() >= WARNINGS_MAX;
         if full && let Some(Warning { ignored: Ignored::Further(count), .. }) = self.warnings.last_mut() {
             *count += 1;
             return;
         }
         let ignored = if full { Ignored::Further(1) } else { ignored() };
-        self.warnings.push(Warning { path: self.path.into(), line, group: group.into(), ignored });
+        let (form, group) = (group.form, group.name.into());
+        self.warnings.push(Warning { path: self.path.into(), line, form, group, ignored });
     }
 
-    pub(crate) fn into_vec(self) -> Vec<Warning> {
+    /// The warnings in the order of the lines; what is beyond them comes last.
+    pub(crate) fn into_vec(mut self) -> Vec<Warning> {
+        self.warnings.sort_by_key(|warning| (matches!(warning.ignored, Ignored::Further(_)), warning.line));
         self.warnings
     }
 }

@@ -1,12 +1,15 @@
 //! Whatever the text is, reading it gives a file or one line that says what is wrong: never a panic.
 
-use etmem_config::parse;
+use etmem_config::{parse, parse_names, parse_older};
+use etmem_core::name::Name;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-const SAMPLES: [&str; 7] = [
+const SAMPLES: [&str; 8] = [
     include_str!("../../../etc/etmem/cslide.yaml"),
     include_str!("../../../etc/etmem/damon.yaml"),
+    include_str!("../../../etc/etmem/example_conf.yaml"),
     include_str!("../../../etc/etmem/memdcd.yaml"),
     include_str!("../../../etc/etmem/psi.yaml"),
     include_str!("../../../etc/etmem/slide-dram-percent.yaml"),
@@ -15,10 +18,30 @@ const SAMPLES: [&str; 7] = [
 ];
 
 fn read(text: &str) -> Result<(), TestCaseError> {
-    let said = match parse(Path::new("f\n.yaml"), text) {
-        Ok(file) => file.warnings.iter().map(ToString::to_string).collect(),
-        Err(error) => vec![error.to_string()],
-    };
+    let path = Path::new("f\n.yaml");
+    let project = Name::new("p").map_err(|error| TestCaseError::fail(error.to_string()))?;
+    for answer in [parse(path, text), parse_older(path, text, &project)] {
+        let said = match answer {
+            Ok(file) => {
+                let (tasks, names) = (file.tasks.iter(), file.tasks.iter().map(|task| &task.name));
+                let unique = names.collect::<BTreeSet<_>>().len();
+                // In the newer form names are the file's own.
+                prop_assert!(!text.trim_start().starts_with("options") || unique == tasks.len());
+                file.warnings.iter().map(ToString::to_string).collect()
+            }
+            Err(error) => vec![error.to_string()],
+        };
+        one_line_each(said)?;
+    }
+    if let Err(error) = parse_names(path, text) {
+        // Whatever names a file has to have for deleting it, it has to have for adding it.
+        prop_assert_eq!(parse(path, text).map(|_| ()).map_err(|_| ()), Err(()));
+        one_line_each(vec![error.to_string()])?;
+    }
+    Ok(())
+}
+
+fn one_line_each(said: Vec<String>) -> Result<(), TestCaseError> {
     for line in said {
         prop_assert!(line.starts_with("f\\n.yaml:"), "{line}");
         prop_assert!(!line.contains(char::is_control), "{line:?}");
@@ -59,6 +82,22 @@ proptest! {
     }
 
     #[test]
+    fn random_lines_of_the_older_form(
+        lines in prop::collection::vec(
+            ("[ \t]{0,4}", "policies:|param:|options:|type|value|max_threads|engine|T|loop|sleep|.{0,9}",
+             "( ?: ?)?", "name|slide|[0-9]{0,25}|.{0,30}"),
+            0..20,
+        )
+    ) {
+        let mut text = "options:\nloop : 3\ninterval : 1\nsleep : 1\n".to_owned();
+        for (space, key, colon, value) in lines {
+            let value = if key.ends_with(':') { String::new() } else { value };
+            text += &format!("{space}{key}{colon}{value}\n");
+        }
+        read(&text)?;
+    }
+
+    #[test]
     fn mutated_samples(
         sample in prop::sample::select(&SAMPLES[..]),
         mutations in prop::collection::vec((any::<prop::sample::Index>(), 0..4, any::<u8>()), 1..8),
@@ -87,8 +126,10 @@ proptest! {
     ) {
         let mut lines: Vec<String> = sample.lines().map(ToOwned::to_owned).collect();
         let line = line.index(lines.len());
-        if let Some((key, _)) = lines[line].clone().split_once('=') {
-            lines[line] = format!("{key}={value}");
+        for separator in ["=", " : "] {
+            if let Some((key, _)) = lines[line].clone().split_once(separator) {
+                lines[line] = format!("{key}{separator}{value}");
+            }
         }
         read(&lines.join("\n"))?;
     }

@@ -1,76 +1,137 @@
-//! Files that have to parse: the ones that come with etmem, and the ones that the original's manual prints.
+//! Files that have to be accepted as they stand: the ones that come with etmem, and the ones that the original's
+//! manuals print, which are in `samples/`.
 
-use etmem_config::{ConfigFile, EngineKind, TaskParameters, parse};
+use etmem_config::{ConfigFile, EngineKind, TaskParameters, parse, parse_names, parse_older};
+use etmem_core::kernel::process::Target;
+use etmem_core::name::Name;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-const PROJECT: &str = "[project]\nname=test\nloop=1\ninterval=1\nsleep=1\n";
-const SLIDE: &str = "#slide\n[engine]\nname=slide\nproject=test\n\n[task]\nproject=test\nengine=slide\n\
-                     name=background_slide\ntype=name\nvalue=mysql\nT=1\nmax_threads=1\n";
-const CSLIDE_ENGINE: &str = "#cslide\n[engine]\nname=cslide\nproject=test\nnode_pair=2,0;3,1\nhot_threshold=1\n\
-                             node_mig_quota=1024\nnode_hot_reserve=1024\n\n";
-const THIRDPARTY: &str = "#thirdparty\n[engine]\nname=thirdparty\nproject=test\neng_name=my_engine\n\
-                          libname=/usr/lib/etmem_fetch/my_engine.so\nops_name=my_engine_ops\n\
-                          engine_private_key=engine_private_value\n\n[task]\nproject=test\nengine=my_engine\n\
-                          name=backgroud_third\ntype=pid\nvalue=12345\ntask_private_key=task_private_value\n";
+/// The one that comes with etmem in the form of etmem 1.0.
+const OLDER: &str = "example_conf.yaml";
 
-fn accept(name: &str, text: &str) -> ConfigFile {
+/// `samples/NAME`, which is in the form of etmem 1.1 and later, and what it is warned of.
+fn sample(name: &str, text: &str) -> (ConfigFile, Vec<String>) {
     let file = parse(Path::new(name), text).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(file.warnings, [], "{name}");
-    file
+    let warnings = file.warnings.iter().map(ToString::to_string).collect();
+    // What can be added can be deleted.
+    let listed = parse_names(Path::new(name), text).expect("what can be added");
+    let tasks = listed.tasks.iter().map(|task| (task.line, &task.project, &task.engine, &task.name));
+    assert!(tasks.eq(file.tasks.iter().map(|task| (task.line, &task.project, &task.engine, &task.name))));
+    let engines = listed.engines.iter().map(|engine| (engine.line, &engine.project, &engine.name));
+    assert!(engines.eq(file.engines.iter().map(|engine| (engine.line, &engine.project, &engine.name))));
+    let projects = listed.projects.iter().map(|project| (project.line, &project.name));
+    assert!(projects.eq(file.projects.iter().map(|project| (project.line, &project.name))));
+    (file, warnings)
+}
+
+fn older(name: &str, text: &str) -> ConfigFile {
+    let project = Name::new("test").expect("a name");
+    parse_older(Path::new(name), text, &project).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn names_in(directory: &str) -> BTreeSet<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let entries = std::fs::read_dir(&directory).expect("a directory of the sources");
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    names.collect::<Result<_, _>>().expect("its entries")
 }
 
 #[test]
 fn files_that_come_with_etmem() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../etc/etmem");
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(&directory).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let file = accept(&name, &std::fs::read_to_string(&path).unwrap());
-        assert_eq!((file.projects.len(), file.engines.len(), file.tasks.len()), (1, 1, 1), "{name}");
-        assert_eq!(file.tasks[0].engine, file.engines[0].name, "{name}");
-        names.push(name);
+    let names = names_in("../../etc/etmem");
+    for name in &names {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../etc/etmem").join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (file, tasks) = if name == OLDER {
+            (older(name, &text), 2)
+        } else {
+            let (file, warnings) = sample(name, &text);
+            assert_eq!(warnings, [""; 0], "{name}");
+            (file, 1)
+        };
+        assert_eq!(file.warnings, [], "{name}");
+        assert_eq!((file.projects.len(), file.engines.len(), file.tasks.len()), (1, 1, tasks), "{name}");
+        for task in &file.tasks {
+            assert_eq!(task.engine, file.engines[0].name, "{name}");
+        }
     }
-    names.sort();
-    assert_eq!(
-        names,
-        [
-            "cslide.yaml",
-            "damon.yaml",
-            "memdcd.yaml",
-            "psi.yaml",
-            "slide-dram-percent.yaml",
-            "slide.yaml",
-            "thirdparty.yaml",
-        ]
-    );
+    let want = [
+        "cslide.yaml",
+        "damon.yaml",
+        "example_conf.yaml",
+        "memdcd.yaml",
+        "psi.yaml",
+        "slide-dram-percent.yaml",
+        "slide.yaml",
+        "thirdparty.yaml",
+    ];
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), want);
 }
 
 #[test]
-fn the_manuals_sample_in_one_file() {
-    let cslide = "[task]\nproject=test\nengine=cslide\nname=background_cslide\ntype=pid\nvalue=23456\n\
-                  vm_flags=ht\nanon_only=no\nign_host=no\n\n";
-    let file = accept("manual", &format!("{PROJECT}\n{SLIDE}\n{CSLIDE_ENGINE}{cslide}{THIRDPARTY}"));
+fn every_sample_of_the_manuals_has_a_test_here() {
+    let want = [
+        "manual-1.0.yaml",
+        "manual-current-cslide.yaml",
+        "manual-current-three-engines.yaml",
+        "manual-current-thirdparty.yaml",
+    ];
+    assert_eq!(names_in("tests/samples"), want.map(str::to_owned).into());
+}
+
+/// Its cslide task writes `name=` twice, the second time for `value=`. The original refuses that.
+#[test]
+fn the_current_manuals_sample_of_three_engines() {
+    let text = include_str!("samples/manual-current-three-engines.yaml");
+    let (file, warnings) = sample("f", text);
+    assert_eq!(
+        warnings,
+        ["f:31: [task] name=23456 is taken for value, as name is given twice and value is not; \
+          write value=23456 here"]
+    );
     assert_eq!((file.projects.len(), file.engines.len(), file.tasks.len()), (1, 3, 3));
     assert!(matches!(file.engines[1].kind, EngineKind::Cslide(_)));
-    assert!(matches!(file.tasks[2].parameters, TaskParameters::Other(_)));
+    let [slide, cslide, thirdparty] = &file.tasks[..] else { panic!("{file:?}") };
+    assert_eq!((slide.name.as_str(), &slide.target), ("background_slide", &Target::Comm("mysql".into())));
+    let Target::Pid(pid) = &cslide.target else { panic!("{cslide:?}") };
+    assert_eq!((cslide.line, cslide.name.as_str(), pid.get()), (26, "background_cslide", 23456));
+    assert_eq!(thirdparty.name.as_str(), "backgroud_third");
+    let TaskParameters::Other(keys) = &thirdparty.parameters else { panic!("{thirdparty:?}") };
+    assert!(keys.contains(&("task_private_key".into(), "task_private_value".into())));
 }
 
 #[test]
-fn the_manuals_groups_one_by_one() {
-    for (text, engines, tasks) in [(PROJECT, 0, 0), (SLIDE, 1, 1), (THIRDPARTY, 1, 1), (CSLIDE_ENGINE, 1, 0)]
-    {
-        let file = accept("manual", text);
-        assert_eq!((file.engines.len(), file.tasks.len()), (engines, tasks));
+fn the_current_manuals_other_samples() {
+    let (file, warnings) = sample("f", include_str!("samples/manual-current-thirdparty.yaml"));
+    assert_eq!((file.projects.len(), file.engines.len(), file.tasks.len()), (0, 1, 1));
+    assert_eq!((file.engines[0].name.as_str(), warnings), ("my_engine", Vec::new()));
+    let (file, warnings) = sample("f", include_str!("samples/manual-current-cslide.yaml"));
+    assert_eq!((file.projects.len(), file.engines.len(), file.tasks.len()), (0, 1, 1));
+    assert_eq!((file.engines[0].name.as_str(), warnings), ("cslide", Vec::new()));
+}
+
+/// Two of its lines leave a choice to the reader, who has to make it; all else stands as printed, with tabs and
+/// with lines of one group in different columns.
+#[test]
+fn the_older_manuals_sample() {
+    let text = include_str!("samples/manual-1.0.yaml");
+    for (kind, value) in [("name", "mysql"), ("pid", "123456")] {
+        let file = older("f", &text.replace("pid/name", kind).replace("123456/mysql", value));
+        assert_eq!(file.warnings, []);
+        assert_eq!((file.projects.len(), file.engines.len()), (1, 1));
+        let [task] = &file.tasks[..] else { panic!("{file:?}") };
+        assert_eq!((task.line, task.name.as_str()), (5, value));
+        match &task.target {
+            Target::Pid(pid) => assert_eq!((kind, pid.get().to_string().as_str()), ("pid", value)),
+            Target::Comm(comm) => assert_eq!((kind, &**comm), ("name", value)),
+        }
+        let TaskParameters::Slide(slide) = &task.parameters else { panic!("{task:?}") };
+        assert_eq!((slide.threshold, slide.max_threads), (3, 3));
     }
-}
-
-/// The manual's first cslide task writes `name=` where it means `value=`. The original refuses that too, but
-/// does not say why.
-#[test]
-fn the_manuals_slip() {
-    let task =
-        "[task]\nproject=test\nengine=cslide\nname=background_cslide\ntype=pid\nname=23456\nvm_flags=ht\n";
-    let error = parse(Path::new("manual"), task).unwrap_err();
-    assert_eq!(error.to_string(), "manual:1: [task] value is missing; every task needs it");
+    let error = parse_older(Path::new("f"), text, &Name::new("test").unwrap()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "f:6: policies: type : pid/name: must be either pid or name, and value the one to fit"
+    );
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 const QEMU: &str = "qemu-system-x86_64";
 const CONSOLE_TAIL: usize = 60;
+const PANIC: &str = "Kernel panic";
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) enum Ending {
     Status(u8),
     /// It did not end in time, and was stopped.
     Deadline(String),
+    /// The kernel panicked before the machine came to its first script, so no program of ours had run.
+    BootPanic(String),
     /// The machine ended, or never began, without telling the command's status.
     Lost(String),
 }
@@ -71,7 +74,7 @@ pub(crate) fn run(
     let (report, console) = (read(report).unwrap_or_default(), read(console).unwrap_or_default());
     let complaints = read(complaints).unwrap_or_default();
     let mut ending = ending(&Report::read(&report), in_time.then_some(()).ok_or(deadline), &console);
-    if let Ending::Lost(story) | Ending::Deadline(story) = &mut ending
+    if let Ending::Lost(story) | Ending::BootPanic(story) | Ending::Deadline(story) = &mut ending
         && !complaints.trim().is_empty()
     {
         story.push_str(&format!("\nQEMU ended with {status} and said:\n{}", complaints.trim_end()));
@@ -83,12 +86,15 @@ fn ending(report: &Report, in_time: Result<(), Duration>, console: &str) -> Endi
     let what = match report {
         Report::Status(status) => return Ending::Status(*status),
         Report::Broken(step) => format!("the machine could not be made ready: {step} failed"),
-        _ if console.contains("Kernel panic") => "the kernel panicked".to_owned(),
+        _ if console.contains(PANIC) => "the kernel panicked".to_owned(),
         Report::Nothing => "the machine never came to its first script".to_owned(),
         Report::Begun => "the command was begun".to_owned(),
     };
     let tail = format!("the console's last lines:\n{}", tail(console));
     match in_time {
+        Ok(()) if *report == Report::Nothing && console.contains(PANIC) => {
+            Ending::BootPanic(format!("{what} while it booted; {tail}"))
+        }
         Ok(()) => Ending::Lost(format!("{what}, and the machine ended without its status; {tail}")),
         Err(deadline) => Ending::Deadline(format!(
             "{what}, and {} s were not enough (--timeout gives more); {tail}",
@@ -117,6 +123,7 @@ mod tests {
     fn story(ending: Ending) -> String {
         match ending {
             Ending::Lost(story) => format!("lost: {story}"),
+            Ending::BootPanic(story) => format!("boot: {story}"),
             Ending::Deadline(story) => format!("deadline: {story}"),
             Ending::Status(status) => format!("status {status}"),
         }
@@ -133,6 +140,9 @@ mod tests {
         let panic = "[ 1.0] hello\r\n[ 2.0] Kernel panic - not syncing: Oops\r\n";
         for (report, in_time, console, want) in [
             (Report::Begun, Ok(()), panic, "lost: the kernel panicked"),
+            (Report::Nothing, Ok(()), panic, "boot: the kernel panicked while it booted"),
+            (Report::Nothing, LATE, panic, "deadline: the kernel panicked, and 60 s"),
+            (Report::Broken("mount".to_owned()), Ok(()), panic, "lost: the machine could not be made ready"),
             (Report::Begun, Ok(()), "", "lost: the command was begun"),
             (Report::Begun, LATE, "", "deadline: the command was begun, and 60 s were not enough"),
             (Report::Nothing, Ok(()), "", "lost: the machine never came"),

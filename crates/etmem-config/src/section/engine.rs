@@ -2,6 +2,7 @@
 
 use crate::error::{ConfigError, FaultClass, Order, Rule};
 use crate::keyfile::Group;
+use crate::listing::ListedEngine;
 use crate::nearest::Nearest;
 use crate::setting::{Reader, needed, settings};
 use crate::values::{DamosAction, NodePair, at_least, mebibytes, name, within};
@@ -153,6 +154,22 @@ fn identifier(text: &str) -> Result<Box<str>, Rule> {
     }
 }
 
+/// By what the engine is found, its project and its own name, and its kind if there is one of that name.
+fn names(reader: &mut Reader<'_>) -> Result<(Name, Name, Option<Known>), ConfigError> {
+    let project = reader.get(&PROJECT)?;
+    let name = reader.get(&NAME)?;
+    reader.faults_are(FaultClass::Internal);
+    let known = Known::named(&name);
+    let name = if known == Some(Known::Thirdparty) { reader.get(&ENG_NAME)? } else { name };
+    Ok((project, name, known))
+}
+
+/// Reads of `group` of the file at `path` by what the engine is found, and nothing else.
+pub(crate) fn list(path: &Path, group: &Group<'_>) -> Result<ListedEngine, ConfigError> {
+    let (project, name, _) = names(&mut Reader::new(path, group, GROUP, KEYS))?;
+    Ok(ListedEngine { line: group.line, project, name })
+}
+
 /// Reads `group` of the file at `path`.
 pub(crate) fn read(
     path: &Path,
@@ -160,20 +177,18 @@ pub(crate) fn read(
     warnings: &mut Warnings<'_>,
 ) -> Result<EngineSection, ConfigError> {
     let mut reader = Reader::new(path, group, GROUP, KEYS);
-    let project = reader.get(&PROJECT)?;
-    let name = reader.get(&NAME)?;
-    reader.faults_are(FaultClass::Internal);
-    let Some(known) = Known::named(&name) else {
+    let (project, name, known) = names(&mut reader)?;
+    let Some(known) = known else {
         let nearest = Nearest::to(name.as_str(), Known::NAMES.map(|(name, _)| name));
         return Err(reader.refuse(&NAME, Rule::UnknownEngine { nearest }));
     };
-    let (name, kind) = match known {
-        Known::Slide => (name, EngineKind::Slide),
-        Known::Cslide => (name, EngineKind::Cslide(cslide(&mut reader)?)),
-        Known::Thirdparty => (reader.get(&ENG_NAME)?, EngineKind::Thirdparty(thirdparty(&mut reader)?)),
-        Known::Damon => (name, EngineKind::Damon(damon(&mut reader)?)),
-        Known::Psi => (name, EngineKind::Psi),
-        Known::Memdcd => (name, EngineKind::Memdcd),
+    let kind = match known {
+        Known::Slide => EngineKind::Slide,
+        Known::Cslide => EngineKind::Cslide(cslide(&mut reader)?),
+        Known::Thirdparty => EngineKind::Thirdparty(thirdparty(&mut reader)?),
+        Known::Damon => EngineKind::Damon(damon(&mut reader)?),
+        Known::Psi => EngineKind::Psi,
+        Known::Memdcd => EngineKind::Memdcd,
     };
     // A plugin's keys are its own affair.
     if known != Known::Thirdparty {

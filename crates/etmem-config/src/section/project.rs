@@ -2,6 +2,7 @@
 
 use crate::error::{ConfigError, Order, Rule};
 use crate::keyfile::Group;
+use crate::listing::ListedProject;
 use crate::setting::{Reader, needed, optional, or_default, settings};
 use crate::values::{Percent, Watermarks, at_least, microseconds, name, seconds, within};
 use crate::warning::Warnings;
@@ -70,7 +71,9 @@ pub struct PsiScan {
     pub interval: Duration,
 }
 
-enum ScanType {
+/// The words of `scan_type`.
+#[derive(Debug)]
+pub(crate) enum ScanType {
     Page,
     Region,
     Psi,
@@ -100,6 +103,12 @@ fn scan_type(text: &str) -> Result<ScanType, Rule> {
         "psi" => Ok(ScanType::Psi),
         _ => Err(Rule::Form("page, region or psi")),
     }
+}
+
+/// Reads of `group` of the file at `path` by what the project is found, and nothing else.
+pub(crate) fn list(path: &Path, group: &Group<'_>) -> Result<ListedProject, ConfigError> {
+    let name = Reader::new(path, group, GROUP, KEYS).get(&NAME)?;
+    Ok(ListedProject { line: group.line, name })
 }
 
 /// Reads `group` of the file at `path`.

@@ -3,13 +3,15 @@
 use super::engine::Known;
 use crate::error::{ConfigError, FaultClass, Order, Rule};
 use crate::keyfile::Group;
+use crate::listing::ListedTask;
 use crate::setting::{Reader, needed, optional, or_default, settings};
 use crate::values::{
     Fraction, Percent, SocketAddress, VmFlag, at_least, decimal, gibibytes, name, within, yes_or_no,
 };
-use crate::warning::Warnings;
+use crate::warning::{Ignored, Warnings};
 use etmem_core::kernel::process::{Pid, Target};
 use etmem_core::name::Name;
+use std::borrow::Cow;
 use std::path::Path;
 
 pub(crate) const GROUP: &str = "task";
@@ -111,7 +113,9 @@ pub struct MemdcdTask {
     pub socket: SocketAddress,
 }
 
-enum TargetType {
+/// The words of `type`.
+#[derive(Debug)]
+pub(crate) enum TargetType {
     Pid,
     Name,
 }
@@ -145,6 +149,8 @@ fn target_type(text: &str) -> Result<TargetType, Rule> {
     match text {
         "pid" => Ok(TargetType::Pid),
         "name" => Ok(TargetType::Name),
+        // As the samples write it, where a reader is to choose.
+        "pid/name" => Err(Rule::Form("either pid or name, and value the one to fit")),
         _ => Err(Rule::Form("pid or name")),
     }
 }
@@ -183,10 +189,15 @@ pub(crate) fn read(
     group: &Group<'_>,
     warnings: &mut Warnings<'_>,
 ) -> Result<TaskSection, ConfigError> {
+    let group = name_taken_for_value(group);
+    if let Cow::Owned(meant) = &group {
+        for pair in meant.pairs.iter().filter(|pair| pair.key == VALUE.key) {
+            warnings.add(pair.line, meant, || Ignored::NameForValue { value: pair.value.into() });
+        }
+    }
+    let group = &group;
     let mut reader = Reader::new(path, group, GROUP, KEYS);
-    let project = reader.get(&PROJECT)?;
-    let engine = reader.get(&ENGINE)?;
-    let name = reader.get(&NAME)?;
+    let (project, engine, name) = names(&mut reader)?;
     reader.faults_are(FaultClass::Internal);
     let target = target(&mut reader)?;
     let parameters = match Known::named(&engine) {
@@ -204,7 +215,37 @@ pub(crate) fn read(
     Ok(TaskSection { line: group.line, project, engine, name, target, parameters })
 }
 
-fn target(reader: &mut Reader<'_>) -> Result<Target, ConfigError> {
+/// The group as it was meant where it has no `value` but `name` twice, as the sample in the original's manual
+/// does: the first is the name, the second the value.
+fn name_taken_for_value<'g, 't>(group: &'g Group<'t>) -> Cow<'g, Group<'t>> {
+    if group.pairs.iter().any(|pair| pair.key == VALUE.key) {
+        return Cow::Borrowed(group);
+    }
+    let mut names = (0..).zip(&group.pairs).filter(|(_, pair)| pair.key == NAME.key).map(|(place, _)| place);
+    let [_, Some(second), None] = [names.next(), names.next(), names.next()] else {
+        return Cow::Borrowed(group);
+    };
+    let mut meant = group.clone();
+    if let Some(pair) = meant.pairs.get_mut(second) {
+        pair.key = VALUE.key;
+    }
+    Cow::Owned(meant)
+}
+
+/// By what the task is found: its project, its engine and its own name.
+fn names(reader: &mut Reader<'_>) -> Result<(Name, Name, Name), ConfigError> {
+    Ok((reader.get(&PROJECT)?, reader.get(&ENGINE)?, reader.get(&NAME)?))
+}
+
+/// Reads of `group` of the file at `path` by what the task is found, and nothing else.
+pub(crate) fn list(path: &Path, group: &Group<'_>) -> Result<ListedTask, ConfigError> {
+    let group = &name_taken_for_value(group);
+    let (project, engine, name) = names(&mut Reader::new(path, group, GROUP, KEYS))?;
+    Ok(ListedTask { line: group.line, project, engine, name })
+}
+
+/// Whose memory the task works on, by `type` and `value`.
+pub(crate) fn target(reader: &mut Reader<'_>) -> Result<Target, ConfigError> {
     let target_type = reader.get(&TYPE)?;
     let value = reader.get(&VALUE)?;
     match target_type {
