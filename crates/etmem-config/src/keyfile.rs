@@ -7,7 +7,7 @@
 
 use crate::excerpt::excerpt;
 use crate::form::Form;
-use crate::nearest::Nearest;
+use crate::nearest::{Nearest, suggestion};
 use std::str::Utf8Error;
 
 /// A group and the pairs up to the next one.
@@ -88,13 +88,13 @@ pub enum SyntaxFault {
         /// The group that has it.
         group: &'static str,
     },
-    /// In the older form: the name of a group is mistyped, so that it is not known whose the lines below are.
-    #[error("{}: is no group of this form; {nearest}", excerpt(.written))]
-    MistypedGroup {
+    /// In the older form: a group begins that it does not have, so that it is not known whose the lines below are.
+    #[error("{}: has no value, and is no group of this form{}", excerpt(.written), suggestion(.nearest.as_ref()))]
+    UnknownGroup {
         /// What is written.
         written: String,
-        /// What was probably meant.
-        nearest: Nearest,
+        /// The group it may be meant to be.
+        nearest: Option<Nearest>,
     },
 }
 

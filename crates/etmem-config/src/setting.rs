@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::Path;
 
 /// Most keys of a group that are looked at for a mistyping: far more than any real group has.
-pub(crate) const COMPARED_MAX: usize = 200;
+const COMPARED_MAX: usize = 200;
 
 /// A key of a group: everything that is to be known about it.
 #[derive(Debug)]

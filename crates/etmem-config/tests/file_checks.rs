@@ -4,7 +4,8 @@
 //! reason in their names.
 
 use etmem_config::error::FileError;
-use etmem_config::{ConfigError, FaultClass, load};
+use etmem_config::{ConfigError, FaultClass, load, load_names, load_older};
+use etmem_core::name::Name;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -14,6 +15,8 @@ use std::process::ExitCode;
 use tempfile::TempDir;
 
 const GOOD: &str = "[project]\nname=a\nloop=1\ninterval=1\nsleep=1\n";
+const OLDER: &str = "options:\nloop: 1\ninterval: 1\nsleep: 1\npolicies:\ntype: pid\nvalue: 1\n\
+                     engine: slide\nparam:\nT: 1\n";
 
 fn main() -> ExitCode {
     let root = nix::unistd::geteuid().is_root();
@@ -31,6 +34,8 @@ fn main() -> ExitCode {
         root_only("size_at_most_10_mib", size_is_bounded),
         root_only("symbolic_links_are_followed", links_are_followed),
         root_only("not_utf8", not_utf8),
+        root_only("accepted_for_each_purpose", accepted_for_each),
+        root_only("checked_before_it_is_read", checked_before_it_is_read),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -46,14 +51,40 @@ fn write(directory: &Path, content: impl AsRef<[u8]>, mode: u32) -> Result<PathB
     Ok(path)
 }
 
-/// The answer to `path` is `want`, in which FILE stands for the path.
+/// The answer to `path` is `want`, in which FILE stands for the path, whatever it is read for.
 fn refused(path: &Path, want: &str, class: FaultClass) -> Result<(), Failed> {
-    let error = load(path).err().ok_or("the file was accepted")?;
     let want = want.replace("FILE", &path.display().to_string());
-    if error.to_string() != want || error.class() != class {
-        return Err(format!("got  {error} {:?}\nwant {want} {class:?}", error.class()).into());
+    let project = Name::new("p")?;
+    let answers =
+        [load(path).map(|_| ()), load_names(path).map(|_| ()), load_older(path, &project).map(|_| ())];
+    for answer in answers {
+        let error = answer.err().ok_or("the file was accepted")?;
+        if error.to_string() != want || error.class() != class {
+            return Err(format!("got  {error} {:?}\nwant {want} {class:?}", error.class()).into());
+        }
     }
     Ok(())
+}
+
+fn accepted_for_each(directory: &Path) -> Result<(), Failed> {
+    let path = write(directory, GOOD, 0o600)?;
+    let (file, listed) = (load(&path)?, load_names(&path)?);
+    if (file.path, file.projects.len()) != (path.clone(), 1) || listed.projects.len() != 1 {
+        return Err(format!("got {listed:?}").into());
+    }
+    let path = write(directory, OLDER, 0o400)?;
+    let file = load_older(&path, &Name::new("p")?)?;
+    if (file.path, file.projects.len(), file.tasks.len()) != (path, 1, 1) {
+        return Err("got another project than it lists".into());
+    }
+    Ok(())
+}
+
+/// A file that others may have written is not looked into.
+fn checked_before_it_is_read(directory: &Path) -> Result<(), Failed> {
+    let path = write(directory, b"\xff nothing of this is right", 0o644)?;
+    let want = "FILE: has mode 0644, must have 0600 or 0400; run chmod 600 FILE";
+    refused(&path, want, FaultClass::InvalidParameters)
 }
 
 fn missing_file(directory: &Path) -> Result<(), Failed> {

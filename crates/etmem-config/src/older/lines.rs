@@ -2,13 +2,13 @@
 //!
 //! A line is blank, a `#` comment, a group (`options:`, `policies:`, `param:`) or `key : value`; white space
 //! around each is dropped, and so are quotes around a value and a comment behind it. A key goes to the group that
-//! has it, of `policies` and `param` the last begun; a key that no group has goes where the line before it went.
+//! has it, of `policies` and `param` the last begun; a key that no group has goes where the line before it went,
+//! to be warned of.
 
 use super::settings::{OPTIONS, OPTIONS_KEYS, PARAM, PARAM_KEYS, POLICIES, POLICIES_KEYS};
 use crate::form::Form;
 use crate::keyfile::{Group, Pair, SyntaxError, SyntaxFault};
 use crate::nearest::Nearest;
-use crate::setting::COMPARED_MAX;
 
 /// What was written.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(crate) fn document(text: &str) -> Result<Document<'_>, NoDocument> {
         return Err(NoDocument::KeyFile(line));
     }
     let options = begin(line, written).map_err(NoDocument::Syntax)?;
-    let mut reading = Reading { options, policies: Vec::new(), last: Place::Options, unknown_groups: 0 };
+    let mut reading = Reading { options, policies: Vec::new(), last: Place::Options };
     for (line, written) in lines {
         reading.take(line, written).map_err(|fault| NoDocument::Syntax(SyntaxError { line, fault }))?;
     }
@@ -136,12 +136,16 @@ fn value(rest: &str) -> &str {
     without('"').or_else(|| without('\'')).unwrap_or(value)
 }
 
+fn unknown_group(written: &str) -> SyntaxFault {
+    let nearest = Nearest::to(written, Place::ALL.map(Place::name));
+    SyntaxFault::UnknownGroup { written: written.into(), nearest }
+}
+
 struct Reading<'t> {
     options: Group<'t>,
     policies: Vec<Policy<'t>>,
     /// Where the last line went.
     last: Place,
-    unknown_groups: usize,
 }
 
 impl<'t> Reading<'t> {
@@ -156,7 +160,8 @@ impl<'t> Reading<'t> {
         }
         match Place::of_key(pair.key) {
             Some(place) => self.last = place,
-            None if pair.value.is_empty() => self.check_unknown_group(pair.key)?,
+            // Of the lines below an unknown group nobody could say whose they are: not going by columns.
+            None if pair.value.is_empty() => return Err(unknown_group(pair.key)),
             None => {}
         }
         let group = match self.last {
@@ -183,20 +188,6 @@ impl<'t> Reading<'t> {
             }
         }
         Ok(())
-    }
-
-    /// Refuses a group that is mistyped: its keys would go to the group before it.
-    fn check_unknown_group(&mut self, key: &str) -> Result<(), SyntaxFault> {
-        self.unknown_groups += 1;
-        if self.unknown_groups > COMPARED_MAX {
-            return Ok(());
-        }
-        match Nearest::to(key, Place::ALL.map(Place::name)) {
-            Some(nearest) if nearest.probable => {
-                Err(SyntaxFault::MistypedGroup { written: key.into(), nearest })
-            }
-            Some(_) | None => Ok(()),
-        }
     }
 }
 
@@ -234,8 +225,8 @@ mod tests {
 
     #[test]
     fn unknown_keys_go_where_the_line_before_went() {
-        let text = "options:\na : 1\npolicies:\nb:\nparam:\nc : 3\ntype : pid\nd : 4\nloop : 5\ne : 6\n";
-        let want = ["options@1 a=1@2 loop=5@9 e=6@10", "policies@3 b=@4 type=pid@7 d=4@8", "param@5 c=3@6"];
+        let text = "options:\na : 1\npolicies:\nb : 2\nparam:\nc : 3\ntype : pid\nd : 4\nloop : 5\ne : 6\n";
+        let want = ["options@1 a=1@2 loop=5@9 e=6@10", "policies@3 b=2@4 type=pid@7 d=4@8", "param@5 c=3@6"];
         assert_eq!(groups(text), want);
     }
 
@@ -286,7 +277,10 @@ mod tests {
         }
         let error = document("options:\npolicies:\npolices:\n").unwrap_err();
         let NoDocument::Syntax(error) = error else { panic!("{error:?}") };
-        assert_eq!(error.to_string(), "3: polices: is no group of this form; did you mean policies?");
+        assert_eq!(
+            error.to_string(),
+            "3: polices: has no value, and is no group of this form; did you mean policies?"
+        );
     }
 
     #[test]

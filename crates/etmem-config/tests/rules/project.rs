@@ -1,0 +1,207 @@
+//! The table of `[project]`.
+
+use crate::row::{INVALID, Rule};
+
+pub(crate) const PAGE: &str = "[project]\nname=a\nloop=3\ninterval=5\nsleep=10\n";
+pub(crate) const REGION: &str = "[project]\nname=a\nscan_type=region\nsample_interval=5000\naggr_interval=100000\n\
+                                 update_interval=1000000\nmin_nr_regions=10\nmax_nr_regions=1000\n";
+pub(crate) const PSI_PROJECT: &str = "[project]\nname=a\nscan_type=psi\ninterval=5\n";
+
+#[test]
+fn name() {
+    Rule::of("name: needed, 1..=64 bytes", PAGE)
+        .needs(INVALID, "every project", ["name"])
+        .holds_a_name(INVALID, 2, "name");
+}
+
+#[test]
+fn scan_type() {
+    Rule::of("scan_type: page, region or psi; page if not given", PAGE)
+        .takes(["scan_type=page", "interval=5"])
+        .refuses(
+            INVALID,
+            [
+                ("scan_type=pages", "f:6: [project] scan_type=pages: must be page, region or psi"),
+                ("scan_type=Page", "f:6: [project] scan_type=Page: must be page, region or psi"),
+                ("scan_type=", "f:6: [project] scan_type=: must be page, region or psi"),
+                ("scan_type=region", "f:1: [project] sample_interval is missing; scan_type=region needs it"),
+            ],
+        );
+    Rule::of("scan_type=region needs neither loop nor interval nor sleep", REGION).takes(["name=a"]);
+    Rule::of("scan_type=psi needs neither loop nor sleep", PSI_PROJECT).takes(["name=a"]);
+}
+
+#[test]
+fn page_loop() {
+    Rule::of("loop: needed by page, 1..=120", PAGE)
+        .needs(INVALID, "scan_type=page", ["loop"])
+        .takes(["loop=1", "loop=10", "loop=11", "loop=120", "loop=+3", "loop=003"])
+        .refuses(
+            INVALID,
+            [
+                ("loop=0", "f:3: [project] loop=0: must be 1..=120"),
+                ("loop=121", "f:3: [project] loop=121: must be 1..=120"),
+                ("loop=three", "f:3: [project] loop=three: must be 1..=120"),
+                ("loop=1.5", "f:3: [project] loop=1.5: must be 1..=120"),
+                ("loop=-1", "f:3: [project] loop=-1: must be 1..=120"),
+                ("loop=", "f:3: [project] loop=: must be 1..=120"),
+                ("loop=0x3", "f:3: [project] loop=0x3: must be 1..=120"),
+                ("loop=65537", "f:3: [project] loop=65537: must be 1..=120"),
+                ("loop=99999999999999999999", "f:3: [project] loop=99999999999999999999: must be 1..=120"),
+                ("loop=3 # times", "f:3: [project] loop=3 # times: must be 1..=120"),
+            ],
+        );
+}
+
+#[test]
+fn interval() {
+    Rule::of("interval: needed by page, 1..=1200 s", PAGE)
+        .needs(INVALID, "scan_type=page or psi", ["interval"])
+        .takes(["interval=1", "interval=1200"])
+        .refuses(
+            INVALID,
+            [
+                ("interval=0", "f:4: [project] interval=0: must be 1..=1200"),
+                ("interval=1201", "f:4: [project] interval=1201: must be 1..=1200"),
+                ("interval=5s", "f:4: [project] interval=5s: must be 1..=1200"),
+            ],
+        );
+    Rule::of("interval: needed by psi, 1..=1200 s", PSI_PROJECT)
+        .needs(INVALID, "scan_type=page or psi", ["interval"])
+        .takes(["interval=1", "interval=1200"])
+        .refuses(
+            INVALID,
+            [
+                ("interval=0", "f:4: [project] interval=0: must be 1..=1200"),
+                ("interval=1201", "f:4: [project] interval=1201: must be 1..=1200"),
+            ],
+        );
+}
+
+#[test]
+fn sleep() {
+    Rule::of("sleep: needed by page, 1..=1200 s", PAGE)
+        .needs(INVALID, "scan_type=page", ["sleep"])
+        .takes(["sleep=1", "sleep=1200"])
+        .refuses(
+            INVALID,
+            [
+                ("sleep=0", "f:5: [project] sleep=0: must be 1..=1200"),
+                ("sleep=1201", "f:5: [project] sleep=1201: must be 1..=1200"),
+                ("sleep=long", "f:5: [project] sleep=long: must be 1..=1200"),
+            ],
+        );
+}
+
+#[test]
+fn sysmem_threshold() {
+    for text in [PAGE, PSI_PROJECT] {
+        Rule::of("sysmem_threshold: optional, 0..=100 %", text)
+            .takes(["sysmem_threshold=0", "sysmem_threshold=100"]);
+    }
+    Rule::of("sysmem_threshold: optional, 0..=100 %", PAGE).refuses(
+        INVALID,
+        [
+            ("sysmem_threshold=101", "f:6: [project] sysmem_threshold=101: must be 0..=100"),
+            ("sysmem_threshold=-1", "f:6: [project] sysmem_threshold=-1: must be 0..=100"),
+            ("sysmem_threshold=50%", "f:6: [project] sysmem_threshold=50%: must be 0..=100"),
+            ("sysmem_threshold=", "f:6: [project] sysmem_threshold=: must be 0..=100"),
+        ],
+    );
+}
+
+#[test]
+fn swapcache_watermarks() {
+    Rule::of("swapcache_high_wmark: optional with low, 1..=100 %", PAGE)
+        .takes(["swapcache_high_wmark=2\nswapcache_low_wmark=1", "swapcache_high_wmark=100\nswapcache_low_wmark=1"])
+        .refuses(
+            INVALID,
+            [
+                (
+                    "swapcache_high_wmark=5",
+                    "f:6: [project] swapcache_high_wmark=5: needs swapcache_low_wmark beside it; give both or none",
+                ),
+                ("swapcache_high_wmark=101", "f:6: [project] swapcache_high_wmark=101: must be 1..=100"),
+                ("swapcache_high_wmark=0", "f:6: [project] swapcache_high_wmark=0: must be 1..=100"),
+            ],
+        );
+    Rule::of("swapcache_low_wmark: optional with high, 1..high-1 %", PAGE)
+        .takes(["swapcache_low_wmark=99\nswapcache_high_wmark=100", "swapcache_low_wmark=1\nswapcache_high_wmark=50"])
+        .refuses(
+            INVALID,
+            [
+                (
+                    "swapcache_low_wmark=5",
+                    "f:6: [project] swapcache_low_wmark=5: needs swapcache_high_wmark beside it; give both or none",
+                ),
+                ("swapcache_low_wmark=0", "f:6: [project] swapcache_low_wmark=0: must be 1..=100"),
+                (
+                    "swapcache_low_wmark=0\nswapcache_high_wmark=9",
+                    "f:6: [project] swapcache_low_wmark=0: must be 1..=100",
+                ),
+                (
+                    "swapcache_low_wmark=5\nswapcache_high_wmark=5",
+                    "f:6: [project] swapcache_low_wmark=5: must be below swapcache_high_wmark=5",
+                ),
+                (
+                    "swapcache_low_wmark=6\nswapcache_high_wmark=5",
+                    "f:6: [project] swapcache_low_wmark=6: must be below swapcache_high_wmark=5",
+                ),
+            ],
+        );
+}
+
+#[test]
+fn region_intervals() {
+    Rule::of("sample_interval, aggr_interval, update_interval: needed by region, microseconds", REGION)
+        .needs(INVALID, "scan_type=region", ["sample_interval", "aggr_interval", "update_interval"])
+        .takes([
+            "sample_interval=1",
+            "aggr_interval=1",
+            "update_interval=1",
+            "update_interval=9223372036854775807",
+        ])
+        .refuses(
+            INVALID,
+            [
+                ("sample_interval=0", "f:4: [project] sample_interval=0: must be a whole number, 1 or more"),
+                ("aggr_interval=0", "f:5: [project] aggr_interval=0: must be a whole number, 1 or more"),
+                (
+                    "update_interval=-1",
+                    "f:6: [project] update_interval=-1: must be a whole number, 1 or more",
+                ),
+                (
+                    "update_interval=1s",
+                    "f:6: [project] update_interval=1s: must be a whole number, 1 or more",
+                ),
+            ],
+        );
+}
+
+#[test]
+fn region_bounds() {
+    Rule::of("min_nr_regions, max_nr_regions: needed by region, 3 <= min < max", REGION)
+        .needs(INVALID, "scan_type=region", ["min_nr_regions", "max_nr_regions"])
+        .takes([
+            "min_nr_regions=3",
+            "min_nr_regions=999",
+            "max_nr_regions=11",
+            "min_nr_regions=3\nmax_nr_regions=4",
+        ])
+        .refuses(
+            INVALID,
+            [
+                ("min_nr_regions=2", "f:7: [project] min_nr_regions=2: must be a whole number, 3 or more"),
+                (
+                    "min_nr_regions=1000",
+                    "f:7: [project] min_nr_regions=1000: must be below max_nr_regions=1000",
+                ),
+                ("max_nr_regions=10", "f:7: [project] min_nr_regions=10: must be below max_nr_regions=10"),
+                ("max_nr_regions=9", "f:7: [project] min_nr_regions=10: must be below max_nr_regions=9"),
+                (
+                    "max_nr_regions=99999999999999999999",
+                    "f:8: [project] max_nr_regions=99999999999999999999: must be 3..=9223372036854775807",
+                ),
+            ],
+        );
+}

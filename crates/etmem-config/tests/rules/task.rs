@@ -1,0 +1,244 @@
+//! The table of `[task]`.
+
+use crate::row::{INTERNAL, INVALID, Rule};
+
+pub(crate) const SLIDE_TASK: &str = "[task]\nproject=a\nengine=slide\nname=t\ntype=name\nvalue=mysqld\nT=1\n";
+pub(crate) const CSLIDE_TASK: &str = "[task]\nproject=a\nengine=cslide\nname=t\ntype=pid\nvalue=23456\n";
+pub(crate) const PSI_TASK: &str =
+    "[task]\nproject=a\nengine=psi\nname=t\ntype=pid\nvalue=1\ncg_dir=system.slice/*.service\n";
+pub(crate) const MEMDCD_TASK: &str = "[task]\nproject=a\nengine=memdcd\nname=t\ntype=pid\nvalue=1\nSock=-\n";
+const PLUGIN_TASK: &str = "[task]\nproject=a\nengine=mine\nname=t\ntype=pid\nvalue=1\n";
+
+#[test]
+fn names() {
+    Rule::of("project: needed, 1..=64 bytes", SLIDE_TASK)
+        .needs(INVALID, "every task", ["project"])
+        .holds_a_name(INVALID, 2, "project");
+    // Of another engine's name it is not known here whether there is one.
+    Rule::of("engine: needed, 1..=64 bytes", PLUGIN_TASK)
+        .needs(INVALID, "every task", ["engine"])
+        .holds_a_name(INVALID, 3, "engine");
+    Rule::of("name: needed, 1..=64 bytes", SLIDE_TASK)
+        .needs(INVALID, "every task", ["name"])
+        .holds_a_name(INVALID, 4, "name");
+}
+
+#[test]
+fn target_type() {
+    for text in [SLIDE_TASK, PLUGIN_TASK] {
+        Rule::of("type: needed, pid or name", text)
+            .needs(INTERNAL, "every task", ["type"])
+            .takes(["type=name", "type=pid\nvalue=1"])
+            .refuses(
+                INTERNAL,
+                [
+                    ("type=comm", "f:5: [task] type=comm: must be pid or name"),
+                    ("type=PID", "f:5: [task] type=PID: must be pid or name"),
+                    ("type=", "f:5: [task] type=: must be pid or name"),
+                    (
+                        "type=pid/name",
+                        "f:5: [task] type=pid/name: must be either pid or name, and value the one to fit",
+                    ),
+                ],
+            );
+    }
+}
+
+#[test]
+fn value() {
+    let refused = |value: &str| {
+        let want = format!(
+            "f:6: [task] value={value}: must be 1 to 15 characters out of A-Z a-z 0-9 . % / _ -, as in /proc/PID/comm"
+        );
+        (format!("value={value}"), want)
+    };
+    let allowed = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain(".%/_-".chars());
+    Rule::of("value: needed, 1..=15 bytes of [A-Za-z0-9.%/_-]", SLIDE_TASK)
+        .needs(INTERNAL, "every task", ["value"])
+        .takes(allowed.clone().map(|character| format!("value={character}")))
+        .takes(["value=fifteen-letters", "value=-x"])
+        .refuses(INTERNAL, ["", "sixteen-letters_", "a b", "ééééééééé"].map(refused))
+        .refuses(
+            INTERNAL,
+            (' '..='~').filter(|character| !allowed.clone().any(|allowed| allowed == *character)).map(
+                |character| {
+                    // In the middle: at the ends a space is no part of the value.
+                    refused(&format!("a{character}b"))
+                },
+            ),
+        );
+    let refused = |value: &str| {
+        let want = format!("f:6: [task] value={value}: must be the number of a process, 1 or more");
+        (format!("value={value}"), want)
+    };
+    Rule::of("value of type=pid: a positive number", CSLIDE_TASK)
+        .takes(["value=1", "value=2147483647"])
+        .refuses(INTERNAL, ["0", "-5", "mysqld", "2147483648", "1.5"].map(refused));
+}
+
+#[test]
+fn slide() {
+    Rule::of("T: needed by slide, 0..=loop*3, here of the most loops", SLIDE_TASK)
+        .needs(INTERNAL, "engine slide", ["T"])
+        .takes(["T=0", "T=360"])
+        .refuses(
+            INTERNAL,
+            [
+                ("T=-1", "f:7: [task] T=-1: must be 0..=360"),
+                ("T=361", "f:7: [task] T=361: must be 0..=360"),
+                ("T=cold", "f:7: [task] T=cold: must be 0..=360"),
+            ],
+        );
+    Rule::of("dram_percent does not make T optional", SLIDE_TASK)
+        .refuses(INTERNAL, [("-T\ndram_percent=60", "f:1: [task] T is missing; engine slide needs it")]);
+    Rule::of("max_threads: optional, any whole number", SLIDE_TASK)
+        .takes(["max_threads=-3", "max_threads=0", "max_threads=1", "max_threads=100000"])
+        .refuses(
+            INTERNAL,
+            [
+                ("max_threads=two", "f:8: [task] max_threads=two: must be a whole number"),
+                ("max_threads=", "f:8: [task] max_threads=: must be a whole number"),
+            ],
+        );
+    Rule::of("swap_flag: optional, yes or no", SLIDE_TASK)
+        .takes(["swap_flag=yes", "swap_flag=no"])
+        .refuses(INTERNAL, [("swap_flag=true", "f:8: [task] swap_flag=true: must be yes or no")]);
+    Rule::of("dram_percent: optional, 0 or 1..=100", SLIDE_TASK)
+        .takes(["dram_percent=0", "dram_percent=1", "dram_percent=100"])
+        .refuses(
+            INTERNAL,
+            [
+                ("dram_percent=101", "f:8: [task] dram_percent=101: must be 0..=100"),
+                ("dram_percent=-1", "f:8: [task] dram_percent=-1: must be 0..=100"),
+            ],
+        );
+}
+
+#[test]
+fn swap_threshold() {
+    let refused = |value: &str| {
+        let want = format!(
+            "f:8: [task] swap_threshold={value}: must be digits and then g or G, at most 10 characters, for example 10g"
+        );
+        (format!("swap_threshold={value}"), want)
+    };
+    Rule::of("swap_threshold: optional, <digits>g or G, at most 10 characters", SLIDE_TASK)
+        .takes(["swap_threshold=0g", "swap_threshold=123456789G", "swap_threshold=000000010g"])
+        .refuses(
+            INTERNAL,
+            ["10", "g", "", "+1g", "-1g", "1.5g", "10gb", "10m", "10 g", "1234567890g"].map(refused),
+        );
+}
+
+#[test]
+fn cslide() {
+    let refused = |value: &str| {
+        let want = format!(
+            "f:7: [task] vm_flags={value}: must be two-letter flags as in smaps, separated by spaces, for example ht"
+        );
+        (format!("vm_flags={value}"), want)
+    };
+    Rule::of("vm_flags: optional, two-letter flags", CSLIDE_TASK)
+        .takes(["vm_flags=ht", "vm_flags=ht hg"])
+        .refuses(INTERNAL, ["", "huge", "h", "HT", "ht,hg"].map(refused));
+    Rule::of("anon_only: optional, yes or no", CSLIDE_TASK)
+        .takes(["anon_only=yes", "anon_only=no"])
+        .refuses(INTERNAL, [("anon_only=1", "f:7: [task] anon_only=1: must be yes or no")]);
+    Rule::of("ign_host: optional, yes or no", CSLIDE_TASK)
+        .takes(["ign_host=yes", "ign_host=no"])
+        .refuses(INTERNAL, [("ign_host=1", "f:7: [task] ign_host=1: must be yes or no")]);
+}
+
+#[test]
+fn psi() {
+    let outside = |value: &str| {
+        let want =
+            format!("f:7: [task] cg_dir={value}: must be a path or glob below the cgroup root, without ..");
+        (format!("cg_dir={value}"), want)
+    };
+    Rule::of("cg_dir: needed by psi, a glob below the cgroup root", PSI_TASK)
+        .needs(INTERNAL, "engine psi", ["cg_dir"])
+        .takes(["cg_dir=/", "cg_dir=a..b", "cg_dir=/system.slice/*"])
+        .refuses(INTERNAL, ["a/../../b", "..", ""].map(outside));
+    Rule::of("pressure: optional, 0..=100 %", PSI_TASK).takes(["pressure=0", "pressure=100"]).refuses(
+        INTERNAL,
+        [
+            ("pressure=NaN", "f:8: [task] pressure=NaN: must be a number in 0..=100"),
+            ("pressure=-0.1", "f:8: [task] pressure=-0.1: must be a number in 0..=100"),
+            ("pressure=100.1", "f:8: [task] pressure=100.1: must be a number in 0..=100"),
+        ],
+    );
+    Rule::of("reclaim_rate between reclaim_rate_min and reclaim_rate_max, each a share", PSI_TASK)
+        .takes([
+            "reclaim_rate=0.5",
+            "reclaim_rate=0.01",
+            "reclaim_rate_min=0",
+            "reclaim_rate_min=0.05",
+            "reclaim_rate_max=1",
+            "reclaim_rate_max=0.05",
+        ])
+        .refuses(
+            INTERNAL,
+            [
+                ("reclaim_rate=inf", "f:8: [task] reclaim_rate=inf: must be a number in 0..=1"),
+                (
+                    "reclaim_rate=0.001",
+                    "f:8: [task] reclaim_rate=0.001: must be at least reclaim_rate_min=0.01",
+                ),
+                ("reclaim_rate=0.6", "f:8: [task] reclaim_rate=0.6: must be at most reclaim_rate_max=0.5"),
+                (
+                    "reclaim_rate_min=0.1",
+                    "f:8: [task] reclaim_rate_min=0.1: must be at most reclaim_rate=0.05",
+                ),
+                ("reclaim_rate_min=-0.1", "f:8: [task] reclaim_rate_min=-0.1: must be a number in 0..=1"),
+                (
+                    "reclaim_rate_max=0.04",
+                    "f:8: [task] reclaim_rate_max=0.04: must be at least reclaim_rate=0.05",
+                ),
+                ("reclaim_rate_max=1.1", "f:8: [task] reclaim_rate_max=1.1: must be a number in 0..=1"),
+            ],
+        );
+    Rule::of("limit_min_bytes, limit_min_ratio, reclaim_max_bytes: optional", PSI_TASK)
+        .takes(["limit_min_bytes=0", "limit_min_ratio=0", "limit_min_ratio=1", "reclaim_max_bytes=0"])
+        .refuses(
+            INTERNAL,
+            [
+                ("limit_min_bytes=-1", "f:8: [task] limit_min_bytes=-1: must be a whole number, 0 or more"),
+                ("limit_min_ratio=-1", "f:8: [task] limit_min_ratio=-1: must be a number in 0..=1"),
+                ("limit_min_ratio=2", "f:8: [task] limit_min_ratio=2: must be a number in 0..=1"),
+                (
+                    "reclaim_max_bytes=1g",
+                    "f:8: [task] reclaim_max_bytes=1g: must be a whole number, 0 or more",
+                ),
+            ],
+        );
+}
+
+#[test]
+fn memdcd() {
+    let refused = |shown: &str, value: &str| {
+        let want =
+            format!("f:7: [task] Sock={shown}: must be an absolute path, @NAME or -, of at most 107 bytes");
+        (format!("Sock={value}"), want)
+    };
+    let long = "s".repeat(107);
+    Rule::of("Sock: needed by memdcd, a path or -", MEMDCD_TASK)
+        .needs(INTERNAL, "engine memdcd", ["Sock"])
+        .takes(["Sock=/run/decider.sock", "Sock=@decider", "Sock=-"])
+        .takes([format!("Sock=@{long}"), format!("Sock=/{}", &long[1..])])
+        .refuses(INTERNAL, ["decider", "@", ""].map(|value| refused(value, value)))
+        .refuses(
+            INTERNAL,
+            [format!("/{long}"), format!("@s{long}")]
+                .map(|value| refused(&format!("{}…", &value[..80]), &value)),
+        );
+}
+
+#[test]
+fn a_plugins_tasks() {
+    Rule::of("unknown keys of a thirdparty engine's task are the plugin's: no warning", PLUGIN_TASK).takes([
+        "max_thread=5",
+        "T=1000",
+        "task_private_key=task_private_value",
+    ]);
+}

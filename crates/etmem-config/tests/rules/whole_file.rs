@@ -1,0 +1,231 @@
+//! Groups, lines, what repeats and what is unknown.
+
+use crate::engine::{SLIDE, THIRDPARTY};
+use crate::project::{PAGE, PSI_PROJECT, REGION};
+use crate::row::{INTERNAL, INVALID, KEY_FILE, read};
+use crate::task::{CSLIDE_TASK, SLIDE_TASK};
+use etmem_config::{EngineKind, Scan, TaskParameters};
+use etmem_core::kernel::process::Target;
+
+#[test]
+fn lines() {
+    let plain = read(PAGE).unwrap();
+    for (rule, text) in [
+        ("spaces around = are allowed", PAGE.replace('=', " = ")),
+        ("tabs around = are allowed", PAGE.replace('=', "\t=\t")),
+        ("lines may be indented, and end in spaces", PAGE.replace('\n', " \n\t")),
+        ("the last line needs no end", PAGE.trim_end().to_owned()),
+        ("lines may end as in DOS", PAGE.replace('\n', "\r\n")),
+    ] {
+        assert_eq!(read(&text).unwrap(), plain, "{rule}");
+    }
+    let text = PAGE.replace('\n', "\n\n# comment\n  # another\n");
+    let file = read(&text).unwrap();
+    assert_eq!(
+        (file.projects, file.warnings),
+        (plain.projects, plain.warnings),
+        "comments and blank lines are ignored"
+    );
+}
+
+#[test]
+fn any_subset_in_any_number_and_order() {
+    let groups = [PAGE, REGION, SLIDE, THIRDPARTY, SLIDE_TASK, CSLIDE_TASK];
+    for (rule, order, counts) in [
+        ("a project alone", &[0][..], [1, 0, 0]),
+        ("an engine alone", &[2], [0, 1, 0]),
+        ("a task alone", &[4], [0, 0, 1]),
+        ("tasks before engines before projects", &[5, 4, 3, 2, 1, 0], [2, 2, 2]),
+        ("mixed", &[4, 0, 2, 5, 1, 3, 4, 4], [2, 2, 4]),
+        ("the same twice: whether that can be is not for the file to know", &[2, 2, 0, 0], [2, 2, 0]),
+    ] {
+        let text: String = order.iter().map(|place| groups[*place]).collect();
+        let file = read(&text).unwrap();
+        assert_eq!([file.projects.len(), file.engines.len(), file.tasks.len()], counts, "{rule}");
+        assert_eq!(file.warnings, [], "{rule}");
+        let lines = text.lines().enumerate().filter(|(_, line)| line.starts_with('['));
+        let mut begins = [Vec::new(), Vec::new(), Vec::new()];
+        for (line, group) in lines {
+            let kind = ["[project]", "[engine]", "[task]"].iter().position(|name| *name == group).unwrap();
+            begins[kind].push(line + 1);
+        }
+        let read_lines = [
+            file.projects.iter().map(|section| section.line).collect(),
+            file.engines.iter().map(|section| section.line).collect(),
+            file.tasks.iter().map(|section| section.line).collect::<Vec<_>>(),
+        ];
+        assert_eq!(read_lines, begins, "{rule}: in the order of the file");
+    }
+}
+
+#[test]
+fn groups_of_one_name_are_not_merged() {
+    let error = read("[project]\nname=a\nloop=3\n[project]\ninterval=5\nsleep=10\n").unwrap_err();
+    assert_eq!(error.to_string(), "f:1: [project] interval is missing; scan_type=page or psi needs it");
+}
+
+#[test]
+fn names_of_groups_and_keys_are_exact() {
+    for (text, want) in [
+        (
+            PAGE.replace("[project]", "[Project]"),
+            "f: has none of the groups [project], [engine] and [task]; it has [Project]",
+        ),
+        (
+            PAGE.replace("loop", "Loop"),
+            "f:1: [project] loop is missing; scan_type=page needs it; is Loop a mistyping of it?",
+        ),
+        (
+            SLIDE_TASK.replace("T=", "t="),
+            "f:1: [task] T is missing; engine slide needs it; is t a mistyping of it?",
+        ),
+    ] {
+        assert_eq!(read(&text).unwrap_err().to_string(), want);
+    }
+}
+
+#[test]
+fn a_missing_key_that_was_mistyped() {
+    let error = read(&KEY_FILE.changed(&KEY_FILE.changed(PAGE, "-loop"), "lop=3")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "f:1: [project] loop is missing; scan_type=page needs it; is lop a mistyping of it?"
+    );
+}
+
+#[test]
+fn files_that_are_no_key_files() {
+    for (text, want, class) in [
+        (
+            "name=a\n",
+            "f:1: stands before the first [group]; begin with [project], [engine] or [task]",
+            INTERNAL,
+        ),
+        ("[project]\nname=a\nloop 3\n", "f:3: is not key=value, a [group] or a # comment", INTERNAL),
+        ("[project]\n=3\n", "f:2: has no key before the =", INTERNAL),
+        (
+            "[project\nname=a\n",
+            "f:1: is not a group; write [project], [engine] or [task] on a line of its own",
+            INTERNAL,
+        ),
+        ("[project]\nname=a\0\n", "f:2: has a NUL byte; is this a text file?", INTERNAL),
+        ("", "f: has none of the groups [project], [engine] and [task]", INVALID),
+        (
+            "[projekt]\nname=a\n",
+            "f: has none of the groups [project], [engine] and [task]; it has [projekt]",
+            INVALID,
+        ),
+    ] {
+        let error = read(text).unwrap_err();
+        assert_eq!((error.to_string(), error.class()), (want.to_owned(), class), "{text:?}");
+    }
+}
+
+#[test]
+fn warnings() {
+    for (text, want) in [
+        (
+            KEY_FILE.changed(PAGE, "swapcache_high_vmark=5"),
+            "f:6: [project] unknown key swapcache_high_vmark is ignored; did you mean swapcache_high_wmark?",
+        ),
+        (
+            KEY_FILE.changed(PAGE, "colour=red"),
+            "f:6: [project] unknown key colour is ignored; the nearest known one is loop",
+        ),
+        (
+            KEY_FILE.changed(PAGE, "sample_interval=5"),
+            "f:6: [project] key sample_interval is ignored; only scan_type=region uses it",
+        ),
+        (
+            KEY_FILE.changed(PSI_PROJECT, "loop=5"),
+            "f:5: [project] key loop is ignored; only scan_type=page uses it",
+        ),
+        (
+            KEY_FILE.changed(SLIDE, "node_pair=5"),
+            "f:4: [engine] key node_pair is ignored; only engine cslide uses it",
+        ),
+        (KEY_FILE.changed(CSLIDE_TASK, "T=5"), "f:7: [task] key T is ignored; only engine slide uses it"),
+        (
+            KEY_FILE.changed(SLIDE_TASK, "max_thread=5"),
+            "f:8: [task] unknown key max_thread is ignored; did you mean max_threads?",
+        ),
+        (format!("{PAGE}loop=4"), "f:3: [project] this value of loop is ignored; it is given again below"),
+        (format!("{SLIDE}[taks]\na=b"), "f:4: unknown group [taks] is ignored; did you mean task?"),
+        (
+            format!("{SLIDE}[logging]\na=b"),
+            "f:4: unknown group [logging] is ignored; the nearest known one is engine",
+        ),
+    ] {
+        let file = read(&text).unwrap();
+        let warnings: Vec<_> = file.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [want]);
+    }
+}
+
+#[test]
+fn a_plugins_keys_are_its_own() {
+    let task = "[task]\nproject=a\nengine=mine\nname=t\ntype=pid\nvalue=1\nmax_thread=5\nmax_thread=6\n";
+    let file = read(&format!("{THIRDPARTY}hot_treshold=1\n{task}")).unwrap();
+    assert_eq!(file.warnings, []);
+    let EngineKind::Thirdparty(engine) = &file.engines[0].kind else { panic!("{file:?}") };
+    assert!(engine.keys.contains(&("hot_treshold".into(), "1".into())));
+    let TaskParameters::Other(keys) = &file.tasks[0].parameters else { panic!("{file:?}") };
+    let keys: Vec<_> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(keys, ["engine=mine", "max_thread=6", "name=t", "project=a", "type=pid", "value=1"]);
+}
+
+#[test]
+fn warnings_have_a_bound() {
+    let text = (0..1000).fold(PAGE.to_owned(), |text, number| format!("{text}key{number}=1\n"));
+    let warnings = read(&text).unwrap().warnings;
+    assert_eq!(warnings.len(), 51);
+    assert_eq!(warnings[50].to_string(), "f:56: [project] 950 more things are ignored from here on");
+}
+
+#[test]
+fn the_last_of_a_repeated_key_counts() {
+    let file = read(&format!("{PAGE}loop=7\n")).unwrap();
+    let Scan::Page(scan) = &file.projects[0].scan else { panic!("{file:?}") };
+    assert_eq!(scan.loops, 7);
+    // Also where the one before it would be refused.
+    assert!(read("[project]\nname=a\nloop=0\nloop=7\ninterval=5\nsleep=10\n").is_ok());
+}
+
+#[test]
+fn a_second_name_is_the_value_where_there_is_none() {
+    let of = |text: &str| {
+        let file = read(text).unwrap();
+        let warnings: Vec<_> = file.warnings.iter().map(ToString::to_string).collect();
+        (file.tasks[0].name.to_string(), file.tasks[0].target.clone(), warnings)
+    };
+    let text = KEY_FILE.changed(SLIDE_TASK, "-value") + "name=redis\n";
+    let (name, target, warnings) = of(&text);
+    assert_eq!((name.as_str(), target), ("t", Target::Comm("redis".into())));
+    assert_eq!(
+        warnings,
+        [
+            "f:7: [task] name=redis is taken for value, as name is given twice and value is not; write value=redis here"
+        ]
+    );
+    // A plugin reads it as it was meant, and the warning is about the task, not about the plugin's keys.
+    let text = KEY_FILE.changed(&text, "engine=mine");
+    let file = read(&text).unwrap();
+    assert_eq!(file.warnings.len(), 1);
+    let TaskParameters::Other(keys) = &file.tasks[0].parameters else { panic!("{file:?}") };
+    for pair in [("name", "t"), ("value", "redis")] {
+        assert!(keys.contains(&(pair.0.into(), pair.1.into())), "{keys:?}");
+    }
+    // With a value the last name counts, as of every key.
+    let (name, target, warnings) = of(&format!("{SLIDE_TASK}name=redis\n"));
+    assert_eq!((name.as_str(), target), ("redis", Target::Comm("mysqld".into())));
+    assert_eq!(warnings, ["f:4: [task] this value of name is ignored; it is given again below"]);
+    // Of three names nobody can tell, and a value's rules hold for this one too.
+    let without = KEY_FILE.changed(SLIDE_TASK, "-value");
+    let error = read(&format!("{without}name=b\nname=c\n")).unwrap_err();
+    assert_eq!(error.to_string(), "f:1: [task] value is missing; every task needs it");
+    let error = read(&format!("{without}name=sixteen-letters_\n")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "f:7: [task] value=sixteen-letters_: must be 1 to 15 characters out of A-Z a-z 0-9 . % / _ -, as in /proc/PID/comm"
+    );
+}
