@@ -10,8 +10,10 @@
 //! depends on how the bytes were cut, a value out of its bounds, a message of several lines.
 
 pub mod key_file;
+pub mod older;
 pub mod request;
 
 mod choice;
+mod config;
 mod message;
 mod pace;
