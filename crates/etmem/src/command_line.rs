@@ -11,7 +11,7 @@ use etmem_core::name::Name;
 use etmem_wire::{Request, SocketName};
 
 use crate::failure::Failure;
-use crate::verb::{engine, migrate, obj, project};
+use crate::verb::{completions, engine, man, migrate, obj, project};
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -25,7 +25,10 @@ pub(crate) struct Asked {
 ///
 /// That help was asked for is an error here, too: there is nothing to send.
 pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {
-    let matches = program().try_get_matches_from(arguments).map_err(Failure::command_line)?;
+    let matches = program()
+        .subcommand(man::command())
+        .try_get_matches_from(arguments)
+        .map_err(Failure::command_line)?;
     let socket = matches.get_one::<OsString>("socket").map(|name| crate::listening::socket_name("-s", name));
     let request = match matches.subcommand() {
         Some(("obj", rest)) => obj::request(rest)?,
@@ -35,12 +38,14 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Aske
         }
         Some(("engine", rest)) => engine::request(rest)?,
         Some(("migrate", rest)) => migrate::request(rest)?,
+        Some(("completions", rest)) => return Err(completions::print(rest)),
+        Some(("man", rest)) => return Err(man::write(rest)),
         _ => return Err(unknown_command("etmem")),
     };
     Ok(Asked { request, socket: socket.transpose()? })
 }
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let objects = [obj::command(), project::command(), migrate::command()]
         .map(|object| object.subcommand_required(true).arg_required_else_help(true));
     Command::new("etmem")
@@ -61,7 +66,7 @@ fn program() -> Command {
             .value_parser(value_parser!(OsString)),
         )
         .subcommands(objects)
-        .subcommand(engine::command())
+        .subcommands([engine::command(), completions::command()])
         .after_help(
             "Examples:\n  \
              etmem obj add -f /etc/etmem/slide.conf -s etmemd_socket\n  \

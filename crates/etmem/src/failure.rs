@@ -19,10 +19,10 @@ const SURPLUS: u8 = 249;
 const UNKNOWN_COMMAND: u8 = 255;
 /// `EAGAIN`, as the original ends when a busy daemon lets nobody in for 10 s.
 const BUSY: u8 = 11;
-/// `EIO`: the answer could not be printed. The original does not notice.
+/// `EIO`: what came of it could not be printed or written. The original does not notice.
 const NOT_PRINTED: u8 = 5;
 
-/// Why a command came to nothing.
+/// Why nothing is sent, or why it came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The arguments make no command, or ask for help.
@@ -57,6 +57,12 @@ pub(crate) enum Failure {
     /// The daemon closed the connection behind a part of its answer.
     #[error("the daemon closed the connection before the end of its answer; its log says why")]
     HalfAnAnswer,
+    /// Nothing is wrong, and nothing is to be sent: it has been done without a daemon.
+    #[error("done")]
+    Done,
+    /// The manual pages could not be written.
+    #[error("cannot write the manual pages: {0}")]
+    Manual(io::Error),
     /// The answer came, but could not be printed.
     #[error("the command was carried out, but its answer could not be printed: {0}")]
     Output(io::Error),
@@ -76,6 +82,7 @@ impl Failure {
         // Where nothing can be written, there is nobody to tell.
         let _unwritable = match self {
             Self::CommandLine(error) => error.print(),
+            Self::Done => Ok(()),
             Self::Missing { .. }
             | Self::Value { .. }
             | Self::WhichSocket(_)
@@ -85,6 +92,7 @@ impl Failure {
             | Self::RootOnly
             | Self::NoAnswer
             | Self::HalfAnAnswer
+            | Self::Manual(_)
             | Self::Output(_) => writeln!(stderr(), "etmem: {self}"),
         };
     }
@@ -102,7 +110,8 @@ impl Failure {
             | Self::RootOnly
             | Self::NoAnswer
             | Self::HalfAnAnswer => SERVER_SAID_NO,
-            Self::Output(_) => NOT_PRINTED,
+            Self::Done => 0,
+            Self::Manual(_) | Self::Output(_) => NOT_PRINTED,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod dispatch;
 mod log;
 mod machine;
+mod manual;
 mod options;
 mod registry;
 mod server;

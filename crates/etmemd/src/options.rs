@@ -51,6 +51,7 @@ fn command() -> Command {
                 .value_parser(["0", "1", "2", "3"])
                 .hide_possible_values(true),
         )
+        .arg(crate::manual::option())
         .disable_version_flag(true)
         .arg(Arg::new("version").long("version").action(ArgAction::Version).help("Print the version"))
 }
@@ -65,6 +66,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
     })?;
+    if let Some(exit) = crate::manual::asked_for(command(), &matches) {
+        return Err(exit);
+    }
     let socket = matches.get_one::<OsString>("socket").map(|name| SocketName::new(name.as_bytes()));
     let socket = match socket {
         Some(Ok(socket)) => socket,
