@@ -46,7 +46,11 @@ pub(crate) const TABLE: [Row; 12] = [
         &["etmem-core", "etmem-linux", "etmem-config", "etmem-engine", "etmem-plugin", "etmem-wire"],
         &["clap", "nix", "thiserror", "tokio", "tracing", "tracing-journald", "tracing-subscriber"],
     ),
-    row("etmem", &["etmem-core", "etmem-wire"], &["clap", "nix", "thiserror"]),
+    row(
+        "etmem",
+        &["etmem-core", "etmem-config", "etmem-engine", "etmem-wire"],
+        &["clap", "nix", "thiserror"],
+    ),
     row("etmemd-scan", &["etmem-core", "etmem-linux"], &["libc", "thiserror"]),
     Row { name: "etmem-testkit", may_use: MayUse::Anything },
     Row { name: "etmem-tests", may_use: MayUse::Anything },

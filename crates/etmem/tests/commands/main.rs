@@ -158,9 +158,9 @@ fn help_is_an_answer() {
     for (line, text) in [
         ("help", "etmem project start -n test -s etmemd_socket"),
         ("--help", "186 etmemd refused"),
-        ("obj help", "etmem obj del -f /etc/etmem/slide.conf -s etmemd_socket"),
-        ("obj add --help", "etmem obj add -f /etc/etmem/slide.conf -s etmemd_socket"),
-        ("obj del --help", "etmem obj del -f /etc/etmem/slide.conf -s etmemd_socket"),
+        ("obj help", "etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket"),
+        ("obj add --help", "etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket"),
+        ("obj del --help", "etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket"),
         ("project help", "etmem project stop -n test -s etmemd_socket"),
         ("project start --help", "etmem project start -n test -s etmemd_socket"),
         ("project stop --help", "etmem project stop -n test -s etmemd_socket"),
