@@ -8,6 +8,7 @@ mod dispatch;
 mod log;
 mod machine;
 mod options;
+mod places;
 mod registry;
 mod server;
 mod worker;
