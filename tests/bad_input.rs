@@ -3,11 +3,12 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::daemon::binaries::for_everybody;
 use etmem_testkit::daemon::{Binaries, Daemon};
 use etmem_testkit::machine::{self, Need};
 use etmem_testkit::process::run;
@@ -208,15 +209,6 @@ fn socket_in_use() -> Result<()> {
     ensure!(second.stderr.contains(first.socket()) && second.stderr.contains("in use"), "{second:?}");
     first.must(&["project", "show"])?;
     Ok(())
-}
-
-/// A copy of `program` that everybody may run.
-fn for_everybody(folder: &Path, program: &Path) -> Result<PathBuf> {
-    let copy = folder.join(program.file_name().context("a program without a name")?);
-    fs::copy(program, &copy)?;
-    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
-    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
-    Ok(copy)
 }
 
 fn daemon_as_nobody() -> Result<()> {

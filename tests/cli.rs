@@ -1,14 +1,12 @@
 //! The two programs as an administrator uses them.
 
-use std::io::Read;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::machine::Need;
+use etmem_testkit::original::OriginalClient;
 use etmem_testkit::process::run;
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
 
@@ -21,6 +19,7 @@ fn main() -> ExitCode {
     let bpf = [Need::Root, Need::Bpf];
     run_in_turn(vec![
         trial_or_skip("help_needs_no_daemon", &[], help),
+        trial_or_skip("the_client_links_no_async_runtime", &[], no_runtime),
         trial_or_skip("without_a_daemon_the_client_says_so", &[], nobody_listens),
         trial_or_skip("what_is_added_is_shown_and_deleted", &root, add_show_del),
         trial_or_skip("a_project_starts_and_stops_once", &bpf, start_stop),
@@ -170,13 +169,26 @@ fn unknown_key() -> Result<()> {
 
 fn silent_client() -> Result<()> {
     let daemon = daemon()?;
-    let address = SocketAddr::from_abstract_name(daemon.socket())?;
-    let mut silent = UnixStream::connect_addr(&address)?;
+    let mut silent = OriginalClient::connect(daemon.socket())?;
     ensure!(daemon.must(&["project", "show"])? == "no project exists\n\n");
-    silent.shutdown(std::net::Shutdown::Write)?;
-    silent.set_read_timeout(Some(LIMIT))?;
-    let mut answer = Vec::new();
-    silent.read_to_end(&mut answer)?;
+    silent.end_request()?;
+    silent.answer()?;
     ensure!(daemon.is_running()?);
+    Ok(())
+}
+
+/// What it is linked with from outside, however far down: a client that asks one question needs no runtime.
+fn no_runtime() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["tree", "--package=etmem", "--edges=normal", "--prefix=none", "--format={lib}"]);
+    let ran = run(command.current_dir(env!("CARGO_MANIFEST_DIR")), LIMIT)?;
+    let linked: Vec<&str> = ran.stdout.lines().collect();
+    ensure!(ran.status == 0 && linked.contains(&"etmem_wire") && linked.contains(&"clap"), "{ran:?}");
+    for library in linked {
+        let name = library.trim_start_matches("r#");
+        let runtime = ["tokio", "async", "smol", "futures", "mio", "polling"];
+        ensure!(!runtime.iter().any(|word| name.starts_with(word)), "etmem links {name}");
+    }
     Ok(())
 }

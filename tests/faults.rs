@@ -14,12 +14,15 @@ use etmem_testkit::trial::{run_in_turn, trial_or_skip};
 use etmem_testkit::workload::{Options, Workload};
 
 const SWAP: usize = 256 * MIB;
+const LARGE: usize = 1024 * MIB;
+const LARGE_SWAP: usize = LARGE + LARGE / 4;
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// Clock ticks in a second (USER_HZ, the same on every x86-64 and arm64 kernel).
 const TICKS: u64 = 100;
 
 fn main() -> ExitCode {
     let scan = [Need::Root, Need::Bpf, Need::Swap(SWAP)];
+    let large = [Need::Root, Need::Bpf, Need::Swap(LARGE_SWAP)];
     let no_swap = [Need::Root, Need::Bpf, Need::NoSwap];
     run_in_turn(vec![
         trial_or_skip("a_target_killed_in_mid_scan", &scan, killed),
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
         trial_or_skip("a_target_that_unmaps_half_in_mid_scan", &scan, unmaps),
         trial_or_skip("sigterm_in_mid_scan_ends_the_daemon_at_once", &scan, sigterm),
         trial_or_skip("project_stop_in_mid_scan_answers_at_once", &scan, stop),
+        trial_or_skip("project_stop_at_any_moment_of_a_gib_answers_at_once", &large, stop_large),
         trial_or_skip("obj_del_in_mid_scan_answers_at_once", &scan, del),
         trial_or_skip("without_swap_nothing_spins_and_the_reason_is_told", &no_swap, without_swap),
     ])
@@ -109,6 +113,26 @@ fn stop() -> Result<()> {
     stage.pass(Duration::from_secs(3))?;
     ensure!(status_bytes(workload.pid(), "VmRSS")? >= resident, "a stopped project still pages out");
     stage.daemon.must(&["project", "start", "-n", "p"])?;
+    Ok(())
+}
+
+/// With one look a second after the start, the moments fall into clearing, waiting, looking, and paging out.
+fn stop_large() -> Result<()> {
+    let stage = Stage::with_swap(LARGE_SWAP)?;
+    let workload = stage.workload(&Options::new(LARGE, LARGE / 8))?;
+    let file = ProjectFile { scans: 1, ..ProjectFile::new("p") }.task("t", TaskKind::Pid(workload.pid()));
+    stage.daemon.add(&file.to_string())?;
+    let mut slowest = Duration::ZERO;
+    for milliseconds in [0, 5, 10, 20, 50, 200, 1000, 1010, 1020, 1050, 1100, 1200, 1500, 2000] {
+        stage.daemon.must(&["project", "start", "-n", "p"])?;
+        stage.pass(Duration::from_millis(milliseconds))?;
+        let stopped = stage.daemon.etmem(&["project", "stop", "-n", "p"])?;
+        ensure!(stopped.status == 0, "after {milliseconds} ms: {stopped:?}");
+        ensure!(stopped.took <= AT_ONCE, "after {milliseconds} ms: {stopped:?}");
+        slowest = slowest.max(stopped.took);
+    }
+    eprintln!("  the slowest of 14 stops took {:.1} ms", slowest.as_secs_f64() * 1e3);
+    ensure!(stage.daemon.log().contains("paged out"), "no stop came as late as paging out");
     Ok(())
 }
 

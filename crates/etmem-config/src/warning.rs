@@ -60,6 +60,13 @@ pub enum Ignored {
         /// What it says.
         value: String,
     },
+    /// One of two things to choose from.
+    Choice {
+        /// What leaves the choice.
+        written: String,
+        /// What is taken.
+        taken: String,
+    },
     /// More warnings than are worth reading, the first of them on this line.
     Further(usize),
 }
@@ -88,6 +95,9 @@ impl fmt::Display for Warning {
                     "{group} name={value} is taken for value, as name is given twice and value is not; \
                      write value={value} here"
                 )
+            }
+            Ignored::Choice { written, taken } => {
+                write!(f, "{group} {written} leaves a choice, and {taken} is taken; write the one you mean")
             }
             Ignored::Further(count) => write!(f, "{group} {count} more things are ignored from here on"),
         }

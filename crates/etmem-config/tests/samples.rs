@@ -111,8 +111,8 @@ fn the_current_manuals_other_samples() {
     assert_eq!((file.engines[0].name.as_str(), warnings), ("cslide", Vec::new()));
 }
 
-/// Two of its lines leave a choice to the reader, who has to make it; all else stands as printed, with tabs and
-/// with lines of one group in different columns.
+/// Two of its lines leave a choice to the reader; all stands as printed, with tabs and with lines of one group in
+/// different columns.
 #[test]
 fn the_older_manuals_sample() {
     let text = include_str!("samples/manual-1.0.yaml");
@@ -129,9 +129,14 @@ fn the_older_manuals_sample() {
         let TaskParameters::Slide(slide) = &task.parameters else { panic!("{task:?}") };
         assert_eq!((slide.threshold, slide.max_threads), (3, 3));
     }
-    let error = parse_older(Path::new("f"), text, &Name::new("test").unwrap()).unwrap_err();
+    let file = older("f", text);
+    assert_eq!(file.tasks[0].target, Target::Comm("mysql".into()));
+    let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
-        error.to_string(),
-        "f:6: policies: type : pid/name: must be either pid or name, and value the one to fit"
+        warnings,
+        [
+            "f:6: policies: type : pid/name leaves a choice, and type : name with value : mysql is taken; write \
+             the one you mean"
+        ]
     );
 }

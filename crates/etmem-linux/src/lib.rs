@@ -28,6 +28,11 @@ pub fn share_one_heap() {
     sys::heap::share_one_heap();
 }
 
+/// Gives memory that was freed back to the kernel. For after a peak; it looks through the whole heap.
+pub fn give_back_free_memory() {
+    sys::heap::give_back_free_memory();
+}
+
 /// This machine as the data path sees it, with the best probe and mover it has.
 ///
 /// # Errors

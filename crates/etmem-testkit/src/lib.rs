@@ -4,13 +4,14 @@
 //! asked `etmem-linux` whether `etmem-linux` is right would prove nothing. From below to above:
 //! [`fake`] (a scripted machine, no real one), [`clock`] (waits), [`undo`] (what was set up is taken back, also on Ctrl-C), [`machine`] (what can run here),
 //! [`swap`] (swap for a while), [`pagemap`] (where pages are), [`workload`] (memory with a hot and a cold part),
-//! [`daemon`] (the real binaries), [`stage`] (swap, a daemon, and waits), [`trial`] (tests that say why they did not run), [`demo`] (all of it as a story).
+//! [`daemon`] (the real binaries), [`original`] (etmem 1.x on the other end of the socket), [`stage`] (swap, a daemon, and waits), [`trial`] (tests that say why they did not run), [`demo`] (all of it as a story).
 
 pub mod clock;
 pub mod daemon;
 pub mod demo;
 pub mod fake;
 pub mod machine;
+pub mod original;
 pub mod pagemap;
 pub mod process;
 pub mod size;

@@ -1,4 +1,8 @@
-//! The six things that a client can ask for, and their one line on the wire.
+//! What a client can ask for, and its one line on the wire.
+//!
+//! The wire has six numbers behind `cmd`. Three requests came beside them and share a number with the one they are
+//! a form of, told apart by a value that it leaves absent: etmem 1.0's commands name a project where `obj` has
+//! none, and a strict add (ours) has a word where an add has none, which the original's daemon does not look at.
 
 use etmem_core::name::Name;
 
@@ -11,8 +15,17 @@ pub const REQUEST_MAX: usize = 512;
 /// Bytes of a request whose values are all empty: six keys, the digit of `cmd` and the spaces between.
 const FRAME: usize = "proj_name  file_name  cmd 0 eng_name  eng_cmd  task_name ".len();
 
+/// What stands as the engine command of an add that is strict.
+pub(crate) const STRICT: &str = "strict";
+
 /// Path of a configuration file as the server sees it, short enough for a request (451 bytes).
 pub type FilePath = Word<{ REQUEST_MAX - FRAME - "----".len() }>;
+
+/// Path of a configuration file, short enough for a request beside [`STRICT`] (446 bytes).
+pub type StrictFilePath = Word<{ REQUEST_MAX - FRAME - "---".len() - STRICT.len() }>;
+
+/// Path of a configuration file, short enough for a request beside the longest name (388 bytes).
+pub type ProjectFilePath = Word<{ REQUEST_MAX - FRAME - etmem_core::name::NAME_MAX - "---".len() }>;
 
 /// Command of an engine, such as `showtaskpages`, short enough for a request beside three of the longest names
 /// (262 bytes).
@@ -26,10 +39,27 @@ pub enum Request {
         /// The file.
         file: FilePath,
     },
+    /// The same, but only if nothing in the file has to be ignored.
+    ObjAddStrict {
+        /// The file.
+        file: StrictFilePath,
+    },
     /// Delete the projects, engines and tasks that a file lists.
     ObjDel {
         /// The file.
         file: FilePath,
+    },
+    /// Create a project from a file of etmem 1.0, which does not hold the project's name.
+    ProjectAdd {
+        /// The project.
+        name: Name,
+        /// The file.
+        file: ProjectFilePath,
+    },
+    /// Delete a project with all it has, as etmem 1.0 said it.
+    ProjectDel {
+        /// The project.
+        name: Name,
     },
     /// Start every task of a project.
     ProjectStart {
@@ -119,8 +149,19 @@ impl Request {
             Self::ObjAdd { file } => {
                 (Verb::ObjAdd, Values { file: Some(file.as_str()), ..Values::default() })
             }
+            Self::ObjAddStrict { file } => (
+                Verb::ObjAdd,
+                Values { file: Some(file.as_str()), command: Some(STRICT), ..Values::default() },
+            ),
             Self::ObjDel { file } => {
                 (Verb::ObjDel, Values { file: Some(file.as_str()), ..Values::default() })
+            }
+            Self::ProjectAdd { name, file } => (
+                Verb::ObjAdd,
+                Values { project: Some(name.as_str()), file: Some(file.as_str()), ..Values::default() },
+            ),
+            Self::ProjectDel { name } => {
+                (Verb::ObjDel, Values { project: Some(name.as_str()), ..Values::default() })
             }
             Self::ProjectStart { name } => {
                 (Verb::ProjectStart, Values { project: Some(name.as_str()), ..Values::default() })
@@ -163,7 +204,13 @@ mod tests {
         let file = FilePath::new(&"f".repeat(451)).unwrap();
         assert_eq!(Request::ObjAdd { file }.encode().len(), REQUEST_MAX);
         assert!(FilePath::new(&"f".repeat(452)).is_err());
+        let file = StrictFilePath::new(&"f".repeat(446)).unwrap();
+        assert_eq!(Request::ObjAddStrict { file }.encode().len(), REQUEST_MAX);
+        assert!(StrictFilePath::new(&"f".repeat(447)).is_err());
         let name = Name::new(&"n".repeat(64)).unwrap();
+        let file = ProjectFilePath::new(&"f".repeat(388)).unwrap();
+        assert_eq!(Request::ProjectAdd { name: name.clone(), file }.encode().len(), REQUEST_MAX);
+        assert!(ProjectFilePath::new(&"f".repeat(389)).is_err());
         let command = CommandWord::new(&"c".repeat(262)).unwrap();
         let engine = |task| {
             let (project, engine, command) = (name.clone(), name.clone(), command.clone());

@@ -19,7 +19,7 @@
 
 use etmem_core::name::Name;
 
-use crate::request::{REQUEST_MAX, Request, Verb};
+use crate::request::{REQUEST_MAX, Request, STRICT, Verb};
 use crate::request_error::{Key, RequestError};
 use crate::word::Word;
 
@@ -157,8 +157,22 @@ fn request(values: Values<'_>) -> Result<Request, RequestError> {
     let verb = verb(command)?;
     let words = verb.words();
     Ok(match verb {
-        Verb::ObjAdd => Request::ObjAdd { file: needed(Key::File, words, word(Key::File, file)?)? },
-        Verb::ObjDel => Request::ObjDel { file: needed(Key::File, words, word(Key::File, file)?)? },
+        Verb::ObjAdd => match name(Key::Project, project)? {
+            Some(name) => {
+                Request::ProjectAdd { name, file: needed(Key::File, words, word(Key::File, file)?)? }
+            }
+            None if engine_command == Some(STRICT.as_bytes()) => {
+                Request::ObjAddStrict { file: needed(Key::File, words, word(Key::File, file)?)? }
+            }
+            None => Request::ObjAdd { file: needed(Key::File, words, word(Key::File, file)?)? },
+        },
+        Verb::ObjDel => match (word(Key::File, file)?, project) {
+            (Some(file), _) => Request::ObjDel { file },
+            (None, None) => return Err(RequestError::Missing { key: Key::File, words }),
+            (None, project) => Request::ProjectDel {
+                name: needed(Key::Project, "project del", name(Key::Project, project)?)?,
+            },
+        },
         Verb::ProjectStart => {
             Request::ProjectStart { name: needed(Key::Project, words, name(Key::Project, project)?)? }
         }

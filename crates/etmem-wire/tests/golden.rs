@@ -2,8 +2,9 @@
 
 use etmem_core::name::{Name, NameError};
 use etmem_wire::{
-    CommandWord, ErrorKind, FilePath, Key, Progress, Request, RequestError, RequestReader, Response,
-    ShownEngine, ShownProject, ShownTask, Status, WordError, project_show, response_part,
+    CommandWord, ErrorKind, FilePath, Key, Progress, ProjectFilePath, Request, RequestError, RequestReader,
+    Response, ShownEngine, ShownProject, ShownTask, Status, StrictFilePath, WordError, project_show,
+    response_part,
 };
 
 fn name(text: &str) -> Name {
@@ -29,6 +30,18 @@ fn requests() -> Vec<(Request, &'static str)> {
         (
             Request::ObjDel { file: file() },
             "proj_name - file_name /etc/etmem/slide.yaml cmd 1 eng_name - eng_cmd - task_name -",
+        ),
+        (
+            Request::ObjAddStrict { file: StrictFilePath::new("/f").expect("a path") },
+            "proj_name - file_name /f cmd 0 eng_name - eng_cmd strict task_name -",
+        ),
+        (
+            Request::ProjectAdd { name: name("test"), file: ProjectFilePath::new("/f").expect("a path") },
+            "proj_name test file_name /f cmd 0 eng_name - eng_cmd - task_name -",
+        ),
+        (
+            Request::ProjectDel { name: name("test") },
+            "proj_name test file_name - cmd 1 eng_name - eng_cmd - task_name -",
         ),
         (
             Request::ProjectStart { name: name("test") },
@@ -80,8 +93,10 @@ fn values_that_begin_with_a_dash_are_absent() {
 
 #[test]
 fn values_that_are_not_needed_are_not_looked_at() {
-    let line = b"proj_name \xff file_name /f cmd 00 eng_name a\nb eng_cmd x task_name \x01";
+    let line = b"proj_name - file_name /f cmd 00 eng_name a\nb eng_cmd \xff task_name \x01";
     assert_eq!(Request::decode(line), Ok(Request::ObjAdd { file: FilePath::new("/f").unwrap() }));
+    let line = b"proj_name \xff file_name /f cmd 1 eng_name a\nb eng_cmd strict task_name \x01";
+    assert_eq!(Request::decode(line), Ok(Request::ObjDel { file: FilePath::new("/f").unwrap() }));
 }
 
 #[test]
@@ -185,6 +200,16 @@ fn what_is_wrong_is_said() {
             "proj_name is absent, and \"project start\" needs it".to_owned(),
         ),
         (
+            "proj_name - file_name - cmd 1 eng_name - eng_cmd - task_name -",
+            RequestError::Missing { key: Key::File, words: "obj del" },
+            "file_name is absent, and \"obj del\" needs it".to_owned(),
+        ),
+        (
+            "proj_name a file_name - cmd 0 eng_name - eng_cmd - task_name -",
+            RequestError::Missing { key: Key::File, words: "obj add" },
+            "file_name is absent, and \"obj add\" needs it".to_owned(),
+        ),
+        (
             "proj_name a\nb file_name - cmd 4 eng_name - eng_cmd - task_name -",
             RequestError::Name {
                 key: Key::Project,
@@ -194,7 +219,7 @@ fn what_is_wrong_is_said() {
             "proj_name \"a\\nb\" has the character '\\n'; a name is printable ASCII without spaces".to_owned(),
         ),
         (
-            "proj_name a file_name /\u{7} cmd 0 eng_name - eng_cmd - task_name -",
+            "proj_name - file_name /\u{7} cmd 0 eng_name - eng_cmd - task_name -",
             RequestError::Word {
                 key: Key::File,
                 value: "/\u{7}".to_owned(),

@@ -2,8 +2,8 @@
 
 use etmem_core::name::Name;
 use etmem_wire::{
-    CommandWord, ErrorKind, FilePath, Progress, REQUEST_MAX, Request, RequestReader, Response, Status,
-    response_part,
+    CommandWord, ErrorKind, FilePath, Progress, ProjectFilePath, REQUEST_MAX, Request, RequestReader,
+    Response, Status, StrictFilePath, response_part,
 };
 use proptest::prelude::*;
 
@@ -12,11 +12,17 @@ fn name() -> impl Strategy<Value = Name> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let file = || "[^- \\pC][^ \\pC]{0,100}".prop_map(|text| FilePath::new(&text).expect("a path"));
+    let path = || "[^- \\pC][^ \\pC]{0,80}";
+    let file = || path().prop_map(|text| FilePath::new(&text).expect("a path"));
+    let strict_file = path().prop_map(|text| StrictFilePath::new(&text).expect("a path"));
+    let project_file = path().prop_map(|text| ProjectFilePath::new(&text).expect("a path"));
     let command = "[^- \\pC][^ \\pC]{0,60}".prop_map(|text| CommandWord::new(&text).expect("a word"));
     prop_oneof![
         file().prop_map(|file| Request::ObjAdd { file }),
+        strict_file.prop_map(|file| Request::ObjAddStrict { file }),
         file().prop_map(|file| Request::ObjDel { file }),
+        (name(), project_file).prop_map(|(name, file)| Request::ProjectAdd { name, file }),
+        name().prop_map(|name| Request::ProjectDel { name }),
         name().prop_map(|name| Request::ProjectStart { name }),
         name().prop_map(|name| Request::ProjectStop { name }),
         prop::option::of(name()).prop_map(|name| Request::ProjectShow { name }),

@@ -1,48 +1,65 @@
-//! Arguments to a [`Request`] and the socket they name.
+//! Arguments to what they ask for: a [`Request`] for the daemon, or something done without one.
 //!
 //! The options of the original, as `getopt_long` read them there: before or after the command, joined or apart,
 //! long ones cut short as long as they stay unique, the last one counts where one is repeated.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
 use etmem_core::name::Name;
 use etmem_wire::{Request, SocketName};
 
+use crate::dry_run::DryRun;
 use crate::failure::Failure;
 use crate::verb::{completions, engine, man, migrate, obj, project};
 
 /// What the arguments ask for.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) request: Request,
-    /// The socket of `-s`, if it was given.
-    pub(crate) socket: Option<SocketName>,
+pub(crate) enum Asked {
+    /// A request to the daemon.
+    Send(Request),
+    /// To check a file without a daemon.
+    DryRun(DryRun),
+    /// The script by which this shell completes command lines.
+    Completions(Shell),
+    /// This program's manual pages, written into this directory.
+    Manual(PathBuf),
 }
 
-/// Reads the arguments, of which the first is the program's own name.
+/// Reads the arguments, of which the first is the program's own name: what they ask for, and the socket of `-s`
+/// if it was given.
 ///
-/// That help was asked for is an error here, too: there is nothing to send.
-pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {
+/// That help was asked for is an error here, too: there is nothing to do.
+pub(crate) fn read(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<(Asked, Option<SocketName>), Failure> {
     let matches = program()
         .subcommand(man::command())
         .try_get_matches_from(arguments)
         .map_err(Failure::command_line)?;
     let socket = matches.get_one::<OsString>("socket").map(|name| crate::listening::socket_name("-s", name));
-    let request = match matches.subcommand() {
-        Some(("obj", rest)) => obj::request(rest)?,
-        Some(("project", rest)) => project::request(rest)?,
+    let asked = match matches.subcommand() {
+        Some(("obj", rest)) => obj::asked(rest)?,
+        Some(("project", rest)) => project::asked(rest)?,
         Some(("engine", rest)) if engine::asks_for_help(rest) => {
             return read(["etmem", "engine", "--help"].map(OsString::from));
         }
-        Some(("engine", rest)) => engine::request(rest)?,
-        Some(("migrate", rest)) => migrate::request(rest)?,
-        Some(("completions", rest)) => return Err(completions::print(rest)),
-        Some(("man", rest)) => return Err(man::write(rest)),
+        Some(("engine", rest)) => engine::asked(rest)?,
+        Some(("migrate", rest)) => migrate::asked(rest)?,
+        Some(("completions", rest)) => completions::asked(rest)?,
+        Some(("man", rest)) => man::asked(rest)?,
         _ => return Err(unknown_command("etmem")),
     };
-    Ok(Asked { request, socket: socket.transpose()? })
+    Ok((asked, socket.transpose()?))
+}
+
+/// `request` is what is asked for.
+#[expect(clippy::unnecessary_wraps, reason = "it ends the functions of verb/, which can fail")]
+pub(crate) fn send(request: Request) -> Result<Asked, Failure> {
+    Ok(Asked::Send(request))
 }
 
 pub(crate) fn program() -> Command {
@@ -69,12 +86,12 @@ pub(crate) fn program() -> Command {
         .subcommands([engine::command(), completions::command()])
         .after_help(
             "Examples:\n  \
-             etmem obj add -f /etc/etmem/slide.conf -s etmemd_socket\n  \
+             etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket\n  \
              etmem project start -n test -s etmemd_socket\n  \
              etmem project show -s etmemd_socket\n  \
              etmem engine showtaskpages -t task -n test -e cslide -s etmemd_socket\n  \
              etmem project stop -n test -s etmemd_socket\n  \
-             etmem obj del -f /etc/etmem/slide.conf -s etmemd_socket\n\n\
+             etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket\n\n\
              Exit status:\n  \
              0 done, 186 etmemd refused or did not answer, 111 no etmemd listens at SOCKET,\n  \
              234 an option is missing or bad, 249 too many arguments, 255 unknown command",
@@ -115,13 +132,23 @@ pub(crate) fn unknown_command(object: &str) -> Failure {
 mod tests {
     use super::*;
 
-    fn read_words(words: &[&str]) -> Result<Asked, Failure> {
+    fn read_words(words: &[&str]) -> Result<(Asked, Option<SocketName>), Failure> {
         read(std::iter::once("etmem").chain(words.iter().copied()).map(OsString::from))
     }
 
     /// Words split at spaces, for lines without empty arguments.
-    fn read_line(line: &str) -> Result<Asked, Failure> {
+    fn read_line(line: &str) -> Result<(Asked, Option<SocketName>), Failure> {
         read_words(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    /// The request's line, where one is sent.
+    fn line_sent(asked: Asked) -> String {
+        match asked {
+            Asked::Send(request) => request.encode(),
+            other @ (Asked::DryRun(_) | Asked::Completions(_) | Asked::Manual(_)) => {
+                panic!("nothing is sent: {other:?}")
+            }
+        }
     }
 
     #[test]
@@ -131,6 +158,9 @@ mod tests {
         const SHOW: &str = "proj_name - file_name - cmd 4 eng_name - eng_cmd - task_name -";
         const ADD: &str = "proj_name - file_name /f cmd 0 eng_name - eng_cmd - task_name -";
         const ENGINE: &str = "proj_name t file_name - cmd 5 eng_name e eng_cmd go task_name -";
+        const STRICT: &str = "proj_name - file_name /f cmd 0 eng_name - eng_cmd strict task_name -";
+        const ADD_PROJECT: &str = "proj_name t file_name /f cmd 0 eng_name - eng_cmd - task_name -";
+        const DEL_PROJECT: &str = "proj_name t file_name - cmd 1 eng_name - eng_cmd - task_name -";
         const TASK: &str = "proj_name t file_name - cmd 5 eng_name e eng_cmd go task_name k";
         for (line, want) in [
             ("project start -n t -s sock", START),
@@ -150,6 +180,11 @@ mod tests {
             ("obj add -f /f -s sock", ADD),
             ("obj -f /f add -s sock", ADD),
             ("obj add --file /./f -s sock", ADD),
+            ("obj add --strict -f /f -s sock", STRICT),
+            ("project add -n t -f /f -s sock", ADD_PROJECT),
+            ("project add --name t --file /f --sock sock", ADD_PROJECT),
+            ("project -n t add -s sock -f/f", ADD_PROJECT),
+            ("project del -n t -s sock", DEL_PROJECT),
             ("obj del -f /f -s sock", "proj_name - file_name /f cmd 1 eng_name - eng_cmd - task_name -"),
             ("engine go -n t -e e -s sock", ENGINE),
             ("engine -n t go -e e -s sock", ENGINE),
@@ -158,18 +193,18 @@ mod tests {
             ("engine go -n t -e e -t k -s sock", TASK),
             ("-s sock engine -n t -e e --task_name=k go", TASK),
         ] {
-            let asked = read_line(line).unwrap();
-            assert_eq!(asked.request.encode(), want, "{line}");
-            assert_eq!(asked.socket.unwrap().as_bytes(), b"sock", "{line}");
+            let (asked, socket) = read_line(line).unwrap();
+            assert_eq!(line_sent(asked), want, "{line}");
+            assert_eq!(socket.unwrap().as_bytes(), b"sock", "{line}");
         }
-        assert!(read_line("project show").unwrap().socket.is_none());
+        assert!(read_line("project show").unwrap().1.is_none());
     }
 
     #[test]
     fn a_relative_path_is_made_absolute() {
         let here = std::env::current_dir().unwrap();
         let here = here.display();
-        let line = read_line("obj add -f ./a/../b -s sock").unwrap().request.encode();
+        let line = line_sent(read_line("obj add -f ./a/../b -s sock").unwrap().0);
         assert_eq!(
             line,
             format!("proj_name - file_name {here}/a/../b cmd 0 eng_name - eng_cmd - task_name -")
@@ -195,6 +230,14 @@ mod tests {
             ("project stop -s sock", 234),
             ("obj add -s sock", 234),
             ("obj del -s sock", 234),
+            ("obj add --dry-run", 234),
+            ("obj del --strict -f /f", 234),
+            ("obj del --dry-run -f /f", 234),
+            ("project add -n t -s sock", 234),
+            ("project add -f /f -s sock", 234),
+            ("project add --strict -n t -f /f -s sock", 234),
+            ("project del -s sock", 234),
+            ("project del -n t -f /f -s sock", 234),
             ("engine go -e e -s sock", 234),
             ("engine go -n t -s sock", 234),
             ("engine -n t -e e -s sock", 234),
@@ -218,7 +261,7 @@ mod tests {
             ("project", 255),
             ("engine", 255),
         ] {
-            assert_eq!(read_line(line).map(|asked| asked.request).unwrap_err().number(), number, "{line}");
+            assert_eq!(read_line(line).unwrap_err().number(), number, "{line}");
         }
         assert_eq!(read_words(&[]).unwrap_err().number(), 255);
     }

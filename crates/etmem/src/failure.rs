@@ -22,7 +22,7 @@ const BUSY: u8 = 11;
 /// `EIO`: what came of it could not be printed or written. The original does not notice.
 const NOT_PRINTED: u8 = 5;
 
-/// Why nothing is sent, or why it came to nothing.
+/// Why a command came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The arguments make no command, or ask for help.
@@ -57,9 +57,6 @@ pub(crate) enum Failure {
     /// The daemon closed the connection behind a part of its answer.
     #[error("the daemon closed the connection before the end of its answer; its log says why")]
     HalfAnAnswer,
-    /// Nothing is wrong, and nothing is to be sent: it has been done without a daemon.
-    #[error("done")]
-    Done,
     /// The manual pages could not be written.
     #[error("cannot write the manual pages: {0}")]
     Manual(io::Error),
@@ -82,7 +79,6 @@ impl Failure {
         // Where nothing can be written, there is nobody to tell.
         let _unwritable = match self {
             Self::CommandLine(error) => error.print(),
-            Self::Done => Ok(()),
             Self::Missing { .. }
             | Self::Value { .. }
             | Self::WhichSocket(_)
@@ -110,7 +106,6 @@ impl Failure {
             | Self::RootOnly
             | Self::NoAnswer
             | Self::HalfAnAnswer => SERVER_SAID_NO,
-            Self::Done => 0,
             Self::Manual(_) | Self::Output(_) => NOT_PRINTED,
         }
     }

@@ -8,10 +8,12 @@
 //!  standard output, exit number <------------connection-----------+
 //! ```
 //!
-//! Nothing here knows what a project is beyond its name: it stays thin because it cannot do more.
+//! Nothing on this way knows what a project is beyond its name: it stays thin. Beside it, [`dry_run`] reads a
+//! configuration file as the daemon would.
 
 mod command_line;
 mod connection;
+mod dry_run;
 mod failure;
 mod listening;
 mod verb;
@@ -22,7 +24,9 @@ use std::process::ExitCode;
 
 use etmem_wire::Status;
 
+use crate::command_line::Asked;
 use crate::failure::{Failure, SERVER_SAID_NO};
+use crate::verb::{completions, man};
 
 fn main() -> ExitCode {
     match run() {
@@ -36,11 +40,18 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Status, Failure> {
-    let asked = command_line::read(std::env::args_os())?;
-    let from_environment = std::env::var_os("ETMEM_SOCKET");
-    let socket = listening::choose(asked.socket, from_environment, Path::new("/proc"))?;
+    let (asked, socket) = command_line::read(std::env::args_os())?;
     let mut out = stdout().lock();
-    let status = connection::ask(&socket, &asked.request, connection::PATIENCE, &mut out)?;
+    let status = match asked {
+        Asked::Send(request) => {
+            let from_environment = std::env::var_os("ETMEM_SOCKET");
+            let socket = listening::choose(socket, from_environment, Path::new("/proc"))?;
+            connection::ask(&socket, &request, connection::PATIENCE, &mut out)?
+        }
+        Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
+        Asked::Completions(shell) => completions::print(shell, &mut out).map_err(Failure::Output)?,
+        Asked::Manual(directory) => man::write(&directory).map_err(Failure::Manual)?,
+    };
     out.flush().map_err(Failure::Output)?;
     Ok(status)
 }

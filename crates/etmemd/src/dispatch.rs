@@ -1,26 +1,31 @@
 //! From a request to its answer.
 
 use crate::registry::{Denied, Registry};
+use etmem_config::{ConfigError, ConfigFile, ListedObjects};
 use etmem_wire::{ErrorKind, Request, Response, project_show};
 use std::fmt::Display;
 use std::path::Path;
 use tracing::{info, warn};
 
+/// Lines for the client, or why nothing was done.
+type Answer = Result<Vec<String>, Vec<Denied>>;
+
 /// Carries out `request`.
 pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Response {
-    let result = match request {
-        Request::ObjAdd { file } => load(file.as_str()).and_then(|(config, mut text)| {
-            text.extend(registry.add(&config).map_err(|denied| vec![denied])?);
-            Ok(text)
-        }),
-        Request::ObjDel { file } => load(file.as_str()).and_then(|(config, text)| {
-            registry.delete(&config)?;
-            Ok(text)
-        }),
-        Request::ProjectStart { name } => registry.start(name).map_err(|denied| vec![denied]),
-        Request::ProjectStop { name } => {
-            registry.stop(name).map(|()| Vec::new()).map_err(|denied| vec![denied])
+    let answer = match request {
+        Request::ObjAdd { file } => read(file.as_str()).and_then(|file| add(registry, &file)),
+        Request::ObjAddStrict { file } => {
+            read(file.as_str()).and_then(nothing_ignored).and_then(|file| add(registry, &file))
         }
+        Request::ObjDel { file } => {
+            listed(file.as_str()).and_then(|listed| registry.delete(&listed)).map(|()| Vec::new())
+        }
+        Request::ProjectAdd { name, file } => etmem_config::load_older(Path::new(file.as_str()), name)
+            .map_err(refused)
+            .and_then(|file| add(registry, &file)),
+        Request::ProjectDel { name } => done(registry.delete_project(name)),
+        Request::ProjectStart { name } => registry.start(name).map_err(|denied| vec![denied]),
+        Request::ProjectStop { name } => done(registry.stop(name)),
         Request::ProjectShow { name } => {
             let shown = registry.show(name.as_ref());
             return Response::success(&project_show(&shown, name.as_ref()));
@@ -30,7 +35,7 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Response {
             .map(|text| vec![text])
             .map_err(|denied| vec![denied]),
     };
-    match result {
+    match answer {
         Ok(lines) => {
             info!("done: {}", request.encode());
             Response::success(&lines.join("\n"))
@@ -49,12 +54,37 @@ pub(crate) fn refuse<R: Display>(kind: ErrorKind, reasons: &[R]) -> Response {
     response
 }
 
-/// The file at `path`, and its warnings as lines for the client.
-fn load(path: &str) -> Result<(etmem_config::ConfigFile, Vec<String>), Vec<Denied>> {
-    let config = etmem_config::load(Path::new(path)).map_err(|error| vec![Denied::Config(error)])?;
-    let warnings: Vec<String> = config.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
-    for warning in &warnings {
-        warn!("{warning}");
+fn read(path: &str) -> Result<ConfigFile, Vec<Denied>> {
+    etmem_config::load(Path::new(path)).map_err(refused)
+}
+
+fn listed(path: &str) -> Result<ListedObjects, Vec<Denied>> {
+    etmem_config::load_names(Path::new(path)).map_err(refused)
+}
+
+fn refused(error: ConfigError) -> Vec<Denied> {
+    vec![Denied::Config(error)]
+}
+
+/// `file`, if all that it says is heeded.
+fn nothing_ignored(file: ConfigFile) -> Result<ConfigFile, Vec<Denied>> {
+    if file.warnings.is_empty() {
+        Ok(file)
+    } else {
+        Err(file.warnings.into_iter().map(Denied::Ignored).collect())
     }
-    Ok((config, warnings))
+}
+
+/// Adds what `file` lists; its warnings come first in the answer, and go to the log.
+fn add(registry: &mut Registry, file: &ConfigFile) -> Answer {
+    let mut lines: Vec<String> = file.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+    for line in &lines {
+        warn!("{line}");
+    }
+    lines.extend(registry.add(file).map_err(|denied| vec![denied])?);
+    Ok(lines)
+}
+
+fn done(result: Result<(), Denied>) -> Answer {
+    result.map(|()| Vec::new()).map_err(|denied| vec![denied])
 }

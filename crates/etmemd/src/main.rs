@@ -9,6 +9,7 @@ mod log;
 mod machine;
 mod manual;
 mod options;
+mod places;
 mod registry;
 mod server;
 mod worker;

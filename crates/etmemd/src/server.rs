@@ -1,6 +1,7 @@
 //! The socket: many clients at once, each with a deadline, none able to hold up another.
 
 use crate::dispatch::{dispatch, refuse};
+use crate::places::Places;
 use crate::registry::Registry;
 use etmem_wire::{ErrorKind, Progress, Request, RequestReader, Response, SocketName};
 use std::io;
@@ -11,7 +12,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
@@ -22,8 +22,12 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// How long to wait for more of a request that may be whole already.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// Clients served at once; the others wait in the socket's queue.
+/// Clients with a place at once; the others wait in the socket's queue until one is free or gives way.
 const CLIENTS: usize = 512;
+
+/// Threads that carry out requests: one, since the registry does one thing at a time. More would only wait for it,
+/// and each would take memory for as long as it stays.
+const ANSWERING: usize = 1;
 
 /// Pause after the system had no descriptor for another client, which only time mends.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -66,6 +70,7 @@ pub(crate) fn bind(name: &SocketName) -> Result<StdListener, BindError> {
 pub(crate) fn serve(listener: StdListener, registry: Registry) -> Result<Registry, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(ANSWERING)
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
     let registry = Arc::new(Mutex::new(registry));
@@ -90,17 +95,19 @@ async fn until_signal(listener: StdListener, registry: &Arc<Mutex<Registry>>) ->
 }
 
 async fn accept(listener: &UnixListener, registry: &Arc<Mutex<Registry>>) {
-    let places = Arc::new(Semaphore::new(CLIENTS));
+    let places = Places::new(CLIENTS);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((client, _)) => {
-                let registry = Arc::clone(registry);
+                let Some(place) = places.take().await else { return };
+                let (registry, places) = (Arc::clone(registry), places.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = serve_client(client, registry).await {
+                    if let Err(error) = serve_client(client, registry, &places).await {
                         debug!("client: {error}");
                     }
-                    drop(place);
+                    if places.leave(place) {
+                        etmem_linux::give_back_free_memory();
+                    }
                 });
             }
             Err(error) => {
@@ -112,19 +119,25 @@ async fn accept(listener: &UnixListener, registry: &Arc<Mutex<Registry>>) {
 }
 
 /// Serves one client. Whoever is not root gets no answer, as from the original.
-async fn serve_client(mut client: UnixStream, registry: Arc<Mutex<Registry>>) -> io::Result<()> {
+async fn serve_client(
+    mut client: UnixStream,
+    registry: Arc<Mutex<Registry>>,
+    places: &Places,
+) -> io::Result<()> {
     let peer = client.peer_cred()?;
     if peer.uid() != 0 || peer.gid() != 0 {
         warn!("refused a client that is not root: user {} group {}", peer.uid(), peer.gid());
         return Ok(());
     }
-    let request = timeout(DEADLINE, read_request(&mut client)).await.map_err(io::Error::from)??;
-    let response = match request {
-        Err(reason) => refuse(ErrorKind::InvalidParameters, &[reason]),
-        Ok(request) => answer(request, registry).await,
+    let response = match places.wait_for(DEADLINE, read_request(&mut client)).await {
+        Ok(request) => match request? {
+            Ok(request) => answer(request, registry).await,
+            Err(reason) => refuse(ErrorKind::InvalidParameters, &[reason]),
+        },
+        Err(end) => refuse(ErrorKind::InvalidParameters, &[format!("the request was not complete {end}")]),
     };
     let bytes = response.encode();
-    timeout(DEADLINE, client.write_all(&bytes)).await.map_err(io::Error::from)??;
+    places.wait_for(DEADLINE, client.write_all(&bytes)).await.map_err(io::Error::other)??;
     client.shutdown().await
 }
 
@@ -156,5 +169,5 @@ async fn read_request(client: &mut UnixStream) -> io::Result<Result<Request, Str
         }
         progress = reader.feed(&buffer[..length]);
     }
-    Ok(reader.finish().map_err(|error| format!("the request {error}")))
+    Ok(reader.finish().map_err(|error| error.to_string()))
 }

@@ -34,13 +34,23 @@ impl Measure {
 /// What was measured so far.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    only: Vec<String>,
     measures: Vec<Measure>,
     missing: Vec<String>,
 }
 
 impl Report {
+    /// One that takes only the measures whose name holds one of these words; all where there are none.
+    pub(crate) fn only(words: impl Iterator<Item = String>) -> Self {
+        // Cargo adds options of its own.
+        Self { only: words.filter(|word| !word.starts_with('-')).collect(), ..Self::default() }
+    }
+
     /// Measures, and keeps the figures or the reason why there are none.
     pub(crate) fn run(&mut self, name: &str, measure: impl FnOnce() -> Result<Vec<Measure>>) {
+        if !self.only.is_empty() && !self.only.iter().any(|word| name.contains(word)) {
+            return;
+        }
         eprintln!("measuring: {name}");
         match measure() {
             Ok(measures) => self.measures.extend(measures),

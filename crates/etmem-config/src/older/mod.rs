@@ -10,6 +10,7 @@
 //! to one group, and not by the columns. The project's name is not in the file; tasks have none, so
 //! [`task_names`] makes them.
 
+mod choice;
 mod lines;
 mod project;
 mod settings;

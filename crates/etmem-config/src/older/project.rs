@@ -1,5 +1,6 @@
 //! Stage two of the older form: what was written, as the project, the engine and the tasks that it means.
 
+use super::choice;
 use super::lines::{Document, Policy};
 use super::settings::{
     ENGINE, INTERVAL, LOOP, OPTIONS, OPTIONS_KEYS, PARAM, PARAM_GROUP, PARAM_KEYS, POLICIES, POLICIES_GROUP,
@@ -62,7 +63,8 @@ fn read_task(
     names: &mut TaskNames,
     warnings: &mut Warnings<'_>,
 ) -> Result<TaskSection, ConfigError> {
-    let mut reader = Reader::new(path, &policy.policies, POLICIES, POLICIES_KEYS);
+    let policies = choice::made(&policy.policies, warnings);
+    let mut reader = Reader::new(path, &policies, POLICIES, POLICIES_KEYS);
     reader.faults_are(FaultClass::Internal);
     let target = task::target(&mut reader)?;
     let max_threads = reader.get(&task::MAX_THREADS)?;

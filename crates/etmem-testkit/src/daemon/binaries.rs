@@ -2,6 +2,8 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -57,6 +59,18 @@ impl Binaries {
         };
         Ok(Self { etmemd: find("etmemd")?, etmem: find("etmem")?, hotcold: find("hotcold")? })
     }
+}
+
+/// A copy of `program` in `folder` that everybody may run.
+///
+/// # Errors
+/// It cannot be made.
+pub fn for_everybody(folder: &Path, program: &Path) -> Result<PathBuf> {
+    let copy = folder.join(program.file_name().context("a program without a name")?);
+    fs::copy(program, &copy)?;
+    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    Ok(copy)
 }
 
 fn build() -> Result<Binaries> {

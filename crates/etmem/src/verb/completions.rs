@@ -2,13 +2,14 @@
 //!
 //! It is made of the command line's own definition, and completes words that are known without asking a daemon.
 
-use std::io::{self, Write, stdout};
+use std::io::{self, Write};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, ValueHint};
 use clap_complete::Shell;
+use etmem_wire::Status;
 
-use crate::command_line::{program, text};
+use crate::command_line::{Asked, missing, program, text};
 use crate::failure::Failure;
 
 const SHELLS: [(&str, Shell); 3] = [("bash", Shell::Bash), ("zsh", Shell::Zsh), ("fish", Shell::Fish)];
@@ -36,14 +37,16 @@ pub(crate) fn command() -> Command {
         )
 }
 
-/// Prints the script. Like help, it comes back where errors do: there is nothing to send.
-pub(crate) fn print(options: &ArgMatches) -> Failure {
+pub(crate) fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
     let chosen = SHELLS.into_iter().find(|(name, _)| text(options, "shell") == Some(*name));
-    let script = chosen.map_or_else(Vec::new, |(_, shell)| script(shell));
-    let mut out = stdout().lock();
-    match out.write_all(&script).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Failure::Output(error),
-        Ok(()) | Err(_) => Failure::Done,
+    chosen.map(|(_, shell)| Asked::Completions(shell)).ok_or(missing("completions", "bash, zsh or fish"))
+}
+
+/// Prints the script for `shell`. Nobody who stops reading it early has to be told.
+pub(crate) fn print(shell: Shell, out: &mut dyn Write) -> io::Result<Status> {
+    match out.write_all(&script(shell)).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(Status::Success),
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgMatches, Command};
 use etmem_wire::{CommandWord, Request};
 
-use crate::command_line::{missing, name, option, text};
+use crate::command_line::{Asked, missing, name, option, send, text};
 use crate::failure::Failure;
 
 pub(crate) fn command() -> Command {
@@ -33,14 +33,14 @@ pub(crate) fn asks_for_help(options: &ArgMatches) -> bool {
     text(options, "command") == Some("help")
 }
 
-pub(crate) fn request(options: &ArgMatches) -> Result<Request, Failure> {
+pub(crate) fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
     let command = text(options, "command").ok_or(missing("engine", "COMMAND"))?;
     let command = CommandWord::new(command).map_err(|error| Failure::Value {
         what: "command",
         value: command.to_owned(),
         reason: error.to_string(),
     })?;
-    Ok(Request::Engine {
+    send(Request::Engine {
         project: name(options, "proj_name")?.ok_or(missing("engine", "-n|--proj_name PROJECT"))?,
         engine: name(options, "engine")?.ok_or(missing("engine", "-e|--engine ENGINE"))?,
         command,

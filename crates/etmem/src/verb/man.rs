@@ -2,12 +2,14 @@
 //!
 //! For those who build and package it, so it is not told of in the help.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use etmem_manual::{Page, Section, write_pages};
+use etmem_wire::Status;
 
-use crate::command_line::program;
+use crate::command_line::{Asked, missing, program};
 use crate::failure::Failure;
 
 const ENVIRONMENT: &[(&str, &str)] = &[(
@@ -31,18 +33,18 @@ pub(crate) fn command() -> Command {
     )
 }
 
-/// Writes the pages. Like help, it comes back where errors do: there is nothing to send.
-pub(crate) fn write(options: &ArgMatches) -> Failure {
-    let Some(directory) = options.get_one::<PathBuf>("directory") else {
-        return Failure::Missing { command: "man", option: "DIRECTORY" };
-    };
+pub(crate) fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
+    let directory = options.get_one::<PathBuf>("directory").cloned();
+    directory.map(Asked::Manual).ok_or(missing("man", "DIRECTORY"))
+}
+
+/// Writes the pages.
+pub(crate) fn write(directory: &Path) -> io::Result<Status> {
     let mut program = program();
     program.build();
     let shared = program.get_after_help().map(ToString::to_string).unwrap_or_default();
-    match write_pages(directory, &pages(&program, &shared, &see_also(&program))) {
-        Ok(()) => Failure::Done,
-        Err(error) => Failure::Manual(error),
-    }
+    write_pages(directory, &pages(&program, &shared, &see_also(&program)))?;
+    Ok(Status::Success)
 }
 
 /// The program and its objects.

@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 use etmem_wire::Request;
 
-use crate::command_line::{option, unknown_command};
+use crate::command_line::{Asked, option, send, unknown_command};
 use crate::failure::Failure;
 use crate::verb::project::project;
 
@@ -30,10 +30,10 @@ pub(crate) fn command() -> Command {
         )
 }
 
-pub(crate) fn request(matches: &ArgMatches) -> Result<Request, Failure> {
+pub(crate) fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
     match matches.subcommand() {
-        Some(("start", options)) => Ok(Request::ProjectStart { name: project(options, "migrate start")? }),
-        Some(("stop", options)) => Ok(Request::ProjectStop { name: project(options, "migrate stop")? }),
+        Some(("start", options)) => send(Request::ProjectStart { name: project(options, "migrate start")? }),
+        Some(("stop", options)) => send(Request::ProjectStop { name: project(options, "migrate stop")? }),
         _ => Err(unknown_command("migrate")),
     }
 }

@@ -1,15 +1,17 @@
-//! `etmem project start|stop|show`: projects that were added.
+//! `etmem project start|stop|show`: projects that were added; `add|del`: how etmem 1.0 said `obj add|del`.
 
 use clap::{ArgMatches, Command};
 use etmem_core::name::Name;
 use etmem_wire::Request;
 
-use crate::command_line::{missing, name, option, unknown_command};
+use crate::command_line::{Asked, missing, name, option, send, unknown_command};
+use crate::dry_run::{DryRun, Form};
 use crate::failure::Failure;
+use crate::verb::obj::{dry_run_option, file, file_option, given_file};
 
 pub(crate) fn command() -> Command {
     Command::new("project")
-        .about("Start, stop or show projects")
+        .about("Start, stop or show projects; add or delete those of etmem 1.0")
         .arg(option("name", 'n', "PROJECT", "The project's name"))
         .subcommand(
             Command::new("start")
@@ -33,6 +35,27 @@ pub(crate) fn command() -> Command {
                      etmem project show -n test -s etmemd_socket",
                 ),
         )
+        .subcommand(
+            Command::new("add")
+                .about("Add a project from a configuration file of etmem 1.0")
+                .arg(file_option("The file, which begins with \"options:\"; root's own, mode 0600 or 0400"))
+                .arg(dry_run_option())
+                .override_usage(
+                    "etmem project add -n PROJECT -f FILE [-s SOCKET]\n       \
+                     etmem project add --dry-run -n PROJECT -f FILE",
+                )
+                .after_help(
+                    "Examples:\n  \
+                     etmem project add -n test -f /etc/etmem/example_conf.yaml -s etmemd_socket\n  \
+                     etmem project add --dry-run -n test -f /etc/etmem/example_conf.yaml",
+                ),
+        )
+        .subcommand(
+            Command::new("del")
+                .about("Delete a project with all it has; if it runs, it is stopped")
+                .override_usage("etmem project del -n PROJECT [-s SOCKET]")
+                .after_help("Example:\n  etmem project del -n test -s etmemd_socket"),
+        )
         .after_help(
             "Examples:\n  \
              etmem project start -n test -s etmemd_socket\n  \
@@ -41,11 +64,21 @@ pub(crate) fn command() -> Command {
         )
 }
 
-pub(crate) fn request(matches: &ArgMatches) -> Result<Request, Failure> {
+pub(crate) fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
     match matches.subcommand() {
-        Some(("start", options)) => Ok(Request::ProjectStart { name: project(options, "project start")? }),
-        Some(("stop", options)) => Ok(Request::ProjectStop { name: project(options, "project stop")? }),
-        Some(("show", options)) => Ok(Request::ProjectShow { name: name(options, "name")? }),
+        Some(("start", options)) => send(Request::ProjectStart { name: project(options, "project start")? }),
+        Some(("stop", options)) => send(Request::ProjectStop { name: project(options, "project stop")? }),
+        Some(("show", options)) => send(Request::ProjectShow { name: name(options, "name")? }),
+        Some(("add", options)) => {
+            const WORDS: &str = "project add";
+            let name = project(options, WORDS)?;
+            if options.get_flag("dry-run") {
+                let form = Form::Older { project: name };
+                return Ok(Asked::DryRun(DryRun { file: given_file(options, WORDS)?, form }));
+            }
+            send(Request::ProjectAdd { name, file: file(options, WORDS)? })
+        }
+        Some(("del", options)) => send(Request::ProjectDel { name: project(options, "project del")? }),
         _ => Err(unknown_command("project")),
     }
 }

@@ -1,114 +1,31 @@
-//! The real program against a server that plays the original.
+//! The real program: its command line, its help, and where its answers go. What it says to a server, and makes of the
+//! answers, is in `tests/original_server.rs` of the workspace.
 
-mod server;
-
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use server::{answer, etmem, outcome, read_once, run, serve, unused_socket};
+use etmem_testkit::original::OriginalServer;
+use etmem_testkit::original::server::unused_socket;
 
-#[test]
-fn every_command_sends_its_line() {
-    for (line, want) in [
-        ("obj add -f /f.yaml", "proj_name - file_name /f.yaml cmd 0 eng_name - eng_cmd - task_name -"),
-        ("obj del -f /f.yaml", "proj_name - file_name /f.yaml cmd 1 eng_name - eng_cmd - task_name -"),
-        ("project start -n test", "proj_name test file_name - cmd 2 eng_name - eng_cmd - task_name -"),
-        ("project stop -n test", "proj_name test file_name - cmd 3 eng_name - eng_cmd - task_name -"),
-        ("project show -n test", "proj_name test file_name - cmd 4 eng_name - eng_cmd - task_name -"),
-        ("project show", "proj_name - file_name - cmd 4 eng_name - eng_cmd - task_name -"),
-        ("migrate start -n test", "proj_name test file_name - cmd 2 eng_name - eng_cmd - task_name -"),
-        ("migrate stop -n test", "proj_name test file_name - cmd 3 eng_name - eng_cmd - task_name -"),
-        (
-            "engine showhostpages -n test -e cslide",
-            "proj_name test file_name - cmd 5 eng_name cslide eng_cmd showhostpages task_name -",
-        ),
-        (
-            "engine showtaskpages -n test -e cslide -t bg",
-            "proj_name test file_name - cmd 5 eng_name cslide eng_cmd showtaskpages task_name bg",
-        ),
-    ] {
-        let (socket, server) = answer(b"\xff");
-        let output = run(line, &socket);
-        assert_eq!(server.join().unwrap(), want, "{line}");
-        assert_eq!(outcome(&output), (String::new(), String::new(), 0), "{line}");
-    }
+/// The program with these arguments, without a socket from the environment.
+fn etmem<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_etmem"));
+    command.args(arguments).env_remove("ETMEM_SOCKET");
+    command
 }
 
-#[test]
-fn a_relative_file_is_sent_from_where_we_are() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path().canonicalize().unwrap();
-    let (socket, server) = answer(b"\xff");
-    let status =
-        etmem(["obj", "add", "-f", "./slide.conf", "-s", &socket]).current_dir(&folder).status().unwrap();
-    assert!(status.success());
-    let want = format!("proj_name - file_name {}/slide.conf cmd 0 eng_name -", folder.display());
-    assert!(server.join().unwrap().starts_with(&want));
+/// Runs the words of `line` with `-s socket` behind them.
+fn run(line: &str, socket: &str) -> Output {
+    etmem(line.split(' ').chain(["-s", socket])).output().expect("the program runs")
 }
 
-#[test]
-fn every_result_is_shown_as_the_original_shows_it() {
-    for (sent, shown, number) in [
-        (&b"\xff"[..], "", 0),
-        (b"no project exists\n\n\xff", "no project exists\n\n", 0),
-        (b"no newline\xff", "no newline", 0),
-        (b"error: invalid parameters\xfe", "error: invalid parameters\n", 186),
-        (b"error: project has been existed\xfe", "error: project has been existed\n", 186),
-        (b"error: project is not exist\xfe", "error: project is not exist\n", 186),
-        (b"error: project has been started\xfe", "error: project has been started\n", 186),
-        (b"error: project has been stopped\xfe", "error: project has been stopped\n", 186),
-        (b"error: engine has been existed\xfe", "error: engine has been existed\n", 186),
-        (b"error: engine is not exist\xfe", "error: engine is not exist\n", 186),
-        (b"error: task has been existed\xfe", "error: task has been existed\n", 186),
-        (b"error: task is not exist\xfe", "error: task is not exist\n", 186),
-        (
-            b"error: etmemd has internal error, see reason details in messages\xfe",
-            "error: etmemd has internal error, see reason details in messages\n",
-            186,
-        ),
-        (b"error: task is not exist\nwhy\xfe", "error: task is not exist\nwhy\n", 186),
-        (b"\xfe", "\n", 186),
-    ] {
-        let (socket, server) = answer(sent);
-        let output = run("project show", &socket);
-        server.join().unwrap();
-        assert_eq!(outcome(&output), (shown.to_owned(), String::new(), number));
-    }
-}
-
-#[test]
-fn text_is_shown_as_it_comes() {
-    let (lines, shown) = std::sync::mpsc::channel::<String>();
-    let (socket, server) = serve(move |mut stream| {
-        read_once(&mut stream);
-        for line in ["project: a\n", "number\n"] {
-            stream.write_all(line.as_bytes()).unwrap();
-            assert_eq!(shown.recv().unwrap(), line, "shown before the next is sent");
-        }
-        stream.write_all(b"\xff").unwrap();
-    });
-    let mut child = etmem(["project", "show", "-s", &socket]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    for _ in 0..2 {
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        lines.send(line).unwrap();
-    }
-    server.join().unwrap();
-    assert_eq!(out.read_to_end(&mut Vec::new()).unwrap(), 0);
-    assert!(child.wait().unwrap().success());
-}
-
-#[test]
-fn a_long_answer_arrives_whole() {
-    let text = "1        pid      12345            background_slide slide            true    \n".repeat(5000);
-    let (socket, server) = answer(&[text.as_bytes(), b"\xff"].concat());
-    let output = run("project show", &socket);
-    server.join().unwrap();
-    assert_eq!(outcome(&output), (text, String::new(), 0));
+/// Standard output, standard error and exit number.
+fn outcome(output: &Output) -> (String, String, i32) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    (text(&output.stdout), text(&output.stderr), output.status.code().expect("no signal"))
 }
 
 #[test]
@@ -120,16 +37,16 @@ fn nobody_listens() {
 
 #[test]
 fn the_socket_of_the_environment() {
-    let (socket, server) = answer(b"\xff");
-    let status = etmem(["project", "show"]).env("ETMEM_SOCKET", &socket).status().unwrap();
+    let server = OriginalServer::answering(b"\xff").unwrap();
+    let status = etmem(["project", "show"]).env("ETMEM_SOCKET", server.socket()).status().unwrap();
     assert!(status.success());
-    server.join().unwrap();
+    server.end().unwrap();
 
-    let (socket, server) = answer(b"\xff");
-    let status =
-        etmem(["project", "show", "-s", &socket]).env("ETMEM_SOCKET", unused_socket()).status().unwrap();
+    let server = OriginalServer::answering(b"\xff").unwrap();
+    let mut command = etmem(["project", "show", "-s", server.socket()]);
+    let status = command.env("ETMEM_SOCKET", unused_socket()).status().unwrap();
     assert!(status.success(), "-s goes before the environment");
-    server.join().unwrap();
+    server.end().unwrap();
 }
 
 #[test]
@@ -158,9 +75,9 @@ fn help_is_an_answer() {
     for (line, text) in [
         ("help", "etmem project start -n test -s etmemd_socket"),
         ("--help", "186 etmemd refused"),
-        ("obj help", "etmem obj del -f /etc/etmem/slide.conf -s etmemd_socket"),
-        ("obj add --help", "etmem obj add -f /etc/etmem/slide.conf -s etmemd_socket"),
-        ("obj del --help", "etmem obj del -f /etc/etmem/slide.conf -s etmemd_socket"),
+        ("obj help", "etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket"),
+        ("obj add --help", "etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket"),
+        ("obj del --help", "etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket"),
         ("project help", "etmem project stop -n test -s etmemd_socket"),
         ("project start --help", "etmem project start -n test -s etmemd_socket"),
         ("project stop --help", "etmem project stop -n test -s etmemd_socket"),
@@ -179,15 +96,6 @@ fn help_is_an_answer() {
 }
 
 #[test]
-fn half_an_answer_is_no_answer() {
-    let (socket, server) = answer(b"project: a\n");
-    let output = run("project show", &socket);
-    server.join().unwrap();
-    let want = "etmem: the daemon closed the connection before the end of its answer; its log says why\n";
-    assert_eq!(outcome(&output), ("project: a\n".to_owned(), want.to_owned(), 186));
-}
-
-#[test]
 fn turned_away_without_a_word() {
     let own = fs::metadata("/proc/self").unwrap();
     let root = own.uid() == 0 && own.gid() == 0;
@@ -197,16 +105,10 @@ fn turned_away_without_a_word() {
     } else {
         nobody
     };
-    for read_before in [false, true] {
-        let (socket, server) = serve(move |mut stream| {
-            if read_before {
-                read_once(&mut stream);
-            }
-        });
-        let output = run("project show", &socket);
-        server.join().unwrap();
-        assert_eq!(outcome(&output), (String::new(), want.to_owned(), 186));
-    }
+    let server = OriginalServer::play(|_| Ok(())).unwrap();
+    let output = run("project show", server.socket());
+    server.end().unwrap();
+    assert_eq!(outcome(&output), (String::new(), want.to_owned(), 186));
     if root {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -216,37 +118,43 @@ fn turned_away_without_a_word() {
         assert!(
             Command::new("cp").arg(env!("CARGO_BIN_EXE_etmem")).arg(&program).status().unwrap().success()
         );
-        let (socket, server) = serve(drop);
+        let server = OriginalServer::play(|_| Ok(())).unwrap();
         let output = Command::new(program)
-            .args(["project", "show", "-s", &socket])
+            .args(["project", "show", "-s", server.socket()])
             .uid(65534)
             .gid(65534)
             .output()
             .unwrap();
-        server.join().unwrap();
+        server.end().unwrap();
         assert_eq!(outcome(&output), (String::new(), nobody.to_owned(), 186));
     }
 }
 
 #[test]
 fn where_the_answer_goes() {
-    let (socket, server) = answer(b"text\n\xff");
+    let server = OriginalServer::answering(b"text\n\xff").unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output =
-        etmem(["project", "show", "-s", &socket]).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let output = etmem(["project", "show", "-s", server.socket()])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     assert_eq!(outcome(&output.wait_with_output().unwrap()), (String::new(), String::new(), 0));
-    server.join().unwrap();
+    server.end().unwrap();
 
-    let (socket, server) = answer(b"text\n\xff");
+    let server = OriginalServer::answering(b"text\n\xff").unwrap();
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let output =
-        etmem(["project", "show", "-s", &socket]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let output = etmem(["project", "show", "-s", server.socket()])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let (_, error, number) = outcome(&output.wait_with_output().unwrap());
     assert!(
         error.starts_with("etmem: the command was carried out, but its answer could not be printed: "),
         "{error}"
     );
     assert_eq!(number, 5);
-    server.join().unwrap();
+    server.end().unwrap();
 }

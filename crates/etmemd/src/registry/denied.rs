@@ -1,6 +1,6 @@
 //! Why a request was not carried out.
 
-use etmem_config::{ConfigError, FaultClass};
+use etmem_config::{ConfigError, FaultClass, Warning};
 use etmem_core::kernel::process::TargetError;
 use etmem_core::name::Name;
 use etmem_engine::{CommandError, EngineError};
@@ -12,6 +12,9 @@ pub(crate) enum Denied {
     /// The file.
     #[error(transparent)]
     Config(ConfigError),
+    /// Something in it would be ignored, and the client wants to have none of that.
+    #[error("{0}; --strict refuses it")]
+    Ignored(Warning),
     /// A project of that name is there.
     #[error("{place}project {name} exists already: delete it first, or choose another name")]
     ProjectExists {
@@ -129,9 +132,11 @@ impl Denied {
             Self::NoSuchEngine { .. } => ErrorKind::NoSuchEngine,
             Self::TaskExists { .. } => ErrorKind::TaskExists,
             Self::NoSuchTask { .. } => ErrorKind::NoSuchTask,
-            Self::Target { .. } | Self::NotRunning(_) | Self::NoTask { .. } | Self::Command(_) => {
-                ErrorKind::InvalidParameters
-            }
+            Self::Ignored(_)
+            | Self::Target { .. }
+            | Self::NotRunning(_)
+            | Self::NoTask { .. }
+            | Self::Command(_) => ErrorKind::InvalidParameters,
             Self::Machine(_) => ErrorKind::Internal,
         }
     }

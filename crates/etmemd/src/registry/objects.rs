@@ -1,7 +1,7 @@
 //! Adding what a file lists, all or nothing, and deleting it, as much as there is.
 
 use super::{Denied, EngineEntry, ProjectEntry, Registry, TaskEntry, launch, prepare};
-use etmem_config::{ConfigFile, EngineSection, ProjectSection, TaskSection};
+use etmem_config::{ConfigFile, EngineSection, ListedObjects, ProjectSection, TaskSection};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
 use std::path::Path;
@@ -129,45 +129,50 @@ impl Registry {
         Ok(notes)
     }
 
-    /// Deletes what `file` lists: tasks, then engines, then projects, stopping what runs. What is not there is
+    /// Deletes what is `listed`: tasks, then engines, then projects, stopping what runs. What is not there is
     /// reported; the rest is deleted all the same.
-    pub(crate) fn delete(&mut self, file: &ConfigFile) -> Result<(), Vec<Denied>> {
+    pub(crate) fn delete(&mut self, listed: &ListedObjects) -> Result<(), Vec<Denied>> {
         let mut missing = Vec::new();
-        for section in &file.tasks {
-            let at = || place(&file.path, section.line);
+        for object in &listed.tasks {
+            let at = || place(&listed.path, object.line);
             let found = self
-                .project(&section.project, at)
-                .and_then(|project| Ok((project, project.engine(&section.engine, at)?)))
-                .and_then(|(project, engine)| project.task(engine, &section.name, at).map(|_| ()));
+                .project(&object.project, at)
+                .and_then(|project| Ok((project, project.engine(&object.engine, at)?)))
+                .and_then(|(project, engine)| project.task(engine, &object.name, at).map(|_| ()));
             match found {
                 Ok(()) => self.remove(&Added::Task {
-                    project: section.project.clone(),
-                    engine: section.engine.clone(),
-                    task: section.name.clone(),
+                    project: object.project.clone(),
+                    engine: object.engine.clone(),
+                    task: object.name.clone(),
                 }),
                 Err(denied) => missing.push(denied),
             }
         }
-        for section in &file.engines {
-            let at = || place(&file.path, section.line);
+        for object in &listed.engines {
+            let at = || place(&listed.path, object.line);
             let found = self
-                .project(&section.project, at)
-                .and_then(|project| project.engine(&section.name, at).map(|_| ()));
+                .project(&object.project, at)
+                .and_then(|project| project.engine(&object.name, at).map(|_| ()));
             match found {
-                Ok(()) => self.remove(&Added::Engine {
-                    project: section.project.clone(),
-                    engine: section.name.clone(),
-                }),
+                Ok(()) => self
+                    .remove(&Added::Engine { project: object.project.clone(), engine: object.name.clone() }),
                 Err(denied) => missing.push(denied),
             }
         }
-        for section in &file.projects {
-            match self.project(&section.name, || place(&file.path, section.line)).map(|_| ()) {
-                Ok(()) => self.remove(&Added::Project(section.name.clone())),
+        for object in &listed.projects {
+            match self.project(&object.name, || place(&listed.path, object.line)).map(|_| ()) {
+                Ok(()) => self.remove(&Added::Project(object.name.clone())),
                 Err(denied) => missing.push(denied),
             }
         }
         if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
+    /// Deletes project `name` with all it has, stopping what runs.
+    pub(crate) fn delete_project(&mut self, name: &Name) -> Result<(), Denied> {
+        self.project(name, String::new)?;
+        self.remove(&Added::Project(name.clone()));
+        Ok(())
     }
 
     /// Removes something that is there, stopping what runs of it.

@@ -1,7 +1,7 @@
 //! The registry, stepped by hand over a scripted machine.
 
 use super::*;
-use etmem_config::ConfigFile;
+use etmem_config::{ConfigFile, ListedObjects};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::ProcessTable;
 use etmem_testkit::fake::{FakeMachine, FakeProcess};
@@ -42,6 +42,10 @@ const PROJECT: &str = "[project]\nname=p\nloop=1\ninterval=1\nsleep=1\n";
 const ENGINE: &str = "[engine]\nproject=p\nname=slide\n";
 const TASK: &str = "[task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n";
 
+fn listed(text: &str) -> ListedObjects {
+    etmem_config::parse_names(Path::new("t.yaml"), text).unwrap()
+}
+
 fn all() -> ConfigFile {
     file(&format!("{PROJECT}{ENGINE}{TASK}"))
 }
@@ -76,7 +80,7 @@ fn the_life_of_a_project() {
     assert_eq!(running(&registry), 0);
     assert_eq!(registry.stop(&name("p")).unwrap_err().kind(), ErrorKind::ProjectStopped);
     registry.start(&name("p")).unwrap();
-    registry.delete(&all()).unwrap();
+    registry.delete(&listed(&format!("{PROJECT}{ENGINE}{TASK}"))).unwrap();
     assert_eq!(shown(&registry), "no project exists\n\n");
     registry.shut_down(Duration::from_secs(60));
 }
@@ -167,13 +171,49 @@ fn a_delete_deletes_what_there_is_and_reports_the_rest() {
     registry.add(&all()).unwrap();
     registry.start(&name("p")).unwrap();
     let missing = registry
-        .delete(&file(&(TASK.replace("name=t\n", "name=u\n") + TASK + &ENGINE.replace("=p", "=q"))))
+        .delete(&listed(&(TASK.replace("name=t\n", "name=u\n") + TASK + &ENGINE.replace("=p", "=q"))))
         .unwrap_err();
     let kinds: Vec<ErrorKind> = missing.iter().map(Denied::kind).collect();
     assert_eq!(kinds, [ErrorKind::NoSuchTask, ErrorKind::NoSuchProject]);
     assert_eq!(running(&registry), 0);
     let shows = registry.show(None);
     assert_eq!((shows.len(), shows[0].engines.len(), shows[0].engines[0].tasks.len()), (1, 1, 0));
+}
+
+#[test]
+fn a_delete_looks_at_names_alone() {
+    let mut registry = registry();
+    registry.add(&all()).unwrap();
+    let edited = TASK.replace("T=1", "T=nine").replace("42", "43") + "colour=red\n";
+    registry.delete(&listed(&edited)).unwrap();
+    registry.delete(&listed(&PROJECT.replace("loop=1", "loop=0"))).unwrap();
+    assert!(registry.show(None).is_empty());
+}
+
+#[test]
+fn a_project_is_deleted_by_its_name() {
+    let mut registry = registry();
+    registry.add(&all()).unwrap();
+    registry.start(&name("p")).unwrap();
+    let denied = registry.delete_project(&name("q")).unwrap_err();
+    assert_eq!(denied.kind(), ErrorKind::NoSuchProject);
+    registry.delete_project(&name("p")).unwrap();
+    assert!(registry.show(None).is_empty());
+    registry.shut_down(Duration::from_secs(60));
+}
+
+#[test]
+fn a_project_of_etmem_1_0() {
+    let text = "options:\n\tloop : 1\n\tinterval : 1\n\tsleep : 1\n\tpolicies:\n\t\ttype : pid\n\t\tvalue : 42\n\
+                \t\tengine : slide\n\t\tparam :\n\t\t\tT : 1\n";
+    let project = etmem_config::parse_older(Path::new("t.yaml"), text, &name("old")).unwrap();
+    let mut registry = registry();
+    registry.add(&project).unwrap();
+    assert_eq!(registry.add(&project).unwrap_err().kind(), ErrorKind::ProjectExists);
+    registry.start(&name("old")).unwrap();
+    assert_eq!(running(&registry), 1);
+    registry.delete_project(&name("old")).unwrap();
+    registry.shut_down(Duration::from_secs(60));
 }
 
 #[test]

@@ -1,0 +1,232 @@
+//! A bounded number of places for clients, and who gives way when all are taken.
+//!
+//! ```text
+//!   connected --> place --> waits for its client's bytes --> is answered --> waits for its client to read --> leaves
+//!                              |                                                |
+//!                              +----- the longest wait of all, places full -----+--> gives way
+//! ```
+//!
+//! A client that says nothing, says little, or does not read keeps its place until somebody needs it, so it delays
+//! nobody; one that is being served is never sent away. Nobody gives way who has not had [`SHORT_WAIT`] to say or
+//! read something: the original's client writes its line as soon as it is connected.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// How long a client may keep others waiting for its place.
+const SHORT_WAIT: Duration = Duration::from_millis(100);
+
+/// Clients at once that leave a heap worth giving back: each takes some 4 KiB.
+const CROWD: usize = 32;
+
+/// Why a wait for a client ended without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WaitEnd {
+    /// Its time is up.
+    #[error("after {} s", .0.as_secs())]
+    Deadline(Duration),
+    /// Others needed the place.
+    #[error("when others needed the place: too many clients at once")]
+    GaveWay,
+}
+
+/// The places, and who waits for a client in one.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    free: Arc<Semaphore>,
+    all: usize,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// The waits for clients, in the order in which they began.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// The most places that were taken since they were last all free.
+    most: usize,
+    next: u64,
+    waits: BTreeMap<u64, Wait>,
+}
+
+#[derive(Debug)]
+struct Wait {
+    since: Instant,
+    gives_way: oneshot::Sender<()>,
+}
+
+/// Takes a wait off the list when it ends, however it ends.
+struct OnList<'a> {
+    waiting: &'a Mutex<Waiting>,
+    number: u64,
+}
+
+impl Drop for OnList<'_> {
+    fn drop(&mut self) {
+        lock(self.waiting).waits.remove(&self.number);
+    }
+}
+
+impl Places {
+    /// As many free places.
+    pub(crate) fn new(places: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(places)), all: places, waiting: Arc::default() }
+    }
+
+    /// Takes a place for the next client: a free one, or else one whose client gives way.
+    pub(crate) async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            let longest = lock(&self.waiting).waits.values().next().map(|wait| wait.since);
+            // With nobody to wait for, all are being served, and soon free or waited for.
+            let ripe = longest.unwrap_or_else(Instant::now) + SHORT_WAIT;
+            tokio::select! {
+                biased;
+                place = Arc::clone(&self.free).acquire_owned() => return place.ok(),
+                () = sleep_until(ripe) => self.turn_longest_away(),
+            }
+            // So that whoever gives way can leave before the next has to.
+            yield_now().await;
+        }
+    }
+
+    /// Gives a place back; true where it was the last of a crowd.
+    pub(crate) fn leave(&self, place: OwnedSemaphorePermit) -> bool {
+        let mut waiting = lock(&self.waiting);
+        waiting.most = waiting.most.max(self.taken());
+        drop(place);
+        let was_last = self.taken() == 0;
+        let was_crowd = was_last && waiting.most >= CROWD;
+        if was_last {
+            waiting.most = 0;
+        }
+        was_crowd
+    }
+
+    fn taken(&self) -> usize {
+        self.all.saturating_sub(self.free.available_permits())
+    }
+
+    /// Waits for a client, until `deadline` has passed or somebody else needs the place.
+    pub(crate) async fn wait_for<T>(
+        &self,
+        deadline: Duration,
+        client: impl Future<Output = T>,
+    ) -> Result<T, WaitEnd> {
+        let (gives_way, turned_away) = oneshot::channel();
+        let _on_list = self.list(gives_way);
+        tokio::select! {
+            biased;
+            done = timeout(deadline, client) => done.map_err(|_| WaitEnd::Deadline(deadline)),
+            _ = turned_away => Err(WaitEnd::GaveWay),
+        }
+    }
+
+    fn list(&self, gives_way: oneshot::Sender<()>) -> OnList<'_> {
+        let mut waiting = lock(&self.waiting);
+        let number = waiting.next;
+        waiting.next += 1;
+        waiting.waits.insert(number, Wait { since: Instant::now(), gives_way });
+        OnList { waiting: &self.waiting, number }
+    }
+
+    fn turn_longest_away(&self) {
+        let mut waiting = lock(&self.waiting);
+        let is_ripe = |wait: &Wait| wait.since.elapsed() >= SHORT_WAIT;
+        if waiting.waits.first_entry().is_some_and(|longest| is_ripe(longest.get()))
+            && let Some((_, longest)) = waiting.waits.pop_first()
+        {
+            // It may have ended at this very moment, which is as good.
+            let _ = longest.gives_way.send(());
+        }
+    }
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// On a clock that jumps to the next deadline whenever all wait.
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(test)
+    }
+
+    #[test]
+    fn who_waits_longest_gives_way_and_only_when_all_places_are_taken() {
+        run(async {
+            let places = Places::new(2);
+            let mut clients = Vec::new();
+            for _ in 0..2 {
+                let place = places.take().await.unwrap();
+                let places = places.clone();
+                clients.push(tokio::spawn(async move {
+                    let end = places.wait_for(LONG, pending::<()>()).await;
+                    drop(place);
+                    end
+                }));
+                yield_now().await;
+            }
+            assert_eq!(lock(&places.waiting).waits.len(), 2, "nobody has given way while there were places");
+            let _third = places.take().await.unwrap();
+            let second = clients.pop().unwrap();
+            assert_eq!(clients.pop().unwrap().await.unwrap(), Err(WaitEnd::GaveWay));
+            assert!(!second.is_finished(), "one place was enough");
+            let _fourth = places.take().await.unwrap();
+            assert_eq!(second.await.unwrap(), Err(WaitEnd::GaveWay));
+            assert!(lock(&places.waiting).waits.is_empty());
+        });
+    }
+
+    #[test]
+    fn who_is_served_keeps_its_place() {
+        run(async {
+            let places = Places::new(1);
+            let place = places.take().await.unwrap();
+            assert_eq!(places.wait_for(LONG, ready(7)).await, Ok(7));
+            // Served: not waited for. The next waits for this place, and for nothing else.
+            let next = places.clone();
+            let next = tokio::spawn(async move { next.take().await.is_some() });
+            tokio::time::sleep(SHORT_WAIT * 3).await;
+            assert!(!next.is_finished());
+            drop(place);
+            assert!(next.await.unwrap());
+        });
+    }
+
+    #[test]
+    fn the_last_of_a_crowd_is_told() {
+        run(async {
+            let places = Places::new(CROWD);
+            for (crowd, told_last) in [(CROWD, true), (CROWD - 1, false), (CROWD, true)] {
+                let mut taken = Vec::new();
+                for _ in 0..crowd {
+                    taken.push(places.take().await.unwrap());
+                }
+                let mut told: Vec<bool> = taken.into_iter().map(|place| places.leave(place)).collect();
+                assert_eq!(told.pop(), Some(told_last), "{crowd}");
+                assert!(told.iter().all(|told| !told), "{crowd}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_deadline_ends_a_wait_where_nobody_needs_the_place() {
+        run(async {
+            let places = Places::new(1);
+            let deadline = Duration::from_millis(1);
+            let end = places.wait_for(deadline, pending::<()>()).await;
+            assert_eq!(end, Err(WaitEnd::Deadline(deadline)));
+            assert!(lock(&places.waiting).waits.is_empty());
+        });
+    }
+}
