@@ -4,6 +4,10 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
+BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
+FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
 SYSCONFDIR ?= /etc
 UNITDIR ?= /lib/systemd/system
 CARGO ?= cargo
@@ -26,8 +30,18 @@ setup: ## Install what building and testing need (apt, as root)
 setup-if-possible:
 	@scripts/setup || echo "note: going on without what setup could not install"
 
-build: ## Build etmemd and etmem, optimised
+# What is made of the definitions of the command lines.
+MANUAL = $(CARGO_TARGET_DIR)/release/manual
+COMPLETIONS = $(CARGO_TARGET_DIR)/release/completions
+
+build: ## Build etmemd and etmem, optimised, with manual pages and completions
 	$(CARGO) build --release --package etmemd --package etmem
+	@rm -rf "$(MANUAL)" "$(COMPLETIONS)" && mkdir -p "$(COMPLETIONS)"
+	"$(CARGO_TARGET_DIR)/release/etmem" man "$(MANUAL)/man1"
+	"$(CARGO_TARGET_DIR)/release/etmemd" --man "$(MANUAL)/man8"
+	@for shell in bash zsh fish; do \
+	    "$(CARGO_TARGET_DIR)/release/etmem" completions $$shell >"$(COMPLETIONS)/$$shell" || exit 1; \
+	done
 
 demo: setup-if-possible ## Show cold memory of a running program go to swap
 	$(CARGO) build --release --package etmemd --package etmem --package etmem-testkit --bins
@@ -49,6 +63,11 @@ install: build ## Install below DESTDIR and PREFIX (/usr/local)
 	install -d "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(BINDIR)"
 	install -m 0755 "$(CARGO_TARGET_DIR)/release/etmemd" "$(DESTDIR)$(SBINDIR)/etmemd"
 	install -m 0755 "$(CARGO_TARGET_DIR)/release/etmem" "$(DESTDIR)$(BINDIR)/etmem"
+	install -D -m 0644 -t "$(DESTDIR)$(MANDIR)/man1" "$(MANUAL)/man1/"*
+	install -D -m 0644 -t "$(DESTDIR)$(MANDIR)/man8" "$(MANUAL)/man8/"*
+	install -D -m 0644 "$(COMPLETIONS)/bash" "$(DESTDIR)$(BASH_COMPLETIONS)/etmem"
+	install -D -m 0644 "$(COMPLETIONS)/zsh" "$(DESTDIR)$(ZSH_COMPLETIONS)/_etmem"
+	install -D -m 0644 "$(COMPLETIONS)/fish" "$(DESTDIR)$(FISH_COMPLETIONS)/etmem.fish"
 	@for unit in systemd/*.service; do \
 	    [ -e "$$unit" ] || continue; \
 	    echo "install $$unit in $(DESTDIR)$(UNITDIR)"; \

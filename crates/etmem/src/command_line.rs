@@ -94,7 +94,8 @@ pub(crate) fn program() -> Command {
              etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket\n\n\
              Exit status:\n  \
              0 done, 186 etmemd refused or did not answer, 111 no etmemd listens at SOCKET,\n  \
-             234 an option is missing or bad, 249 too many arguments, 255 unknown command",
+             234 an option is missing or bad, 249 too many arguments, 255 unknown command,\n  \
+             11 etmemd is busy and lets nobody in, 5 what came of it could not be printed",
         )
 }
 
