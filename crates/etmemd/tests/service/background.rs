@@ -2,7 +2,9 @@
 
 use crate::stand::{InBackground, LIMIT, Stand, refused};
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::pagemap;
 use etmem_testkit::process::{Running, code, run};
+use etmem_testkit::size::MIB;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getsid};
 use std::fs;
@@ -43,6 +45,20 @@ pub(crate) fn starts_and_stops() -> Result<()> {
     ensure!(connect(&stand).is_err(), "somebody listens still");
     drop(syslog);
     Ok(())
+}
+
+/// Its memory is locked, or it says that and why it may be swapped out; either way an idle one is small.
+pub(crate) fn own_memory() -> Result<()> {
+    let stand = Stand::new()?;
+    let started = run(stand.command().args(["-m", "-l", "2"]), LIMIT)?;
+    let daemon = InBackground::of(&stand.path("pid"))?;
+    let size = |key: &str| pagemap::status_bytes(u32::try_from(daemon.pid())?, key);
+    let locked = size("VmLck")? > 0;
+    let warned = started.stderr.contains("own memory may be swapped out: ");
+    ensure!(locked != warned, "locked: {locked}, said: {:?}", started.stderr);
+    let resident = size("VmRSS")?;
+    ensure!(resident <= 10 * MIB, "{resident} bytes resident");
+    daemon.terminate()
 }
 
 pub(crate) fn name_in_use() -> Result<()> {

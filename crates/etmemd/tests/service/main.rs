@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let confined = [Need::Root, Need::Bpf, Need::Swap(confined::SWAP), Need::Program("setpriv")];
     run_in_turn(vec![
         trial_or_skip("background::starts_and_leaves_nothing_behind", &root, background::starts_and_stops),
+        trial_or_skip("background::its_memory_is_locked_or_it_says_why_not", &root, background::own_memory),
         trial_or_skip("background::names_in_use_are_seen_by_the_starter", &root, background::name_in_use),
         trial_or_skip("background::a_held_pid_file_is_left_alone", &root, background::held_pid_file),
         trial_or_skip("background::a_stale_pid_file_is_replaced", &root, background::stale_pid_file),
