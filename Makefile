@@ -8,11 +8,13 @@ SYSCONFDIR ?= /etc
 UNITDIR ?= /lib/systemd/system
 CARGO ?= cargo
 CARGO_TARGET_DIR ?= target
+# How long make fuzz searches, each target.
+FUZZ_SECONDS ?= 60
 # For cargo xtask test, such as --allowed-skips FILE.
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-if-possible build demo test bench check install
+.PHONY: help setup setup-if-possible build demo test bench check fuzz install
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +41,9 @@ bench: setup-if-possible ## Measure, and compare with the bounds
 
 check: ## Check that the tree keeps to the rules of the house
 	@$(CARGO) xtask check
+
+fuzz: setup-if-possible ## Look for bytes from outside that etmem cannot cope with
+	@$(CARGO) xtask fuzz --seconds $(FUZZ_SECONDS)
 
 install: build ## Install below DESTDIR and PREFIX (/usr/local)
 	install -d "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(BINDIR)"

@@ -1,11 +1,12 @@
 //! The project's own chores, run as `cargo xtask CHORE`.
 //!
 //! `check` asks whether the tree keeps to the rules of the house ([`check`]), `test` runs every test and says
-//! what was skipped and why ([`suite`]), `bpf` rebuilds the committed BPF object ([`bpf`]), `vm` runs a command on
-//! another kernel ([`vm`]).
+//! what was skipped and why ([`suite`]), `bpf` rebuilds the committed BPF object ([`bpf`]), `fuzz` looks for bytes that
+//! cannot be coped with ([`fuzz`]), `vm` runs a command on another kernel ([`vm`]).
 
 mod bpf;
 mod check;
+mod fuzz;
 mod project;
 mod suite;
 mod vm;
@@ -48,6 +49,7 @@ fn command_line() -> Command {
         .subcommand(check)
         .subcommand(test)
         .subcommand(Command::new("bpf").about("Rebuild the committed BPF object from its source"))
+        .subcommand(fuzz::chore::chore())
         .subcommand(vm::command_line::chore())
 }
 
@@ -66,6 +68,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             suite::run::run(&root, &arguments, allowed)
         }
         Some(("bpf", _)) => bpf::rebuild(&root).map(|()| ExitCode::SUCCESS),
+        Some(("fuzz", options)) => fuzz::chore::run(&root, options),
         Some(("vm", options)) => Ok(vm::laboratory::run(vm::command_line::request(options)?)),
         _ => unreachable!("clap asks for one of the chores above"),
     }

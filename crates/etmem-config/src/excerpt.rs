@@ -3,10 +3,10 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-/// Most characters of a key or value that a message repeats.
+/// Most characters of a message that repeat a key or value.
 const VALUE_SHOWN: usize = 80;
 
-/// Most characters of a path that a message repeats (`PATH_MAX` of Linux).
+/// Most characters of a message that repeat a path (`PATH_MAX` of Linux).
 const PATH_SHOWN: usize = 4096;
 
 /// A text as a message shows it.
@@ -28,15 +28,17 @@ pub(crate) fn path_excerpt(path: &Path) -> Excerpt<std::borrow::Cow<'_, str>> {
 
 impl<T: AsRef<str>> fmt::Display for Excerpt<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.text.as_ref();
-        for character in text.chars().take(self.most) {
-            if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
-                write!(f, "{}", character.escape_default())?;
-            } else {
-                f.write_char(character)?;
-            }
+        let mut room = self.most;
+        for character in self.text.as_ref().chars() {
+            let harmful = character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
+            let escaped = character.escape_default();
+            let shown = if harmful { escaped.len() } else { 1 };
+            // What is counted is what is shown: an escape takes up to eight characters, and is never cut apart.
+            let Some(rest) = room.checked_sub(shown) else { return f.write_str("…") };
+            room = rest;
+            if harmful { write!(f, "{escaped}")? } else { f.write_char(character)? }
         }
-        if text.chars().nth(self.most).is_some() { f.write_str("…") } else { Ok(()) }
+        Ok(())
     }
 }
 
@@ -50,6 +52,8 @@ mod tests {
         assert_eq!(excerpt("a\nb\u{1b}[1m").to_string(), "a\\nb\\u{1b}[1m");
         assert_eq!(excerpt(&"é".repeat(80)).to_string(), "é".repeat(80));
         assert_eq!(excerpt(&"é".repeat(81)).to_string(), format!("{}…", "é".repeat(80)));
+        assert_eq!(excerpt(&"\u{12}".repeat(13)).to_string(), "\\u{12}".repeat(13));
+        assert_eq!(excerpt(&"\u{12}".repeat(80)).to_string(), format!("{}…", "\\u{12}".repeat(13)));
         assert_eq!(path_excerpt(Path::new("/a\nb")).to_string(), "/a\\nb");
     }
 }

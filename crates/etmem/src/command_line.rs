@@ -4,15 +4,17 @@
 //! long ones cut short as long as they stay unique, the last one counts where one is repeated.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
 use etmem_core::name::Name;
 use etmem_wire::{Request, SocketName};
 
 use crate::dry_run::DryRun;
 use crate::failure::Failure;
-use crate::verb::{engine, migrate, obj, project};
+use crate::verb::{completions, engine, man, migrate, obj, project};
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -21,6 +23,10 @@ pub(crate) enum Asked {
     Send(Request),
     /// To check a file without a daemon.
     DryRun(DryRun),
+    /// The script by which this shell completes command lines.
+    Completions(Shell),
+    /// This program's manual pages, written into this directory.
+    Manual(PathBuf),
 }
 
 /// Reads the arguments, of which the first is the program's own name: what they ask for, and the socket of `-s`
@@ -30,7 +36,10 @@ pub(crate) enum Asked {
 pub(crate) fn read(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<(Asked, Option<SocketName>), Failure> {
-    let matches = program().try_get_matches_from(arguments).map_err(Failure::command_line)?;
+    let matches = program()
+        .subcommand(man::command())
+        .try_get_matches_from(arguments)
+        .map_err(Failure::command_line)?;
     let socket = matches.get_one::<OsString>("socket").map(|name| crate::listening::socket_name("-s", name));
     let asked = match matches.subcommand() {
         Some(("obj", rest)) => obj::asked(rest)?,
@@ -40,6 +49,8 @@ pub(crate) fn read(
         }
         Some(("engine", rest)) => engine::asked(rest)?,
         Some(("migrate", rest)) => migrate::asked(rest)?,
+        Some(("completions", rest)) => completions::asked(rest)?,
+        Some(("man", rest)) => man::asked(rest)?,
         _ => return Err(unknown_command("etmem")),
     };
     Ok((asked, socket.transpose()?))
@@ -51,7 +62,7 @@ pub(crate) fn send(request: Request) -> Result<Asked, Failure> {
     Ok(Asked::Send(request))
 }
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let objects = [obj::command(), project::command(), migrate::command()]
         .map(|object| object.subcommand_required(true).arg_required_else_help(true));
     Command::new("etmem")
@@ -72,7 +83,7 @@ fn program() -> Command {
             .value_parser(value_parser!(OsString)),
         )
         .subcommands(objects)
-        .subcommand(engine::command())
+        .subcommands([engine::command(), completions::command()])
         .after_help(
             "Examples:\n  \
              etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket\n  \
@@ -134,7 +145,9 @@ mod tests {
     fn line_sent(asked: Asked) -> String {
         match asked {
             Asked::Send(request) => request.encode(),
-            Asked::DryRun(dry_run) => panic!("nothing is sent: {dry_run:?}"),
+            other @ (Asked::DryRun(_) | Asked::Completions(_) | Asked::Manual(_)) => {
+                panic!("nothing is sent: {other:?}")
+            }
         }
     }
 

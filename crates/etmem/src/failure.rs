@@ -19,7 +19,7 @@ const SURPLUS: u8 = 249;
 const UNKNOWN_COMMAND: u8 = 255;
 /// `EAGAIN`, as the original ends when a busy daemon lets nobody in for 10 s.
 const BUSY: u8 = 11;
-/// `EIO`: the answer could not be printed. The original does not notice.
+/// `EIO`: what came of it could not be printed or written. The original does not notice.
 const NOT_PRINTED: u8 = 5;
 
 /// Why a command came to nothing.
@@ -57,6 +57,9 @@ pub(crate) enum Failure {
     /// The daemon closed the connection behind a part of its answer.
     #[error("the daemon closed the connection before the end of its answer; its log says why")]
     HalfAnAnswer,
+    /// The manual pages could not be written.
+    #[error("cannot write the manual pages: {0}")]
+    Manual(io::Error),
     /// The answer came, but could not be printed.
     #[error("the command was carried out, but its answer could not be printed: {0}")]
     Output(io::Error),
@@ -85,6 +88,7 @@ impl Failure {
             | Self::RootOnly
             | Self::NoAnswer
             | Self::HalfAnAnswer
+            | Self::Manual(_)
             | Self::Output(_) => writeln!(stderr(), "etmem: {self}"),
         };
     }
@@ -102,7 +106,7 @@ impl Failure {
             | Self::RootOnly
             | Self::NoAnswer
             | Self::HalfAnAnswer => SERVER_SAID_NO,
-            Self::Output(_) => NOT_PRINTED,
+            Self::Manual(_) | Self::Output(_) => NOT_PRINTED,
         }
     }
 }

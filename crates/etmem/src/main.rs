@@ -26,6 +26,7 @@ use etmem_wire::Status;
 
 use crate::command_line::Asked;
 use crate::failure::{Failure, SERVER_SAID_NO};
+use crate::verb::{completions, man};
 
 fn main() -> ExitCode {
     match run() {
@@ -48,6 +49,8 @@ fn run() -> Result<Status, Failure> {
             connection::ask(&socket, &request, connection::PATIENCE, &mut out)?
         }
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
+        Asked::Completions(shell) => completions::print(shell, &mut out).map_err(Failure::Output)?,
+        Asked::Manual(directory) => man::write(&directory).map_err(Failure::Manual)?,
     };
     out.flush().map_err(Failure::Output)?;
     Ok(status)

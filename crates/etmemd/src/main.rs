@@ -8,6 +8,7 @@ mod background;
 mod dispatch;
 mod log;
 mod machine;
+mod manual;
 mod options;
 mod pid_file;
 mod places;

@@ -62,6 +62,7 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Go on in the background once listening, with the pid in /run/etmemd.pid"),
         )
+        .arg(crate::manual::option())
         .disable_version_flag(true)
         .arg(Arg::new("version").long("version").action(ArgAction::Version).help("Print the version"))
 }
@@ -76,6 +77,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
     })?;
+    if let Some(exit) = crate::manual::asked_for(command(), &matches) {
+        return Err(exit);
+    }
     let socket = matches.get_one::<OsString>("socket").map(|name| SocketName::new(name.as_bytes()));
     let socket = match socket {
         Some(Ok(socket)) => socket,

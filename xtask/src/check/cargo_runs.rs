@@ -6,17 +6,23 @@ use anyhow::Context;
 use std::path::Path;
 use std::process::Command;
 
+/// The fuzz targets are a workspace of their own.
+const FUZZ: &str = "--manifest-path=fuzz/Cargo.toml";
+
 /// Every file is as rustfmt writes it.
 pub(crate) fn check_format(root: &Path) -> anyhow::Result<Verdict> {
-    let mut cargo = cargo(root, &["fmt", "--all", "--check"]);
-    verdict(&mut cargo, "every file is as rustfmt writes it", "run cargo fmt --all")
+    let runs = [cargo(root, &["fmt", "--all", "--check"]), cargo(root, &["fmt", FUZZ, "--check"])];
+    verdict(runs, "every file is as rustfmt writes it", "run cargo fmt --all, and in fuzz cargo fmt")
 }
 
 /// Clippy and the compiler have nothing to say, with the lints of the workspace.
 pub(crate) fn check_clippy(root: &Path) -> anyhow::Result<Verdict> {
-    let mut cargo = cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    let target = project::read(root)?.target;
+    // Without libFuzzer: a check needs no C++ compiler.
+    let mut fuzz = cargo(root, &["clippy", FUZZ, "--no-default-features", "--all-targets"]);
+    fuzz.arg("--target-dir").arg(target.join("fuzz")).args(["--", "-D", "warnings"]);
     verdict(
-        &mut cargo,
+        [cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]), fuzz],
         "no warnings in the code and its tests",
         "mend what is named above; where a lint is wrong, #[expect(lint, reason = \"...\")] at the line",
     )
@@ -26,7 +32,7 @@ pub(crate) fn check_clippy(root: &Path) -> anyhow::Result<Verdict> {
 pub(crate) fn check_docs(root: &Path) -> anyhow::Result<Verdict> {
     let mut cargo = cargo(root, &["doc", "--workspace", "--no-deps"]);
     cargo.env("RUSTDOCFLAGS", "-D warnings");
-    verdict(&mut cargo, "no warnings in the documentation", "mend the comments named above")
+    verdict([cargo], "no warnings in the documentation", "mend the comments named above")
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Command {
@@ -35,11 +41,19 @@ fn cargo(root: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn verdict(command: &mut Command, looked_at: &str, remedy: &str) -> anyhow::Result<Verdict> {
-    let output = command.output().with_context(|| format!("run {}", command.get_program().display()))?;
-    if output.status.success() {
-        return Ok(Verdict::Passed(looked_at.to_owned()));
+/// What comes of all the runs together.
+fn verdict<const RUNS: usize>(
+    runs: [Command; RUNS],
+    looked_at: &str,
+    remedy: &str,
+) -> anyhow::Result<Verdict> {
+    let mut problems = Vec::new();
+    for mut command in runs {
+        let output = command.output().with_context(|| format!("run {}", command.get_program().display()))?;
+        if !output.status.success() {
+            let said = [output.stdout, output.stderr];
+            problems.extend(said.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
+        }
     }
-    let problems = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Ok(Verdict::Failed { problems: problems.to_vec(), remedy: remedy.to_owned() })
+    Ok(Verdict::of(problems, looked_at.to_owned(), remedy))
 }

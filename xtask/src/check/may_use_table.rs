@@ -30,7 +30,7 @@ pub(crate) enum MayUse {
 pub(crate) const FOR_TESTS_ONLY: [&str; 1] = ["etmem-testkit"];
 
 /// The table.
-pub(crate) const TABLE: [Row; 12] = [
+pub(crate) const TABLE: [Row; 13] = [
     row("etmem-core", &[], &["thiserror"]),
     row("etmem-linux", &["etmem-core"], &["aya", "libc", "thiserror", "tracing"]),
     row("etmem-config", &["etmem-core"], &["nix", "strsim", "thiserror"]),
@@ -43,13 +43,22 @@ pub(crate) const TABLE: [Row; 12] = [
     row("etmem-wire", &["etmem-core"], &["thiserror"]),
     row(
         "etmemd",
-        &["etmem-core", "etmem-linux", "etmem-config", "etmem-engine", "etmem-plugin", "etmem-wire"],
+        &[
+            "etmem-core",
+            "etmem-linux",
+            "etmem-config",
+            "etmem-engine",
+            "etmem-manual",
+            "etmem-plugin",
+            "etmem-wire",
+        ],
         &["clap", "nix", "thiserror", "tokio", "tracing", "tracing-journald", "tracing-subscriber"],
     ),
+    row("etmem-manual", &[], &["clap", "clap_mangen"]),
     row(
         "etmem",
-        &["etmem-core", "etmem-config", "etmem-engine", "etmem-wire"],
-        &["clap", "nix", "thiserror"],
+        &["etmem-core", "etmem-config", "etmem-engine", "etmem-manual", "etmem-wire"],
+        &["clap", "clap_complete", "nix", "thiserror"],
     ),
     row("etmemd-scan", &["etmem-core", "etmem-linux"], &["libc", "thiserror"]),
     Row { name: "etmem-testkit", may_use: MayUse::Anything },
