@@ -71,7 +71,9 @@ install: build ## Install below DESTDIR and PREFIX (/usr/local)
 	@for unit in systemd/*.service; do \
 	    [ -e "$$unit" ] || continue; \
 	    echo "install $$unit in $(DESTDIR)$(UNITDIR)"; \
-	    install -D -m 0644 "$$unit" "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; \
+	    install -d "$(DESTDIR)$(UNITDIR)" && \
+	    sed 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' "$$unit" >"$(DESTDIR)$(UNITDIR)/$${unit##*/}" && \
+	    chmod 0644 "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; \
 	done
 	@for sample in etc/etmem/*; do \
 	    [ -e "$$sample" ] || continue; \

@@ -2,15 +2,18 @@
 //!
 //! In the order of a cycle: [`process`] (whom), [`mapping`] (where), [`probe`] (what was touched),
 //! [`memory`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits. [`root`] says where the kernel's
-//! file systems are mounted, [`capabilities`] what this machine can do and why not.
+//! file systems are mounted, [`capabilities`] what this machine can do and why not. [`own_memory`] and [`local_time`]
+//! are for the daemon itself.
 //!
 //! Nothing here decides which pages are cold, and nothing outside builds a path below `/proc` or `/sys`.
 
 pub mod capabilities;
 mod figures;
+pub mod local_time;
 pub mod mapping;
 pub mod memory;
 pub mod mover;
+pub mod own_memory;
 pub mod pacer;
 pub mod probe;
 pub mod process;
@@ -21,12 +24,6 @@ pub mod unavailable;
 
 use etmem_core::kernel::Kernel;
 use std::sync::Arc;
-
-/// Keeps this process's own heap small, at the price of threads that wait for each other when they allocate. For a
-/// program whose threads seldom do; to be called before it starts any.
-pub fn share_one_heap() {
-    sys::heap::share_one_heap();
-}
 
 /// Gives memory that was freed back to the kernel. For after a peak; it looks through the whole heap.
 pub fn give_back_free_memory() {

@@ -5,7 +5,7 @@ use etmem_config::{ConfigError, ConfigFile, ListedObjects};
 use etmem_wire::{ErrorKind, Request, Response, project_show};
 use std::fmt::Display;
 use std::path::Path;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Lines for the client, or why nothing was done.
 type Answer = Result<Vec<String>, Vec<Denied>>;
@@ -47,10 +47,16 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Response {
     }
 }
 
-/// The answer to what is not done, which goes to the log in the same words.
+/// The answer to what is not done, which goes to the log in the same words: as an error where the client is sent
+/// there to look ("see reason details in messages"), whatever its level.
 pub(crate) fn refuse<R: Display>(kind: ErrorKind, reasons: &[R]) -> Response {
     let response = Response::failure(kind, reasons);
-    warn!("refused: {}", response.text().replace('\n', "; "));
+    let words = response.text().replace('\n', "; ");
+    if kind == ErrorKind::Internal {
+        error!("refused: {words}");
+    } else {
+        warn!("refused: {words}");
+    }
     response
 }
 

@@ -2,34 +2,50 @@
 //!
 //! The way of a command: [`server`] (bytes) → [`dispatch`] (which verb) → [`registry`] (is it allowed, what
 //! changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle). [`machine`] is the kernel
-//! underneath.
+//! underneath. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
+mod background;
 mod dispatch;
 mod log;
 mod machine;
 mod manual;
 mod options;
+mod pid_file;
 mod places;
 mod registry;
 mod server;
+mod service;
 mod worker;
 
+use etmem_linux::own_memory;
+use etmem_linux::root::ProcRoot;
+use log::Place;
 use machine::LinuxMachine;
 use options::Options;
+use pid_file::PidFile;
 use registry::Registry;
+use service::ServiceManager;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::{error, warn};
 
 /// How long tasks get to end when the daemon stops; after that their threads end with it.
 const SHUT_DOWN_DEADLINE: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
-    etmem_linux::share_one_heap();
+    own_memory::share_one_heap();
     let options = match options::parse(std::env::args_os()) {
         Ok(options) => options,
         Err(exit) => return exit,
     };
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("etmemd: must run as root: it looks at and moves other programs' memory");
+        return ExitCode::FAILURE;
+    }
+    if options.background && !background::is_inside() {
+        return background::start();
+    }
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -40,13 +56,36 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    if !nix::unistd::geteuid().is_root() {
-        return Err("must run as root: it looks at and moves other programs' memory".to_owned());
-    }
     let listener = server::bind(&options.socket).map_err(|error| error.to_string())?;
-    log::init(options.log_level)?;
+    // Held until the last task has ended.
+    let _pid_file = if options.background {
+        Some(PidFile::hold(&pid_file::path()).map_err(|error| error.to_string())?)
+    } else {
+        None
+    };
+    let place = log::init(options.log_level)?;
+    // Its own pages are the last that should go to swap; without the right to lock them it works all the same.
+    if let Err(unavailable) = own_memory::lock(&ProcRoot::default()) {
+        warn!("own memory may be swapped out: {unavailable}");
+    }
+    if options.background {
+        background::leave_session().map_err(|error| format!("cannot leave the session: {error}"))?;
+    }
     let registry = Registry::new(Arc::new(LinuxMachine::default()));
-    let registry = server::serve(listener, registry)?;
-    registry.shut_down(SHUT_DOWN_DEADLINE);
+    let manager = ServiceManager::from_environment();
+    let ready = || {
+        if options.background {
+            background::tell_listening(place)
+                .map_err(|error| format!("nobody waits for the start: {error}"))?;
+        }
+        manager.ready(&options.socket);
+        Ok(())
+    };
+    let served = server::serve(listener, registry, &manager, ready).inspect_err(|reason| {
+        if place != Place::StandardError {
+            error!("{reason}");
+        }
+    });
+    served?.shut_down(SHUT_DOWN_DEADLINE);
     Ok(())
 }

@@ -11,12 +11,14 @@ const EXAMPLES: &str = "\
 Examples:
   etmemd -s etmemd_socket          listen on the abstract socket etmemd_socket, log errors
   etmemd -s etmemd_socket -l 1     log each cycle of each task as well
+  etmemd -s etmemd_socket -m       go on in the background, as systemd's Type=forking wants it
 
 Then: etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket
       etmem project start -n NAME -s etmemd_socket
 
-The log goes to the journal where there is one, else to standard error; with ETMEMD_LOG=stderr in the
-environment always to standard error.";
+The log goes to the journal where there is one, else to syslog, else to standard error. In the environment,
+ETMEMD_LOG=stderr or ETMEMD_LOG=syslog:/SOCKET choose for it, and ETMEMD_PID_FILE puts the pid file of -m
+elsewhere. systemd's notifications and watchdog are served where NOTIFY_SOCKET and WATCHDOG_USEC ask for them.";
 
 /// What the daemon was told.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) socket: SocketName,
     /// What to log.
     pub(crate) log_level: LevelFilter,
+    /// Whether to go on in the background.
+    pub(crate) background: bool,
 }
 
 fn command() -> Command {
@@ -50,6 +54,13 @@ fn command() -> Command {
                 .help("What to log: 0 debug, 1 info, 2 warnings, 3 errors")
                 .value_parser(["0", "1", "2", "3"])
                 .hide_possible_values(true),
+        )
+        .arg(
+            Arg::new("mode-systemctl")
+                .short('m')
+                .long("mode-systemctl")
+                .action(ArgAction::SetTrue)
+                .help("Go on in the background once listening, with the pid in /run/etmemd.pid"),
         )
         .arg(crate::manual::option())
         .disable_version_flag(true)
@@ -84,7 +95,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         Some("2") => LevelFilter::WARN,
         _ => LevelFilter::ERROR,
     };
-    Ok(Options { socket, log_level })
+    Ok(Options { socket, log_level, background: matches.get_flag("mode-systemctl") })
 }
 
 #[cfg(test)]
@@ -97,9 +108,20 @@ mod tests {
         let options = parse("etmemd -s sock").unwrap();
         assert_eq!(options.socket.as_bytes(), b"sock");
         assert_eq!(options.log_level, LevelFilter::ERROR);
+        assert!(!options.background);
+        for line in ["etmemd -l 0 -s sock -m", "etmemd -ms sock", "etmemd --mode-systemctl --socket sock"] {
+            assert!(parse(line).unwrap().background, "{line}");
+        }
         assert_eq!(parse("etmemd --socket=x -l 0").unwrap().log_level, LevelFilter::DEBUG);
-        for line in ["etmemd", "etmemd -s a -s b", "etmemd -s a -l 4", "etmemd -s a stray", "etmemd -s a -x"]
-        {
+        for line in [
+            "etmemd",
+            "etmemd -m",
+            "etmemd -s a -s b",
+            "etmemd -s a -m -m",
+            "etmemd -s a -l 4",
+            "etmemd -s a stray",
+            "etmemd -s a -x",
+        ] {
             assert_eq!(parse(line).unwrap_err(), ExitCode::from(2), "{line}");
         }
         assert_eq!(parse("etmemd -h").unwrap_err(), ExitCode::SUCCESS);

@@ -3,6 +3,7 @@
 use crate::dispatch::{dispatch, refuse};
 use crate::places::Places;
 use crate::registry::Registry;
+use crate::service::ServiceManager;
 use etmem_wire::{ErrorKind, Progress, Request, RequestReader, Response, SocketName};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -67,31 +68,69 @@ pub(crate) fn bind(name: &SocketName) -> Result<StdListener, BindError> {
 }
 
 /// Serves clients until a signal says stop; gives the registry back.
-pub(crate) fn serve(listener: StdListener, registry: Registry) -> Result<Registry, String> {
+///
+/// `ready` is called once clients are answered and signals heeded. Where `manager` wants to know, it hears again and
+/// again that requests are still carried out, and at last that they no longer are.
+///
+/// # Errors
+/// What the system lacks, or what `ready` says.
+pub(crate) fn serve(
+    listener: StdListener,
+    registry: Registry,
+    manager: &ServiceManager,
+    ready: impl FnOnce() -> Result<(), String>,
+) -> Result<Registry, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(ANSWERING)
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
     let registry = Arc::new(Mutex::new(registry));
-    runtime.block_on(until_signal(listener, &registry)).map_err(|error| format!("cannot serve: {error}"))?;
+    runtime.block_on(until_signal(listener, &registry, manager, ready))?;
     // Ends what is left of the clients; what holds the registry longer than that is a bug.
     runtime.shutdown_timeout(Duration::from_millis(100));
     let registry = Arc::try_unwrap(registry).map_err(|_| "a request does not end".to_owned())?;
     Ok(registry.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-async fn until_signal(listener: StdListener, registry: &Arc<Mutex<Registry>>) -> io::Result<()> {
-    let listener = UnixListener::from_std(listener)?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+async fn until_signal(
+    listener: StdListener,
+    registry: &Arc<Mutex<Registry>>,
+    manager: &ServiceManager,
+    ready: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    let cannot = |error: io::Error| format!("cannot serve: {error}");
+    let listener = UnixListener::from_std(listener).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    ready()?;
     info!("listening");
     tokio::select! {
         _ = interrupt.recv() => info!("interrupted: stopping"),
         _ = terminate.recv() => info!("terminated: stopping"),
         () = accept(&listener, registry) => {}
+        () = keep_watch(registry, manager.watchdog_period(), || manager.alive()) => {}
     }
+    manager.stopping();
     Ok(())
+}
+
+/// Calls `alive` every `period`, for as long as requests are carried out: it goes the way of one that changes nothing.
+/// Without a period it never wakes up.
+async fn keep_watch<S: Send + 'static>(
+    registry: &Arc<Mutex<S>>,
+    period: Option<Duration>,
+    mut alive: impl FnMut(),
+) {
+    let Some(period) = period else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(period).await;
+        let registry = Arc::clone(registry);
+        let request = move || drop(registry.lock().unwrap_or_else(PoisonError::into_inner));
+        if tokio::task::spawn_blocking(request).await.is_ok() {
+            alive();
+        }
+    }
 }
 
 async fn accept(listener: &UnixListener, registry: &Arc<Mutex<Registry>>) {
@@ -170,4 +209,63 @@ async fn read_request(client: &mut UnixStream) -> io::Result<Result<Request, Str
         progress = reader.feed(&buffer[..length]);
     }
     Ok(reader.finish().map_err(|error| error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const PERIOD: Duration = Duration::from_millis(2);
+
+    /// Lets the watch run until `enough` of what it called `alive` for.
+    fn watch_until(
+        registry: &Arc<Mutex<()>>,
+        period: Option<Duration>,
+        limit: Duration,
+        enough: usize,
+    ) -> usize {
+        let calls = AtomicUsize::new(0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+            let watch = keep_watch(registry, period, || {
+                calls.fetch_add(1, Ordering::Relaxed);
+                told.send(()).unwrap();
+            });
+            let count = async {
+                for _ in 0..enough {
+                    heard.recv().await;
+                }
+            };
+            tokio::select! {
+                () = watch => {}
+                () = count => {}
+                () = tokio::time::sleep(limit) => {}
+            }
+        });
+        // A request that waits for the registry outlives the watch.
+        runtime.shutdown_background();
+        calls.into_inner()
+    }
+
+    #[test]
+    fn a_daemon_that_answers_is_alive_again_and_again() {
+        let registry = Arc::new(Mutex::new(()));
+        assert_eq!(watch_until(&registry, Some(PERIOD), Duration::from_secs(60), 3), 3);
+    }
+
+    #[test]
+    fn a_daemon_whose_registry_is_stuck_is_not() {
+        let registry = Arc::new(Mutex::new(()));
+        let stuck = registry.lock().unwrap();
+        assert_eq!(watch_until(&registry, Some(PERIOD), 50 * PERIOD, 1), 0);
+        drop(stuck);
+        assert_eq!(watch_until(&registry, Some(PERIOD), Duration::from_secs(60), 1), 1);
+    }
+
+    #[test]
+    fn nobody_who_did_not_ask_is_told() {
+        assert_eq!(watch_until(&Arc::default(), None, 10 * PERIOD, 1), 0);
+    }
 }

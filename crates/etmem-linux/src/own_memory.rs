@@ -1,0 +1,60 @@
+//! This process's own memory: how much of it there is, and that it stays out of swap.
+//!
+//! Who moves the memory of others must not wait for its own. It is locked page by page when it is touched, so that
+//! nothing grows by it. Locked memory is limited (`RLIMIT_MEMLOCK`) for who does not have CAP_IPC_LOCK, and a lock
+//! under a limit would be worse than none: later mappings fail once the limit is reached. So first the limit goes.
+
+use crate::root::ProcRoot;
+use crate::sys;
+use crate::unavailable::Unavailable;
+
+/// The number of the capability to lock memory (capability.h).
+const IPC_LOCK: u32 = 14;
+
+const CAPABILITIES: &str = "CAP_IPC_LOCK, or where systemd starts it with LimitMEMLOCK=infinity";
+
+/// Keeps the heap small, at the price of threads that wait for each other when they allocate. For a program whose
+/// threads seldom do; to be called before it starts any.
+pub fn share_one_heap() {
+    sys::heap::share_one_heap();
+}
+
+/// Keeps what this process has and will have in memory out of swap.
+///
+/// # Errors
+/// Says that it may not, and what would help; then everything is as before.
+pub fn lock(proc: &ProcRoot) -> Result<(), Unavailable> {
+    let failed = |error| Unavailable::from_io("locking its own memory", &error, CAPABILITIES);
+    if let Err(error) = sys::locked::lift_limit() {
+        let status = std::fs::read_to_string(proc.own("status")).unwrap_or_default();
+        if !has_capability(&status, IPC_LOCK) {
+            return Err(failed(error));
+        }
+    }
+    sys::locked::lock().map_err(failed)
+}
+
+/// Whether a process whose `/proc/PID/status` is `status` has the capability of this number.
+fn has_capability(status: &str, number: u32) -> bool {
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    bits.is_some_and(|bits| bits >> number & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_read() {
+        for (status, has) in [
+            ("Name:\tetmemd\nCapPrm:\t0\nCapEff:\t000001ffffffffff\n", true),
+            ("CapPrm:\t000001ffffffffff\nCapEff:\t0000000000004000\n", true),
+            ("CapPrm:\t000001ffffffffff\nCapEff:\t000001ffffffbfff\n", false),
+            ("CapEff:\tnonsense\n", false),
+            ("", false),
+        ] {
+            assert_eq!(has_capability(status, IPC_LOCK), has, "{status:?}");
+        }
+    }
+}

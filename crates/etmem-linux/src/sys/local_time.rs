@@ -1,0 +1,29 @@
+//! The time of day where this machine stands.
+
+use crate::local_time::LocalTime;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// The time now, in the machine's time zone; nothing where the C library cannot tell.
+pub(crate) fn now() -> Option<LocalTime> {
+    let mut broken_down = MaybeUninit::<libc::tm>::uninit();
+    // SAFETY: `time` takes a null pointer; `localtime_r` reads the one number and writes the one structure. It reads
+    // the environment (TZ), which nobody in this workspace changes.
+    let told = unsafe {
+        let seconds = libc::time(ptr::null_mut());
+        libc::localtime_r(&raw const seconds, broken_down.as_mut_ptr())
+    };
+    if told.is_null() {
+        return None;
+    }
+    // SAFETY: a pointer other than null says that the structure was written.
+    let broken_down = unsafe { broken_down.assume_init() };
+    let number = |field: libc::c_int| u8::try_from(field).ok();
+    Some(LocalTime {
+        month: number(broken_down.tm_mon)?,
+        day: number(broken_down.tm_mday)?,
+        hour: number(broken_down.tm_hour)?,
+        minute: number(broken_down.tm_min)?,
+        second: number(broken_down.tm_sec)?,
+    })
+}

@@ -1,0 +1,235 @@
+//! The log as datagrams to a syslog daemon on this machine (RFC 3164, without the host's name, as syslog(3) sends
+//! them).
+//!
+//! ```text
+//! <27>Nov 21 03:40:13 etmemd[4711]: socket @etmemd_socket: ...
+//! ```
+//!
+//! Nobody waits for the syslog daemon: what it does not take at once is lost, and counted; once it takes lines again,
+//! the first one says how many were lost. Where it was started anew, its new socket is found.
+
+use super::line;
+use super::{FACILITY, IDENTIFIER};
+use etmem_linux::local_time::LocalTime;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+/// Bytes of a line; syslog daemons cut at 8 KiB or earlier.
+const LONGEST: usize = 8000;
+
+/// A connection to a syslog daemon.
+#[derive(Debug)]
+pub(super) struct Syslog {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    socket: Option<UnixDatagram>,
+    lost: u64,
+}
+
+/// How bad it is (RFC 3164, section 4.1.1).
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+enum Severity {
+    Error = 3,
+    Warning = 4,
+    Informational = 6,
+    Debug = 7,
+}
+
+impl Severity {
+    fn of(level: Level) -> Self {
+        match level {
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warning,
+            Level::INFO => Self::Informational,
+            Level::DEBUG | Level::TRACE => Self::Debug,
+        }
+    }
+}
+
+impl Syslog {
+    /// Connects to the socket at `path`.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub(super) fn connect(path: &Path) -> io::Result<Self> {
+        let socket = Some(open(path)?);
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(Connection { socket, lost: 0 }) })
+    }
+
+    fn log(&self, severity: Severity, text: &str) {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if connection.lost > 0 {
+            let gap = format!("lines lost before this one, as syslog did not take them: {}", connection.lost);
+            if !connection.send(&self.path, &packet(Severity::Warning, &gap)) {
+                connection.lost += 1;
+                return;
+            }
+            connection.lost = 0;
+        }
+        if !connection.send(&self.path, &packet(severity, text)) {
+            connection.lost += 1;
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Syslog {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.log(Severity::of(*event.metadata().level()), &line::of(event));
+    }
+}
+
+impl Connection {
+    /// Whether the syslog daemon took `packet`. A connection that is broken is made anew, once.
+    fn send(&mut self, path: &Path, packet: &[u8]) -> bool {
+        if let Some(socket) = &self.socket {
+            match socket.send(packet) {
+                Ok(_) => return true,
+                // It is there, but does not keep up.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(_) => self.socket = None,
+            }
+        }
+        let Ok(socket) = open(path) else { return false };
+        let taken = socket.send(packet).is_ok();
+        self.socket = Some(socket);
+        taken
+    }
+}
+
+fn open(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect(path)?;
+    Ok(socket)
+}
+
+fn packet(severity: Severity, text: &str) -> Vec<u8> {
+    let priority = FACILITY << 3 | severity as u8;
+    // Without a time the syslog daemon sets its own.
+    let time = LocalTime::now().map(|time| format!("{time} ")).unwrap_or_default();
+    let mut packet = format!("<{priority}>{time}{IDENTIFIER}[{}]: {text}", std::process::id());
+    let end = (0..=LONGEST.min(packet.len())).rev().find(|end| packet.is_char_boundary(*end));
+    packet.truncate(end.unwrap_or(0));
+    packet.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::{debug, error, info, warn};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    /// A syslog daemon in a folder of its own.
+    struct Daemon {
+        folder: tempfile::TempDir,
+        socket: UnixDatagram,
+    }
+
+    impl Daemon {
+        fn start() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let socket = listen(&folder.path().join("log"));
+            Self { folder, socket }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.folder.path().join("log")
+        }
+
+        fn restart(&mut self) {
+            self.stop();
+            self.socket = listen(&self.path());
+        }
+
+        fn stop(&mut self) {
+            std::fs::remove_file(self.path()).unwrap();
+            self.socket = UnixDatagram::unbound().unwrap();
+        }
+
+        /// The text of the next packet behind the time, which is looked at as well.
+        fn next(&self) -> String {
+            let mut buffer = [0; 20_000];
+            let length = self.socket.recv(&mut buffer).unwrap();
+            let packet = std::str::from_utf8(&buffer[..length]).unwrap();
+            let (priority, rest) = packet.split_once('>').unwrap();
+            let (time, text) = rest.split_at("Nov 21 03:40:13 ".len());
+            assert!(time.as_bytes()[3] == b' ' && time.as_bytes()[9] == b':', "{packet}");
+            let sender = format!("etmemd[{}]: ", std::process::id());
+            format!("{priority}> {}", text.strip_prefix(&sender).unwrap())
+        }
+    }
+
+    fn listen(path: &Path) -> UnixDatagram {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        socket
+    }
+
+    #[test]
+    fn each_level_has_its_severity_and_each_event_one_line() {
+        let daemon = Daemon::start();
+        let syslog = Syslog::connect(&daemon.path()).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(syslog), || {
+            error!("bad");
+            warn!("refused: a\nb\u{1b}");
+            info!(task = "t", "done");
+            debug!("seen");
+        });
+        assert_eq!(daemon.next(), "<27> bad");
+        assert_eq!(daemon.next(), "<28> refused: a\\nb\\u{1b}");
+        assert_eq!(daemon.next(), "<30> done task=\"t\"");
+        assert_eq!(daemon.next(), "<31> seen");
+    }
+
+    #[test]
+    fn a_daemon_started_anew_is_found_and_told_what_it_missed() {
+        let mut daemon = Daemon::start();
+        let syslog = Syslog::connect(&daemon.path()).unwrap();
+        daemon.restart();
+        syslog.log(Severity::Error, "kept");
+        assert_eq!(daemon.next(), "<27> kept");
+        daemon.stop();
+        syslog.log(Severity::Error, "lost");
+        syslog.log(Severity::Error, "lost, too");
+        daemon.socket = listen(&daemon.path());
+        syslog.log(Severity::Error, "back");
+        assert_eq!(daemon.next(), "<28> lines lost before this one, as syslog did not take them: 2");
+        assert_eq!(daemon.next(), "<27> back");
+    }
+
+    #[test]
+    fn a_daemon_that_does_not_read_holds_up_nobody() {
+        let daemon = Daemon::start();
+        let syslog = Syslog::connect(&daemon.path()).unwrap();
+        let mut sent = 0;
+        while syslog.connection.lock().unwrap().lost == 0 {
+            syslog.log(Severity::Error, "more");
+            sent += 1;
+            assert!(sent < 1_000_000, "a queue without an end");
+        }
+        for _ in 1..sent {
+            assert_eq!(daemon.next(), "<27> more");
+        }
+        syslog.log(Severity::Error, "last");
+        assert_eq!(daemon.next(), "<28> lines lost before this one, as syslog did not take them: 1");
+        assert_eq!(daemon.next(), "<27> last");
+    }
+
+    #[test]
+    fn long_lines_are_cut_between_characters() {
+        let daemon = Daemon::start();
+        let syslog = Syslog::connect(&daemon.path()).unwrap();
+        syslog.log(Severity::Error, &"é".repeat(10_000));
+        let text = daemon.next();
+        assert!(text.ends_with('é') && text.len() < LONGEST && text.len() > LONGEST - 100, "{}", text.len());
+    }
+}

@@ -1,0 +1,112 @@
+//! What the service manager is told (sd_notify(3)): ready, stopping, still alive. Nothing where it does not ask: it
+//! asks by `NOTIFY_SOCKET` and `WATCHDOG_USEC` in the environment.
+
+use etmem_wire::SocketName;
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+use tracing::warn;
+
+/// How long to wait where the manager does not keep up with what it is told.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whoever started this daemon as a service, if it wants to hear of it.
+#[derive(Debug, Default)]
+pub(crate) struct ServiceManager {
+    address: Option<OsString>,
+    watchdog: Option<Duration>,
+}
+
+impl ServiceManager {
+    /// As the environment names it.
+    pub(crate) fn from_environment() -> Self {
+        let number = |name| env::var(name).ok()?.parse::<u64>().ok();
+        // The variables are inherited: the watchdog may be meant for the process that started this one.
+        let is_meant = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+        Self {
+            address: env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty()),
+            watchdog: number("WATCHDOG_USEC").filter(|_| is_meant).map(Duration::from_micros),
+        }
+    }
+
+    /// Says that the daemon listens on `socket`.
+    pub(crate) fn ready(&self, socket: &SocketName) {
+        // A line of the message is a statement: the name must not begin another one.
+        let name = socket.to_string().replace(char::is_control, "\u{fffd}");
+        self.tell(&format!("READY=1\nSTATUS=listening on @{name}\n"));
+    }
+
+    /// Says that the daemon stops.
+    pub(crate) fn stopping(&self) {
+        self.tell("STOPPING=1\nSTATUS=stopping\n");
+    }
+
+    /// Says that the daemon is alive.
+    pub(crate) fn alive(&self) {
+        self.tell("WATCHDOG=1\n");
+    }
+
+    /// How often it wants to hear that the daemon is alive: twice within the time after which it takes the daemon
+    /// for hung. Nothing where it does not.
+    pub(crate) fn watchdog_period(&self) -> Option<Duration> {
+        self.watchdog.map(|limit| limit / 2).filter(|period| !period.is_zero() && self.address.is_some())
+    }
+
+    fn tell(&self, message: &str) {
+        let Some(address) = &self.address else { return };
+        if let Err(error) = send(address.as_bytes(), message) {
+            warn!("cannot tell the service manager at NOTIFY_SOCKET={}: {error}", address.display());
+        }
+    }
+}
+
+/// Sends `message` to the datagram socket at `address`: a path, or `@` and an abstract name.
+fn send(address: &[u8], message: &str) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    let address = match address {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        [b'/', ..] => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(address))?,
+        _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "is neither /PATH nor @NAME")),
+    };
+    socket.send_to_addr(message.as_bytes(), &address).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_makes_no_statement_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let manager = ServiceManager { address: Some(path.into()), watchdog: None };
+        manager.ready(&SocketName::new(b"a\nMAINPID=1").unwrap());
+        let mut buffer = [0; 100];
+        let length = socket.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], "READY=1\nSTATUS=listening on @a\u{fffd}MAINPID=1\n".as_bytes());
+    }
+
+    #[test]
+    fn half_of_what_it_waits_and_only_where_it_hears() {
+        let period = |address: Option<&str>, watchdog| {
+            let watchdog = Some(Duration::from_micros(watchdog));
+            ServiceManager { address: address.map(OsString::from), watchdog }.watchdog_period()
+        };
+        assert_eq!(period(Some("/run/notify"), 3_000_000), Some(Duration::from_millis(1500)));
+        assert_eq!(period(Some("/run/notify"), 0), None);
+        assert_eq!(period(None, 3_000_000), None);
+    }
+
+    #[test]
+    fn addresses_that_are_none() {
+        for address in ["relative", "vsock:2:1234", "/nobody/listens/here", "@nobody-listens-here"] {
+            assert!(send(address.as_bytes(), "READY=1\n").is_err(), "{address}");
+        }
+    }
+}
