@@ -57,7 +57,9 @@ fn boot_and_run(request: Request) -> anyhow::Result<Ending> {
                 boots += 1;
                 eprintln!("vm: {}\nvm: booting again, {boots} of {BOOTS}", story.trim_end());
             }
-            ending => return Ok(ending),
+            ending @ (Ending::Status(_) | Ending::Deadline(_) | Ending::BootPanic(_) | Ending::Lost(_)) => {
+                return Ok(ending);
+            }
         }
     }
 }
