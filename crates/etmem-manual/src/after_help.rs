@@ -51,8 +51,6 @@ pub(crate) fn sections(text: &str) -> Vec<TextSection> {
             }
         }
     }
-    // Whatever their place in the help: pages end with them.
-    sections.sort_by_key(|section| section.title == "NOTES");
     sections
 }
 
@@ -109,9 +107,9 @@ mod tests {
         assert_eq!(
             sections(text),
             [
+                section("NOTES", Body::Text("The log goes to the journal. More.".to_owned())),
                 section("EXAMPLES", lines(&["a -b", "  c", "", "Then: d", "      e"])),
                 section("EXIT STATUS", Body::List(list.to_vec())),
-                section("NOTES", Body::Text("The log goes to the journal. More.".to_owned())),
             ]
         );
         assert_eq!(sections(""), []);

@@ -82,6 +82,11 @@ impl Page<'_> {
         let others: Vec<&str> =
             self.see_also.iter().map(String::as_str).filter(|page| *page != itself).collect();
         texts.push(TextSection { title: "SEE ALSO".to_owned(), body: Body::Text(others.join(", ")) });
+        // Whatever their place in the help: pages end with these.
+        let last = ["NOTES", "SEE ALSO"];
+        texts.sort_by_key(|section| {
+            last.iter().position(|title| section.title == *title).map(|place| place + 1)
+        });
         texts.iter().try_for_each(|section| text(section).to_writer(&mut out))?;
         Ok(out)
     }

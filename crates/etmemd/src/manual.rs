@@ -13,14 +13,24 @@ const EXIT_STATUS: &str = "\
 Exit status:
   0 it was stopped by SIGINT or SIGTERM; or help was asked for, 1 it could not start, 2 the command line is wrong";
 
-const ENVIRONMENT: &[(&str, &str)] =
-    &[("ETMEMD_LOG", "Where the log goes: stderr for standard error, whatever else there is.")];
+const ENVIRONMENT: &[(&str, &str)] = &[
+    (
+        "ETMEMD_LOG",
+        "Where the log goes: stderr, or syslog:/SOCKET with the path of a socket. Without it: see NOTES.",
+    ),
+    ("ETMEMD_PID_FILE", "The pid file of -m, in the place of /run/etmemd.pid."),
+    ("NOTIFY_SOCKET", "Set by systemd, which is told at that socket when the daemon listens."),
+    ("WATCHDOG_USEC", "Set by systemd, which is told at least twice in that time that the daemon is alive."),
+];
 
-const FILES: &[(&str, &str)] = &[(
-    "/etc/etmem/*.yaml",
-    "Samples of configuration files, with what each key means. Files have to be owned by root:root with mode 0600 or \
-     0400.",
-)];
+const FILES: &[(&str, &str)] = &[
+    (
+        "/etc/etmem/*.yaml",
+        "Samples of configuration files, with what each key means. Files have to be owned by root:root with mode \
+         0600 or 0400.",
+    ),
+    ("/run/etmemd.pid", "With -m: the daemon's pid."),
+];
 
 /// The option that asks for the page.
 pub(crate) fn option() -> Arg {
