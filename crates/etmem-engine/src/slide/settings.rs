@@ -6,6 +6,7 @@ use etmem_core::kernel::process::Target;
 use etmem_core::policy::{ColdRule, Gates};
 use etmem_core::scan::Schedule;
 use std::num::NonZeroUsize;
+use std::sync::OnceLock;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -86,7 +87,8 @@ impl Settings {
     }
 }
 
-/// The original's bound: twice the cores and one.
+/// The original's bound: twice the cores and one. Asked once: the answer takes the system several files.
 fn most_threads() -> usize {
-    2 * available_parallelism().map_or(1, NonZeroUsize::get) + 1
+    static MOST: OnceLock<usize> = OnceLock::new();
+    *MOST.get_or_init(|| 2 * available_parallelism().map_or(1, NonZeroUsize::get) + 1)
 }

@@ -99,6 +99,18 @@ pub(crate) enum Denied {
         /// What it says.
         error: TargetError,
     },
+    /// A thread for each task would be too many.
+    #[error(
+        "{wanted} tasks are to start and {running} run; at most {most} run at once: stop others, or start fewer"
+    )]
+    TooMany {
+        /// Those to start.
+        wanted: usize,
+        /// Those that run.
+        running: usize,
+        /// The most.
+        most: usize,
+    },
     /// An engine command needs a project that runs.
     #[error("project {0} does not run: start it first (etmem project start)")]
     NotRunning(Name),
@@ -137,7 +149,7 @@ impl Denied {
             | Self::NotRunning(_)
             | Self::NoTask { .. }
             | Self::Command(_) => ErrorKind::InvalidParameters,
-            Self::Machine(_) => ErrorKind::Internal,
+            Self::TooMany { .. } | Self::Machine(_) => ErrorKind::Internal,
         }
     }
 }

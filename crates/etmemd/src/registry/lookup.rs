@@ -9,8 +9,7 @@ impl Registry {
         name: &Name,
         place: impl FnOnce() -> String,
     ) -> Result<&ProjectEntry, Denied> {
-        let found = self.projects.iter().find(|project| project.section.name == *name);
-        found.ok_or_else(|| Denied::NoSuchProject { place: place(), name: name.clone() })
+        self.projects.get(name).ok_or_else(|| Denied::NoSuchProject { place: place(), name: name.clone() })
     }
 
     pub(super) fn project_mut(
@@ -18,15 +17,15 @@ impl Registry {
         name: &Name,
         place: impl FnOnce() -> String,
     ) -> Result<&mut ProjectEntry, Denied> {
-        let found = self.projects.iter_mut().find(|project| project.section.name == *name);
-        found.ok_or_else(|| Denied::NoSuchProject { place: place(), name: name.clone() })
+        self.projects
+            .get_mut(name)
+            .ok_or_else(|| Denied::NoSuchProject { place: place(), name: name.clone() })
     }
 }
 
 impl ProjectEntry {
     pub(super) fn engine(&self, name: &Name, place: impl FnOnce() -> String) -> Result<&EngineEntry, Denied> {
-        let found = self.engines.iter().find(|engine| engine.section.name == *name);
-        found.ok_or_else(|| Denied::NoSuchEngine {
+        self.engines.get(name).ok_or_else(|| Denied::NoSuchEngine {
             place: place(),
             project: self.section.name.clone(),
             name: name.clone(),
@@ -39,8 +38,11 @@ impl ProjectEntry {
         place: impl FnOnce() -> String,
     ) -> Result<&mut EngineEntry, Denied> {
         let project = self.section.name.clone();
-        let found = self.engines.iter_mut().find(|engine| engine.section.name == *name);
-        found.ok_or_else(|| Denied::NoSuchEngine { place: place(), project, name: name.clone() })
+        self.engines.get_mut(name).ok_or_else(|| Denied::NoSuchEngine {
+            place: place(),
+            project,
+            name: name.clone(),
+        })
     }
 
     pub(super) fn task<'a>(
@@ -49,8 +51,7 @@ impl ProjectEntry {
         name: &Name,
         place: impl FnOnce() -> String,
     ) -> Result<&'a TaskEntry, Denied> {
-        let found = engine.tasks.iter().find(|task| task.section.name == *name);
-        found.ok_or_else(|| Denied::NoSuchTask {
+        engine.tasks.get(name).ok_or_else(|| Denied::NoSuchTask {
             place: place(),
             project: self.section.name.clone(),
             engine: engine.section.name.clone(),

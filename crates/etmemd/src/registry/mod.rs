@@ -5,11 +5,14 @@
 
 mod denied;
 mod lookup;
+mod named;
 mod objects;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use denied::Denied;
+
+use named::Named;
 
 use crate::machine::Machine;
 use crate::worker::Worker;
@@ -24,6 +27,9 @@ use etmem_wire::{ShownEngine, ShownProject, ShownTask};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Most tasks that run at once: each has a thread, and looks through all processes at its start.
+const RUNNING_MAX: usize = 1024;
+
 /// How often a shut-down looks whether the tasks have ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -32,7 +38,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub(crate) struct Registry {
     machine: Arc<dyn Machine>,
     turns: Turns,
-    projects: Vec<ProjectEntry>,
+    projects: Named<ProjectEntry>,
     /// Tasks that were asked to stop and may not have ended yet.
     leaving: Vec<Worker>,
 }
@@ -40,7 +46,7 @@ pub(crate) struct Registry {
 #[derive(Debug)]
 struct ProjectEntry {
     section: ProjectSection,
-    engines: Vec<EngineEntry>,
+    engines: Named<EngineEntry>,
     started: bool,
 }
 
@@ -48,7 +54,7 @@ struct ProjectEntry {
 struct EngineEntry {
     section: EngineSection,
     engine: Box<dyn Engine>,
-    tasks: Vec<TaskEntry>,
+    tasks: Named<TaskEntry>,
 }
 
 #[derive(Debug)]
@@ -66,20 +72,25 @@ struct Ready {
 impl Registry {
     /// An empty registry on `machine`.
     pub(crate) fn new(machine: Arc<dyn Machine>) -> Self {
-        Self { machine, turns: Turns::default(), projects: Vec::new(), leaving: Vec::new() }
+        Self { machine, turns: Turns::default(), projects: Named::default(), leaving: Vec::new() }
     }
 
     /// Starts every task of project `name`. Returns what a person should know, a line each.
     pub(crate) fn start(&mut self, name: &Name) -> Result<Vec<String>, Denied> {
         self.forget_ended();
+        let running = self.running();
         let machine = Arc::clone(&self.machine);
         let project = self.project_mut(name, String::new)?;
         if project.started {
             return Err(Denied::Started(name.clone()));
         }
+        let wanted: usize = project.engines.iter().map(|engine| engine.tasks.iter().count()).sum();
+        if running + wanted > RUNNING_MAX {
+            return Err(Denied::TooMany { wanted, running, most: RUNNING_MAX });
+        }
         let mut ready = Vec::new();
-        for engine in &project.engines {
-            for task in &engine.tasks {
+        for engine in project.engines.iter() {
+            for task in engine.tasks.iter() {
                 ready.push(prepare(&project.section, engine, &task.section)?);
             }
         }
@@ -90,7 +101,7 @@ impl Registry {
             let kernel = machine.kernel().map_err(Denied::Machine)?;
             notes.extend(ready.iter().flat_map(|ready| ready.work.notes(&kernel)));
             let mut workers = launch(ready, &kernel)?.into_iter();
-            for task in project.engines.iter_mut().flat_map(|engine| &mut engine.tasks) {
+            for task in project.engines.iter_mut().flat_map(|engine| engine.tasks.iter_mut()) {
                 task.worker = workers.next();
             }
         }
@@ -150,6 +161,12 @@ impl Registry {
         }
     }
 
+    fn running(&self) -> usize {
+        let tasks =
+            self.projects.iter().flat_map(|project| project.engines.iter()).flat_map(|e| e.tasks.iter());
+        tasks.filter(|task| task.worker.is_some()).count()
+    }
+
     fn let_go(&mut self, workers: Vec<Worker>) {
         workers.iter().for_each(Worker::ask_to_stop);
         self.leaving.extend(workers);
@@ -163,8 +180,13 @@ impl Registry {
 
 impl ProjectEntry {
     fn take_workers(&mut self) -> Vec<Worker> {
-        let tasks = self.engines.iter_mut().rev().flat_map(|engine| engine.tasks.iter_mut().rev());
-        tasks.filter_map(|task| task.worker.take()).collect()
+        self.engines.iter_mut().rev().flat_map(EngineEntry::take_workers).collect()
+    }
+}
+
+impl EngineEntry {
+    fn take_workers(&mut self) -> Vec<Worker> {
+        self.tasks.iter_mut().rev().filter_map(|task| task.worker.take()).collect()
     }
 }
 

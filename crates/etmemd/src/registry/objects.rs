@@ -1,6 +1,7 @@
 //! Adding what a file lists, all or nothing, and deleting it, as much as there is.
 
-use super::{Denied, EngineEntry, ProjectEntry, Registry, TaskEntry, launch, prepare};
+use super::named::Named;
+use super::{Denied, EngineEntry, ProjectEntry, RUNNING_MAX, Registry, TaskEntry, launch, prepare};
 use etmem_config::{ConfigFile, EngineSection, ListedObjects, ProjectSection, TaskSection};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
@@ -55,10 +56,11 @@ impl Registry {
     }
 
     fn add_project(&mut self, section: &ProjectSection, place: impl Fn() -> String) -> Result<(), Denied> {
-        if self.project(&section.name, &place).is_ok() {
+        if self.projects.contains(&section.name) {
             return Err(Denied::ProjectExists { place: place(), name: section.name.clone() });
         }
-        self.projects.push(ProjectEntry { section: section.clone(), engines: Vec::new(), started: false });
+        let entry = ProjectEntry { section: section.clone(), engines: Named::default(), started: false };
+        self.projects.push(section.name.clone(), entry);
         Ok(())
     }
 
@@ -66,14 +68,15 @@ impl Registry {
         let engine = etmem_engine::engine(&section.kind, &self.turns)
             .map_err(|error| Denied::Engine { place: place(), error })?;
         let project = self.project_mut(&section.project, &place)?;
-        if project.engine(&section.name, &place).is_ok() {
+        if project.engines.contains(&section.name) {
             return Err(Denied::EngineExists {
                 place: place(),
                 project: section.project.clone(),
                 name: section.name.clone(),
             });
         }
-        project.engines.push(EngineEntry { section: section.clone(), engine, tasks: Vec::new() });
+        let entry = EngineEntry { section: section.clone(), engine, tasks: Named::default() };
+        project.engines.push(section.name.clone(), entry);
         Ok(())
     }
 
@@ -83,7 +86,7 @@ impl Registry {
         let machine = Arc::clone(&self.machine);
         let project = self.project_mut(&section.project, place)?;
         let engine = project.engine(&section.engine, place)?;
-        if project.task(engine, &section.name, place).is_ok() {
+        if engine.tasks.contains(&section.name) {
             return Err(Denied::TaskExists {
                 place: place(),
                 project: section.project.clone(),
@@ -104,13 +107,17 @@ impl Registry {
             })?;
         }
         let entry = TaskEntry { section: section.clone(), worker: None };
-        project.engine_mut(&section.engine, place)?.tasks.push(entry);
+        project.engine_mut(&section.engine, place)?.tasks.push(section.name.clone(), entry);
         Ok(())
     }
 
     /// Starts the tasks among `added` whose project runs.
     fn start_added(&mut self, added: &[Added]) -> Result<Vec<String>, Denied> {
-        let machine = Arc::clone(&self.machine);
+        let (machine, running) = (Arc::clone(&self.machine), self.running());
+        let wanted = added.iter().filter(|object| self.would_start(object)).count();
+        if running + wanted > RUNNING_MAX {
+            return Err(Denied::TooMany { wanted, running, most: RUNNING_MAX });
+        }
         let mut notes = Vec::new();
         for object in added {
             let Added::Task { project, engine, task } = object else { continue };
@@ -123,12 +130,16 @@ impl Registry {
             let kernel = machine.kernel().map_err(Denied::Machine)?;
             notes.extend(ready.work.notes(&kernel));
             let worker = launch(vec![ready], &kernel)?.pop();
-            let tasks = &mut project.engine_mut(engine, String::new)?.tasks;
-            if let Some(entry) = tasks.iter_mut().find(|entry| entry.section.name == *task) {
+            if let Some(entry) = project.engine_mut(engine, String::new)?.tasks.get_mut(task) {
                 entry.worker = worker;
             }
         }
         Ok(notes)
+    }
+
+    fn would_start(&self, added: &Added) -> bool {
+        let Added::Task { project, .. } = added else { return false };
+        self.projects.get(project).is_some_and(|project| project.started)
     }
 
     /// Deletes what is `listed`: tasks, then engines, then projects, stopping what runs. What is not there is
@@ -181,36 +192,19 @@ impl Registry {
     fn remove(&mut self, object: &Added) {
         let mut workers = Vec::new();
         match object {
-            Added::Project(name) => self.projects.retain_mut(|project| {
-                let goes = project.section.name == *name;
-                if goes {
-                    workers.extend(project.take_workers());
-                }
-                !goes
-            }),
+            Added::Project(name) => {
+                workers
+                    .extend(self.projects.remove(name).into_iter().flat_map(|mut gone| gone.take_workers()));
+            }
             Added::Engine { project, engine } => {
-                if let Ok(project) = self.project_mut(project, String::new) {
-                    project.engines.retain_mut(|entry| {
-                        let goes = entry.section.name == *engine;
-                        if goes {
-                            workers.extend(entry.tasks.iter_mut().filter_map(|task| task.worker.take()));
-                        }
-                        !goes
-                    });
-                }
+                let project = self.projects.get_mut(project);
+                let gone = project.and_then(|project| project.engines.remove(engine));
+                workers.extend(gone.into_iter().flat_map(|mut gone| gone.take_workers()));
             }
             Added::Task { project, engine, task } => {
-                let engine =
-                    self.project_mut(project, String::new).and_then(|p| p.engine_mut(engine, String::new));
-                if let Ok(engine) = engine {
-                    engine.tasks.retain_mut(|entry| {
-                        let goes = entry.section.name == *task;
-                        if goes {
-                            workers.extend(entry.worker.take());
-                        }
-                        !goes
-                    });
-                }
+                let project = self.projects.get_mut(project);
+                let engine = project.and_then(|project| project.engines.get_mut(engine));
+                workers.extend(engine.and_then(|engine| engine.tasks.remove(task)?.worker));
             }
         }
         self.let_go(workers);

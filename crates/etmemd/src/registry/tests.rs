@@ -59,9 +59,7 @@ fn shown(registry: &Registry) -> String {
 }
 
 fn running(registry: &Registry) -> usize {
-    let tasks =
-        registry.projects.iter().flat_map(|project| &project.engines).flat_map(|engine| &engine.tasks);
-    tasks.filter(|task| task.worker.is_some()).count()
+    registry.running()
 }
 
 #[test]
@@ -214,6 +212,26 @@ fn a_project_of_etmem_1_0() {
     assert_eq!(running(&registry), 1);
     registry.delete_project(&name("old")).unwrap();
     registry.shut_down(Duration::from_secs(60));
+}
+
+/// A hundred thousand of them would take minutes if each was compared with all others.
+#[test]
+fn a_file_of_many_tasks() {
+    const TASKS: usize = 100_000;
+    let tasks: String = (0..TASKS).map(|n| TASK.replace("name=t\n", &format!("name=t{n}\n"))).collect();
+    let mut registry = registry();
+    registry.add(&file(&format!("{PROJECT}{ENGINE}{tasks}"))).unwrap();
+    assert_eq!(registry.show(None)[0].engines[0].tasks.len(), TASKS);
+    let denied = registry.start(&name("p")).unwrap_err();
+    assert_eq!(
+        denied.to_string(),
+        "100000 tasks are to start and 0 run; at most 1024 run at once: stop others, or start fewer"
+    );
+    assert_eq!((denied.kind(), running(&registry)), (ErrorKind::Internal, 0));
+    registry.delete(&listed(&tasks)).unwrap();
+    registry.start(&name("p")).unwrap();
+    registry.add(&file(&tasks)).unwrap_err();
+    assert!(registry.show(None)[0].engines[0].tasks.is_empty());
 }
 
 #[test]
