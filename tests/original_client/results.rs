@@ -38,7 +38,7 @@ pub(crate) fn objects() -> Result<()> {
         &add(&hot),
         &format!(
             "error: etmemd has internal error, see reason details in messages\n\
-             {hot}:1: [task] T=10: must be 0..=9 (3 times loop=3 of project p)"
+             {hot}:7: [task] T=10: must be 0..=9 (3 times loop=3 of project p)"
         ),
     )?;
     let other = file(&daemon, "other.conf", "[other]\n")?;

@@ -38,6 +38,15 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// The key of the task that is to blame, if one is.
+    #[must_use]
+    pub const fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::Value { key, .. } => Some(key),
+            Self::NotBuilt(_) | Self::ScanType { .. } => None,
+        }
+    }
+
     /// Which of the original's two answers a client gets.
     #[must_use]
     pub const fn class(&self) -> FaultClass {

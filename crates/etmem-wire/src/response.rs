@@ -143,7 +143,16 @@ impl Response {
 /// `text` without what would harm at the other end: the original's client stops printing a segment at a NUL, and
 /// a terminal obeys control characters, which names of files and processes may hold.
 fn printable(text: &str) -> String {
+    // Long answers seldom hold any, and to look at bytes takes a tenth of looking at characters.
+    if !text.bytes().fold(false, |found, byte| found | may_be_control(byte)) {
+        return text.to_owned();
+    }
     text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{fffd}")
+}
+
+/// Whether a control character may begin with this byte: one of ASCII, or one of U+0080 to U+009F.
+const fn may_be_control(byte: u8) -> bool {
+    byte < b' ' && byte != b'\n' && byte != b'\t' || byte == 0x7f || byte == 0xc2
 }
 
 /// Takes apart a segment of an answer: its text, and how the request went if the answer ends in this segment.

@@ -1,13 +1,12 @@
 //! One request over one connection, and its answer to standard output as it comes.
 
 use std::io::{self, Read, Write};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
-use std::sync::mpsc;
-use std::thread;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use etmem_wire::{Request, SocketName, Status, response_part};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, socket};
 use nix::unistd::{getegid, geteuid};
 
 use crate::failure::Failure;
@@ -35,7 +34,6 @@ pub(crate) fn ask(
             Failure::Lost { socket, source }
         }
     };
-    stream.set_write_timeout(Some(patience)).map_err(broken)?;
     stream.set_read_timeout(Some(patience)).map_err(broken)?;
     match stream.write_all(request.encode().as_bytes()) {
         // The daemon may have turned us away already; what it said, if anything, is still there to read.
@@ -43,7 +41,8 @@ pub(crate) fn ask(
         sent => sent.map_err(broken)?,
     }
 
-    let mut segment = [0; 4096];
+    // As much as a pipe takes at once: each turn wakes whoever reads what we print.
+    let mut segment = vec![0; 64 << 10];
     let mut answered = false;
     let mut printed = Ok(());
     loop {
@@ -73,13 +72,14 @@ pub(crate) fn ask(
     }
 }
 
-/// Connects, or gives up when the daemon's queue stays full: a socket's own timeout cannot be set before it is
-/// connected, so the attempt is made on a thread that ends with the program.
-fn connect(socket: &SocketName, patience: Duration) -> io::Result<UnixStream> {
-    let address = SocketAddr::from_abstract_name(socket.as_bytes())?;
-    let (done, outcome) = mpsc::sync_channel(1);
-    thread::Builder::new().spawn(move || done.send(UnixStream::connect_addr(&address)))?;
-    outcome.recv_timeout(patience).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+/// Connects, or gives up when the daemon's queue stays full: the time limit for sending is that for waiting in the queue
+/// as well (`unix_stream_connect` in `net/unix/af_unix.c`), if it is set before.
+fn connect(name: &SocketName, patience: Duration) -> io::Result<UnixStream> {
+    let unconnected = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let stream = UnixStream::from(unconnected);
+    stream.set_write_timeout(Some(patience))?;
+    socket::connect(stream.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+    Ok(stream)
 }
 
 /// What it means that the daemon closed the connection before its final byte.
@@ -95,7 +95,8 @@ fn closed(answered: bool) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixListener;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
 
     #[test]
     fn a_silent_daemon_is_not_waited_for_forever() {

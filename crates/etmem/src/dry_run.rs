@@ -154,7 +154,8 @@ impl<'a> Objects<'a> {
             match (objects.projects.get(project), objects.engines.get(&(project, engine))) {
                 (Some(project), Some(Some(engine))) => {
                     engine.work(project, section).map_err(|error| {
-                        Refused::new(class_kind(error.class()), format!("{}{error}", place(section.line)))
+                        let line = error.key().map_or(section.line, |key| section.line_of(key));
+                        Refused::new(class_kind(error.class()), format!("{}{error}", place(line)))
                     })?;
                 }
                 (_, Some(_)) => {}

@@ -143,7 +143,7 @@ fn unknown_argument(error: &clap::Error) -> Option<&str> {
 fn connect_reason(source: &io::Error) -> String {
     if source.kind() == io::ErrorKind::ConnectionRefused {
         "none listens there".to_owned()
-    } else if source.kind() == io::ErrorKind::TimedOut {
+    } else if source.kind() == io::ErrorKind::WouldBlock {
         format!("it is busy and has let nobody in for {} s", PATIENCE.as_secs())
     } else {
         source.to_string()

@@ -108,7 +108,7 @@ fn accepted_and_refused() -> Result<(), Failed> {
             ADD,
             format!("{PROJECT}{ENGINE}{}", TASK.replace("T=1", "T=4")),
             "error: etmemd has internal error, see reason details in messages\n\
-             FILE:9: [task] T=4: must be 0..=3 (3 times loop=1 of project p)\n",
+             FILE:15: [task] T=4: must be 0..=3 (3 times loop=1 of project p)\n",
             186,
         ),
         (

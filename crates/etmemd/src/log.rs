@@ -1,6 +1,6 @@
 //! Where the log goes: the journal, else syslog's socket, else standard error.
 //!
-//! An event is one entry: in the journal as it is, elsewhere as one [`line`] without control characters.
+//! An event is one entry: in the journal as it is, elsewhere as one [`mod@line`] without control characters.
 
 mod line;
 mod syslog;

@@ -50,16 +50,11 @@ fn boot_and_run(request: Request) -> anyhow::Result<Ending> {
     let files = Files { image: &kernel.image, initramfs: &archive, console: &console, report: &report };
     let arguments = request.machine.arguments(files)?;
     let boot = || boot::run(&arguments, request.deadline, &console, &report, &file("complaints"));
-    let mut boots = 1;
-    loop {
-        match boot()? {
-            Ending::BootPanic(story) if boots < BOOTS => {
-                boots += 1;
-                eprintln!("vm: {}\nvm: booting again, {boots} of {BOOTS}", story.trim_end());
-            }
-            ending @ (Ending::Status(_) | Ending::Deadline(_) | Ending::BootPanic(_) | Ending::Lost(_)) => {
-                return Ok(ending);
-            }
-        }
+    let mut ending = boot()?;
+    for again in 2..=BOOTS {
+        let Ending::BootPanic(story) = &ending else { break };
+        eprintln!("vm: {}\nvm: booting again, {again} of {BOOTS}", story.trim_end());
+        ending = boot()?;
     }
+    Ok(ending)
 }

@@ -11,6 +11,7 @@ use crate::ConfigFile;
 use crate::error::{ConfigError, FaultClass, Rule};
 use crate::section::engine::{EngineKind, EngineSection};
 use crate::section::project::{PageScan, ProjectSection, Scan};
+use crate::section::key_lines::KeyLines;
 use crate::section::task::{self, SlideTask, TaskParameters, TaskSection};
 use crate::setting::Reader;
 use crate::values::within;
@@ -93,5 +94,6 @@ fn read_task(
             swap_flag: false,
             dram_percent: None,
         }),
+        lines: KeyLines::new([&policy.policies, param]),
     })
 }

@@ -1,6 +1,7 @@
 //! Stage two: what was written, and what it means. One module per group, each with the table of its keys.
 
 pub mod engine;
+pub(crate) mod key_lines;
 pub mod project;
 pub mod task;
 

@@ -1,6 +1,7 @@
 //! `[task]`: whose memory an engine works on, and how.
 
 use super::engine::Known;
+use super::key_lines::KeyLines;
 use crate::error::{ConfigError, FaultClass, Order, Rule};
 use crate::keyfile::Group;
 use crate::listing::ListedTask;
@@ -37,6 +38,17 @@ pub struct TaskSection {
     pub target: Target,
     /// What its engine has to know.
     pub parameters: TaskParameters,
+    /// The keys of which more is asked once it is clear where the task goes, and their lines.
+    pub(crate) lines: KeyLines,
+}
+
+impl TaskSection {
+    /// The line that `key` is written on, from 1; that of the group for a key that is not written or is no longer
+    /// asked about.
+    #[must_use]
+    pub fn line_of(&self, key: &str) -> usize {
+        self.lines.of(key).unwrap_or(self.line)
+    }
 }
 
 /// Parameters of a task, by the name of its engine.
@@ -212,7 +224,8 @@ pub(crate) fn read(
     if !matches!(parameters, TaskParameters::Other(_)) {
         reader.warn(warnings);
     }
-    Ok(TaskSection { line: group.line, project, engine, name, target, parameters })
+    let lines = KeyLines::new([group.as_ref()]);
+    Ok(TaskSection { line: group.line, project, engine, name, target, parameters, lines })
 }
 
 /// The group as it was meant where it has no `value` but `name` twice, as the sample in the original's manual

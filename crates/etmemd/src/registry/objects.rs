@@ -44,7 +44,7 @@ impl Registry {
             added.push(Added::Engine { project: section.project.clone(), engine: section.name.clone() });
         }
         for section in &file.tasks {
-            self.add_task(section, || place(&file.path, section.line))?;
+            self.add_task(section, &file.path)?;
             added.push(Added::Task {
                 project: section.project.clone(),
                 engine: section.engine.clone(),
@@ -77,11 +77,13 @@ impl Registry {
         Ok(())
     }
 
-    fn add_task(&mut self, section: &TaskSection, place: impl Fn() -> String) -> Result<(), Denied> {
+    fn add_task(&mut self, section: &TaskSection, path: &Path) -> Result<(), Denied> {
+        let place = || place(path, section.line);
+        let place_of = |key| self::place(path, section.line_of(key));
         let machine = Arc::clone(&self.machine);
-        let project = self.project_mut(&section.project, &place)?;
-        let engine = project.engine(&section.engine, &place)?;
-        if project.task(engine, &section.name, &place).is_ok() {
+        let project = self.project_mut(&section.project, place)?;
+        let engine = project.engine(&section.engine, place)?;
+        if project.task(engine, &section.name, place).is_ok() {
             return Err(Denied::TaskExists {
                 place: place(),
                 project: section.project.clone(),
@@ -93,16 +95,16 @@ impl Registry {
         engine
             .engine
             .work(&project.section, section)
-            .map_err(|error| Denied::Engine { place: place(), error })?;
+            .map_err(|error| Denied::Engine { place: error.key().map_or_else(place, place_of), error })?;
         if let Target::Pid(pid) = section.target {
             machine.processes().check(pid).map_err(|error| Denied::Target {
-                place: place(),
+                place: place_of("value"),
                 value: pid.to_string(),
                 error,
             })?;
         }
         let entry = TaskEntry { section: section.clone(), worker: None };
-        project.engine_mut(&section.engine, &place)?.tasks.push(entry);
+        project.engine_mut(&section.engine, place)?.tasks.push(entry);
         Ok(())
     }
 

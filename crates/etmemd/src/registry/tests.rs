@@ -124,11 +124,11 @@ fn an_add_is_all_or_nothing() {
     let good = format!("{PROJECT}{ENGINE}{TASK}");
     let psi = "[engine]\nproject=p\nname=psi\n";
     for (bad, kind, words) in [
-        (TASK.replace("T=1", "T=4"), ErrorKind::Internal, "t.yaml:9: [task] T=4: must be 0..=3"),
+        (TASK.replace("T=1", "T=4"), ErrorKind::Internal, "t.yaml:15: [task] T=4: must be 0..=3"),
         (
             TASK.replace("42", "43"),
             ErrorKind::InvalidParameters,
-            "t.yaml:9: [task] value=43: there is no process 43",
+            "t.yaml:14: [task] value=43: there is no process 43",
         ),
         (TASK.to_owned() + TASK, ErrorKind::TaskExists, "t.yaml:16: "),
         (TASK.to_owned() + psi, ErrorKind::Internal, "t.yaml:16: engine psi is not built into this version"),
