@@ -61,27 +61,17 @@ fn check_messages(result: &Read) {
     }
 }
 
-/// The same file from another editor: its lines end otherwise, or a comment stands before it.
+/// The same file from another editor gives the same: its lines end otherwise, or comments stand in empty lines.
 fn check_other_writings(text: &str, result: &Read, read: impl Fn(&str) -> Read) {
-    const ABOVE: &str = "# comment\n\n";
-    let meaning = |result: Read, lines_above: usize| {
-        result.map(|file| without_warnings(file, lines_above)).map_err(|error| error.class())
+    let same = |one: &Read, other: &Read| match (one, other) {
+        (Ok(one), Ok(other)) => assert_eq!(one, other),
+        (one, other) => {
+            let said = |read: &Read| read.as_ref().map_err(ToString::to_string).err();
+            assert_eq!(said(one), said(other));
+        }
     };
-    let expected = || match result {
-        Ok(file) => Ok(without_warnings(file.clone(), 0)),
-        Err(error) => Err(error.class()),
-    };
-    assert_eq!(meaning(read(&text.replace('\n', "\r\n")), 0), expected());
-    assert_eq!(meaning(read(&format!("{ABOVE}{text}")), ABOVE.lines().count()), expected());
-}
-
-/// `file` as it would be without the first lines, and without its warnings.
-fn without_warnings(file: ConfigFile, lines_above: usize) -> ConfigFile {
-    let mut file = ConfigFile { warnings: Vec::new(), ..file };
-    file.projects.iter_mut().for_each(|section| section.line -= lines_above);
-    file.engines.iter_mut().for_each(|section| section.line -= lines_above);
-    file.tasks.iter_mut().for_each(|section| section.line -= lines_above);
-    file
+    same(&read(&text.replace('\n', "\r\n")), result);
+    same(&read(&format!("# comment\n\t#\n{text}\n#")), &read(&format!("\n\n{text}\n")));
 }
 
 /// No value of an accepted file is out of its bounds.

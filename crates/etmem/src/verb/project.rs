@@ -60,7 +60,9 @@ pub(crate) fn command() -> Command {
             "Examples:\n  \
              etmem project start -n test -s etmemd_socket\n  \
              etmem project stop -n test -s etmemd_socket\n  \
-             etmem project show -s etmemd_socket",
+             etmem project show -s etmemd_socket\n  \
+             etmem project add -n test -f /etc/etmem/example_conf.yaml -s etmemd_socket\n  \
+             etmem project del -n test -s etmemd_socket",
         )
 }
 
