@@ -21,7 +21,7 @@ pub(crate) const STRICT: &str = "strict";
 /// Path of a configuration file as the server sees it, short enough for a request (451 bytes).
 pub type FilePath = Word<{ REQUEST_MAX - FRAME - "----".len() }>;
 
-/// Path of a configuration file, short enough for a request beside [`STRICT`] (446 bytes).
+/// Path of a configuration file, short enough for a request beside the word of a strict add (446 bytes).
 pub type StrictFilePath = Word<{ REQUEST_MAX - FRAME - "---".len() - STRICT.len() }>;
 
 /// Path of a configuration file, short enough for a request beside the longest name (388 bytes).
