@@ -10,6 +10,7 @@ pub mod capabilities;
 mod figures;
 pub mod mapping;
 pub mod memory;
+mod module;
 pub mod mover;
 pub mod pacer;
 pub mod probe;
