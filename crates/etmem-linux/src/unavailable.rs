@@ -72,14 +72,13 @@ pub enum Unavailable {
         /// The size.
         bytes: u64,
     },
-    /// Only the module can look at no more than what a process marked.
-    #[error(
-        "swap_flag=yes: needs the probe etmem, whose kernel knows madvise(MADV_SWAPFLAG): {reason}; or leave swap_flag \
-         out and name the mappings by vm_flags="
-    )]
-    NoMarks {
-        /// Why there is no such probe.
-        reason: Box<Unavailable>,
+    /// Only the module's scan can do what was wished.
+    #[error("{wish}: only the probe etmem can do that; {way_out}")]
+    OnlyEtmem {
+        /// The key as written.
+        wish: &'static str,
+        /// What to do where there is no such probe.
+        way_out: &'static str,
     },
     /// None of two ways works.
     #[error("{first_name}: {first}; {second_name}: {second}")]

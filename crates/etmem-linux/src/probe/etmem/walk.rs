@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_mapping_whose_pages_alternate_is_walked_whole() {
-        let alternating = |number: u64| if number % 2 == 0 { 5 } else { 3 };
+        let alternating = |number: u64| if number.is_multiple_of(2) { 5 } else { 3 };
         let script = Script { pages: pages(0..300_000, alternating), ..Script::default() };
         let (seen, end) = run(&script, &[range(0, 300_000)], BUFFER_BYTES);
         assert_eq!(end.unwrap(), 0);
