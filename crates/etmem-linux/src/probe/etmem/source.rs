@@ -2,6 +2,7 @@
 
 use super::watch::Watch;
 use crate::module::IDLE_PAGES;
+use crate::process::address_space::AddressSpace;
 use crate::root::ProcRoot;
 use crate::sys::machine;
 use crate::unavailable::Unavailable;
@@ -66,7 +67,10 @@ impl ProbeSource for Etmem {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
-        Ok(Box::new(Watch::new(&self.proc, self.sizes, self.wishes, process)?))
+        let file = IDLE_PAGES.open(&self.proc, process)?;
+        let path = self.proc.process(process.pid, IDLE_PAGES.name).display().to_string();
+        let space = AddressSpace::open(&self.proc, process)?;
+        Ok(Box::new(Watch::new(file, path, space, self.sizes, self.wishes)?))
     }
 }
 

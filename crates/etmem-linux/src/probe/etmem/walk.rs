@@ -4,9 +4,11 @@
 //! early when the buffer is full. So a read asks for no more than the rest of a range, and the next goes on at the
 //! address that this one reached. Nothing read means that nothing is mapped as far as the read went.
 
+use crate::sys::module;
 use etmem_core::address::AddressRange;
 use etmem_core::idle_pages::{Blocks, Decoder, PageSizes, StreamError};
 use etmem_core::kernel::probe::AccessSink;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
@@ -25,14 +27,21 @@ const PAGES_PER_BYTE: u64 = 8;
 const ATTEMPTS: usize = 100;
 
 /// A file whose position is an address of the process.
-pub(super) trait IdlePages {
+pub(super) trait IdlePages: fmt::Debug {
     /// Reads what the kernel has to say of the pages from `address` on.
     fn read_from(&self, address: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// One of the requests of [`crate::sys::module`].
+    fn request(&self, request: libc::Ioctl, flags: u32) -> io::Result<()>;
 }
 
 impl IdlePages for File {
     fn read_from(&self, address: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_at(buffer, address)
+    }
+
+    fn request(&self, request: libc::Ioctl, flags: u32) -> io::Result<()> {
+        module::request(self, request, flags)
     }
 }
 
@@ -241,6 +250,10 @@ mod tests {
             }
             buffer[..out.len()].copy_from_slice(&out);
             Ok(out.len())
+        }
+
+        fn request(&self, _: libc::Ioctl, _: u32) -> io::Result<()> {
+            Ok(())
         }
     }
 
