@@ -2,16 +2,18 @@
 //!
 //! In the order of a cycle: [`process`] (whom), [`mapping`] (where), [`probe`] (what was touched),
 //! [`memory`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits. [`root`] says where the kernel's
-//! file systems are mounted, [`capabilities`] what this machine can do and why not. [`own_memory`] and [`local_time`]
-//! are for the daemon itself.
+//! file systems are mounted, [`capabilities`] what this machine can do and why not, [`choice`] which of it a task gets.
+//! [`own_memory`] and [`local_time`] are for the daemon itself.
 //!
 //! Nothing here decides which pages are cold, and nothing outside builds a path below `/proc` or `/sys`.
 
 pub mod capabilities;
+pub mod choice;
 mod figures;
 pub mod local_time;
 pub mod mapping;
 pub mod memory;
+mod module;
 pub mod mover;
 pub mod own_memory;
 pub mod pacer;
@@ -23,7 +25,6 @@ mod sys;
 pub mod unavailable;
 
 use etmem_core::kernel::Kernel;
-use std::sync::Arc;
 
 /// Gives memory that was freed back to the kernel. For after a peak; it looks through the whole heap.
 pub fn give_back_free_memory() {
@@ -34,12 +35,7 @@ pub fn give_back_free_memory() {
 ///
 /// # Errors
 /// Says what it lacks, and what would help.
-pub fn kernel(proc: &root::ProcRoot, sys: &root::SysRoot) -> Result<Kernel, unavailable::Unavailable> {
-    Ok(Kernel {
-        processes: Arc::new(process::table::Processes::new(proc.clone())),
-        mappings: Arc::new(mapping::Mappings::new(proc.clone())),
-        mover: Arc::new(mover::madvise::Madvise::detect(proc)?),
-        memory: Arc::new(memory::MachineMemory::new(proc.clone())),
-        probe: Arc::new(probe::bpf::Bpf::detect(proc, sys)?),
-    })
+pub fn kernel(roots: &root::Roots) -> Result<Kernel, unavailable::Unavailable> {
+    let interfaces = choice::Interfaces::new(roots.clone());
+    interfaces.kernel(&choice::Wishes::default()).map(|chosen| chosen.kernel)
 }

@@ -71,7 +71,7 @@ fn run(options: &Options) -> Result<(), String> {
     if options.background {
         background::leave_session().map_err(|error| format!("cannot leave the session: {error}"))?;
     }
-    let registry = Registry::new(Arc::new(LinuxMachine::default()));
+    let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
     let manager = ServiceManager::from_environment();
     let ready = || {
         if options.background {

@@ -6,5 +6,7 @@ pub(crate) mod heap;
 pub(crate) mod iterator;
 pub(crate) mod local_time;
 pub(crate) mod locked;
+pub(crate) mod machine;
+pub(crate) mod module;
 pub(crate) mod page_walk;
 pub(crate) mod pidfd;
