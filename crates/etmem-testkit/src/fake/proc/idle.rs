@@ -28,6 +28,12 @@ pub struct Flags {
     pub huge: bool,
 }
 
+impl Flags {
+    const fn only_huge(self) -> bool {
+        self.huge || self.scan & SCAN_AS_HUGE != 0
+    }
+}
+
 /// Why a read is refused: EINVAL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Invalid;
@@ -111,7 +117,10 @@ impl Process {
                 let mut alike = None;
                 let whole = segment.size.bytes();
                 let from = place.start + (span.start.max(place.start) - place.start) / whole * whole;
-                seen.push(from..span.end.min(place.end));
+                // A scan for huge pages only does not look at the entries of base pages.
+                if segment.size != PageSize::Base || !flags.only_huge() {
+                    seen.push(from..span.end.min(place.end));
+                }
                 for stretch in self.stretches(place.clone(), segment, span) {
                     if alike != Some((stretch.looked, stretch.out)) {
                         alike = Some((stretch.looked, stretch.out));
@@ -154,7 +163,7 @@ fn show(shown: Shown, stretch: &Stretch<'_>, flags: Flags, stream: &mut Stream) 
         stream.nothing(range);
         return Ok(());
     }
-    if stretch.size == PageSize::Base && (flags.huge || flags.scan & SCAN_AS_HUGE != 0) {
+    if stretch.size == PageSize::Base && flags.only_huge() {
         return stream.table(range.start / BLOCK * BLOCK..range.end.next_multiple_of(BLOCK));
     }
     let kind = match (stretch.size, shown) {
@@ -176,4 +185,87 @@ fn is_walked(mapping: &ScriptedMapping, flags: Flags) -> bool {
     let private = permissions.get(3) == Some(&b'p');
     let writable = permissions.get(1) == Some(&b'w');
     private && (mapping.inode == 0 || writable) && (flags.mapping & ONLY_MARKED == 0 || mapping.marked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::proc::script::{Life, ScriptedProcess, Segment, Texture, When};
+    use std::time::Duration;
+
+    const START: u64 = 0x7000_0000_0000;
+
+    fn process(segments: Vec<Segment>) -> Process {
+        Process::new(ScriptedProcess::new(7, "x", vec![ScriptedMapping::private(START, segments)]))
+    }
+
+    fn read(process: &mut Process, offset: u64, room: usize, flags: Flags) -> Vec<u8> {
+        process.note_read(offset);
+        let now = process.moment(Duration::ZERO);
+        process.read_idle_pages(offset, room, flags, now).unwrap().bytes
+    }
+
+    #[test]
+    fn what_grows_appears_accessed_and_stays_where_it_is_not_looked_at() {
+        let grows = Life::hole().then(When::Pass(1), &Life::cold());
+        let mut process = process(vec![Segment::solid(4, Life::cold()), Segment::solid(300, grows)]);
+        let flags = Flags::default();
+        assert_eq!(read(&mut process, START, 64, flags)[9..], [0x04]);
+        assert_eq!(process.memory(process.moment(Duration::ZERO)), (4 * PAGE, 0));
+        // 20 bytes stand for 160 pages: what lies behind keeps its bits.
+        assert_eq!(read(&mut process, START, 20, flags)[9..], [0x54, 0x0f]);
+        let rest = read(&mut process, START + 200 * PAGE, 64, flags);
+        assert_eq!(rest[9..], [0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0e]);
+    }
+
+    #[test]
+    fn the_end_of_the_address_space() {
+        let mut process = process(vec![]);
+        process.script.mappings =
+            vec![ScriptedMapping::private(TASK_SIZE - 64 * PAGE, vec![Segment::solid(64, Life::hot())])];
+        let start = TASK_SIZE - 64 * PAGE;
+        assert!(read(&mut process, start, 20, Flags::default()).is_empty(), "160 pages reach too far");
+        let at = start - 100 * PAGE;
+        assert_eq!(read(&mut process, at, 20, Flags::default())[9..], [0x0f, 0x0f]);
+    }
+
+    #[test]
+    fn huge_pages_of_each_size() {
+        let huge = |size, life| Segment { pages: 1, size, texture: Texture::Solid(life) };
+        let mut process = process(vec![
+            huge(PageSize::Huge, Life::cold()),
+            huge(PageSize::Pool, Life::written()),
+            Segment::solid(1024, Life::cold()),
+        ]);
+        let room = 256;
+        let first = read(&mut process, START, room, Flags::default());
+        assert_eq!(first[9..11], [0x11, 0x41]);
+        let middle = read(&mut process, START + PAGE, 32, Flags::default());
+        assert_eq!(middle[..9], first[..9], "a huge page is told from where it begins");
+        assert_eq!(middle[9..], [0x61], "32 bytes stand for half of one");
+        let flags = Flags { scan: SCAN_AS_HUGE, ..Flags::default() };
+        assert_eq!(read(&mut process, START, room, flags)[9..], [0x61, 0x41, 0x72]);
+        let mut gigantic = ScriptedMapping::private(1 << 40, vec![huge(PageSize::Gigantic, Life::cold())]);
+        gigantic.pinned = true;
+        process.script.mappings = vec![gigantic];
+        assert_eq!(read(&mut process, 1 << 40, 64, Flags::default())[9..], [0x21]);
+    }
+
+    #[test]
+    fn one_tebibyte_dense_is_read_in_few_steps() {
+        let mut process = process(vec![Segment::solid(1 << 28, Life::hot())]);
+        let (mut at, mut bytes, mut reads) = (START, 0, 0);
+        while at < START + (1 << 40) {
+            process.note_read(at);
+            let now = process.moment(Duration::ZERO);
+            let answer = process.read_idle_pages(at, 65_536, Flags::default(), now).unwrap();
+            assert!(answer.reached > at);
+            at = answer.reached;
+            bytes += answer.bytes.len();
+            reads += 1;
+        }
+        // 15 pages to the byte, and an address to each piece of what the kernel gathers.
+        assert_eq!(reads, 512);
+        assert!((17_895_697..18_000_000).contains(&bytes), "{bytes}");
+    }
 }

@@ -408,6 +408,17 @@ impl ScriptedProcess {
     }
 }
 
+/// The kernel modules etmem_scan and etmem_swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Modules {
+    /// Loaded.
+    Loaded,
+    /// Not loaded: the files are there and cannot be opened.
+    Unloaded,
+    /// The kernel knows of none, and has no such files.
+    Unknown,
+}
+
 /// A machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
@@ -415,8 +426,8 @@ pub struct Script {
     pub memory: u64,
     /// `SwapTotal` in bytes.
     pub swap: u64,
-    /// The modules etmem_scan and etmem_swap are loaded.
-    pub modules: bool,
+    /// Whether it has the modules etmem_scan and etmem_swap.
+    pub modules: Modules,
     /// Its processes.
     pub processes: Vec<ScriptedProcess>,
 }
@@ -425,7 +436,7 @@ impl Script {
     /// A roomy machine with the modules loaded.
     #[must_use]
     pub const fn new(processes: Vec<ScriptedProcess>) -> Self {
-        Self { memory: 4 << 40, swap: 4 << 40, modules: true, processes }
+        Self { memory: 4 << 40, swap: 4 << 40, modules: Modules::Loaded, processes }
     }
 }
 
