@@ -191,7 +191,7 @@ impl Machine {
         let room = match fault {
             Some(Fault::Errno(errno)) => return Err(self.fail(pid, File::IdlePages, "read", errno)),
             Some(Fault::Nothing) => return Ok(Vec::new()),
-            Some(Fault::Short(length)) => room.min(length),
+            Some(Fault::Short(length)) => room.min(length.max(20)),
             Some(Fault::Torn(_) | Fault::Garbage(_)) | None => room,
         };
         let time = self.clock.now();

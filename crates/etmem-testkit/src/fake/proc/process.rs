@@ -225,14 +225,12 @@ impl Process {
     /// Bytes of `mapping` that are out.
     #[must_use]
     pub fn swapped(&self, mapping: &ScriptedMapping) -> u64 {
-        let Range { mut start, end } = mapping.range();
-        let mut bytes = 0;
-        while start < end {
-            let (next, out) = self.out.stretch(start, end);
-            bytes += if out.is_some() { next - start } else { 0 };
-            start = next;
-        }
-        bytes
+        self.out.bytes_in(mapping.range())
+    }
+
+    /// Bytes at `range` of huge pages that were split.
+    pub(super) fn split_bytes(&self, range: Range<u64>) -> u64 {
+        self.split.bytes_in(range)
     }
 
     /// Bytes in memory and bytes out, of all mappings.

@@ -28,6 +28,18 @@ impl<V: Copy + PartialEq> Runs<V> {
         self.by_start.iter().map(|(start, (end, _))| end - start).sum()
     }
 
+    /// The bytes of `range` that have a value.
+    #[must_use]
+    pub fn bytes_in(&self, range: Range<u64>) -> u64 {
+        let (mut at, mut bytes) = (range.start, 0);
+        while at < range.end {
+            let (next, value) = self.stretch(at, range.end);
+            bytes += if value.is_some() { next - at } else { 0 };
+            at = next;
+        }
+        bytes
+    }
+
     /// The runs, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = (Range<u64>, V)> + '_ {
         self.by_start.iter().map(|(start, (end, value))| (*start..*end, *value))
@@ -135,6 +147,7 @@ mod tests {
                     || pair[0].0.end == pair[1].0.start && pair[0].1 != pair[1].1
             }));
             assert_eq!(runs.bytes(), plain.iter().flatten().count() as u64);
+            assert_eq!(runs.bytes_in(7..50), plain[7..50].iter().flatten().count() as u64);
         }
     }
 }
