@@ -88,34 +88,41 @@ impl FakeProc {
     /// # Errors
     /// It cannot be mounted.
     pub fn mount_with_clock(script: Script, clock: Arc<dyn Pacer>) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("etmem-fakeproc-").tempdir()?;
-        let root = folder.path().to_owned();
-        Self::mount_at(&root, Some(folder), Machine::new(script, clock, None))
+        Self::mount_at(None, Machine::new(script, clock, None))
     }
 
-    /// Mounts `script` at the folder `root`, in real time; `observer` is told of everything.
+    /// Mounts `script` at the folder `root` (none: one of its own), in real time; `observer` is told of everything.
     ///
     /// # Errors
     /// It cannot be mounted.
-    pub fn mount_observed(script: Script, root: &Path, observer: Observer) -> Result<Self> {
-        let machine = Machine::new(script, Arc::new(WallClock::new()), Some(observer));
-        Self::mount_at(root, None, machine)
+    pub fn mount_observed(script: Script, root: Option<&Path>, observer: Observer) -> Result<Self> {
+        Self::mount_at(root, Machine::new(script, Arc::new(WallClock::new()), Some(observer)))
     }
 
-    fn mount_at(root: &Path, folder: Option<TempDir>, machine: Machine) -> Result<Self> {
+    fn mount_at(root: Option<&Path>, machine: Machine) -> Result<Self> {
         leftover::take_away()?;
+        let (root, folder) = match root {
+            Some(root) => (root.to_owned(), None),
+            None => {
+                let folder = tempfile::Builder::new().prefix(leftover::FOLDER).tempdir()?;
+                (folder.path().to_owned(), Some(folder))
+            }
+        };
         let machine = Arc::new(Mutex::new(machine));
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName(SOURCE.into()), MountOption::NoExec, MountOption::NoAtime];
-        let session = Session::new(Tree::new(Arc::clone(&machine)), root, &config)
+        let session = Session::new(Tree::new(Arc::clone(&machine)), &root, &config)
             .with_context(|| format!("cannot mount a scripted machine at {}", root.display()))?;
-        let mounted = root.to_owned();
+        let (mounted, made) = (root.clone(), folder.is_some());
         let undo = Undo::with(move || {
             // Also while somebody still has a file of it open.
             let _ = umount2(&mounted, MntFlags::MNT_DETACH);
+            if made {
+                let _ = std::fs::remove_dir(&mounted);
+            }
         });
         let session = session.spawn().context("cannot start a thread for the scripted machine")?;
-        Ok(Self { machine, root: root.to_owned(), _undo: undo, _session: session, _folder: folder })
+        Ok(Self { machine, root, _undo: undo, _session: session, _folder: folder })
     }
 
     /// Where it is mounted: the root to hand to who would read `/proc`.

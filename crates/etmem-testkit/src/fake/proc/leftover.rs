@@ -9,6 +9,9 @@ use nix::sys::statvfs::statvfs;
 
 use super::handle::SOURCE;
 
+/// How the names of folders that were made for a mount begin.
+pub(super) const FOLDER: &str = "etmem-fakeproc-";
+
 /// Takes away what is left of earlier runs of ours.
 ///
 /// # Errors
@@ -29,7 +32,7 @@ pub(super) fn take_away() -> Result<()> {
 /// The folder was made for the mount, if it has the name of those.
 fn remove_folder(path: &Path) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name.starts_with("etmem-fakeproc-") {
+    if name.starts_with(FOLDER) {
         // One that is not empty is not ours.
         let _ = std::fs::remove_dir(path);
     }

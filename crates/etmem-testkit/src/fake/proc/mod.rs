@@ -18,10 +18,12 @@ mod leftover;
 pub mod machine;
 pub mod mount;
 pub mod process;
+pub mod program;
 pub mod runs;
 pub mod script;
 pub mod stream;
 pub mod swap;
+pub mod text;
 
 pub use faults::{Call, Fault, File, Planned};
 pub use handle::{FakeProc, HandClock, lacks};
