@@ -114,9 +114,12 @@ pub(crate) fn exec_in_mid_scan() -> Result<()> {
     let stage = Stage::private(vec![cold(100)])?;
     let file = stage.idle_pages()?;
     read(&file, START, 32)?;
+    let maps = File::open(stage.path("maps"))?;
+    ensure!(!read(&maps, 0, 32)?.is_empty());
     let mapping = ScriptedMapping::private(START + (1 << 30), vec![cold(7)]);
     stage.fake.exec(PID, vec![mapping]);
     fails_with(read(&file, START, 32), Errno::ESRCH, "what was opened before")?;
+    ensure!(read(&maps, 0, 32)?.is_empty(), "the mappings of a program that is gone");
     drop(file);
     let start = START + (1 << 30);
     ensure!(entries(&read(&stage.idle_pages()?, start, 32)?, start)? == [0x07]);

@@ -74,12 +74,12 @@ pub(crate) fn a_cut_address_is_lost() -> Result<()> {
         ensure!(swap.write(piece)? == piece.len());
     }
     let cut = (1..).map(|end| end * 128).take_while(|end| *end < text.len()).filter(|end| {
-        // An end behind the newline, or between it and the number, cuts nothing.
-        end % 15 != 0 && end % 15 != 14
+        // An end around the newline cuts nothing, and behind `0x` the rest is the number still.
+        ![0, 2, 14].contains(&(end % 15))
     });
     let lost = u64::try_from(cut.count())?;
     let counts = stage.fake.counts(PID);
-    ensure!(lost > 100 && counts.paged_out == 1000 - lost, "{counts:?}, {lost} cut");
+    ensure!(lost > 90 && counts.paged_out == 1000 - lost, "{counts:?}, {lost} cut");
     // In one write all of them go, also where it is larger than a buffer of 128 KiB.
     let stage = Stage::private(vec![cold(60_000)])?;
     let text = lines(0..60_000);

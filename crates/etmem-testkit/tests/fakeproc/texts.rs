@@ -49,7 +49,7 @@ pub(crate) fn as_the_kernel_writes_them() -> Result<()> {
     let real = names(&fs::read_to_string("/proc/self/status")?);
     let ours = names(&stage.text("status")?);
     ensure!(ours.is_subset(&real), "{ours:?} against {real:?}");
-    ensure!(stage.text("smaps")?.contains("AnonHugePages:       2048 kB\n"));
+    ensure!(stage.text("smaps")?.contains("AnonHugePages:      2048 kB\n"));
     let fields = |text: &str| text.rsplit(')').next().map_or(0, |rest| rest.split_whitespace().count());
     let real = fs::read_to_string("/proc/self/stat")?;
     ensure!(fields(&stage.text("stat")?) == fields(&real), "{real}");

@@ -254,7 +254,7 @@ fn smaps(process: &Process, mapping: &ScriptedMapping, now: Moment) -> String {
     let out = process.swapped(mapping);
     let resident = process.present(mapping, now).saturating_sub(out);
     let largest = mapping.segments.iter().map(|segment| segment.size).find(|size| *size != PageSize::Base);
-    let pool = matches!(largest, Some(PageSize::Pool | PageSize::Gigantic));
+    let pool = mapping.is_of_pool();
     let page = if pool { largest.map_or(PAGE, PageSize::bytes) } else { PAGE };
     let huge: u64 = mapping
         .laid_out()

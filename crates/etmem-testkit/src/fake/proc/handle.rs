@@ -145,7 +145,7 @@ impl FakeProc {
     /// The addresses of the pages of `pid` that are out now, in runs.
     #[must_use]
     pub fn out(&self, pid: u32) -> Vec<Range<u64>> {
-        self.asked(pid, |process| process.out.iter().map(|(range, _)| range).collect()).unwrap_or_default()
+        self.asked(pid, |process| process.out_now().iter().map(|(range, ())| range).collect()).unwrap_or_default()
     }
 
     /// The addresses of the pages of `pid` that were out at any time, in runs.
@@ -157,10 +157,7 @@ impl FakeProc {
     /// Forgets what was out before: [`Self::ever_out`] begins anew.
     pub fn forget_ever_out(&self, pid: u32) {
         if let Some((process, _)) = self.locked().living(pid) {
-            process.ever_out = process.out.iter().fold(super::runs::Runs::default(), |mut runs, (range, _)| {
-                runs.set(range, ());
-                runs
-            });
+            process.ever_out = process.out_now();
         }
     }
 

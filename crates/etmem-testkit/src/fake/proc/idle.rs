@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::process::{Process, Stretch};
-use super::script::{BLOCK, Moment, PAGE, PageSize, ScriptedMapping};
+use super::script::{BLOCK, Life, Moment, PAGE, PageSize, ScriptedMapping};
 use super::stream::{Full, Kind, Stream};
 
 /// Below this the kernel refuses a buffer.
@@ -112,34 +112,23 @@ impl Process {
                     continue;
                 }
                 let lives = segment.texture.lives();
-                // Most stretches of a segment were treated alike: what a life shows is worked out once for them.
-                let mut shown = vec![None; lives.len()];
-                let mut alike = None;
                 let whole = segment.size.bytes();
                 let from = place.start + (span.start.max(place.start) - place.start) / whole * whole;
                 // A scan for huge pages only does not look at the entries of base pages.
                 if segment.size != PageSize::Base || !flags.only_huge() {
                     seen.push(from..span.end.min(place.end));
                 }
-                for stretch in self.stretches(place.clone(), segment, span) {
-                    if alike != Some((stretch.looked, stretch.out)) {
-                        alike = Some((stretch.looked, stretch.out));
-                        shown.fill(None);
+                for stretch in self.stretches(&place, segment, span) {
+                    let shown: Vec<Shown> =
+                        lives.iter().map(|life| shown(life, &stretch, now)).collect();
+                    let first = shown.first().copied().unwrap_or(Shown::Nothing);
+                    if shown.iter().all(|shown| *shown == first) {
+                        show(first, stretch.range, stretch.size, flags, stream)?;
+                        continue;
                     }
-                    let Some(slot) = shown.get_mut(stretch.life) else { continue };
-                    let there = *slot.get_or_insert_with(|| {
-                        let life = lives.get(stretch.life).filter(|life| life.is_there(now));
-                        match (life, stretch.out) {
-                            (None, _) => Shown::Nothing,
-                            (_, Some(_)) => Shown::Hole,
-                            (Some(life), None) => match life.touched(stretch.looked, now) {
-                                None => Shown::Idle,
-                                Some(false) => Shown::Accessed,
-                                Some(true) => Shown::Dirty,
-                            },
-                        }
-                    });
-                    show(there, &stretch, flags, stream)?;
+                    for (life, run) in segment.runs(&place, &stretch.range) {
+                        show(shown.get(life).copied().unwrap_or(first), run, stretch.size, flags, stream)?;
+                    }
                 }
             }
         }
@@ -157,16 +146,36 @@ enum Shown {
     Dirty,
 }
 
-fn show(shown: Shown, stretch: &Stretch<'_>, flags: Flags, stream: &mut Stream) -> Result<(), Full> {
-    let range = stretch.range.clone();
+/// What pages of `life` show that were treated as those of `stretch` were.
+fn shown(life: &Life, stretch: &Stretch, now: Moment) -> Shown {
+    if !life.is_there(now) {
+        return Shown::Nothing;
+    }
+    if stretch.out.is_some() {
+        return Shown::Hole;
+    }
+    match life.touched(stretch.looked, now) {
+        None => Shown::Idle,
+        Some(false) => Shown::Accessed,
+        Some(true) => Shown::Dirty,
+    }
+}
+
+fn show(
+    shown: Shown,
+    range: Range<u64>,
+    size: PageSize,
+    flags: Flags,
+    stream: &mut Stream,
+) -> Result<(), Full> {
     if shown == Shown::Nothing {
         stream.nothing(range);
         return Ok(());
     }
-    if stretch.size == PageSize::Base && flags.only_huge() {
+    if size == PageSize::Base && flags.only_huge() {
         return stream.table(range.start / BLOCK * BLOCK..range.end.next_multiple_of(BLOCK));
     }
-    let kind = match (stretch.size, shown) {
+    let kind = match (size, shown) {
         (PageSize::Gigantic, _) => Kind::Gigantic,
         (PageSize::Huge | PageSize::Pool, Shown::Idle) => Kind::HugeIdle,
         (PageSize::Huge | PageSize::Pool, Shown::Dirty) => Kind::HugeDirty,

@@ -17,13 +17,16 @@ use super::script::{Modules, Moment, Script};
 /// Told of everything that happens, a line at a time.
 pub type Observer = Box<dyn Fn(&dyn Display) + Send>;
 
+/// Which program a process runs: when it started, and how often it has replaced its program since.
+pub(super) type Program = (u64, u64);
+
 /// An open file of the modules.
 #[derive(Debug)]
 struct Open {
     pid: u32,
     file: File,
     /// The program that the process ran when the file was opened.
-    program: (u64, u64),
+    program: Program,
     flags: Flags,
     used: bool,
     closed: bool,
@@ -97,6 +100,13 @@ impl Machine {
         Some((process, now))
     }
 
+    /// What process `pid` runs, if it lives.
+    pub(super) fn program(&self, pid: u32) -> Option<Program> {
+        let process = self.processes.get(&pid)?;
+        let lives = !process.has_exited(self.moment(process));
+        lives.then_some((process.script.start_time, process.programs))
+    }
+
     /// The processes that live, ascending.
     pub(super) fn pids(&self) -> Vec<u32> {
         let lives = |process: &Process| !process.has_exited(self.moment(process));
@@ -120,8 +130,7 @@ impl Machine {
     /// # Errors
     /// ENODEV without the modules, ENOENT without the process, or a planned fault.
     pub fn open(&mut self, pid: u32, file: File, nonblocking: bool) -> Result<u64, Errno> {
-        let (process, _) = self.living(pid).ok_or(Errno::ENOENT)?;
-        let program = (process.script.start_time, process.programs);
+        let program = self.program(pid).ok_or(Errno::ENOENT)?;
         if self.modules != Modules::Loaded {
             self.tell(format_args!("{pid}/{}: open refused, the modules are not loaded", file.name()));
             return Err(Errno::ENODEV);
@@ -177,8 +186,7 @@ impl Machine {
                 self.violations.push(line);
             }
         }
-        let (process, _) = self.living(pid).ok_or(Errno::ESRCH)?;
-        if (process.script.start_time, process.programs) == program { Ok((pid, flags)) } else { Err(Errno::ESRCH) }
+        if self.program(pid) == Some(program) { Ok((pid, flags)) } else { Err(Errno::ESRCH) }
     }
 
     /// A read of `idle_pages`.

@@ -19,6 +19,7 @@ pub mod machine;
 pub mod mount;
 pub mod process;
 pub mod program;
+pub mod random;
 pub mod runs;
 pub mod script;
 pub mod stream;

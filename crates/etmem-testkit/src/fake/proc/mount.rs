@@ -23,7 +23,7 @@ use fuser::{
 
 use super::faults::File;
 use super::files::Node;
-use super::machine::Machine;
+use super::machine::{Machine, Program};
 
 /// The most bytes of one read or write that arrive in one piece: 256 pages.
 pub const LARGEST: usize = 1 << 20;
@@ -39,7 +39,16 @@ const FIRST_TEXT: u64 = 1 << 32;
 pub(super) struct Tree {
     machine: Arc<Mutex<Machine>>,
     paths: Mutex<Paths>,
-    texts: Mutex<HashMap<u64, String>>,
+    texts: Mutex<HashMap<u64, Text>>,
+}
+
+/// A text file that is open.
+#[derive(Debug)]
+struct Text {
+    /// What it said when it was opened.
+    said: String,
+    /// Of a list of mappings: whose, and which program's. It reads as empty once that has no memory any more.
+    memory_of: Option<(u32, Program)>,
 }
 
 /// Inode numbers, given to paths when they are first asked for.
@@ -123,10 +132,12 @@ impl Tree {
             Node::IdlePages => machine.open(pid, File::IdlePages, nonblocking).map_err(errno),
             Node::SwapPages => machine.open(pid, File::SwapPages, nonblocking).map_err(errno),
             Node::Text | Node::ClearRefs => {
-                let text = machine.text(path).unwrap_or_default();
+                let said = machine.text(path).unwrap_or_default();
+                let of_memory = ["/maps", "/smaps", "/smaps_rollup"].iter().any(|file| path.ends_with(file));
+                let memory_of = machine.program(pid).filter(|_| of_memory).map(|program| (pid, program));
                 let mut texts = locked(&self.texts);
                 let free = (FIRST_TEXT..).find(|number| !texts.contains_key(number)).unwrap_or(FIRST_TEXT);
-                texts.insert(free, text);
+                texts.insert(free, Text { said, memory_of });
                 Ok(free)
             }
             Node::Folder => Ok(FIRST_TEXT - 1),
@@ -142,7 +153,11 @@ impl Tree {
             };
         }
         let texts = locked(&self.texts);
-        let text = texts.get(&handle.0).ok_or(Errno::EBADF)?.as_bytes();
+        let text = texts.get(&handle.0).ok_or(Errno::EBADF)?;
+        if text.memory_of.is_some_and(|(pid, program)| locked(&self.machine).program(pid) != Some(program)) {
+            return Ok(Vec::new());
+        }
+        let text = text.said.as_bytes();
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
         let to = from.saturating_add(size).min(text.len());
         Ok(text.get(from..to).unwrap_or_default().to_vec())

@@ -55,13 +55,12 @@ pub struct Process {
     killed: bool,
 }
 
-/// The pages that a walk has come to: as many as do the same and were treated alike.
-pub(super) struct Stretch<'a> {
-    pub(super) segment: &'a Segment,
+/// Pages of a segment that were treated alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stretch {
     pub(super) range: Range<u64>,
     /// The size of its pages now.
     pub(super) size: PageSize,
-    pub(super) life: usize,
     pub(super) looked: Option<Moment>,
     pub(super) out: Option<Moment>,
 }
@@ -134,41 +133,31 @@ impl Process {
     }
 
     /// The stretches of `segment`, which lies at `place`, that meet `range`, in ascending order; pages are not cut.
-    pub(super) fn stretches<'a>(
-        &'a self,
-        place: Range<u64>,
-        segment: &'a Segment,
+    pub(super) fn stretches(
+        &self,
+        place: &Range<u64>,
+        segment: &Segment,
         range: &Range<u64>,
-    ) -> impl Iterator<Item = Stretch<'a>> {
-        let whole = segment.size.bytes();
-        let first = place.start + (range.start.max(place.start) - place.start) / whole * whole;
-        let last = place.start + (range.end.min(place.end).saturating_sub(place.start)).next_multiple_of(whole);
-        let mut at = first;
-        let mut alike = (first, None, None, segment.size);
+    ) -> impl Iterator<Item = Stretch> {
+        let (whole, huge) = (segment.size.bytes(), segment.size);
+        let down = |address: u64| place.start + (address.max(place.start) - place.start) / whole * whole;
+        let mut at = down(range.start);
+        let last = down(range.end.min(place.end).max(at) + whole - 1);
         std::iter::from_fn(move || {
             if at >= last {
                 return None;
             }
-            if at >= alike.0 {
-                let (end, looked) = self.looked.stretch(at, last);
-                let (end, out) = self.out.stretch(at, end);
-                let (end, size) = match segment.size {
-                    PageSize::Huge => {
-                        let (end, split) = self.split.stretch(at, end);
-                        (end, if split.is_some() { PageSize::Base } else { PageSize::Huge })
-                    }
-                    size @ (PageSize::Base | PageSize::Pool | PageSize::Gigantic) => (end, size),
-                };
-                alike = (end, looked, out, size);
-            }
-            let (end, looked, out, size) = alike;
-            let page = (at - place.start) / whole;
-            let (life, page_end) = segment.texture.run(page, (end - place.start).div_ceil(whole));
+            let (end, looked) = self.looked.stretch(at, last);
+            let (end, out) = self.out.stretch(at, end);
+            let (end, split) = match huge {
+                PageSize::Huge => self.split.stretch(at, end),
+                PageSize::Base | PageSize::Pool | PageSize::Gigantic => (end, None),
+            };
+            let size = if split.is_some() { PageSize::Base } else { huge };
             // A page is whole, except where a huge one was split.
-            let run_end = place.start + page_end * whole;
-            let run_end = if size == segment.size { run_end } else { run_end.min(end) };
-            let stretch = Stretch { segment, range: at..run_end, size, life, looked, out };
-            at = run_end;
+            let end = at + (end - at).next_multiple_of(size.bytes());
+            let stretch = Stretch { range: at..end, size, looked, out };
+            at = end;
             Some(stretch)
         })
     }
@@ -190,10 +179,11 @@ impl Process {
                     at = end;
                     continue;
                 }
-                for stretch in self.stretches(place.clone(), segment, &(at..end)) {
-                    if returns.get(stretch.life).copied().unwrap_or(false) && stretch.out.is_some() {
-                        let there = lives.get(stretch.life).is_some_and(|life| life.is_there(now));
-                        back.push((stretch.range, there));
+                for stretch in self.stretches(&place, segment, &(at..end)) {
+                    for (life, run) in segment.runs(&place, &stretch.range) {
+                        if stretch.out.is_some() && returns.get(life).copied().unwrap_or(false) {
+                            back.push((run, lives.get(life).is_some_and(|life| life.is_there(now))));
+                        }
                     }
                 }
                 at = end;
@@ -228,15 +218,23 @@ impl Process {
         self.out.bytes_in(mapping.range())
     }
 
+    /// The pages that are out, whenever they went.
+    pub(super) fn out_now(&self) -> Runs<()> {
+        let mut out = Runs::default();
+        self.out.iter().for_each(|(range, _)| out.set(range, ()));
+        out
+    }
+
     /// Bytes at `range` of huge pages that were split.
     pub(super) fn split_bytes(&self, range: Range<u64>) -> u64 {
         self.split.bytes_in(range)
     }
 
-    /// Bytes in memory and bytes out, of all mappings.
+    /// Bytes in memory and bytes out, of all mappings but those of the pool of huge pages, which `VmRSS` leaves out.
     #[must_use]
     pub fn memory(&self, now: Moment) -> (u64, u64) {
-        let present: u64 = self.script.mappings.iter().map(|mapping| self.present(mapping, now)).sum();
+        let counted = self.script.mappings.iter().filter(|mapping| !mapping.is_of_pool());
+        let present: u64 = counted.map(|mapping| self.present(mapping, now)).sum();
         let out = self.out.bytes();
         (present.saturating_sub(out), out)
     }

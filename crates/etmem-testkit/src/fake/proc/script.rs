@@ -303,6 +303,45 @@ impl Segment {
         self.pages * self.size.bytes()
     }
 
+    /// The runs of pages of one life within `range`, where the segment lies at `place`: the life's number, and where.
+    /// A run may begin or end within a page where `range` does.
+    pub(super) fn runs(
+        &self,
+        place: &Range<u64>,
+        range: &Range<u64>,
+    ) -> impl Iterator<Item = (usize, Range<u64>)> {
+        let (size, start, end) = (self.size.bytes(), place.start, range.end);
+        let mut at = range.start;
+        let mut page = (at - start) / size;
+        let last = (end - start).div_ceil(size);
+        // Stripe by stripe there is nothing to be searched for; where the first run ends decides where that begins.
+        let mut stripe: Option<usize> = None;
+        std::iter::from_fn(move || {
+            if at >= end {
+                return None;
+            }
+            let (life, next) = match (&self.texture, stripe) {
+                (Texture::Stripes(stripes), Some(number)) => {
+                    let mut number = number;
+                    let mut pages = 0;
+                    for _ in 0..stripes.len() {
+                        number = if number + 1 == stripes.len() { 0 } else { number + 1 };
+                        pages = stripes.get(number).map_or(0, |(pages, _)| *pages);
+                        if pages > 0 {
+                            break;
+                        }
+                    }
+                    (number, last.min(page + pages.max(1)))
+                }
+                (texture, _) => texture.run(page, last),
+            };
+            stripe = Some(life);
+            let run = at..end.min(start + next * size);
+            (page, at) = (next, run.end);
+            Some((life, run))
+        })
+    }
+
     /// How many pages have one of the lives whose numbers are true in `wanted`.
     #[must_use]
     pub fn pages_of(&self, wanted: &[bool]) -> u64 {
@@ -370,6 +409,20 @@ impl ScriptedMapping {
     #[must_use]
     pub fn range(&self) -> Range<u64> {
         self.start..self.start + self.segments.iter().map(Segment::bytes).sum::<u64>()
+    }
+
+    /// Whether its pages are of the pool of huge pages.
+    #[must_use]
+    pub fn is_of_pool(&self) -> bool {
+        self.segments.iter().any(|segment| matches!(segment.size, PageSize::Pool | PageSize::Gigantic))
+    }
+
+    /// Whether the kernel pages it out, and slide asks it to: private, not executable, neither locked nor of the pool.
+    #[must_use]
+    pub fn can_leave(&self) -> bool {
+        let [_, writable, executable, shared] = self.permissions.as_bytes() else { return false };
+        let of_process = self.inode == 0 || *writable == b'w';
+        *executable != b'x' && *shared == b'p' && of_process && !self.pinned && !self.is_of_pool()
     }
 
     /// Each segment with its addresses.

@@ -171,7 +171,7 @@ fn fault(pid: u32, words: &mut Words<'_>) -> Result<Planned> {
         "ioctl" => Call::Ioctl,
         other => bail!("{other:?} is not open, read, write or ioctl"),
     };
-    let mut length = |words: &mut Words<'_>| -> Result<usize> { Ok(usize::try_from(words.number("bytes")?)?) };
+    let length = |words: &mut Words<'_>| -> Result<usize> { Ok(usize::try_from(words.number("bytes")?)?) };
     let fault = match words.next("what happens")? {
         "short" => Fault::Short(length(words)?),
         "torn" => Fault::Torn(length(words)?),
