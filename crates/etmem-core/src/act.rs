@@ -3,7 +3,7 @@
 use crate::address::AddressRange;
 use crate::kernel::mover::SwapOut;
 use crate::kernel::pacer::{Pace, Pacer};
-use crate::plan::{Budget, Ended, Outcome, Plan};
+use crate::plan::{Budget, Ended, Outcome, Piece, Plan};
 
 /// Ranges per call of the mover (Linux takes 1024 per `process_madvise`: `UIO_MAXIOV`).
 const BATCH_RANGES: usize = 1024;
@@ -15,16 +15,16 @@ const BATCH_BYTES: u64 = 64 * 1024 * 1024;
 /// Moves what `plan` holds, in address order, each page once, at most `budget`.
 pub fn swap_out(plan: &Plan<'_>, budget: Budget, mover: &mut dyn SwapOut, pacer: &dyn Pacer) -> Outcome {
     let mut outcome = Outcome { planned: plan.bytes(), ..Outcome::default() };
-    let mut batch = Batch { ranges: Vec::with_capacity(BATCH_RANGES), bytes: 0 };
+    let mut batch = Batch { ranges: Vec::with_capacity(BATCH_RANGES), huge: Vec::new(), bytes: 0 };
     let mut left = budget.bytes;
-    'plan: for mut range in plan.ranges() {
+    'plan: for Piece { mut range, huge } in plan.pieces() {
         if range.bytes() > left {
             outcome.over_budget += range.bytes() - left;
             range.end = range.start + left;
         }
         left -= range.bytes();
         while !range.is_empty() {
-            let piece = batch.take(&mut range);
+            let piece = batch.take(&mut range, huge);
             if piece.is_empty() && !batch.send(&mut outcome, mover, pacer) {
                 break 'plan;
             }
@@ -38,17 +38,33 @@ pub fn swap_out(plan: &Plan<'_>, budget: Budget, mover: &mut dyn SwapOut, pacer:
 
 #[derive(Debug)]
 struct Batch {
+    /// Neighbours are one range.
     ranges: Vec<AddressRange>,
+    /// Those parts of the ranges that are huge pages.
+    huge: Vec<AddressRange>,
     bytes: u64,
+}
+
+/// Appends `range`, which lies behind all in `ranges`.
+fn append(ranges: &mut Vec<AddressRange>, range: AddressRange) {
+    match ranges.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push(range),
+    }
 }
 
 impl Batch {
     /// Takes as much of the front of `range` as fits; an empty piece where nothing does.
-    fn take(&mut self, range: &mut AddressRange) -> AddressRange {
-        let room = if self.ranges.len() == BATCH_RANGES { 0 } else { BATCH_BYTES - self.bytes };
+    fn take(&mut self, range: &mut AddressRange, huge: bool) -> AddressRange {
+        let is_full = self.ranges.len() == BATCH_RANGES
+            && self.ranges.last().is_none_or(|last| last.end != range.start);
+        let room = if is_full { 0 } else { BATCH_BYTES - self.bytes };
         let piece = AddressRange::new(range.start, range.end.min(range.start + room));
         if !piece.is_empty() {
-            self.ranges.push(piece);
+            append(&mut self.ranges, piece);
+            if huge {
+                append(&mut self.huge, piece);
+            }
             self.bytes += piece.bytes();
             range.start = piece.end;
         }
@@ -65,8 +81,9 @@ impl Batch {
             return false;
         }
         outcome.tried += self.bytes;
-        let result = mover.swap_out(&self.ranges);
+        let result = mover.swap_out_pages(&self.ranges, &self.huge);
         self.ranges.clear();
+        self.huge.clear();
         self.bytes = 0;
         match result {
             Ok(moved) => {
@@ -120,6 +137,7 @@ mod tests {
     #[derive(Debug, Default)]
     struct Recorder {
         calls: Vec<Vec<AddressRange>>,
+        huge: Vec<AddressRange>,
         fail_at: Option<usize>,
     }
 
@@ -130,6 +148,15 @@ mod tests {
             }
             self.calls.push(ranges.to_vec());
             Ok(Moved { applied: ranges.iter().map(AddressRange::bytes).sum(), ..Moved::default() })
+        }
+
+        fn swap_out_pages(
+            &mut self,
+            ranges: &[AddressRange],
+            huge: &[AddressRange],
+        ) -> Result<Moved, ProcessError> {
+            self.huge.extend(huge);
+            self.swap_out(ranges)
         }
     }
 
@@ -169,6 +196,24 @@ mod tests {
             assert_eq!((outcome.planned, outcome.tried, outcome.applied), (want, want, want));
             assert_eq!(outcome.ended, None);
         }
+    }
+
+    #[test]
+    fn huge_pages_are_told_from_base_pages() {
+        let block = |number: u64| number * BLOCK_SIZE;
+        let mut update = HeatUpdate::new(HeatMap::default());
+        update.equal_blocks(block(1), 2, Access::IDLE);
+        update.equal_huge_blocks(block(3), 40, Access::IDLE);
+        update.equal_blocks(block(43), 1, Access::IDLE);
+        update.equal_huge_blocks(block(50), 1, Access::READ);
+        update.equal_huge_blocks(block(51), 1, Access::IDLE);
+        let mut recorder = Recorder::default();
+        let outcome = run(&update.finish(), u64::MAX, &mut recorder, usize::MAX);
+        assert_eq!(outcome.applied, block(44));
+        let range = |from, to| AddressRange::new(block(from), block(to));
+        // Cut where a batch is full: after 64 MiB.
+        assert_eq!(recorder.calls, [vec![range(1, 33)], vec![range(33, 44), range(51, 52)]]);
+        assert_eq!(recorder.huge, [range(3, 33), range(33, 43), range(51, 52)]);
     }
 
     #[test]

@@ -51,29 +51,49 @@ impl<'a> Plan<'a> {
     /// Its ranges, in ascending order; neighbours are one range.
     #[must_use]
     pub fn ranges(&self) -> Ranges<'a> {
-        Ranges {
+        Ranges { pieces: self.pieces(), held: None }
+    }
+
+    /// Its ranges, in ascending order, huge pages apart from base pages. Neighbours may come as several pieces.
+    #[must_use]
+    pub fn pieces(&self) -> Pieces<'a> {
+        Pieces {
             cursor: self.heat.cursor(),
             selection: self.selection,
             left_at: self.selection.bytes_at,
             mixed: None,
-            held: None,
         }
     }
 }
 
-/// The ranges of a [`Plan`].
+/// A range of a [`Plan`] whose pages are all huge, or all base pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Where it lies.
+    pub range: AddressRange,
+    /// Made of huge pages.
+    pub huge: bool,
+}
+
+/// The pieces of a [`Plan`].
 #[derive(Debug)]
-pub struct Ranges<'a> {
+pub struct Pieces<'a> {
     cursor: Cursor<'a>,
     selection: Selection,
     left_at: u64,
     /// The mixed block being read, and its selected pages not yet given out.
     mixed: Option<(u64, PageSet)>,
+}
+
+/// The ranges of a [`Plan`].
+#[derive(Debug)]
+pub struct Ranges<'a> {
+    pieces: Pieces<'a>,
     /// A range that may still grow.
     held: Option<AddressRange>,
 }
 
-impl Ranges<'_> {
+impl Pieces<'_> {
     /// How many of `pages` pages of `size` bytes with `count` are taken, lowest address first.
     fn taken(&mut self, count: u16, pages: u64, size: u64) -> u64 {
         if count < self.selection.below {
@@ -100,14 +120,18 @@ impl Ranges<'_> {
         }
         set
     }
+}
 
-    /// The next piece, not yet joined with its neighbours.
-    fn piece(&mut self) -> Option<AddressRange> {
+impl Iterator for Pieces<'_> {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        let piece = |start, end, huge| Some(Piece { range: AddressRange::new(start, end), huge });
         loop {
             if let Some((start, set)) = &mut self.mixed {
                 if let Some((first, behind)) = set.take_run() {
                     let start = *start;
-                    return Some(AddressRange::new(start + first * PAGE_SIZE, start + behind * PAGE_SIZE));
+                    return piece(start + first * PAGE_SIZE, start + behind * PAGE_SIZE, false);
                 }
                 self.mixed = None;
             }
@@ -116,13 +140,13 @@ impl Ranges<'_> {
                 Entry::Pages { blocks, count } => {
                     let pages = self.taken(count, blocks * PAGES_PER_BLOCK as u64, PAGE_SIZE);
                     if pages > 0 {
-                        return Some(AddressRange::new(start, start + pages * PAGE_SIZE));
+                        return piece(start, start + pages * PAGE_SIZE, false);
                     }
                 }
                 Entry::Huge { blocks, count } => {
                     let pages = self.taken(count, blocks, BLOCK_SIZE);
                     if pages > 0 {
-                        return Some(AddressRange::new(start, start + pages * BLOCK_SIZE));
+                        return piece(start, start + pages * BLOCK_SIZE, true);
                     }
                 }
                 Entry::Mixed => self.mixed = Some((start, self.selected_pages())),
@@ -190,7 +214,7 @@ impl Iterator for Ranges<'_> {
 
     fn next(&mut self) -> Option<AddressRange> {
         loop {
-            match (self.piece(), self.held) {
+            match (self.pieces.next().map(|piece| piece.range), self.held) {
                 (Some(piece), Some(held)) if held.end == piece.start => {
                     self.held = Some(AddressRange::new(held.start, piece.end));
                 }

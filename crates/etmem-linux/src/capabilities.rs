@@ -1,8 +1,7 @@
 //! What this machine can do: each probe and mover with yes, or why not.
 
-use crate::mover::madvise::Madvise;
-use crate::probe::bpf::Bpf;
-use crate::root::{ProcRoot, SysRoot};
+use crate::choice::Interfaces;
+use crate::root::Roots;
 use crate::unavailable::Unavailable;
 
 /// One probe or mover.
@@ -26,22 +25,21 @@ pub struct Capabilities {
 impl Capabilities {
     /// Tries each of them and keeps none.
     #[must_use]
-    pub fn detect(proc: &ProcRoot, sys: &SysRoot) -> Self {
-        Self {
-            probes: vec![Capability { name: "bpf", available: Bpf::detect(proc, sys).map(drop) }],
-            movers: vec![Capability { name: "madvise", available: Madvise::detect(proc).map(drop) }],
-        }
+    pub fn detect(roots: &Roots) -> Self {
+        Interfaces::new(roots.clone()).capabilities()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::root::{ProcRoot, SysRoot};
 
     #[test]
     fn a_machine_without_anything() {
         let tree = tempfile::tempdir().unwrap();
-        let capabilities = Capabilities::detect(&ProcRoot::new(tree.path()), &SysRoot::new(tree.path()));
+        let roots = Roots { proc: ProcRoot::new(tree.path()), sys: SysRoot::new(tree.path()) };
+        let capabilities = Capabilities::detect(&roots);
         for capability in capabilities.probes.iter().chain(&capabilities.movers) {
             let reason = capability.available.clone().unwrap_err().to_string();
             assert!(!reason.contains('\n') && !reason.is_empty(), "{}: {reason}", capability.name);

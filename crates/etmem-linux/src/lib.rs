@@ -2,14 +2,16 @@
 //!
 //! In the order of a cycle: [`process`] (whom), [`mapping`] (where), [`probe`] (what was touched),
 //! [`memory`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits. [`root`] says where the kernel's
-//! file systems are mounted, [`capabilities`] what this machine can do and why not.
+//! file systems are mounted, [`capabilities`] what this machine can do and why not, [`choice`] which of it a task gets.
 //!
 //! Nothing here decides which pages are cold, and nothing outside builds a path below `/proc` or `/sys`.
 
 pub mod capabilities;
+pub mod choice;
 mod figures;
 pub mod mapping;
 pub mod memory;
+mod module;
 pub mod mover;
 pub mod pacer;
 pub mod probe;
@@ -20,7 +22,6 @@ mod sys;
 pub mod unavailable;
 
 use etmem_core::kernel::Kernel;
-use std::sync::Arc;
 
 /// Keeps this process's own heap small, at the price of threads that wait for each other when they allocate. For a
 /// program whose threads seldom do; to be called before it starts any.
@@ -32,12 +33,7 @@ pub fn share_one_heap() {
 ///
 /// # Errors
 /// Says what it lacks, and what would help.
-pub fn kernel(proc: &root::ProcRoot, sys: &root::SysRoot) -> Result<Kernel, unavailable::Unavailable> {
-    Ok(Kernel {
-        processes: Arc::new(process::table::Processes::new(proc.clone())),
-        mappings: Arc::new(mapping::Mappings::new(proc.clone())),
-        mover: Arc::new(mover::madvise::Madvise::detect(proc)?),
-        memory: Arc::new(memory::MachineMemory::new(proc.clone())),
-        probe: Arc::new(probe::bpf::Bpf::detect(proc, sys)?),
-    })
+pub fn kernel(roots: &root::Roots) -> Result<Kernel, unavailable::Unavailable> {
+    let interfaces = choice::Interfaces::new(roots.clone());
+    interfaces.kernel(&choice::Wishes::default()).map(|chosen| chosen.kernel)
 }

@@ -73,3 +73,12 @@ impl Default for SysRoot {
         Self::new("/sys")
     }
 }
+
+/// Where both are mounted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roots {
+    /// procfs.
+    pub proc: ProcRoot,
+    /// sysfs.
+    pub sys: SysRoot,
+}

@@ -42,6 +42,56 @@ pub enum Unavailable {
         /// The kernel's option.
         option: &'static str,
     },
+    /// The kernel has a file of a module's, but not the module.
+    #[error("{path}: the module behind it is not loaded; run: modprobe {module}")]
+    ModuleNotLoaded {
+        /// The file.
+        path: PathBuf,
+        /// The module.
+        module: &'static str,
+    },
+    /// The kernel has never heard of the module.
+    #[error("{path}: missing; needs an openEuler kernel built with {option} and its module {module}")]
+    NoModule {
+        /// The file.
+        path: PathBuf,
+        /// The module.
+        module: &'static str,
+        /// The kernel's option.
+        option: &'static str,
+    },
+    /// The processes are not those of the running kernel.
+    #[error("{path}: not a procfs; its processes are not of this kernel, which only files there can tell of")]
+    NotProcfs {
+        /// The root of the processes.
+        path: PathBuf,
+    },
+    /// Pages of a size that no processor known here has.
+    #[error("the kernel's base pages have {bytes} bytes; known are 4096, 16384 and 65536")]
+    PageSize {
+        /// The size.
+        bytes: u64,
+    },
+    /// Only the module's scan can do what was wished.
+    #[error("{wish}: only the probe etmem can do that; {way_out}")]
+    OnlyEtmem {
+        /// The key as written.
+        wish: &'static str,
+        /// What to do where there is no such probe.
+        way_out: &'static str,
+    },
+    /// None of two ways works.
+    #[error("{first_name}: {first}; {second_name}: {second}")]
+    Neither {
+        /// The better way.
+        first_name: &'static str,
+        /// Why not.
+        first: Box<Unavailable>,
+        /// The other.
+        second_name: &'static str,
+        /// Why not.
+        second: Box<Unavailable>,
+    },
     /// The kernel has no such system call.
     #[error("{call}: not in this kernel; needs Linux {needed} or later")]
     NoSystemCall {

@@ -2,10 +2,10 @@
 
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::process::ProcessTable;
+use etmem_linux::choice::{Interfaces, Wishes};
 use etmem_linux::process::table::Processes;
-use etmem_linux::root::{ProcRoot, SysRoot};
+use etmem_linux::root::Roots;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use tracing::info;
 
 /// A machine that tasks can run on.
@@ -25,12 +25,13 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
 pub(crate) struct LinuxMachine {
     processes: Processes,
     /// Loaded at the first start of a task and kept: until then a daemon costs next to nothing.
-    kernel: Mutex<Option<Kernel>>,
+    interfaces: Interfaces,
 }
 
-impl Default for LinuxMachine {
-    fn default() -> Self {
-        Self { processes: Processes::new(ProcRoot::default()), kernel: Mutex::default() }
+impl LinuxMachine {
+    /// The machine whose file systems are mounted at `roots`.
+    pub(crate) fn new(roots: Roots) -> Self {
+        Self { processes: Processes::new(roots.proc.clone()), interfaces: Interfaces::new(roots) }
     }
 }
 
@@ -40,14 +41,11 @@ impl Machine for LinuxMachine {
     }
 
     fn kernel(&self) -> Result<Kernel, String> {
-        let mut loaded = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = &*loaded {
-            return Ok(kernel.clone());
-        }
-        let kernel = etmem_linux::kernel(&ProcRoot::default(), &SysRoot::default())
+        let chosen = self
+            .interfaces
+            .kernel(&Wishes::default())
             .map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))?;
-        info!("probe {}, mover {}", kernel.probe.name(), kernel.mover.name());
-        *loaded = Some(kernel.clone());
-        Ok(kernel)
+        info!("probe {}, mover {}", chosen.probe, chosen.mover);
+        Ok(chosen.kernel)
     }
 }

@@ -43,7 +43,7 @@ fn run(options: &Options) -> Result<(), String> {
     }
     let listener = server::bind(&options.socket).map_err(|error| error.to_string())?;
     log::init(options.log_level)?;
-    let registry = Registry::new(Arc::new(LinuxMachine::default()));
+    let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
     let registry = server::serve(listener, registry)?;
     registry.shut_down(SHUT_DOWN_DEADLINE);
     Ok(())

@@ -1,9 +1,11 @@
 //! The daemon's command line.
 
 use clap::{Arg, ArgAction, Command, value_parser};
+use etmem_linux::root::{ProcRoot, Roots, SysRoot};
 use etmem_wire::SocketName;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 
@@ -25,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) socket: SocketName,
     /// What to log.
     pub(crate) log_level: LevelFilter,
+    /// Where the kernel's file systems are.
+    pub(crate) roots: Roots,
 }
 
 fn command() -> Command {
@@ -51,8 +55,14 @@ fn command() -> Command {
                 .value_parser(["0", "1", "2", "3"])
                 .hide_possible_values(true),
         )
+        .arg(root("proc-root", "Where procfs is mounted, if elsewhere: in a container, the host's"))
+        .arg(root("sys-root", "Where sysfs is mounted, if elsewhere"))
         .disable_version_flag(true)
         .arg(Arg::new("version").long("version").action(ArgAction::Version).help("Print the version"))
+}
+
+fn root(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name("DIR").help(help).value_parser(value_parser!(PathBuf))
 }
 
 /// Reads the command line.
@@ -80,7 +90,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         Some("2") => LevelFilter::WARN,
         _ => LevelFilter::ERROR,
     };
-    Ok(Options { socket, log_level })
+    let root = |name| matches.get_one::<PathBuf>(name);
+    let proc = root("proc-root").map_or_else(ProcRoot::default, ProcRoot::new);
+    let sys = root("sys-root").map_or_else(SysRoot::default, SysRoot::new);
+    Ok(Options { socket, log_level, roots: Roots { proc, sys } })
 }
 
 #[cfg(test)]
@@ -93,9 +106,19 @@ mod tests {
         let options = parse("etmemd -s sock").unwrap();
         assert_eq!(options.socket.as_bytes(), b"sock");
         assert_eq!(options.log_level, LevelFilter::ERROR);
+        assert_eq!(options.roots, Roots::default());
+        let elsewhere = Roots { proc: ProcRoot::new("/host/proc"), sys: SysRoot::new("/host/sys") };
+        let line = "etmemd -s sock --proc-root /host/proc --sys-root=/host/sys";
+        assert_eq!(parse(line).unwrap().roots, elsewhere);
         assert_eq!(parse("etmemd --socket=x -l 0").unwrap().log_level, LevelFilter::DEBUG);
-        for line in ["etmemd", "etmemd -s a -s b", "etmemd -s a -l 4", "etmemd -s a stray", "etmemd -s a -x"]
-        {
+        for line in [
+            "etmemd",
+            "etmemd -s a -s b",
+            "etmemd -s a -l 4",
+            "etmemd -s a stray",
+            "etmemd -s a -x",
+            "etmemd -s a --proc-root",
+        ] {
             assert_eq!(parse(line).unwrap_err(), ExitCode::from(2), "{line}");
         }
         assert_eq!(parse("etmemd -h").unwrap_err(), ExitCode::SUCCESS);

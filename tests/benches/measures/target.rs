@@ -5,7 +5,7 @@ use etmem_core::address::AddressRange;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::process::{Pid, ProcessId, Target};
 use etmem_core::scan::is_swappable;
-use etmem_linux::root::{ProcRoot, SysRoot};
+use etmem_linux::root::Roots;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::workload::{Layout, Options, Workload};
 
@@ -14,7 +14,7 @@ pub(crate) const GIB: usize = 1 << 30;
 
 /// This machine's ports.
 pub(crate) fn kernel() -> Result<Kernel> {
-    Ok(etmem_linux::kernel(&ProcRoot::default(), &SysRoot::default())?)
+    Ok(etmem_linux::kernel(&Roots::default())?)
 }
 
 /// A workload of `memory` bytes whose every eighth page is hot: of all patterns, the one with the most ranges.

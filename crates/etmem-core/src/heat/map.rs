@@ -216,7 +216,7 @@ impl Writer {
             return;
         }
         if extent.present == PAGES_PER_BLOCK && extent.low == extent.high {
-            self.equal_block(block, extent.low, false);
+            self.equal_blocks(block, 1, extent.low, false);
             return;
         }
         self.close_run();
@@ -225,15 +225,15 @@ impl Writer {
         self.next_block = block + 1;
     }
 
-    /// Appends one block that is a huge page, or whose base pages are all present with one count.
-    pub(super) fn equal_block(&mut self, block: u64, count: u16, huge: bool) {
+    /// Appends blocks that are huge pages, or whose base pages are all present, with one count.
+    pub(super) fn equal_blocks(&mut self, block: u64, blocks: u64, count: u16, huge: bool) {
         match &mut self.run {
             Some(run) if run.count == count && run.huge == huge && run.first_block + run.blocks == block => {
-                run.blocks += 1;
+                run.blocks += blocks;
             }
             _ => {
                 self.close_run();
-                self.run = Some(OpenRun { first_block: block, blocks: 1, count, huge });
+                self.run = Some(OpenRun { first_block: block, blocks, count, huge });
             }
         }
     }

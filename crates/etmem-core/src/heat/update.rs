@@ -13,13 +13,16 @@ use std::collections::VecDeque;
 pub struct HeatUpdate {
     old: Old,
     new: Writer,
-    pending: Option<(u64, Seen)>,
+    /// The block that is still open: two ranges may share one.
+    open: Option<(u64, Seen)>,
+    /// What this scan saw of the open block, where that is of base pages.
+    pages: Box<[Access; PAGES_PER_BLOCK]>,
 }
 
-/// What this scan saw of the block that is still open: two ranges may share a block.
-#[derive(Debug)]
+/// What the open block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
-    Pages(Box<[Access; PAGES_PER_BLOCK]>),
+    Pages,
     Huge(Access),
 }
 
@@ -27,81 +30,109 @@ impl HeatUpdate {
     /// Begins a scan on top of `old`.
     #[must_use]
     pub fn new(old: HeatMap) -> Self {
-        Self { old: Old::new(old.segments), new: Writer::default(), pending: None }
+        let pages = Box::new([Access::ABSENT; PAGES_PER_BLOCK]);
+        Self { old: Old::new(old.segments), new: Writer::default(), open: None, pages }
     }
 
     /// Ends the scan.
     #[must_use]
     pub fn finish(mut self) -> HeatMap {
-        if let Some((block, seen)) = self.pending.take() {
-            self.merge(block, &seen);
-        }
+        self.close();
         self.new.finish()
     }
 
-    fn merge(&mut self, block: u64, seen: &Seen) {
-        let before = self.old.seek(block);
-        match seen {
-            Seen::Huge(access) if access.is_present() => {
-                // A huge page that was base pages at the scan before (collapsed): as hot as the hottest.
-                let count = match before {
-                    Before::Nothing => 0,
-                    Before::Equal { count } => count,
-                    Before::Mixed => {
-                        let counts = &self.old.counts.0;
-                        counts.iter().copied().filter(|&count| count != ABSENT).max().unwrap_or(0)
-                    }
-                };
-                self.new.equal_block(block, (count + u16::from(access.weight())).min(COUNT_MAX), true);
-            }
-            Seen::Huge(_) => {}
-            Seen::Pages(pages) => {
-                let mut counts = match before {
+    /// Merges the open block.
+    fn close(&mut self) {
+        match self.open.take() {
+            None => {}
+            Some((block, Seen::Huge(access))) => self.merge_equal(block, 1, access, true),
+            Some((block, Seen::Pages)) => {
+                let mut counts = match self.old.seek(block) {
                     Before::Nothing => BlockCounts::EMPTY,
                     Before::Equal { count } => BlockCounts::uniform(count),
                     Before::Mixed => self.old.counts,
                 };
-                counts.add(pages);
+                counts.add(&self.pages);
                 self.new.pages(block, &counts);
             }
         }
+    }
+
+    /// Merges blocks of which this scan saw the same, so many at once as the scans before knew the same of.
+    fn merge_equal(&mut self, mut block: u64, mut blocks: u64, access: Access, huge: bool) {
+        if !access.is_present() {
+            return;
+        }
+        let add = |count: u16| (count + u16::from(access.weight())).min(COUNT_MAX);
+        while blocks > 0 {
+            let before = self.old.seek(block);
+            let alike = blocks.min(self.old.alike(block));
+            match before {
+                Before::Nothing => self.new.equal_blocks(block, alike, add(0), huge),
+                Before::Equal { count } => self.new.equal_blocks(block, alike, add(count), huge),
+                Before::Mixed if huge => {
+                    // A huge page that was base pages at the scan before (collapsed): as hot as the hottest.
+                    let counts = self.old.counts.0.iter().copied();
+                    let hottest = counts.filter(|&count| count != ABSENT).max().unwrap_or(0);
+                    self.new.equal_blocks(block, alike, add(hottest), huge);
+                }
+                Before::Mixed => {
+                    let mut counts = self.old.counts;
+                    counts.add(&[access; PAGES_PER_BLOCK]);
+                    self.new.pages(block, &counts);
+                }
+            }
+            block += alike;
+            blocks -= alike;
+        }
+    }
+
+    /// Closes what lies before the blocks from `start` on, which are given as a whole; says which to begin with.
+    fn whole_blocks(&mut self, start: u64) -> u64 {
+        let block = start / BLOCK_SIZE;
+        debug_assert!(
+            self.open.is_none_or(|(open, _)| open < block),
+            "a block given as a whole is given once"
+        );
+        self.close();
+        block
     }
 }
 
 impl AccessSink for HeatUpdate {
     fn block(&mut self, start: u64, block: Block<'_>) {
         let number = start / BLOCK_SIZE;
-        if let Some((open, Seen::Pages(pages))) = &mut self.pending
-            && *open == number
-        {
-            if let Block::Pages(more) = block {
-                for (page, new) in pages.iter_mut().zip(more) {
-                    *page = if new.is_present() { *new } else { *page };
+        match self.open {
+            Some((open, Seen::Pages)) if open == number => {
+                if let Block::Pages(more) = block {
+                    for (page, new) in self.pages.iter_mut().zip(more) {
+                        *page = if new.is_present() { *new } else { *page };
+                    }
                 }
+                return;
             }
-            return;
+            Some((open, _)) => debug_assert!(open <= number, "blocks come in ascending order"),
+            None => {}
         }
-        // The pending block's buffer is used again: no allocation per block.
-        let (previous, mut buffer) = match self.pending.take() {
-            Some((open, seen)) => {
-                self.merge(open, &seen);
-                match seen {
-                    Seen::Pages(pages) => (open, Some(pages)),
-                    Seen::Huge(_) => (open, None),
-                }
-            }
-            None => (0, None),
-        };
-        debug_assert!(previous <= number, "blocks come in ascending order");
+        self.close();
         let seen = match block {
             Block::Huge(access) => Seen::Huge(access),
             Block::Pages(pages) => {
-                let mut kept = buffer.take().unwrap_or_else(|| Box::new([Access::ABSENT; PAGES_PER_BLOCK]));
-                kept.copy_from_slice(pages);
-                Seen::Pages(kept)
+                self.pages.copy_from_slice(pages);
+                Seen::Pages
             }
         };
-        self.pending = Some((number, seen));
+        self.open = Some((number, seen));
+    }
+
+    fn equal_blocks(&mut self, start: u64, blocks: u64, access: Access) {
+        let block = self.whole_blocks(start);
+        self.merge_equal(block, blocks, access, false);
+    }
+
+    fn equal_huge_blocks(&mut self, start: u64, blocks: u64, access: Access) {
+        let block = self.whole_blocks(start);
+        self.merge_equal(block, blocks, access, true);
     }
 }
 
@@ -157,6 +188,17 @@ impl Old {
             Some(Item::Run { count, .. }) if block >= self.first_block => Before::Equal { count },
             Some(Item::Mixed) if block >= self.first_block => Before::Mixed,
             Some(Item::Gap { .. } | Item::Run { .. } | Item::Mixed) | None => Before::Nothing,
+        }
+    }
+
+    /// How many blocks from `block` on, which was sought last, are as that one is.
+    fn alike(&self, block: u64) -> u64 {
+        if self.segments.is_empty() {
+            u64::MAX
+        } else if block < self.first_block {
+            self.first_block - block
+        } else {
+            self.next_block - block
         }
     }
 }

@@ -22,6 +22,47 @@ pub trait SwapOut: fmt::Debug {
     /// # Errors
     /// When the process is gone, or the kernel refuses the call as a whole.
     fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError>;
+
+    /// The same, with the parts of `ranges` that were huge pages when they were looked at, in ascending order: of use
+    /// where the kernel is asked page by page, and one address stands for a huge page.
+    ///
+    /// # Errors
+    /// As `swap_out`.
+    fn swap_out_pages(
+        &mut self,
+        ranges: &[AddressRange],
+        huge: &[AddressRange],
+    ) -> Result<Moved, ProcessError> {
+        let _ = huge;
+        self.swap_out(ranges)
+    }
+
+    /// The machine's swap cache, where the kernel interface reaches it; none elsewhere.
+    fn swap_cache(&mut self) -> Option<&mut dyn SwapCache> {
+        None
+    }
+}
+
+/// Pages of the whole machine that are in swap and in memory, which the kernel can be told to take out of memory.
+pub trait SwapCache: fmt::Debug {
+    /// Sets how much of memory it may take before it is reclaimed, and how much is left then, in percent; `low` is
+    /// below `high`, and neither is above 100.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn set_watermarks(&mut self, low: u8, high: u8) -> Result<(), ProcessError>;
+
+    /// Has it reclaimed now, down to the low watermark.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn reclaim(&mut self) -> Result<(), ProcessError>;
+
+    /// Ends the reclaim that `reclaim` began.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn leave_alone(&mut self) -> Result<(), ProcessError>;
 }
 
 /// Makes movers. One per kernel interface.

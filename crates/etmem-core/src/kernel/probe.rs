@@ -1,10 +1,11 @@
 //! Seeing which pages were touched, in two beats.
 //!
 //! `prepare` arms: it clears what was seen so far. `check` tells what was touched since. Where reading clears
-//! (the etmem module's `idle_pages`), `prepare` reads and forgets.
+//! (the etmem module's `idle_pages`), `prepare` reads and forgets; right behind a `check` of the same ranges, which
+//! has just cleared them, it has nothing to do.
 
 use super::process::{ProcessError, ProcessId};
-use crate::address::{AddressRange, PAGES_PER_BLOCK};
+use crate::address::{AddressRange, BLOCK_SIZE, PAGES_PER_BLOCK};
 use std::fmt;
 
 /// What a probe saw of one page since the last `prepare`.
@@ -64,11 +65,28 @@ pub trait AccessSink {
     /// Block `start` (a multiple of 2 MiB). Blocks come in ascending order; a block that two ranges share may
     /// come twice in a row, with different pages present.
     fn block(&mut self, start: u64, block: Block<'_>);
+
+    /// `blocks` blocks from `start` on, whose base pages are all as `access` says: as many calls of `block`, which an
+    /// implementation may take as one.
+    fn equal_blocks(&mut self, start: u64, blocks: u64, access: Access) {
+        let pages = [access; PAGES_PER_BLOCK];
+        for number in 0..blocks {
+            self.block(start + number * BLOCK_SIZE, Block::Pages(&pages));
+        }
+    }
+
+    /// The same of `blocks` huge pages.
+    fn equal_huge_blocks(&mut self, start: u64, blocks: u64, access: Access) {
+        for number in 0..blocks {
+            self.block(start + number * BLOCK_SIZE, Block::Huge(access));
+        }
+    }
 }
 
 /// Watches one process.
 pub trait AccessProbe: fmt::Debug {
-    /// Arms: forgets what was touched until now. Called before each observation window.
+    /// Arms: forgets what was touched until now. Called before each observation window: on a new probe, and right
+    /// behind each `check`.
     ///
     /// `ranges` are those the next `check` will ask for; a probe whose kernel interface knows only whole
     /// processes (`clear_refs`) may clear more.

@@ -4,5 +4,7 @@
 
 pub(crate) mod heap;
 pub(crate) mod iterator;
+pub(crate) mod machine;
+pub(crate) mod module;
 pub(crate) mod page_walk;
 pub(crate) mod pidfd;

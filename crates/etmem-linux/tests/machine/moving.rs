@@ -6,10 +6,10 @@ use crate::{Outcome, trial};
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::mover::{Moved, PageMover};
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessTable};
-use etmem_linux::capabilities::Capabilities;
+use etmem_linux::capabilities::{Capabilities, Capability};
 use etmem_linux::mover::madvise::Madvise;
 use etmem_linux::process::table::Processes;
-use etmem_linux::root::{ProcRoot, SysRoot};
+use etmem_linux::root::{ProcRoot, Roots};
 use libtest_mimic::Trial;
 
 pub(crate) fn trials(can_move: &Result<(), String>) -> Vec<Trial> {
@@ -103,15 +103,15 @@ fn another_process() -> Outcome {
 }
 
 fn wiring() -> Outcome {
-    let (proc, sys) = (ProcRoot::default(), SysRoot::default());
-    let capabilities = Capabilities::detect(&proc, &sys);
-    let all = capabilities.probes.iter().chain(&capabilities.movers).all(|one| one.available.is_ok());
-    match etmem_linux::kernel(&proc, &sys) {
-        Ok(kernel) => {
-            assert!(all);
-            assert_eq!((kernel.probe.name(), kernel.mover.name()), ("bpf", "madvise"));
+    let capabilities = Capabilities::detect(&Roots::default());
+    let first = |list: &[Capability]| list.iter().find(|one| one.available.is_ok()).map(|one| one.name);
+    let best = (first(&capabilities.probes), first(&capabilities.movers));
+    match etmem_linux::kernel(&Roots::default()) {
+        Ok(kernel) => assert_eq!((Some(kernel.probe.name()), Some(kernel.mover.name())), best),
+        Err(reason) => {
+            assert!(best.0.is_none() || best.1.is_none(), "{best:?}: {reason}");
+            assert!(!reason.to_string().contains('\n'), "{reason}");
         }
-        Err(reason) => assert!(!all && !reason.to_string().contains('\n'), "{reason}"),
     }
     Ok(())
 }

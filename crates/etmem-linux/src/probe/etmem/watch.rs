@@ -1,0 +1,276 @@
+//! Watching one process.
+
+use super::source::ScanWishes;
+use super::walk::{BUFFER_BYTES, IdlePages, WalkEnd, walk};
+use crate::module::IDLE_PAGES;
+use crate::process::address_space::AddressSpace;
+use crate::sys::module::{ADD_MAPPING_FLAGS, ADD_SCAN_FLAGS, REMOVE_MAPPING_FLAGS, REMOVE_SCAN_FLAGS};
+use etmem_core::address::AddressRange;
+use etmem_core::idle_pages::PageSizes;
+use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block};
+use etmem_core::kernel::process::ProcessError;
+
+/// Watches one process. Its file belongs to the memory that the process had when this was made.
+#[derive(Debug)]
+pub(super) struct Watch<F: IdlePages> {
+    file: F,
+    path: String,
+    space: AddressSpace,
+    sizes: PageSizes,
+    wishes: ScanWishes,
+    buffer: Vec<u8>,
+    /// What the last `check` read, and thereby cleared; empty once that window has begun.
+    cleared: Vec<AddressRange>,
+    skipped: u64,
+}
+
+/// Takes what is to be forgotten.
+struct Forgotten;
+
+impl AccessSink for Forgotten {
+    fn block(&mut self, _: u64, _: Block<'_>) {}
+
+    fn equal_blocks(&mut self, _: u64, _: u64, _: Access) {}
+
+    fn equal_huge_blocks(&mut self, _: u64, _: u64, _: Access) {}
+}
+
+impl<F: IdlePages> Watch<F> {
+    /// Watches the process of `file`, which is at `path`, from now on.
+    ///
+    /// # Errors
+    /// When the kernel does not do what `wishes` need.
+    pub(super) fn new(
+        file: F,
+        path: String,
+        space: AddressSpace,
+        sizes: PageSizes,
+        wishes: ScanWishes,
+    ) -> Result<Self, ProcessError> {
+        let mut watch = Self {
+            file,
+            path,
+            space,
+            sizes,
+            wishes: ScanWishes::default(),
+            buffer: vec![0; BUFFER_BYTES],
+            cleared: Vec::new(),
+            skipped: 0,
+        };
+        watch.ask_for(wishes)?;
+        Ok(watch)
+    }
+
+    /// Sets the flags that `wishes` need; kept are those that were set, to be taken back.
+    fn ask_for(&mut self, wishes: ScanWishes) -> Result<(), ProcessError> {
+        let flags = wishes.scan_flags();
+        if flags != 0 {
+            let call = || format!("{}: scan flags {flags:#o}", self.path);
+            self.file.request(ADD_SCAN_FLAGS, flags).map_err(|error| IDLE_PAGES.error(call(), &error))?;
+            self.wishes = ScanWishes { only_marked: false, ..wishes };
+        }
+        let flags = wishes.mapping_flags();
+        if flags != 0 {
+            let call = || format!("{}: only mappings marked by MADV_SWAPFLAG (swap_flag=yes)", self.path);
+            self.file.request(ADD_MAPPING_FLAGS, flags).map_err(|error| {
+                match IDLE_PAGES.error(call(), &error) {
+                    ProcessError::Refused { call, reason } => ProcessError::Refused {
+                        call,
+                        reason: format!(
+                            "{reason}; or leave swap_flag out and name the mappings by vm_flags="
+                        ),
+                    },
+                    gone @ (ProcessError::Exited | ProcessError::Replaced) => gone,
+                }
+            })?;
+            self.wishes = wishes;
+        }
+        Ok(())
+    }
+
+    fn walk(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError> {
+        self.cleared.clear();
+        let walked = walk(&self.file, self.sizes, ranges, &mut self.buffer, sink);
+        // First of all: a process that is gone explains everything else.
+        self.space.check()?;
+        let skipped = walked.map_err(|end| {
+            let call = format!("{}, read from {:#x}", self.path, end.address());
+            match end {
+                WalkEnd::Read { error, .. } => IDLE_PAGES.error(call, &error),
+                WalkEnd::Stream { .. } | WalkEnd::StoodStill { .. } | WalkEnd::Astray { .. } => {
+                    ProcessError::Refused { call, reason: format!("not as the module writes it: {end}") }
+                }
+            }
+        })?;
+        if skipped > self.skipped {
+            tracing::warn!("{}: {skipped} pages are not aligned to their size and left out", self.path);
+            self.skipped = skipped;
+        }
+        Ok(())
+    }
+}
+
+impl<F: IdlePages> AccessProbe for Watch<F> {
+    fn prepare(&mut self, ranges: &[AddressRange]) -> Result<(), ProcessError> {
+        if !ranges.is_empty() && self.cleared == ranges {
+            // The check that came right before has cleared them: its window ended where this one begins.
+            self.cleared.clear();
+            return Ok(());
+        }
+        self.walk(ranges, &mut Forgotten)
+    }
+
+    fn check(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError> {
+        self.walk(ranges, sink)?;
+        self.cleared.extend_from_slice(ranges);
+        Ok(())
+    }
+}
+
+impl<F: IdlePages> Drop for Watch<F> {
+    fn drop(&mut self) {
+        // What was set is taken back; where the process is gone, so are the flags.
+        for (ask, flags) in [
+            (REMOVE_SCAN_FLAGS, self.wishes.scan_flags()),
+            (REMOVE_MAPPING_FLAGS, self.wishes.mapping_flags()),
+        ] {
+            if flags != 0
+                && let Err(error) = self.file.request(ask, flags)
+            {
+                tracing::debug!("{}: taking flags back: {error}", self.path);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::stat::Stat;
+    use crate::root::ProcRoot;
+    use std::cell::{Cell, RefCell};
+    use std::io;
+    use std::rc::Rc;
+
+    const BASE: u64 = 0x7000_0000_0000;
+    const RANGE: [AddressRange; 1] = [AddressRange::new(BASE, BASE + 64 * 4096)];
+
+    /// A module that tells of 64 pages, written since the last read, and keeps count of what it was asked.
+    #[derive(Debug, Default, Clone)]
+    struct Module {
+        reads: Rc<Cell<usize>>,
+        /// What the next reads answer instead.
+        fails: Rc<RefCell<Vec<i32>>>,
+        requests: Rc<RefCell<Vec<(libc::Ioctl, u32)>>>,
+        unknown: Option<libc::Ioctl>,
+    }
+
+    impl IdlePages for Module {
+        fn read_from(&self, address: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            self.reads.set(self.reads.get() + 1);
+            if let Some(number) = self.fails.borrow_mut().pop() {
+                return Err(io::Error::from_raw_os_error(number));
+            }
+            if address >= RANGE[0].end {
+                return Ok(0);
+            }
+            let mut stream = vec![0xA0];
+            stream.extend(BASE.to_be_bytes());
+            stream.extend([0x3F, 0x3F, 0x3F, 0x3F, 0x34]);
+            buffer[..stream.len()].copy_from_slice(&stream);
+            Ok(stream.len())
+        }
+
+        fn request(&self, request: libc::Ioctl, flags: u32) -> io::Result<()> {
+            self.requests.borrow_mut().push((request, flags));
+            if self.unknown == Some(request) {
+                Err(io::Error::from_raw_os_error(libc::ENOTTY))
+            } else {
+                Ok(())
+            }
+        }
+    }
+
+    fn watch(module: &Module, wishes: ScanWishes) -> Result<Watch<Module>, ProcessError> {
+        let proc = ProcRoot::default();
+        let stat = std::fs::read(proc.own("stat")).unwrap();
+        let space = AddressSpace::open(&proc, Stat::parse(&stat).unwrap().id())?;
+        Watch::new(module.clone(), "idle_pages".into(), space, PageSizes::FOUR_KIB, wishes)
+    }
+
+    #[derive(Default)]
+    struct Written(u64);
+
+    impl AccessSink for Written {
+        fn block(&mut self, _: u64, block: Block<'_>) {
+            if let Block::Pages(pages) = block {
+                self.0 += pages.iter().filter(|page| **page == Access::WRITTEN).count() as u64;
+            }
+        }
+    }
+
+    #[test]
+    fn a_check_begins_the_next_window() {
+        let module = Module::default();
+        let mut watch = watch(&module, ScanWishes::default()).unwrap();
+        let reads = |step: &str, want| assert_eq!(module.reads.replace(0), want, "{step}");
+        watch.prepare(&RANGE).unwrap();
+        reads("the first window is begun by reading", 1);
+        let mut written = Written::default();
+        watch.check(&RANGE, &mut written).unwrap();
+        assert_eq!(written.0, 64);
+        reads("a check reads once", 1);
+        watch.prepare(&RANGE).unwrap();
+        reads("it has cleared all there is to clear", 0);
+        watch.prepare(&RANGE).unwrap();
+        reads("but not for a window after that", 1);
+        watch.check(&RANGE, &mut written).unwrap();
+        reads("a check reads once", 1);
+        watch.prepare(&[AddressRange::new(BASE, BASE + 4096)]).unwrap();
+        reads("nor for other ranges", 1);
+        module.fails.borrow_mut().push(libc::EIO);
+        watch.check(&RANGE, &mut written).unwrap_err();
+        reads("a check that fails", 1);
+        watch.prepare(&RANGE).unwrap();
+        reads("has cleared nothing", 1);
+    }
+
+    #[test]
+    fn refusals_end_the_scan_and_say_where() {
+        let module = Module::default();
+        let mut watch = watch(&module, ScanWishes::default()).unwrap();
+        for (number, want) in [
+            (libc::ESRCH, "exited"),
+            (libc::EFAULT, "idle_pages, read from 0x700000000000: Bad address"),
+            (libc::EBUSY, "another program"),
+            (libc::ENODEV, "modprobe etmem_scan"),
+        ] {
+            module.fails.borrow_mut().push(number);
+            let text = watch.check(&RANGE, &mut Forgotten).unwrap_err().to_string();
+            assert!(text.contains(want), "{text}");
+            watch.check(&RANGE, &mut Forgotten).unwrap();
+        }
+    }
+
+    #[test]
+    fn flags_are_set_and_taken_back() {
+        let all = ScanWishes { only_marked: true, as_huge: false, ignore_host: true };
+        let module = Module::default();
+        drop(watch(&module, all).unwrap());
+        let ignore = 0o200_000_000;
+        let want = [
+            (ADD_SCAN_FLAGS, ignore),
+            (ADD_MAPPING_FLAGS, 0x1000),
+            (REMOVE_SCAN_FLAGS, ignore),
+            (REMOVE_MAPPING_FLAGS, 0x1000),
+        ];
+        assert_eq!(module.requests.take(), want);
+        // A module that knows no marks: what was set before is taken back, and the way out is told.
+        let module = Module { unknown: Some(ADD_MAPPING_FLAGS), ..Module::default() };
+        let text = watch(&module, all).unwrap_err().to_string();
+        assert!(text.contains("swap_flag=yes") && text.contains("vm_flags="), "{text}");
+        assert_eq!(module.requests.take(), want[..3]);
+        drop(watch(&module, ScanWishes::default()).unwrap());
+        assert_eq!(module.requests.take(), []);
+    }
+}
