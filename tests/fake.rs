@@ -10,7 +10,8 @@ use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::fake::proc::random::{self, Case};
 use etmem_testkit::fake::proc::script::{
-    Doing, Life, Moment, PAGE, PageSize, Script, ScriptedMapping, ScriptedProcess, Segment, Texture, Touch, When,
+    Doing, Life, Moment, PAGE, PageSize, Script, ScriptedMapping, ScriptedProcess, Segment, Texture, Touch,
+    When,
 };
 use etmem_testkit::fake::proc::{Call, FakeProc, Fault, File, Planned};
 use etmem_testkit::machine::Need;
@@ -44,7 +45,8 @@ fn pages(ranges: &[Range<u64>]) -> u64 {
 /// A case whose pages that were out are not those that should have been.
 fn differs(fake: &FakeProc, case: &Case) -> Option<String> {
     let (out, cold) = (fake.ever_out(case.process.pid), case.cold());
-    let first = || out.iter().find(|range| !cold.contains(range)).or(cold.iter().find(|range| !out.contains(range)));
+    let first =
+        || out.iter().find(|range| !cold.contains(range)).or(cold.iter().find(|range| !out.contains(range)));
     (out != cold).then(|| {
         format!(
             "{}: loop={} T={}: {} pages were out instead of {}, first at {:x?}",
@@ -75,7 +77,9 @@ fn fifty_scripts() -> Result<()> {
     let clock = WallClock::new();
     let differing = || cases.iter().filter_map(|case| differs(&fake, case)).collect::<Vec<_>>();
     // Three cycles of each show that no other page follows later.
-    let cycles = || cases.iter().map(|case| fake.passes(case.process.pid) / case.looks).min().unwrap_or(0);
+    // One that has no memory of the kind that slide looks at is never scanned, and has no cold pages either.
+    let scanned = || cases.iter().filter(|case| !case.cold().is_empty());
+    let cycles = || scanned().map(|case| fake.passes(case.process.pid) / case.looks).min().unwrap_or(0);
     let settled = clock.wait_until(LIMIT, "every cold page and no other is out", || {
         Ok(cycles() >= 3 && differing().is_empty())
     });
@@ -86,7 +90,10 @@ fn fifty_scripts() -> Result<()> {
     ensure!(fake.violations().is_empty(), "{:?}", fake.violations());
     let counts: Vec<_> = cases.iter().map(|case| fake.counts(case.process.pid)).collect();
     ensure!(counts.iter().all(|counts| counts.nonsense == 0), "lines that are no address");
-    ensure!(cases.iter().map(|case| pages(&case.cold())).sum::<u64>() > 50_000, "the cases have few cold pages");
+    ensure!(
+        cases.iter().map(|case| pages(&case.cold())).sum::<u64>() > 50_000,
+        "the cases have few cold pages"
+    );
     Ok(())
 }
 
@@ -122,7 +129,8 @@ fn phase_change() -> Result<()> {
     }
     // What is touched all the time was out at no time.
     let steady = START + 2000 * PAGE..START + 3000 * PAGE;
-    let wrong = fake.ever_out(FIRST_PID).into_iter().find(|out| out.start < steady.end && out.end > steady.start);
+    let wrong =
+        fake.ever_out(FIRST_PID).into_iter().find(|out| out.start < steady.end && out.end > steady.start);
     ensure!(wrong.is_none(), "{wrong:x?}");
     Ok(())
 }
@@ -167,9 +175,8 @@ fn faults() -> Result<()> {
     daemon.must(&["project", "start", "-n", "p"])?;
     for (pid, (name, _, _)) in pids.zip(faults) {
         // Whatever went wrong in one cycle, the next puts it right, and no page that is touched has gone.
-        let waited = WallClock::new().wait_until(LIMIT, "the cold pages are out", || {
-            Ok(fake.out(pid) == cold_of_simple())
-        });
+        let waited = WallClock::new()
+            .wait_until(LIMIT, "the cold pages are out", || Ok(fake.out(pid) == cold_of_simple()));
         waited.with_context(|| format!("{name}: {:?}, log:\n{}", fake.counts(pid), daemon.log()))?;
         ensure!(fake.ever_out(pid) == cold_of_simple(), "{name}: {:x?}", fake.ever_out(pid));
     }
@@ -192,9 +199,7 @@ fn exit_and_exec() -> Result<()> {
     clock.wait_until(LIMIT, "the scan is under way", || Ok(fake.passes(FIRST_PID + 1) >= 1))?;
     let moved = START + 100 * PAGE;
     fake.exec(FIRST_PID + 1, vec![ScriptedMapping::private(moved, vec![Segment::solid(200, Life::cold())])]);
-    for (pid, want) in
-        [(FIRST_PID + 1, vec![moved..moved + 200 * PAGE]), (FIRST_PID + 2, cold_of_simple())]
-    {
+    for (pid, want) in [(FIRST_PID + 1, vec![moved..moved + 200 * PAGE]), (FIRST_PID + 2, cold_of_simple())] {
         let waited = clock.wait_until(LIMIT, "the cold pages are out", || Ok(fake.out(pid) == want));
         waited.with_context(|| format!("{pid}: {:x?}, log:\n{}", fake.out(pid), daemon.log()))?;
     }

@@ -54,9 +54,9 @@ pub(crate) fn alternating() -> Result<()> {
         ensure!(reads >= usize::try_from(pages)? / most, "{reads} reads of {room} bytes");
         ensure!(seen.len() == usize::try_from(pages)?, "{} pages", seen.len());
         // The first walk primed the bits; from then on the odd pages are idle.
-        let wrong = (0..).zip(&seen).find(|(number, (at, kind))| {
-            *at != START + number * PAGE || (*kind == 0) != (number % 2 == 0)
-        });
+        let wrong = (0..)
+            .zip(&seen)
+            .find(|(number, (at, kind))| *at != START + number * PAGE || (*kind == 0) != (number % 2 == 0));
         ensure!(wrong.is_none(), "{wrong:?}");
     }
     Ok(())
@@ -198,7 +198,8 @@ fn scanned(stage: &Stage, ioctls: &str) -> Result<String> {
 
 pub(crate) fn ioctls() -> Result<()> {
     let first = ScriptedMapping::private(START, vec![cold(512)]);
-    let marked = ScriptedMapping { marked: true, ..ScriptedMapping::private(START + (2 << 20), vec![cold(3)]) };
+    let marked =
+        ScriptedMapping { marked: true, ..ScriptedMapping::private(START + (2 << 20), vec![cold(3)]) };
     let stage = Stage::of(vec![first, marked])?;
     let add = |number: u32, flags: u32| format!("{:x}:{flags:x}", 0x4004_6600 | number);
     let only_marked = scanned(&stage, &add(2, 0x1000))?;

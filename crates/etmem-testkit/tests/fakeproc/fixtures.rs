@@ -99,7 +99,11 @@ pub(crate) fn buffers_and_offsets() -> Result<()> {
 pub(crate) fn modules_that_are_not_loaded() -> Result<()> {
     let script = Script {
         modules: Modules::Unloaded,
-        ..Script::new(vec![ScriptedProcess::new(PID, "x", vec![ScriptedMapping::private(START, vec![cold(1)])])])
+        ..Script::new(vec![ScriptedProcess::new(
+            PID,
+            "x",
+            vec![ScriptedMapping::private(START, vec![cold(1)])],
+        )])
     };
     let stage = Stage::with(script.clone())?;
     ensure!(stage.path("idle_pages").exists() && stage.path("swap_pages").exists());

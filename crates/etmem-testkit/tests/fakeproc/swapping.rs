@@ -14,7 +14,8 @@ pub(crate) fn lines(pages: impl IntoIterator<Item = u64>) -> String {
 }
 
 fn kib(text: &str, name: &str) -> Result<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context(name.to_owned())?;
+    let line =
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context(name.to_owned())?;
     Ok(line.trim().strip_suffix("kB").context("not in kB")?.trim().parse()?)
 }
 
@@ -126,9 +127,8 @@ pub(crate) fn ioctls() -> Result<()> {
         ensure!(ioctl(2, wrong).is_err(), "{wrong:#x}");
     }
     ensure!(stage.fake.watermarks() == Some((3, 7)));
-    let cached = || -> Result<u64> {
-        kib(&std::fs::read_to_string(stage.fake.root().join("meminfo"))?, "SwapCached")
-    };
+    let cached =
+        || -> Result<u64> { kib(&std::fs::read_to_string(stage.fake.root().join("meminfo"))?, "SwapCached") };
     stage.fake.set_swap_cached(1 << 39);
     ensure!(cached()? == 1 << 29);
     ioctl(1, 0)?;

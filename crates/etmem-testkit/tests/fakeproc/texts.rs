@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use etmem_testkit::fake::proc::script::{PageSize, Script, ScriptedMapping, ScriptedProcess, Segment, Texture};
+use etmem_testkit::fake::proc::script::{
+    PageSize, Script, ScriptedMapping, ScriptedProcess, Segment, Texture,
+};
 
 use crate::{PID, START, Stage, cold, hot};
 

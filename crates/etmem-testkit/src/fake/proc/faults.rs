@@ -76,8 +76,10 @@ impl Faults {
 
     /// What becomes of this call; none: it goes well.
     pub(super) fn strike(&mut self, pid: u32, file: File, call: Call) -> Option<Fault> {
-        let planned =
-            self.0.iter_mut().find(|one| one.pid == pid && one.file == file && one.call == call && one.times > 0)?;
+        let planned = self
+            .0
+            .iter_mut()
+            .find(|one| one.pid == pid && one.file == file && one.call == call && one.times > 0)?;
         if planned.after > 0 {
             planned.after -= 1;
             return None;

@@ -67,7 +67,8 @@ impl Machine {
             "children" => None,
             file if OF_PROCESSES.contains(&file) || OF_THREADS.contains(&file) => Some(Node::Text),
             other => {
-                let (thread, file) = other.strip_prefix("task/")?.split_once('/').unwrap_or((&other[5..], ""));
+                let (thread, file) =
+                    other.strip_prefix("task/")?.split_once('/').unwrap_or((&other[5..], ""));
                 let known = file.is_empty() || OF_THREADS.contains(&file);
                 let node = if file.is_empty() { Node::Folder } else { Node::Text };
                 (thread == pid && known).then_some(node)
@@ -176,7 +177,8 @@ impl Machine {
             "uptime" => format!("{seconds:.2} {seconds:.2}\n"),
             "version" => format!("Linux version {RELEASE} (scripted)\n"),
             _ => {
-                "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\nctxt 0\nbtime 1700000000\nprocesses 1\n".into()
+                "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\nctxt 0\nbtime 1700000000\nprocesses 1\n"
+                    .into()
             }
         }
     }

@@ -29,12 +29,9 @@ pub fn lacks() -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         return Some("only root can mount a scripted /proc: run it with sudo".into());
     }
-    std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/fuse")
-        .err()
-        .map(|error| format!("cannot open /dev/fuse ({error}): load the module fuse, or give it to the container"))
+    std::fs::File::options().read(true).write(true).open("/dev/fuse").err().map(|error| {
+        format!("cannot open /dev/fuse ({error}): load the module fuse, or give it to the container")
+    })
 }
 
 /// A clock that stands still until it is told otherwise.
@@ -110,7 +107,8 @@ impl FakeProc {
         };
         let machine = Arc::new(Mutex::new(machine));
         let mut config = Config::default();
-        config.mount_options = vec![MountOption::FSName(SOURCE.into()), MountOption::NoExec, MountOption::NoAtime];
+        config.mount_options =
+            vec![MountOption::FSName(SOURCE.into()), MountOption::NoExec, MountOption::NoAtime];
         let session = Session::new(Tree::new(Arc::clone(&machine)), &root, &config)
             .with_context(|| format!("cannot mount a scripted machine at {}", root.display()))?;
         let (mounted, made) = (root.clone(), folder.is_some());
@@ -145,13 +143,15 @@ impl FakeProc {
     /// The addresses of the pages of `pid` that are out now, in runs.
     #[must_use]
     pub fn out(&self, pid: u32) -> Vec<Range<u64>> {
-        self.asked(pid, |process| process.out_now().iter().map(|(range, ())| range).collect()).unwrap_or_default()
+        self.asked(pid, |process| process.out_now().iter().map(|(range, ())| range).collect())
+            .unwrap_or_default()
     }
 
     /// The addresses of the pages of `pid` that were out at any time, in runs.
     #[must_use]
     pub fn ever_out(&self, pid: u32) -> Vec<Range<u64>> {
-        self.asked(pid, |process| process.ever_out.iter().map(|(range, _)| range).collect()).unwrap_or_default()
+        self.asked(pid, |process| process.ever_out.iter().map(|(range, _)| range).collect())
+            .unwrap_or_default()
     }
 
     /// Forgets what was out before: [`Self::ever_out`] begins anew.

@@ -119,8 +119,7 @@ impl Process {
                     seen.push(from..span.end.min(place.end));
                 }
                 for stretch in self.stretches(&place, segment, span) {
-                    let shown: Vec<Shown> =
-                        lives.iter().map(|life| shown(life, &stretch, now)).collect();
+                    let shown: Vec<Shown> = lives.iter().map(|life| shown(life, &stretch, now)).collect();
                     let first = shown.first().copied().unwrap_or(Shown::Nothing);
                     if shown.iter().all(|shown| *shown == first) {
                         show(first, stretch.range, stretch.size, flags, stream)?;
@@ -179,7 +178,9 @@ fn show(
         (PageSize::Gigantic, _) => Kind::Gigantic,
         (PageSize::Huge | PageSize::Pool, Shown::Idle) => Kind::HugeIdle,
         (PageSize::Huge | PageSize::Pool, Shown::Dirty) => Kind::HugeDirty,
-        (PageSize::Huge | PageSize::Pool, Shown::Nothing | Shown::Hole | Shown::Accessed) => Kind::HugeAccessed,
+        (PageSize::Huge | PageSize::Pool, Shown::Nothing | Shown::Hole | Shown::Accessed) => {
+            Kind::HugeAccessed
+        }
         (PageSize::Base, Shown::Idle) => Kind::Idle,
         (PageSize::Base, Shown::Accessed) => Kind::Accessed,
         (PageSize::Base, Shown::Dirty) => Kind::Dirty,

@@ -21,8 +21,9 @@ pub(super) fn take_away() -> Result<()> {
     let text = std::fs::read_to_string(list).with_context(|| format!("cannot read {list}"))?;
     for path in ours(&text) {
         if statvfs(&path) == Err(Errno::ENOTCONN) {
-            umount2(&path, MntFlags::MNT_DETACH)
-                .with_context(|| format!("cannot take away what an earlier run left at {}", path.display()))?;
+            umount2(&path, MntFlags::MNT_DETACH).with_context(|| {
+                format!("cannot take away what an earlier run left at {}", path.display())
+            })?;
             remove_folder(&path);
         }
     }

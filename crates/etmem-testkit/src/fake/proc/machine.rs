@@ -115,8 +115,7 @@ impl Machine {
 
     /// Bytes of swap that are free.
     pub(super) fn swap_free(&mut self) -> u64 {
-        let used: u64 =
-            self.pids().iter().filter_map(|pid| Some(self.living(*pid)?.0.out.bytes())).sum();
+        let used: u64 = self.pids().iter().filter_map(|pid| Some(self.living(*pid)?.0.out.bytes())).sum();
         self.swap.saturating_sub(used)
     }
 
@@ -173,12 +172,9 @@ impl Machine {
         let open = self.open.get_mut(&number).filter(|open| open.file == file).ok_or(Errno::EBADF)?;
         (open.used, open.closed) = (true, false);
         let (pid, program, flags) = (open.pid, open.program, open.flags);
-        let another = self
-            .open
-            .iter()
-            .any(|(other, open)| {
-                *other != number && (open.pid, open.file) == (pid, file) && open.used && !open.closed
-            });
+        let another = self.open.iter().any(|(other, open)| {
+            *other != number && (open.pid, open.file) == (pid, file) && open.used && !open.closed
+        });
         if another {
             let line = format!("{pid}/{}: used through two descriptors at once", file.name());
             self.tell(format_args!("violation: {line}"));

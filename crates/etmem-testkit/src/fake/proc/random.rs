@@ -172,9 +172,8 @@ mod tests {
         assert!(mappings(&|mapping| mapping.pinned) > 2);
         assert!(mappings(&|mapping| mapping.is_of_pool()) > 2);
         assert!(mappings(&|mapping| mapping.permissions == "rw-s") > 2);
-        let huge = |mapping: &ScriptedMapping| {
-            mapping.segments.iter().any(|segment| segment.size == PageSize::Huge)
-        };
+        let huge =
+            |mapping: &ScriptedMapping| mapping.segments.iter().any(|segment| segment.size == PageSize::Huge);
         assert!(mappings(&huge) > 5);
         for case in &cases {
             for pair in case.process.mappings.windows(2) {
@@ -189,10 +188,13 @@ mod tests {
     #[test]
     fn what_is_cold() {
         let beats = |on, writes| Life::of(Doing::Present { touch: Touch::Beats { of: 3, on }, writes });
-        let lives = [Life::cold(), beats(1, false), beats(1, true), Life::hot(), Life::written(), Life::hole()];
+        let lives =
+            [Life::cold(), beats(1, false), beats(1, true), Life::hot(), Life::written(), Life::hole()];
         let segments: Vec<Segment> = lives.into_iter().map(|life| Segment::solid(1, life)).collect();
-        let shared =
-            ScriptedMapping { permissions: "rw-s".into(), ..ScriptedMapping::private(0x9000, segments.clone()) };
+        let shared = ScriptedMapping {
+            permissions: "rw-s".into(),
+            ..ScriptedMapping::private(0x9000, segments.clone())
+        };
         let process = ScriptedProcess::new(7, "x", vec![ScriptedMapping::private(0x1000, segments), shared]);
         let cold = |threshold| cold(&process, Moment::default(), 3, threshold);
         assert_eq!(cold(0), []);

@@ -143,8 +143,7 @@ mod tests {
             }
             let list: Vec<_> = runs.iter().collect();
             assert!(list.windows(2).all(|pair| {
-                pair[0].0.end < pair[1].0.start
-                    || pair[0].0.end == pair[1].0.start && pair[0].1 != pair[1].1
+                pair[0].0.end < pair[1].0.start || pair[0].0.end == pair[1].0.start && pair[0].1 != pair[1].1
             }));
             assert_eq!(runs.bytes(), plain.iter().flatten().count() as u64);
             assert_eq!(runs.bytes_in(7..50), plain[7..50].iter().flatten().count() as u64);

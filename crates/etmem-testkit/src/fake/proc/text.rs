@@ -24,8 +24,8 @@ use nix::errno::Errno;
 
 use super::faults::{Call, Fault, File, Planned};
 use super::script::{
-    Doing, Life, Modules, PAGE, PageSize, Phase, Script, ScriptedMapping, ScriptedProcess, Segment, Texture, Touch,
-    When,
+    Doing, Life, Modules, PAGE, PageSize, Phase, Script, ScriptedMapping, ScriptedProcess, Segment, Texture,
+    Touch, When,
 };
 use crate::size;
 
@@ -267,7 +267,8 @@ impl<'a> Words<'a> {
             (None, Some(digits)) => (digits, 1000),
             (None, None) => bail!("{word:?} is not a time like 5s or 200ms"),
         };
-        let number: u64 = digits.parse().with_context(|| format!("{word:?} is not a time like 5s or 200ms"))?;
+        let number: u64 =
+            digits.parse().with_context(|| format!("{word:?} is not a time like 5s or 200ms"))?;
         Ok(Duration::from_millis(number.saturating_mul(milliseconds)))
     }
 
@@ -330,10 +331,16 @@ mod tests {
         assert_eq!((process.pid, &*process.comm, process.parent), (4711, "database", 1));
         assert_eq!(process.exits, Some(When::Time(Duration::from_secs(60))));
         let segments = &process.mappings[0].segments;
-        assert_eq!(segments.iter().map(|segment| segment.pages).collect::<Vec<_>>(), [1 << 18, 512, 2, 1 << 18, 1 << 18]);
+        assert_eq!(
+            segments.iter().map(|segment| segment.pages).collect::<Vec<_>>(),
+            [1 << 18, 512, 2, 1 << 18, 1 << 18]
+        );
         let life = Life::cold().then(When::Time(Duration::from_secs(10)), &Life::hot());
         assert_eq!(segments[1].texture, Texture::Solid(life.then(When::Pass(6), &Life::hole())));
-        assert_eq!((segments[2].size, &segments[2].texture), (PageSize::Huge, &Texture::Solid(Life::written())));
+        assert_eq!(
+            (segments[2].size, &segments[2].texture),
+            (PageSize::Huge, &Texture::Solid(Life::written()))
+        );
         let every = Doing::Present { touch: Touch::Every(Duration::from_secs(5)), writes: false };
         assert_eq!(segments[3].texture, Texture::Stripes(vec![(1, Life::hot()), (3, Life::of(every))]));
         let beats = Doing::Present { touch: Touch::Beats { on: 2, of: 4 }, writes: true };
