@@ -142,7 +142,7 @@ fn simple(pid: u32) -> ScriptedProcess {
 }
 
 fn cold_of_simple() -> Vec<Range<u64>> {
-    vec![START..START + 500 * PAGE]
+    one(START..START + 500 * PAGE)
 }
 
 fn faults() -> Result<()> {
@@ -199,11 +199,16 @@ fn exit_and_exec() -> Result<()> {
     clock.wait_until(LIMIT, "the scan is under way", || Ok(fake.passes(FIRST_PID + 1) >= 1))?;
     let moved = START + 100 * PAGE;
     fake.exec(FIRST_PID + 1, vec![ScriptedMapping::private(moved, vec![Segment::solid(200, Life::cold())])]);
-    for (pid, want) in [(FIRST_PID + 1, vec![moved..moved + 200 * PAGE]), (FIRST_PID + 2, cold_of_simple())] {
+    for (pid, want) in [(FIRST_PID + 1, one(moved..moved + 200 * PAGE)), (FIRST_PID + 2, cold_of_simple())] {
         let waited = clock.wait_until(LIMIT, "the cold pages are out", || Ok(fake.out(pid) == want));
         waited.with_context(|| format!("{pid}: {:x?}, log:\n{}", fake.out(pid), daemon.log()))?;
     }
     ensure!(fake.ever_out(FIRST_PID).is_empty(), "what was seen of a process that is gone was acted upon");
     ensure!(daemon.is_running()? && fake.violations().is_empty(), "{:?}", fake.violations());
     Ok(())
+}
+
+/// The only run.
+fn one(range: Range<u64>) -> Vec<Range<u64>> {
+    std::iter::once(range).collect()
 }

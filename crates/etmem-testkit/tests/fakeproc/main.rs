@@ -9,6 +9,7 @@ mod texts;
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -141,4 +142,9 @@ pub(crate) fn hole(pages: u64) -> Segment {
 
 pub(crate) fn hot(pages: u64) -> Segment {
     Segment::solid(pages, Life::hot())
+}
+
+/// The only run.
+pub(crate) fn one(range: Range<u64>) -> Vec<Range<u64>> {
+    std::iter::once(range).collect()
 }

@@ -10,7 +10,7 @@ use etmem_testkit::clock::WallClock;
 use etmem_testkit::fake::proc::script::{Life, PageSize, Segment, Texture};
 
 use crate::swapping::lines;
-use crate::{PAGE, PID, START, Stage, cold, hot};
+use crate::{PAGE, PID, START, Stage, cold, hot, one};
 
 const PAGES: u64 = 1 << 28;
 const END: u64 = START + PAGES * PAGE;
@@ -66,7 +66,7 @@ pub(crate) fn dense() -> Result<()> {
     ensure!(timed("dense, first walk", &file)?.accessed == PAGES);
     let second = timed("dense, long runs", &file)?;
     ensure!((second.accessed, second.idle, second.holes) == (PAGES / 4, PAGES / 4 * 3, 0), "{second:?}");
-    // A small part of it differs page by page.
+    // Every page is unlike its neighbour.
     let texture = Texture::Stripes(vec![(1, Life::hot()), (1, Life::cold())]);
     let mixed = Segment { pages: PAGES, size: PageSize::Base, texture };
     let stage = Stage::private(vec![mixed])?;
@@ -104,7 +104,7 @@ pub(crate) fn paged_out() -> Result<()> {
         swap.write_all(lines(first..first + 4096).as_bytes())?;
     }
     eprintln!("4 GiB of it paged out page by page: {:.2} s", clock.now().as_secs_f64());
-    ensure!(stage.fake.out(PID) == [START..START + gone * PAGE]);
+    ensure!(stage.fake.out(PID) == one(START..START + gone * PAGE));
     let rest = timed("with 4 GiB of it out", &file)?;
     ensure!(rest.accessed == PAGES - gone, "{rest:?}");
     Ok(())

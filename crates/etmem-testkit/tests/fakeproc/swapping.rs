@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use etmem_testkit::fake::proc::script::{Script, ScriptedMapping, ScriptedProcess};
 use nix::errno::Errno;
 
-use crate::{PAGE, PID, START, Stage, cold, entries, fails_with, hot, read};
+use crate::{PAGE, PID, START, Stage, cold, entries, fails_with, hot, one, read};
 
 pub(crate) fn lines(pages: impl IntoIterator<Item = u64>) -> String {
     pages.into_iter().map(|page| format!("0x{:x}\n", START + page * PAGE)).collect()
@@ -52,10 +52,10 @@ pub(crate) fn every_file_says_so() -> Result<()> {
     let stream = read(&idle, START, 32)?;
     let behind = START + 50 * PAGE;
     ensure!(entries(&stream, behind)? == [0x5f, 0x5f, 0x5f, 0x55, 0x0a], "{stream:x?}");
-    ensure!(stage.fake.out(PID) == [START..START + 50 * PAGE]);
+    ensure!(stage.fake.out(PID) == one(START..START + 50 * PAGE));
     // A hot page comes back with the next touch, which is at once; the kernel counts a fault.
     swap.write_all(lines([49, 50, 105]).as_bytes())?;
-    ensure!(stage.fake.out(PID) == [START..START + 51 * PAGE]);
+    ensure!(stage.fake.out(PID) == one(START..START + 51 * PAGE));
     ensure!(stage.fake.ever_out(PID) == [START..START + 51 * PAGE, START + 105 * PAGE..START + 106 * PAGE]);
     let counts = stage.fake.counts(PID);
     ensure!((counts.paged_out, counts.came_back, counts.missed) == (52, 1, 1), "{counts:?}");
@@ -85,7 +85,7 @@ pub(crate) fn a_cut_address_is_lost() -> Result<()> {
     let stage = Stage::private(vec![cold(60_000)])?;
     let text = lines(0..60_000);
     ensure!(text.len() < 1 << 20 && stage.swap_pages()?.write(text.as_bytes())? == text.len());
-    ensure!(stage.fake.out(PID) == [START..START + 60_000 * PAGE], "{:?}", stage.fake.counts(PID));
+    ensure!(stage.fake.out(PID) == one(START..START + 60_000 * PAGE), "{:?}", stage.fake.counts(PID));
     ensure!(stage.fake.counts(PID).writes == 1);
     Ok(())
 }

@@ -65,7 +65,7 @@ impl Pacer for HandClock {
 pub struct FakeProc {
     machine: Arc<Mutex<Machine>>,
     root: PathBuf,
-    // In this order: the mount goes before the session that answers it, and the folder goes last.
+    // In this order: the mount goes before the thread that answers it, and the folder goes last.
     _undo: Undo,
     _session: BackgroundSession,
     _folder: Option<TempDir>,

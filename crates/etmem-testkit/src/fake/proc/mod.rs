@@ -15,6 +15,7 @@ pub mod handle;
 mod hash;
 pub mod idle;
 mod leftover;
+pub mod life;
 pub mod machine;
 pub mod mount;
 pub mod process;

@@ -196,11 +196,12 @@ mod tests {
             ..ScriptedMapping::private(0x9000, segments.clone())
         };
         let process = ScriptedProcess::new(7, "x", vec![ScriptedMapping::private(0x1000, segments), shared]);
+        let once = |start: u64, end: u64| std::iter::once(start..end).collect::<Vec<_>>();
         let cold = |threshold| cold(&process, Moment::default(), 3, threshold);
         assert_eq!(cold(0), []);
-        assert_eq!(cold(1), [0x1000..0x2000]);
-        assert_eq!(cold(3), [0x1000..0x3000]);
-        assert_eq!(cold(4), [0x1000..0x5000]);
-        assert_eq!(cold(9), [0x1000..0x5000]);
+        assert_eq!(cold(1), once(0x1000, 0x2000));
+        assert_eq!(cold(3), once(0x1000, 0x3000));
+        assert_eq!(cold(4), once(0x1000, 0x5000));
+        assert_eq!(cold(9), once(0x1000, 0x5000));
     }
 }
