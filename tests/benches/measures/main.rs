@@ -3,6 +3,7 @@
 //! They run the real parts against real memory of another process, as root. What cannot run here says why.
 
 mod daemon;
+mod idle_pages;
 mod mover;
 mod probe;
 mod report;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut report = Report::default();
     report.run("bpf probe", probe::measure);
+    report.run("idle_pages", idle_pages::measure);
     report.run("slide", slide::measure);
     report.run("mover", mover::measure);
     report.run("daemon, scanning", daemon::scanning);
