@@ -148,7 +148,11 @@ impl Interfaces {
         Ok(Chosen { kernel, probe: probe_choice, mover: mover_choice })
     }
 
-    fn probe(&self, wishes: &Wishes) -> Result<(Arc<dyn ProbeSource>, Choice), Unavailable> {
+    /// A probe alone, for those who only look.
+    ///
+    /// # Errors
+    /// What the machine lacks, and what would help.
+    pub fn probe(&self, wishes: &Wishes) -> Result<(Arc<dyn ProbeSource>, Choice), Unavailable> {
         let etmem = || Ok(Arc::new(Etmem::detect(&self.roots.proc, wishes.scan)?) as Arc<dyn ProbeSource>);
         let bpf = || match only_etmem(wishes.scan) {
             Some((wish, way_out)) => Err(Unavailable::OnlyEtmem { wish, way_out }),

@@ -6,9 +6,9 @@ use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::mapping::{Mapping, MappingSource};
-use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 
 /// Names of mappings that the kernel makes for itself in a process (`arch/*/entry/vdso`, `kernel/events/uprobes.c`);
 /// `[vvar` and its like stand for all names that begin so.
@@ -25,6 +25,15 @@ impl Mappings {
     #[must_use]
     pub fn new(proc: ProcRoot) -> Self {
         Self { proc }
+    }
+
+    /// The list of the mappings of `pid` as the kernel writes it, for those who need their names: `maps`, or `smaps`,
+    /// which has their flags as well and takes the kernel much longer.
+    ///
+    /// # Errors
+    /// What open(2) answers.
+    pub fn listing(&self, pid: Pid, with_flags: bool) -> io::Result<File> {
+        File::open(self.proc.process(pid, if with_flags { "smaps" } else { "maps" }))
     }
 }
 
@@ -78,7 +87,6 @@ fn digits(text: &[u8], radix: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use etmem_core::kernel::process::Pid;
     use proptest::prelude::*;
     use std::fmt::Write;
 

@@ -144,7 +144,7 @@ impl<'a> Blocks<'a> {
         }
         self.base(AddressRange::new(part.start, first), access);
         self.close();
-        self.sink.equal_huge_blocks(first, (behind - first) / BLOCK_SIZE, access);
+        self.sink.equal_huge_pages(first, (behind - first) / size, size, access);
         self.base(AddressRange::new(behind, part.end), access);
     }
 }

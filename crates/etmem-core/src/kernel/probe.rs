@@ -81,6 +81,12 @@ pub trait AccessSink {
             self.block(start + number * BLOCK_SIZE, Block::Huge(access));
         }
     }
+
+    /// `pages` huge pages of `size` bytes, a multiple of a block: as many huge blocks, for those who need not tell a
+    /// page of 1 GiB from 512 of 2 MiB.
+    fn equal_huge_pages(&mut self, start: u64, pages: u64, size: u64, access: Access) {
+        self.equal_huge_blocks(start, pages * (size / BLOCK_SIZE), access);
+    }
 }
 
 /// Watches one process.

@@ -3,7 +3,7 @@
 //! A pid's descendants come from the `children` files of its threads (`CONFIG_PROC_CHILDREN`); where the kernel has
 //! none, and for a name, from the parents in every process's `stat`. A process that ends meanwhile is left out.
 
-use super::stat::{Stat, means_gone};
+use super::stat::{Stat, means_gone, process_error};
 use crate::root::ProcRoot;
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
@@ -44,6 +44,20 @@ impl Processes {
     #[must_use]
     pub fn new(proc: ProcRoot) -> Self {
         Self { proc }
+    }
+
+    /// The process that has the number `pid` now, whatever it is, the caller included.
+    ///
+    /// # Errors
+    /// [`ProcessError::Exited`] where there is none.
+    pub fn identify(&self, pid: Pid) -> Result<ProcessId, ProcessError> {
+        let path = self.proc.process(pid, "stat");
+        let text = std::fs::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
+        let stat = Stat::parse(&text).ok_or_else(|| ProcessError::Refused {
+            call: path.display().to_string(),
+            reason: "is not a process's stat as proc_pid_stat(5) describes it".into(),
+        })?;
+        if stat.has_ended() { Err(ProcessError::Exited) } else { Ok(stat.id()) }
     }
 
     /// Our own pid as this procfs numbers it, which in a container may not be what getpid(2) says.

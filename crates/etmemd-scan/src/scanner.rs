@@ -1,0 +1,154 @@
+//! One scan of one process, by the best probe that this machine has.
+
+use crate::abi::PageRefs;
+use crate::chain::Chain;
+use crate::failure::Failure;
+use crate::listing::{self, Listed};
+use etmem_core::address::AddressRange;
+use etmem_core::kernel::process::Pid;
+use etmem_linux::choice::{Interfaces, Wishes};
+use etmem_linux::mapping::Mappings;
+use etmem_linux::probe::etmem::ScanWishes;
+use etmem_linux::process::table::Processes;
+use etmem_linux::root::{ProcRoot, Roots, SysRoot};
+use std::ffi::c_int;
+use std::io::BufReader;
+
+/// Takes the place of `/proc`, for tests.
+const PROC_ROOT: &str = "ETMEM_PROC_ROOT";
+
+/// `SCAN_AS_HUGE`, `SCAN_IGN_HOST` and `VMA_SCAN_FLAG` of `etmemd_scan_exp.h`; other bits are ignored.
+const AS_HUGE: c_int = 0o100_000_000;
+const IGNORE_HOST: c_int = 0o200_000_000;
+const ONLY_MARKED: c_int = 0x1000;
+
+/// What is kept from `etmemd_scan_init` to `etmemd_scan_exit`.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    processes: Processes,
+    interfaces: Interfaces,
+}
+
+/// Where procfs is. A program with more rights than its user does not let the user say so.
+fn proc_root() -> ProcRoot {
+    // SAFETY: asks for a number that the kernel gave when the program was started.
+    let is_privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    let named = std::env::var_os(PROC_ROOT).filter(|path| !is_privileged && !path.is_empty());
+    named.map_or_else(ProcRoot::default, ProcRoot::new)
+}
+
+/// The number that `text` writes.
+pub(crate) fn pid(text: &str) -> Result<Pid, Failure> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).and_then(Pid::new).ok_or_else(|| Failure::Argument {
+        what: "pid",
+        value: text.to_owned(),
+        rule: "the number of a process",
+    })
+}
+
+/// The flag that `text` is: two characters, as `VmFlags` of proc_pid_smaps(5) has them.
+pub(crate) fn flag(text: &[u8]) -> Result<[u8; 2], Failure> {
+    let flag = <[u8; 2]>::try_from(text).ok();
+    flag.filter(|flag| !flag.iter().any(u8::is_ascii_whitespace)).ok_or_else(|| Failure::Argument {
+        what: "a flag",
+        value: String::from_utf8_lossy(text).into_owned(),
+        rule: "two characters without a space",
+    })
+}
+
+/// The mappings of `pid` that have all of `flags`.
+pub(crate) fn mappings(pid: Pid, flags: &[[u8; 2]], anonymous_only: bool) -> Result<Vec<Listed>, Failure> {
+    let file = Mappings::new(proc_root()).listing(pid, !flags.is_empty())?;
+    listing::read(&mut BufReader::with_capacity(1 << 16, file), flags, anonymous_only)
+}
+
+/// In ascending order and apart, without those that no process can have pages in.
+fn apart(mut ranges: Vec<AddressRange>) -> Vec<AddressRange> {
+    ranges.retain(|range| !range.is_empty() && i64::try_from(range.end).is_ok());
+    ranges.sort_unstable();
+    let mut out: Vec<AddressRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match out.last_mut().filter(|last| last.end >= range.start) {
+            Some(last) => last.end = last.end.max(range.end),
+            None => out.push(range),
+        }
+    }
+    out
+}
+
+impl Scanner {
+    pub(crate) fn new() -> Self {
+        let roots = Roots { proc: proc_root(), sys: SysRoot::default() };
+        Self { processes: Processes::new(roots.proc.clone()), interfaces: Interfaces::new(roots) }
+    }
+
+    /// One scan of `ranges` of `pid`, added into the list at `into`; where it fails, that stays as it was.
+    ///
+    /// # Safety
+    /// As [`Chain::merge_into`].
+    pub(crate) unsafe fn scan(
+        &self,
+        pid: Pid,
+        ranges: Vec<AddressRange>,
+        flags: c_int,
+        into: &mut *mut PageRefs,
+    ) -> Result<(), Failure> {
+        let scan = ScanWishes {
+            only_marked: flags & ONLY_MARKED != 0,
+            as_huge: flags & AS_HUGE != 0,
+            ignore_host: flags & IGNORE_HOST != 0,
+        };
+        let process = self.processes.identify(pid)?;
+        let (source, _) = self.interfaces.probe(&Wishes { scan, ..Wishes::default() })?;
+        let mut probe = source.attach(process)?;
+        let ranges = apart(ranges);
+        let mut chain = Chain::new();
+        probe.check(&ranges, &mut chain)?;
+        if chain.is_cut_short {
+            return Err(Failure::Memory);
+        }
+        // What was told is forgotten, as by the module, whose reading does so by itself.
+        probe.prepare(&ranges)?;
+        // SAFETY: the caller's to see to.
+        unsafe { chain.merge_into(into) };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pid_is() {
+        for (text, want) in [("1", Some(1)), ("4194304", Some(4_194_304)), ("007", Some(7))] {
+            assert_eq!(pid(text).ok().map(Pid::get), want, "{text}");
+        }
+        for text in ["", "0", "-1", "+1", " 1", "1 ", "x", "self", "1/../2", "99999999999"] {
+            assert!(pid(text).unwrap_err().to_string().contains("number of a process"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_flag_is() {
+        assert_eq!(flag(b"ht").unwrap(), *b"ht");
+        for text in [&b""[..], b"h", b"hts", b" h", b"h ", b"h\t", b"\n\n"] {
+            assert!(flag(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_any_caller_are_put_apart() {
+        let range = AddressRange::new;
+        let given = vec![
+            range(8, 9),
+            range(5, 5),
+            range(1, 3),
+            range(2, 4),
+            range(4, 6),
+            range(u64::MAX - 1, u64::MAX),
+        ];
+        assert_eq!(apart(given), [range(1, 6), range(8, 9)]);
+    }
+}
