@@ -6,6 +6,7 @@
 
 mod client;
 mod daemon;
+mod idle_pages;
 mod mover;
 mod probe;
 mod report;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut report = Report::only(std::env::args().skip(1));
     report.run("bpf probe", probe::measure);
+    report.run("idle_pages", idle_pages::measure);
     report.run("slide", slide::measure);
     report.run("mover", mover::measure);
     report.run("client", client::measure);

@@ -4,8 +4,9 @@ use crate::engine::{CSLIDE, DAMON, SLIDE, THIRDPARTY};
 use crate::project::{PAGE, PSI_PROJECT, REGION};
 use crate::row::{KEY_FILE, read};
 use crate::task::{CSLIDE_TASK, MEMDCD_TASK, PSI_TASK, SLIDE_TASK};
-use etmem_config::values::{DamosAction, NodePair, SocketAddress, VmFlag};
+use etmem_config::values::{DamosAction, NodePair, SocketAddress};
 use etmem_config::{EngineKind, Scan, TaskParameters};
+use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::process::Target;
 use std::time::Duration;
 
