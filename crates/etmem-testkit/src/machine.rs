@@ -18,6 +18,8 @@ pub enum Need {
     Swap(usize),
     /// No swap at all.
     NoSwap,
+    /// Mounting a scripted `/proc`.
+    FakeProc,
     /// A program that can be found.
     Program(&'static str),
 }
@@ -29,6 +31,7 @@ pub fn lacks(needs: &[Need]) -> Option<String> {
         Need::Bpf => bpf(Path::new("/")),
         Need::Swap(bytes) => swap::lacks(*bytes),
         Need::NoSwap => no_swap(),
+        Need::FakeProc => crate::fake::proc::lacks(),
         Need::Program(name) => program(name),
     })
 }

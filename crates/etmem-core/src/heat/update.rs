@@ -193,13 +193,8 @@ impl Old {
 
     /// How many blocks from `block` on, which was sought last, are as that one is.
     fn alike(&self, block: u64) -> u64 {
-        if self.segments.is_empty() {
-            u64::MAX
-        } else if block < self.first_block {
-            self.first_block - block
-        } else {
-            self.next_block - block
-        }
+        // Behind the last segment nothing is known; before each, `next_block` is where it begins.
+        if self.segments.is_empty() { u64::MAX } else { self.next_block - block }
     }
 }
 

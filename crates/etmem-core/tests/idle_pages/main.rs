@@ -160,14 +160,21 @@ fn what_is_not_aligned_to_its_size_is_left_out() {
 
 #[test]
 fn reads_that_overlap_give_each_page_once() {
-    let mut pieces = Pieces::default();
-    let mut blocks = Blocks::new(&EVERYTHING, &mut pieces);
-    for hex in ["a0 00 00 70 00 00 00 00 00 54 02", "a0 00 00 70 00 00 00 30 00 37"] {
-        blocks.take(&mut Decoder::new(&bytes_of(hex), PageSizes::FOUR_KIB)).unwrap();
+    let again = "a0 00 00 70 00 00 00 30 00";
+    for (second, written) in [("37", 10), ("31 51 53 33", 11), ("31 51 33", 8)] {
+        let mut pieces = Pieces::default();
+        let mut blocks = Blocks::new(&EVERYTHING, &mut pieces);
+        for hex in ["a0 00 00 70 00 00 00 00 00 54 02", &format!("{again} {second}")] {
+            blocks.take(&mut Decoder::new(&bytes_of(hex), PageSizes::FOUR_KIB)).unwrap();
+        }
+        blocks.finish();
+        let mut want = vec![pages(0, 4, Access::IDLE), pages(4, 6, Access::READ)];
+        if second == "31 51 53 33" {
+            want.push(pages(6, 8, Access::IDLE));
+        }
+        want.push(pages(if want.len() == 3 { 8 } else { 6 }, written, Access::WRITTEN));
+        assert_eq!(pieces.0, want, "{second}");
     }
-    blocks.finish();
-    let want = [pages(0, 4, Access::IDLE), pages(4, 6, Access::READ), pages(6, 10, Access::WRITTEN)];
-    assert_eq!(pieces.0, want);
 }
 
 /// A part of a stream.

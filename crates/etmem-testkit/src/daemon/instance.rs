@@ -48,6 +48,18 @@ impl Daemon {
     /// # Errors
     /// It ends instead; the message holds its log.
     pub fn start(binaries: &Binaries) -> Result<Self> {
+        Self::start_with(binaries, &[])
+    }
+
+    /// Starts one whose `/proc` is the folder `proc`, such as a scripted machine's.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_at(binaries: &Binaries, proc: &Path) -> Result<Self> {
+        Self::start_with(binaries, &["--proc-root", path_text(proc)?])
+    }
+
+    fn start_with(binaries: &Binaries, words: &[&str]) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let socket = format!("etmem-test-{}-{number}", std::process::id());
@@ -58,6 +70,7 @@ impl Daemon {
             let _ = fs::remove_dir_all(gone);
         });
         let mut command = Self::command(binaries, &socket);
+        command.args(words);
         let log = File::create(folder.join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let (running, _) = Running::start(&mut command)?;

@@ -4,6 +4,7 @@
 
 mod machine;
 mod pacer;
+pub mod proc;
 
 pub use machine::{FakeMachine, FakeProcess, Script};
 pub use pacer::FakePacer;

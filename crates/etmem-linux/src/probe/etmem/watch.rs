@@ -148,8 +148,10 @@ mod tests {
     use super::*;
     use crate::process::stat::Stat;
     use crate::root::ProcRoot;
+    use etmem_core::kernel::process::Pid;
     use std::cell::{Cell, RefCell};
     use std::io;
+    use std::process::{Command, Stdio};
     use std::rc::Rc;
 
     const BASE: u64 = 0x7000_0000_0000;
@@ -192,10 +194,28 @@ mod tests {
     }
 
     fn watch(module: &Module, wishes: ScanWishes) -> Result<Watch<Module>, ProcessError> {
+        watch_process(std::process::id(), module, wishes)
+    }
+
+    fn watch_process(pid: u32, module: &Module, wishes: ScanWishes) -> Result<Watch<Module>, ProcessError> {
         let proc = ProcRoot::default();
-        let stat = std::fs::read(proc.own("stat")).unwrap();
+        let stat = std::fs::read(proc.process(Pid::new(pid).unwrap(), "stat")).unwrap();
         let space = AddressSpace::open(&proc, Stat::parse(&stat).unwrap().id())?;
         Watch::new(module.clone(), "idle_pages".into(), space, PageSizes::FOUR_KIB, wishes)
+    }
+
+    #[test]
+    fn nothing_is_believed_of_a_process_that_is_gone() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let module = Module::default();
+        let mut watch = watch_process(child.id(), &module, ScanWishes::default()).unwrap();
+        watch.check(&RANGE, &mut Forgotten).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(watch.check(&RANGE, &mut Forgotten), Err(ProcessError::Exited));
+        // Nor does another reason matter then.
+        module.fails.borrow_mut().push(libc::EFAULT);
+        assert_eq!(watch.check(&RANGE, &mut Forgotten), Err(ProcessError::Exited));
     }
 
     #[derive(Default)]

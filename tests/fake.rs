@@ -1,0 +1,214 @@
+//! The real daemon over a scripted machine with openEuler's modules: it pages out what the script says is cold, and
+//! nothing else.
+
+use std::ops::Range;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use etmem_testkit::clock::WallClock;
+use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
+use etmem_testkit::fake::proc::random::{self, Case};
+use etmem_testkit::fake::proc::script::{
+    Doing, Life, Moment, PAGE, PageSize, Script, ScriptedMapping, ScriptedProcess, Segment, Texture, Touch,
+    When,
+};
+use etmem_testkit::fake::proc::{Call, FakeProc, Fault, File, Planned};
+use etmem_testkit::machine::Need;
+use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+
+/// How long anything may take that the daemon does in its cycles of a few seconds.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Where scripted processes begin: far from the machine's own pids.
+const FIRST_PID: u32 = 3_000_000;
+const START: u64 = 0x7000_0000_0000;
+const CASES: u32 = 50;
+
+fn main() -> ExitCode {
+    let needs = [Need::Root, Need::FakeProc];
+    run_in_turn(vec![
+        trial_or_skip("fifty_scripts_lose_their_cold_pages_and_no_others", &needs, fifty_scripts),
+        trial_or_skip("the_pages_that_are_out_follow_a_change_of_phase", &needs, phase_change),
+        trial_or_skip("faults_end_a_scan_and_not_the_daemon", &needs, faults),
+        trial_or_skip("a_process_that_exits_or_replaces_its_program_is_let_go", &needs, exit_and_exec),
+    ])
+}
+
+fn daemon(fake: &FakeProc) -> Result<Daemon> {
+    Daemon::start_at(Binaries::build()?, fake.root())
+}
+
+fn pages(ranges: &[Range<u64>]) -> u64 {
+    ranges.iter().map(|range| (range.end - range.start) / PAGE).sum()
+}
+
+/// A case whose pages that were out are not those that should have been.
+fn differs(fake: &FakeProc, case: &Case) -> Option<String> {
+    let (out, cold) = (fake.ever_out(case.process.pid), case.cold());
+    let first =
+        || out.iter().find(|range| !cold.contains(range)).or(cold.iter().find(|range| !out.contains(range)));
+    (out != cold).then(|| {
+        format!(
+            "{}: loop={} T={}: {} pages were out instead of {}, first at {:x?}",
+            case.process.comm,
+            case.looks,
+            case.threshold,
+            pages(&out),
+            pages(&cold),
+            first()
+        )
+    })
+}
+
+fn fifty_scripts() -> Result<()> {
+    let cases: Vec<Case> = (0..CASES).map(|seed| Case::new(u64::from(seed), FIRST_PID + seed)).collect();
+    let processes = cases.iter().map(|case| case.process.clone()).collect();
+    let fake = FakeProc::mount(Script::new(processes))?;
+    let daemon = daemon(&fake)?;
+    for looks in 1..=3 {
+        let mut file = ProjectFile { scans: looks, ..ProjectFile::new(&format!("loop{looks}")) };
+        for case in cases.iter().filter(|case| case.looks == u64::from(looks)) {
+            let threshold = format!("T={}", case.threshold);
+            file = file.task_with(&case.process.comm, TaskKind::Pid(case.process.pid), &[&threshold]);
+        }
+        daemon.add(&file.to_string())?;
+        daemon.must(&["project", "start", "-n", &file.project])?;
+    }
+    let clock = WallClock::new();
+    let differing = || cases.iter().filter_map(|case| differs(&fake, case)).collect::<Vec<_>>();
+    // Three cycles of each show that no other page follows later.
+    // One that has no memory of the kind that slide looks at is never scanned, and has no cold pages either.
+    let scanned = || cases.iter().filter(|case| !case.cold().is_empty());
+    let cycles = || scanned().map(|case| fake.passes(case.process.pid) / case.looks).min().unwrap_or(0);
+    let settled = clock.wait_until(LIMIT, "every cold page and no other is out", || {
+        Ok(cycles() >= 3 && differing().is_empty())
+    });
+    settled.with_context(|| format!("{:#?}\nlog:\n{}", differing(), daemon.log()))?;
+    let before = cycles();
+    clock.wait_until(LIMIT, "two more cycles pass", || Ok(cycles() >= before + 2))?;
+    ensure!(differing().is_empty(), "after more cycles: {:#?}", differing());
+    ensure!(fake.violations().is_empty(), "{:?}", fake.violations());
+    let counts: Vec<_> = cases.iter().map(|case| fake.counts(case.process.pid)).collect();
+    ensure!(counts.iter().all(|counts| counts.nonsense == 0), "lines that are no address");
+    ensure!(
+        cases.iter().map(|case| pages(&case.cold())).sum::<u64>() > 50_000,
+        "the cases have few cold pages"
+    );
+    Ok(())
+}
+
+fn phase_change() -> Result<()> {
+    const LOOKS: u64 = 3;
+    const CHANGE: u64 = 8;
+    let change = When::Pass(CHANGE);
+    let cools = Life::hot().then(change, &Life::cold());
+    let warms = Life::cold().then(change, &Life::hot());
+    let stripes = Texture::Stripes(vec![(3, cools.clone()), (2, warms.clone())]);
+    let segments = vec![
+        Segment::solid(1000, warms),
+        Segment { pages: 1000, size: PageSize::Base, texture: stripes },
+        Segment::solid(1000, Life::hot()),
+        Segment::solid(1000, cools),
+    ];
+    let process = ScriptedProcess::new(FIRST_PID, "phases", vec![ScriptedMapping::private(START, segments)]);
+    let cold = |pass| random::cold(&process, Moment { time: Duration::ZERO, pass }, LOOKS, 1);
+    let (before, after) = (cold(0), cold(CHANGE));
+    ensure!(pages(&before) == 1400 && pages(&after) == 1600);
+    let fake = FakeProc::mount(Script::new(vec![process.clone()]))?;
+    let daemon = daemon(&fake)?;
+    daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(FIRST_PID)).to_string())?;
+    daemon.must(&["project", "start", "-n", "p"])?;
+    let clock = WallClock::new();
+    for (name, want, last) in [("first", before, CHANGE - 1), ("second", after, CHANGE + 2 * LOOKS - 1)] {
+        let waited = clock.wait_until(LIMIT, "the cold pages of this phase and no others are out", || {
+            Ok(fake.out(FIRST_PID) == want)
+        });
+        waited.with_context(|| format!("{name} phase, log:\n{}", daemon.log()))?;
+        let pass = fake.passes(FIRST_PID);
+        ensure!(pass <= last, "{name} phase: only in pass {pass}, two cycles would have been over in {last}");
+    }
+    // What is touched all the time was out at no time.
+    let steady = START + 2000 * PAGE..START + 3000 * PAGE;
+    let wrong =
+        fake.ever_out(FIRST_PID).into_iter().find(|out| out.start < steady.end && out.end > steady.start);
+    ensure!(wrong.is_none(), "{wrong:x?}");
+    Ok(())
+}
+
+fn simple(pid: u32) -> ScriptedProcess {
+    let beats = Life::of(Doing::Present { touch: Touch::Beats { of: 1, on: 1 }, writes: true });
+    let segments = vec![Segment::solid(500, Life::cold()), Segment::solid(500, beats)];
+    ScriptedProcess::new(pid, "simple", vec![ScriptedMapping::private(START, segments)])
+}
+
+fn cold_of_simple() -> Vec<Range<u64>> {
+    one(START..START + 500 * PAGE)
+}
+
+fn faults() -> Result<()> {
+    let faults = [
+        ("EINTR", Call::Read, Fault::Errno(4)),
+        ("EFAULT", Call::Read, Fault::Errno(14)),
+        ("EBUSY", Call::Open, Fault::Errno(16)),
+        ("nothing", Call::Read, Fault::Nothing),
+        ("short", Call::Read, Fault::Short(20)),
+        ("torn", Call::Read, Fault::Torn(5)),
+        ("garbage", Call::Read, Fault::Garbage(1)),
+        ("short write", Call::Write, Fault::Short(100)),
+        ("write EINTR", Call::Write, Fault::Errno(4)),
+        ("write EFAULT", Call::Write, Fault::Errno(14)),
+    ];
+    let pids = FIRST_PID..FIRST_PID + u32::try_from(faults.len())?;
+    let fake = FakeProc::mount(Script::new(pids.clone().map(simple).collect()))?;
+    for (pid, (_, call, fault)) in pids.clone().zip(faults) {
+        let file = if call == Call::Write { File::SwapPages } else { File::IdlePages };
+        // The first look at the processes is for finding out whether the module is there: it may not fail.
+        let after = u64::from(call == Call::Open && pid == FIRST_PID);
+        fake.plan(Planned { pid, file, call, after, times: 1, fault });
+    }
+    let daemon = daemon(&fake)?;
+    let mut project = ProjectFile::new("p");
+    for pid in pids.clone() {
+        project = project.task(&format!("t{pid}"), TaskKind::Pid(pid));
+    }
+    daemon.add(&project.to_string())?;
+    daemon.must(&["project", "start", "-n", "p"])?;
+    for (pid, (name, _, _)) in pids.zip(faults) {
+        // Whatever went wrong in one cycle, the next puts it right, and no page that is touched has gone.
+        let waited = WallClock::new()
+            .wait_until(LIMIT, "the cold pages are out", || Ok(fake.out(pid) == cold_of_simple()));
+        waited.with_context(|| format!("{name}: {:?}, log:\n{}", fake.counts(pid), daemon.log()))?;
+        ensure!(fake.ever_out(pid) == cold_of_simple(), "{name}: {:x?}", fake.ever_out(pid));
+    }
+    ensure!(daemon.is_running()? && fake.violations().is_empty(), "{:?}", fake.violations());
+    Ok(())
+}
+
+fn exit_and_exec() -> Result<()> {
+    let exits = ScriptedProcess { exits: Some(When::Pass(2)), ..simple(FIRST_PID) };
+    let fake = FakeProc::mount(Script::new(vec![exits, simple(FIRST_PID + 1), simple(FIRST_PID + 2)]))?;
+    let daemon = daemon(&fake)?;
+    let mut project = ProjectFile::new("p");
+    for pid in FIRST_PID..FIRST_PID + 3 {
+        project = project.task(&format!("t{pid}"), TaskKind::Pid(pid));
+    }
+    daemon.add(&project.to_string())?;
+    daemon.must(&["project", "start", "-n", "p"])?;
+    let clock = WallClock::new();
+    // In the middle of its first cycle it replaces its program by one that has other pages.
+    clock.wait_until(LIMIT, "the scan is under way", || Ok(fake.passes(FIRST_PID + 1) >= 1))?;
+    let moved = START + 100 * PAGE;
+    fake.exec(FIRST_PID + 1, vec![ScriptedMapping::private(moved, vec![Segment::solid(200, Life::cold())])]);
+    for (pid, want) in [(FIRST_PID + 1, one(moved..moved + 200 * PAGE)), (FIRST_PID + 2, cold_of_simple())] {
+        let waited = clock.wait_until(LIMIT, "the cold pages are out", || Ok(fake.out(pid) == want));
+        waited.with_context(|| format!("{pid}: {:x?}, log:\n{}", fake.out(pid), daemon.log()))?;
+    }
+    ensure!(fake.ever_out(FIRST_PID).is_empty(), "what was seen of a process that is gone was acted upon");
+    ensure!(daemon.is_running()? && fake.violations().is_empty(), "{:?}", fake.violations());
+    Ok(())
+}
+
+/// The only run.
+fn one(range: Range<u64>) -> Vec<Range<u64>> {
+    std::iter::once(range).collect()
+}
