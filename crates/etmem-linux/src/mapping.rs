@@ -178,6 +178,44 @@ mod tests {
     }
 
     #[test]
+    fn only_mappings_with_all_flags() {
+        let tree = tempfile::tempdir().unwrap();
+        let folder = tree.path().join("7");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("stat"), "7 (x) S 1 1 1 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 5 1 2\n").unwrap();
+        let mut text = String::new();
+        for (start, flags) in
+            [(0x1000, "rd wr mr mw me ac "), (0x3000, "rd mr ht"), (0x5000, "wr ht rdx"), (0x7000, "")]
+        {
+            write!(
+                text,
+                "{start:x}-{:x} rw-p 00000000 00:00 0    /a: b\nSize:    4 kB\nRss:   4 kB\nVmFlags: {flags}\n",
+                start + 0x1000
+            )
+            .unwrap();
+        }
+        std::fs::write(folder.join("smaps"), &text).unwrap();
+        let source = Mappings::new(ProcRoot::new(tree.path()));
+        let process = ProcessId { pid: Pid::new(7).unwrap(), start_time: 5 };
+        for (flags, want) in [
+            (&["rd"][..], &[0x1000, 0x3000][..]),
+            (&["rd", "ht"], &[0x3000]),
+            (&["wr"], &[0x1000, 0x5000]),
+            (&["ht", "wr"], &[0x5000]),
+            (&["io"], &[]),
+        ] {
+            let wanted: Vec<VmFlag> = flags.iter().map(|flag| VmFlag::new(flag).unwrap()).collect();
+            let mut out = Vec::new();
+            source.mappings(process, &wanted, &mut out).unwrap();
+            let starts: Vec<u64> = out.iter().map(|mapping| mapping.range.start).collect();
+            assert_eq!(starts, want, "{flags:?}");
+        }
+        std::fs::write(folder.join("smaps"), "1000-2000 rw-p 0 0:0 0\nVmFlags: rd\nnonsense\n").unwrap();
+        let error = source.mappings(process, &[VmFlag::new("rd").unwrap()], &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("line 3"), "{error}");
+    }
+
+    #[test]
     fn many_mappings_of_a_fixture() {
         let tree = tempfile::tempdir().unwrap();
         std::fs::create_dir(tree.path().join("7")).unwrap();
