@@ -4,6 +4,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
@@ -18,7 +20,7 @@ FUZZ_SECONDS ?= 60
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-if-possible build demo test bench check fuzz install
+.PHONY: help setup setup-if-possible build demo test bench check fuzz install install-scan-library
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,9 +35,11 @@ setup-if-possible:
 # What is made of the definitions of the command lines.
 MANUAL = $(CARGO_TARGET_DIR)/release/manual
 COMPLETIONS = $(CARGO_TARGET_DIR)/release/completions
+SCAN_LIBRARY = $(CARGO_TARGET_DIR)/release/libetmemd_scan.so
 
-build: ## Build etmemd and etmem, optimised, with manual pages and completions
-	$(CARGO) build --release --package etmemd --package etmem
+build: ## Build etmemd, etmem and the scan library, optimised, with manual pages and completions
+	$(CARGO) build --release --package etmemd --package etmem --package etmemd-scan
+	scripts/link-scan-library "$(CARGO_TARGET_DIR)/release/libetmemd_scan.a" "$(SCAN_LIBRARY)"
 	@rm -rf "$(MANUAL)" "$(COMPLETIONS)" && mkdir -p "$(COMPLETIONS)"
 	"$(CARGO_TARGET_DIR)/release/etmem" man "$(MANUAL)/man1"
 	"$(CARGO_TARGET_DIR)/release/etmemd" --man "$(MANUAL)/man8"
@@ -59,7 +63,18 @@ check: ## Check that the tree keeps to the rules of the house
 fuzz: setup-if-possible ## Look for bytes from outside that etmem cannot cope with
 	@$(CARGO) xtask fuzz --seconds $(FUZZ_SECONDS)
 
-install: build ## Install below DESTDIR and PREFIX (/usr/local)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+
+# Of a library that is built: what programs that link it need. In pkg-config's file a space of a path takes a backslash.
+install-scan-library:
+	install -D -m 0644 "$(SCAN_LIBRARY)" "$(DESTDIR)$(LIBDIR)/libetmemd_scan.so"
+	install -D -m 0644 -t "$(DESTDIR)$(INCLUDEDIR)" include/*.h
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig"
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	    -e '/^[a-z]*=/s| |\\ |g' -e 's|@VERSION@|$(VERSION)|' include/etmemd_scan.pc.in >"$(DESTDIR)$(LIBDIR)/pkgconfig/etmemd_scan.pc"
+	chmod 0644 "$(DESTDIR)$(LIBDIR)/pkgconfig/etmemd_scan.pc"
+
+install: build install-scan-library ## Install below DESTDIR and PREFIX (/usr/local)
 	install -d "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(BINDIR)"
 	install -m 0755 "$(CARGO_TARGET_DIR)/release/etmemd" "$(DESTDIR)$(SBINDIR)/etmemd"
 	install -m 0755 "$(CARGO_TARGET_DIR)/release/etmem" "$(DESTDIR)$(BINDIR)/etmem"

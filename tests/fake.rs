@@ -31,6 +31,13 @@ fn main() -> ExitCode {
         trial_or_skip("the_pages_that_are_out_follow_a_change_of_phase", &needs, phase_change),
         trial_or_skip("faults_end_a_scan_and_not_the_daemon", &needs, faults),
         trial_or_skip("a_process_that_exits_or_replaces_its_program_is_let_go", &needs, exit_and_exec),
+        trial_or_skip(
+            "only_marked_mappings_lose_pages_where_a_task_asks_for_that",
+            &needs,
+            only_some_mappings,
+        ),
+        trial_or_skip("the_swap_cache_is_reclaimed_above_its_high_watermark", &needs, swap_cache),
+        trial_or_skip("what_a_task_sees_and_moves_by_is_shown_and_may_be_chosen", &needs, choice),
     ])
 }
 
@@ -205,6 +212,85 @@ fn exit_and_exec() -> Result<()> {
     }
     ensure!(fake.ever_out(FIRST_PID).is_empty(), "what was seen of a process that is gone was acted upon");
     ensure!(daemon.is_running()? && fake.violations().is_empty(), "{:?}", fake.violations());
+    Ok(())
+}
+
+fn only_some_mappings() -> Result<()> {
+    let cold = || vec![Segment::solid(300, Life::cold())];
+    let mapping = |number: u64| START + number * 1000 * PAGE;
+    let process = |pid| {
+        let plain = ScriptedMapping::private(mapping(0), cold());
+        let marked = ScriptedMapping { marked: true, ..ScriptedMapping::private(mapping(1), cold()) };
+        let read_only =
+            ScriptedMapping { permissions: "r--p".into(), ..ScriptedMapping::private(mapping(2), cold()) };
+        ScriptedProcess::new(pid, "marks", vec![plain, marked, read_only])
+    };
+    let fake = FakeProc::mount(Script::new((0..3).map(|number| process(FIRST_PID + number)).collect()))?;
+    let daemon = daemon(&fake)?;
+    let [marked, flagged, all] = [0, 1, 2].map(|number| FIRST_PID + number);
+    let project = ProjectFile::new("p")
+        .task_with("marked", TaskKind::Pid(marked), &["T=1", "swap_flag=yes"])
+        .task_with("flagged", TaskKind::Pid(flagged), &["T=1", "vm_flags=rd wr"])
+        .task("all", TaskKind::Pid(all));
+    daemon.add(&project.to_string())?;
+    daemon.must(&["project", "start", "-n", "p"])?;
+    let place = |number| mapping(number)..mapping(number) + 300 * PAGE;
+    let clock = WallClock::new();
+    for (pid, numbers) in [(marked, &[1][..]), (flagged, &[0, 1]), (all, &[0, 1, 2])] {
+        let want: Vec<_> = numbers.iter().copied().map(place).collect();
+        let waited = clock.wait_until(LIMIT, "the cold pages are out", || Ok(fake.out(pid) == want));
+        waited.with_context(|| format!("{pid}: {:x?}, log:\n{}", fake.out(pid), daemon.log()))?;
+        let passes = fake.passes(pid);
+        clock.wait_until(LIMIT, "another cycle passes", || Ok(fake.passes(pid) >= passes + 3))?;
+        ensure!(fake.ever_out(pid) == want, "{pid}: {:x?}", fake.ever_out(pid));
+    }
+    Ok(())
+}
+
+fn swap_cache() -> Result<()> {
+    let script = Script::new(vec![simple(FIRST_PID)]);
+    let percent = script.memory / 100;
+    let fake = FakeProc::mount(script)?;
+    let daemon = daemon(&fake)?;
+    let marks = ["swapcache_high_wmark=5", "swapcache_low_wmark=3"].map(str::to_owned);
+    let project = ProjectFile { extra: marks.into(), ..ProjectFile::new("p") };
+    daemon.add(&project.task("t", TaskKind::Pid(FIRST_PID)).to_string())?;
+    fake.set_swap_cached(5 * percent);
+    daemon.must(&["project", "start", "-n", "p"])?;
+    let clock = WallClock::new();
+    clock.wait_until(LIMIT, "two cycles pass", || Ok(fake.passes(FIRST_PID) >= 7))?;
+    ensure!((fake.watermarks(), fake.reclaims()) == (None, 0), "at the watermark nothing is reclaimed");
+    fake.set_swap_cached(6 * percent);
+    let waited = clock.wait_until(LIMIT, "the swap cache is reclaimed", || Ok(fake.reclaims() > 0));
+    waited.with_context(|| daemon.log())?;
+    ensure!(fake.watermarks() == Some((3, 5)), "{:?}", fake.watermarks());
+    Ok(())
+}
+
+fn choice() -> Result<()> {
+    let fake = FakeProc::mount(Script::new(vec![simple(FIRST_PID)]))?;
+    let daemon = daemon(&fake)?;
+    let start = |name: &str, lines: &[&str]| -> Result<String> {
+        daemon.add(&ProjectFile::new(name).task_with("t", TaskKind::Pid(FIRST_PID), lines).to_string())?;
+        let started = daemon.etmem(&["project", "start", "-n", name])?;
+        Ok(format!("{}{}", started.stdout, daemon.must(&["project", "show", "-n", name, "--verbose"])?))
+    };
+    let auto = start("auto", &["T=1"])?;
+    let want = "task t: tracker etmem (tracker=auto takes it where its module is loaded), mover etmem (mover=auto \
+                takes it where its module is loaded)\n";
+    ensure!(auto.ends_with(want), "{auto}");
+    ensure!(daemon.log().contains("probe etmem (tracker=auto"), "{}", daemon.log());
+    ensure!(
+        start("named", &["T=1", "tracker=etmem", "mover=etmem"])?
+            .contains("tracker etmem (as tracker=etmem asks)")
+    );
+    // System calls are not about scripted processes: what is asked for is refused, and nothing else is taken.
+    let refused = start("bpf", &["T=1", "tracker=bpf"])?;
+    ensure!(
+        refused.contains("error: etmemd has internal error") && refused.contains("not a procfs"),
+        "{refused}"
+    );
+    ensure!(refused.ends_with("task t: not started\n"), "{refused}");
     Ok(())
 }
 

@@ -9,6 +9,7 @@
 //! A reader that panics or takes too long is a finding by itself; `check` finds what is merely wrong: an answer that
 //! depends on how the bytes were cut, a value out of its bounds, a message of several lines.
 
+pub mod idle_pages;
 pub mod key_file;
 pub mod older;
 pub mod request;

@@ -1,6 +1,7 @@
 //! Values with their units and bounds, and how each is written.
 
 use crate::error::Rule;
+use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::name::Name;
 use std::fmt;
 use std::num::IntErrorKind;
@@ -106,30 +107,11 @@ impl NodePair {
     }
 }
 
-/// A flag of a mapping as the line `VmFlags` of `/proc/PID/smaps` writes it: two lower-case letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VmFlag([u8; 2]);
-
-impl VmFlag {
-    /// The flag `text`; none if it is not two lower-case letters.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        let letters: [u8; 2] = text.as_bytes().try_into().ok()?;
-        letters.iter().all(u8::is_ascii_lowercase).then_some(Self(letters))
-    }
-
-    /// Its two letters.
-    #[must_use]
-    pub const fn letters(self) -> [u8; 2] {
-        self.0
-    }
-
-    /// Reads flags separated by spaces, at least one.
-    pub(crate) fn read_list(text: &str) -> Result<Vec<Self>, Rule> {
-        let flags: Option<Vec<_>> = text.split_ascii_whitespace().map(Self::new).collect();
-        let form = Rule::Form("two-letter flags as in smaps, separated by spaces, for example ht");
-        flags.filter(|flags| !flags.is_empty()).ok_or(form)
-    }
+/// Reads flags of mappings separated by spaces, at least one.
+pub(crate) fn vm_flags(text: &str) -> Result<Vec<VmFlag>, Rule> {
+    let flags: Option<Vec<_>> = text.split_ascii_whitespace().map(VmFlag::new).collect();
+    let form = Rule::Form("two-letter flags as in smaps, separated by spaces, for example ht");
+    flags.filter(|flags| !flags.is_empty()).ok_or(form)
 }
 
 /// What DAMON does to a region that fits a scheme's pattern (the kernel's `enum damos_action`).

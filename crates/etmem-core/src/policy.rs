@@ -16,6 +16,12 @@ pub struct Gates {
     pub resident_above: Option<u64>,
 }
 
+/// Whether the swap cache takes more than `high_percent` of memory.
+#[must_use]
+pub const fn swap_cache_is_above(high_percent: u8, memory: &MemoryState) -> bool {
+    memory.swap_cached as u128 * 100 > memory.total as u128 * high_percent as u128
+}
+
 /// Why a process was left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
@@ -161,6 +167,15 @@ mod tests {
     use crate::plan::Plan;
 
     const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn the_swap_cache_and_its_high_watermark() {
+        let memory = |total, swap_cached| MemoryState { total, swap_cached, ..MemoryState::default() };
+        assert!(!swap_cache_is_above(5, &memory(1000, 50)));
+        assert!(swap_cache_is_above(5, &memory(1000, 51)));
+        assert!(!swap_cache_is_above(100, &memory(u64::MAX, u64::MAX)));
+        assert!(!swap_cache_is_above(1, &memory(0, 0)));
+    }
 
     #[test]
     fn gates_in_the_originals_order() {

@@ -13,7 +13,7 @@
 
 use crate::address::AddressRange;
 use crate::heat::{HeatMap, HeatUpdate};
-use crate::kernel::mapping::{Mapping, MappingSource};
+use crate::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use crate::kernel::pacer::{Pace, Pacer};
 use crate::kernel::probe::AccessProbe;
 use crate::kernel::process::{ProcessError, ProcessId};
@@ -48,6 +48,15 @@ pub const fn is_swappable(mapping: &Mapping) -> bool {
     !mapping.shared && !mapping.executable && !mapping.special && (mapping.inode == 0 || mapping.writable)
 }
 
+/// Which mappings of a process are looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Picks them.
+    pub is_wanted: fn(&Mapping) -> bool,
+    /// All of these flags have to be set on them.
+    pub flags: &'a [VmFlag],
+}
+
 /// One cycle of looks at `process`.
 ///
 /// `armed` says that the probe's last arming was by the previous cycle of the same scanner, so that the first
@@ -58,7 +67,7 @@ pub const fn is_swappable(mapping: &Mapping) -> bool {
 pub fn observe(
     process: ProcessId,
     mappings: &dyn MappingSource,
-    wanted: fn(&Mapping) -> bool,
+    wanted: Wanted<'_>,
     probe: &mut dyn AccessProbe,
     schedule: Schedule,
     armed: bool,
@@ -99,13 +108,13 @@ fn pause(pacer: &dyn Pacer, duration: Duration) -> Result<(), ScanEnd> {
 fn wanted_ranges(
     process: ProcessId,
     mappings: &dyn MappingSource,
-    wanted: fn(&Mapping) -> bool,
+    wanted: Wanted<'_>,
     listed: &mut Vec<Mapping>,
     ranges: &mut Vec<AddressRange>,
 ) -> Result<(), ScanEnd> {
-    mappings.mappings(process, listed)?;
+    mappings.mappings(process, wanted.flags, listed)?;
     ranges.clear();
-    for mapping in listed.iter().filter(|mapping| wanted(mapping)) {
+    for mapping in listed.iter().filter(|mapping| (wanted.is_wanted)(mapping)) {
         match ranges.last_mut() {
             Some(last) if last.end == mapping.range.start => last.end = mapping.range.end,
             _ => ranges.push(mapping.range),

@@ -5,6 +5,7 @@ pub use etmem_config::FaultClass;
 use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::wishes::Wishes;
 use etmem_core::name::Name;
 use std::fmt;
 use std::time::Duration;
@@ -84,6 +85,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
 /// What a task does, cycle after cycle.
 pub trait Work: fmt::Debug + Send {
+    /// Which probe and mover it is to be given.
+    fn wishes(&self) -> Wishes;
+
     /// What a person who starts the task should know, a line each: no such process yet, no swap, a value capped.
     fn notes(&self, kernel: &Kernel) -> Vec<String>;
 

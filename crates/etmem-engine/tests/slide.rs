@@ -237,13 +237,9 @@ fn what_a_person_should_know_at_the_start() {
 
 #[test]
 fn what_does_not_go_together_is_refused() {
-    for (project, task, message) in [
-        ("loop=3\ninterval=1\nsleep=1", "T=10", "[task] T=10: must be 0..=9 (3 times loop=3 of project p)"),
-        ("loop=3\ninterval=1\nsleep=1", "T=1\nswap_flag=yes", "[task] swap_flag=yes: this kernel has no"),
-    ] {
-        let error = work(project, &format!("type=pid\nvalue=1\n{task}"), &Turns::default()).unwrap_err();
-        assert!(error.to_string().starts_with(message), "{error}");
-    }
+    let error =
+        work("loop=3\ninterval=1\nsleep=1", "type=pid\nvalue=1\nT=10", &Turns::default()).unwrap_err();
+    assert_eq!(error.to_string(), "[task] T=10: must be 0..=9 (3 times loop=3 of project p)");
     assert!(work("loop=3\ninterval=1\nsleep=1", "type=pid\nvalue=1\nT=9", &Turns::default()).is_ok());
 }
 

@@ -9,7 +9,7 @@ use crate::mapping::Mappings;
 use crate::memory::MachineMemory;
 use crate::mover::{self, madvise::Madvise};
 use crate::probe::bpf::Bpf;
-use crate::probe::etmem::{Etmem, ScanWishes};
+use crate::probe::etmem::Etmem;
 use crate::process::table::Processes;
 use crate::root::Roots;
 use crate::sys::machine::is_procfs;
@@ -17,69 +17,8 @@ use crate::unavailable::Unavailable;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::PageMover;
 use etmem_core::kernel::probe::ProbeSource;
-use std::fmt;
+use etmem_core::kernel::wishes::{Choice, Chosen, Mover, ScanWishes, Tracker, Wishes};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// `tracker=`: how to see which pages were touched.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Tracker {
-    /// The module's file where it is, else BPF.
-    #[default]
-    Auto,
-    /// `/proc/PID/idle_pages` of the module etmem_scan.
-    Etmem,
-    /// Page tables through BPF.
-    Bpf,
-}
-
-/// `mover=`: how to get pages out of memory.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Mover {
-    /// The module's file where it is, else process_madvise(2).
-    #[default]
-    Auto,
-    /// `/proc/PID/swap_pages` of the module etmem_swap.
-    Etmem,
-    /// process_madvise(2).
-    Madvise,
-}
-
-/// What a task wishes of the kernel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wishes {
-    /// How to see.
-    pub tracker: Tracker,
-    /// How to move.
-    pub mover: Mover,
-    /// What only the module's scan can do.
-    pub scan: ScanWishes,
-}
-
-/// What was chosen, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
-    /// The short name of the probe or mover.
-    pub name: &'static str,
-    /// Why this one, in a line.
-    pub reason: String,
-}
-
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.reason)
-    }
-}
-
-/// The ports a task gets.
-#[derive(Debug, Clone)]
-pub struct Chosen {
-    /// All of them.
-    pub kernel: Kernel,
-    /// The probe among them.
-    pub probe: Choice,
-    /// The mover among them.
-    pub mover: Choice,
-}
 
 /// The interfaces of a machine, for all tasks: what is expensive to load is loaded when first wanted, and kept.
 #[derive(Debug, Default)]

@@ -37,5 +37,5 @@ pub fn give_back_free_memory() {
 /// Says what it lacks, and what would help.
 pub fn kernel(roots: &root::Roots) -> Result<Kernel, unavailable::Unavailable> {
     let interfaces = choice::Interfaces::new(roots.clone());
-    interfaces.kernel(&choice::Wishes::default()).map(|chosen| chosen.kernel)
+    interfaces.kernel(&etmem_core::kernel::wishes::Wishes::default()).map(|chosen| chosen.kernel)
 }

@@ -5,7 +5,7 @@
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
 use etmem_core::address::AddressRange;
-use etmem_core::kernel::mapping::{Mapping, MappingSource};
+use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -38,21 +38,47 @@ impl Mappings {
 }
 
 impl MappingSource for Mappings {
-    fn mappings(&self, process: ProcessId, out: &mut Vec<Mapping>) -> Result<(), ProcessError> {
+    fn mappings(
+        &self,
+        process: ProcessId,
+        flags: &[VmFlag],
+        out: &mut Vec<Mapping>,
+    ) -> Result<(), ProcessError> {
         out.clear();
-        let path = self.proc.process(process.pid, "maps");
+        // Both files begin a mapping with the same line; the second has more lines about each.
+        let path = self.proc.process(process.pid, if flags.is_empty() { "maps" } else { "smaps" });
         let failed = |error: &_| process_error(path.display().to_string(), error);
         let mut lines = BufReader::new(File::open(&path).map_err(|error| failed(&error))?);
         let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line).map_err(|error| failed(&error))? > 0 {
-            out.push(parse(&line).ok_or_else(|| ProcessError::Refused {
-                call: path.display().to_string(),
-                reason: format!("line {} is not a mapping as proc_pid_maps(5) describes it", out.len() + 1),
-            })?);
+        for number in 1.. {
             line.clear();
+            if lines.read_until(b'\n', &mut line).map_err(|error| failed(&error))? == 0 {
+                break;
+            }
+            if flags.is_empty() || !is_detail(&line) {
+                out.push(parse(&line).ok_or_else(|| ProcessError::Refused {
+                    call: path.display().to_string(),
+                    reason: format!("line {number} is not a mapping as proc_pid_maps(5) describes it"),
+                })?);
+            } else if let Some(set) = line.strip_prefix(b"VmFlags:")
+                && !flags.iter().all(|flag| has_flag(set, *flag))
+            {
+                out.pop();
+            }
         }
         check_alive(&self.proc, process)
     }
+}
+
+/// Whether a line of `smaps` tells more of a mapping, such as `Rss:   4 kB`: a mapping's own line begins with an
+/// address, which has no colon.
+fn is_detail(line: &[u8]) -> bool {
+    line.split(|&byte| byte == b' ').next().is_some_and(|word| word.contains(&b':'))
+}
+
+/// Whether `flag` is among those that a line `VmFlags:` lists.
+fn has_flag(set: &[u8], flag: VmFlag) -> bool {
+    set.split(u8::is_ascii_whitespace).any(|word| word == flag.letters())
 }
 
 /// A line of `maps`: `START-END PERMISSIONS OFFSET MAJOR:MINOR INODE NAME`.
@@ -160,6 +186,44 @@ mod tests {
     }
 
     #[test]
+    fn only_mappings_with_all_flags() {
+        let tree = tempfile::tempdir().unwrap();
+        let folder = tree.path().join("7");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("stat"), "7 (x) S 1 1 1 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 5 1 2\n").unwrap();
+        let mut text = String::new();
+        for (start, flags) in
+            [(0x1000, "rd wr mr mw me ac "), (0x3000, "rd mr ht"), (0x5000, "wr ht rdx"), (0x7000, "")]
+        {
+            write!(
+                text,
+                "{start:x}-{:x} rw-p 00000000 00:00 0    /a: b\nSize:    4 kB\nRss:   4 kB\nVmFlags: {flags}\n",
+                start + 0x1000
+            )
+            .unwrap();
+        }
+        std::fs::write(folder.join("smaps"), &text).unwrap();
+        let source = Mappings::new(ProcRoot::new(tree.path()));
+        let process = ProcessId { pid: Pid::new(7).unwrap(), start_time: 5 };
+        for (flags, want) in [
+            (&["rd"][..], &[0x1000, 0x3000][..]),
+            (&["rd", "ht"], &[0x3000]),
+            (&["wr"], &[0x1000, 0x5000]),
+            (&["ht", "wr"], &[0x5000]),
+            (&["io"], &[]),
+        ] {
+            let wanted: Vec<VmFlag> = flags.iter().map(|flag| VmFlag::new(flag).unwrap()).collect();
+            let mut out = Vec::new();
+            source.mappings(process, &wanted, &mut out).unwrap();
+            let starts: Vec<u64> = out.iter().map(|mapping| mapping.range.start).collect();
+            assert_eq!(starts, want, "{flags:?}");
+        }
+        std::fs::write(folder.join("smaps"), "1000-2000 rw-p 0 0:0 0\nVmFlags: rd\nnonsense\n").unwrap();
+        let error = source.mappings(process, &[VmFlag::new("rd").unwrap()], &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("line 3"), "{error}");
+    }
+
+    #[test]
     fn many_mappings_of_a_fixture() {
         let tree = tempfile::tempdir().unwrap();
         std::fs::create_dir(tree.path().join("7")).unwrap();
@@ -174,15 +238,15 @@ mod tests {
         let source = Mappings::new(ProcRoot::new(tree.path()));
         let process = ProcessId { pid: Pid::new(7).unwrap(), start_time: 5 };
         let mut out = Vec::new();
-        source.mappings(process, &mut out).unwrap();
+        source.mappings(process, &[], &mut out).unwrap();
         assert_eq!(out.len(), 60_000);
         assert!(out.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start));
         let later = ProcessId { start_time: 6, ..process };
-        assert_eq!(source.mappings(later, &mut out), Err(ProcessError::Exited));
+        assert_eq!(source.mappings(later, &[], &mut out), Err(ProcessError::Exited));
         std::fs::write(tree.path().join("7/maps"), "1000-2000 rw-p 0 0:0 0\nnonsense\n").unwrap();
-        let error = source.mappings(process, &mut out).unwrap_err().to_string();
+        let error = source.mappings(process, &[], &mut out).unwrap_err().to_string();
         assert!(error.contains("line 2"), "{error}");
         std::fs::remove_dir_all(tree.path().join("7")).unwrap();
-        assert_eq!(source.mappings(process, &mut out), Err(ProcessError::Exited));
+        assert_eq!(source.mappings(process, &[], &mut out), Err(ProcessError::Exited));
     }
 }

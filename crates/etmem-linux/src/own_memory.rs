@@ -26,12 +26,18 @@ pub fn share_one_heap() {
 pub fn lock(proc: &ProcRoot) -> Result<(), Unavailable> {
     let failed = |error| Unavailable::from_io("locking its own memory", &error, CAPABILITIES);
     if let Err(error) = sys::locked::lift_limit() {
-        let status = std::fs::read_to_string(proc.own("status")).unwrap_or_default();
-        if !has_capability(&status, IPC_LOCK) {
+        let read = |file| std::fs::read_to_string(proc.own(file)).unwrap_or_default();
+        if !is_initial_namespace(&read("uid_map")) || !has_capability(&read("status"), IPC_LOCK) {
             return Err(failed(error));
         }
     }
     sys::locked::lock().map_err(failed)
+}
+
+/// Whether a process whose `/proc/PID/uid_map` is `map` is in the first user namespace: in others, capabilities
+/// lift no limit on locked memory (`can_do_mlock`, mm/mlock.c).
+fn is_initial_namespace(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// Whether a process whose `/proc/PID/status` is `status` has the capability of this number.
@@ -44,6 +50,14 @@ fn has_capability(status: &str, number: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn root_of_a_user_namespace_is_not_root() {
+        assert!(is_initial_namespace("         0          0 4294967295\n"));
+        for map in ["0 1000 1\n", "0 100000 65536\n", "0 0 1\n", ""] {
+            assert!(!is_initial_namespace(map), "{map:?}");
+        }
+    }
 
     #[test]
     fn capabilities_are_read() {

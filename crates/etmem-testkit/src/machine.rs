@@ -43,9 +43,36 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).chain(sbin).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
+/// What of root's powers the daemon and the set-up of swap need (capability.h).
+const POWERS: [(u32, &str); 6] = [
+    (1, "CAP_DAC_OVERRIDE"),
+    (19, "CAP_SYS_PTRACE"),
+    (21, "CAP_SYS_ADMIN"),
+    (23, "CAP_SYS_NICE"),
+    (38, "CAP_PERFMON"),
+    (39, "CAP_BPF"),
+];
+
 fn root() -> Option<String> {
     let effective = nix::unistd::geteuid();
-    (!effective.is_root()).then(|| format!("not root but user {effective}: run it with sudo"))
+    if !effective.is_root() {
+        return Some(format!("not root but user {effective}: run it with sudo"));
+    }
+    let read = |file| fs::read_to_string(file).unwrap_or_default();
+    powerless(&read("/proc/self/uid_map"), &read("/proc/self/status"))
+}
+
+/// Why this root is none, by the map of its user namespace and its `/proc/PID/status`.
+fn powerless(uid_map: &str, status: &str) -> Option<String> {
+    if uid_map.split_whitespace().ne(["0", "0", "4294967295"]) {
+        return Some("root of a user namespace only: run it as the machine's root".to_owned());
+    }
+    let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(u64::MAX);
+    let lacking: Vec<&str> =
+        POWERS.iter().filter(|(number, _)| bits >> number & 1 == 0).map(|(_, name)| *name).collect();
+    (!lacking.is_empty())
+        .then(|| format!("root without {}: run it outside of the container", lacking.join(", ")))
 }
 
 /// The files that tell are below `top`.
@@ -124,6 +151,17 @@ mod tests {
         assert!(bpf(top.path()).unwrap().contains("locked down"));
         fs::write(kernel.join("security/lockdown"), "none [integrity] confidentiality\n").unwrap();
         assert_eq!(bpf(top.path()), None);
+    }
+
+    #[test]
+    fn root_is_not_always_root() {
+        let own = "         0          0 4294967295\n";
+        let status = |bits: &str| format!("Name:\tdemo\nCapPrm:\t0\nCapEff:\t{bits}\n");
+        assert_eq!(powerless(own, &status("000001ffffffffff")), None);
+        let contained = powerless(own, &status("00000000a80425fb")).unwrap();
+        assert!(contained.contains("CAP_SYS_ADMIN, CAP_SYS_NICE, CAP_PERFMON, CAP_BPF"), "{contained}");
+        let mapped = powerless("0 1000 1\n", &status("000001ffffffffff")).unwrap();
+        assert!(mapped.contains("user namespace"), "{mapped}");
     }
 
     #[test]

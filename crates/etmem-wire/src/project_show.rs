@@ -19,6 +19,8 @@ pub struct ShownProject {
     pub started: bool,
     /// Its engines, in the order to show them: the newest first.
     pub engines: Vec<ShownEngine>,
+    /// Lines behind the table, for who wants to know more (ours).
+    pub remarks: Vec<String>,
 }
 
 /// An engine as it is shown.
@@ -74,7 +76,7 @@ impl fmt::Display for ShownProject {
                 )?;
             }
         }
-        Ok(())
+        self.remarks.iter().try_for_each(|remark| writeln!(f, "{remark}"))
     }
 }
 

@@ -18,6 +18,9 @@ const FRAME: usize = "proj_name  file_name  cmd 0 eng_name  eng_cmd  task_name "
 /// What stands as the engine command of an add that is strict.
 pub(crate) const STRICT: &str = "strict";
 
+/// What stands as the engine command of a `project show` that tells more.
+pub(crate) const VERBOSE: &str = "verbose";
+
 /// Path of a configuration file as the server sees it, short enough for a request (451 bytes).
 pub type FilePath = Word<{ REQUEST_MAX - FRAME - "----".len() }>;
 
@@ -75,6 +78,8 @@ pub enum Request {
     ProjectShow {
         /// Of this project alone, or of every project.
         name: Option<Name>,
+        /// With how each task sees and moves pages, and why so (ours).
+        verbose: bool,
     },
     /// Pass a command to an engine.
     Engine {
@@ -169,9 +174,14 @@ impl Request {
             Self::ProjectStop { name } => {
                 (Verb::ProjectStop, Values { project: Some(name.as_str()), ..Values::default() })
             }
-            Self::ProjectShow { name } => {
-                (Verb::ProjectShow, Values { project: name.as_ref().map(Name::as_str), ..Values::default() })
-            }
+            Self::ProjectShow { name, verbose } => (
+                Verb::ProjectShow,
+                Values {
+                    project: name.as_ref().map(Name::as_str),
+                    command: verbose.then_some(VERBOSE),
+                    ..Values::default()
+                },
+            ),
             Self::Engine { project, engine, command, task } => (
                 Verb::Engine,
                 Values {

@@ -19,7 +19,7 @@
 
 use etmem_core::name::Name;
 
-use crate::request::{REQUEST_MAX, Request, STRICT, Verb};
+use crate::request::{REQUEST_MAX, Request, STRICT, VERBOSE, Verb};
 use crate::request_error::{Key, RequestError};
 use crate::word::Word;
 
@@ -179,7 +179,10 @@ fn request(values: Values<'_>) -> Result<Request, RequestError> {
         Verb::ProjectStop => {
             Request::ProjectStop { name: needed(Key::Project, words, name(Key::Project, project)?)? }
         }
-        Verb::ProjectShow => Request::ProjectShow { name: name(Key::Project, project)? },
+        Verb::ProjectShow => Request::ProjectShow {
+            name: name(Key::Project, project)?,
+            verbose: engine_command == Some(VERBOSE.as_bytes()),
+        },
         Verb::Engine => Request::Engine {
             project: needed(Key::Project, words, name(Key::Project, project)?)?,
             engine: needed(Key::Engine, words, name(Key::Engine, engine)?)?,

@@ -52,12 +52,16 @@ fn requests() -> Vec<(Request, &'static str)> {
             "proj_name test file_name - cmd 3 eng_name - eng_cmd - task_name -",
         ),
         (
-            Request::ProjectShow { name: None },
+            Request::ProjectShow { name: None, verbose: false },
             "proj_name - file_name - cmd 4 eng_name - eng_cmd - task_name -",
         ),
         (
-            Request::ProjectShow { name: Some(name("test")) },
+            Request::ProjectShow { name: Some(name("test")), verbose: false },
             "proj_name test file_name - cmd 4 eng_name - eng_cmd - task_name -",
+        ),
+        (
+            Request::ProjectShow { name: Some(name("test")), verbose: true },
+            "proj_name test file_name - cmd 4 eng_name - eng_cmd verbose task_name -",
         ),
         (engine(None), "proj_name test file_name - cmd 5 eng_name cslide eng_cmd showtaskpages task_name -"),
         (
@@ -88,7 +92,7 @@ fn what_follows_the_line_is_ignored() {
 #[test]
 fn values_that_begin_with_a_dash_are_absent() {
     let line = b"proj_name -x file_name --- cmd 4 eng_name -1 eng_cmd -- task_name -gone";
-    assert_eq!(Request::decode(line), Ok(Request::ProjectShow { name: None }));
+    assert_eq!(Request::decode(line), Ok(Request::ProjectShow { name: None, verbose: false }));
 }
 
 #[test]
@@ -305,6 +309,7 @@ fn project_show_to_the_byte() {
                 tasks: vec![task("pid", "12345", "background_slide"), task("name", "mysqld", "bg")],
             },
         ],
+        remarks: Vec::new(),
     };
     let long = ShownProject {
         name: name("long"),
@@ -313,8 +318,9 @@ fn project_show_to_the_byte() {
             name: name("an_engine_of_18_by"),
             tasks: vec![task("cgroup9_b", "a/value/of/18/byte", "a_task_of_17_byte")],
         }],
+        remarks: vec!["task a_task_of_17_byte: not started".to_owned()],
     };
-    let empty = ShownProject { name: name("empty"), started: false, engines: vec![] };
+    let empty = ShownProject { name: name("empty"), started: false, engines: vec![], remarks: vec![] };
     assert_eq!(
         project_show(&[test, long, empty], None),
         "project: test\n\
@@ -325,6 +331,7 @@ fn project_show_to_the_byte() {
          project: long\n\
          number   type     value            name             engine           started \n\
          1        cgroup9_b a/value/of/18/byte a_task_of_17_byte an_engine_of_18_by false   \n\
+         task a_task_of_17_byte: not started\n\
          project: empty\n\
          number   type     value            name             engine           started \n"
     );

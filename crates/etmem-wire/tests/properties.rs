@@ -25,7 +25,8 @@ fn request() -> impl Strategy<Value = Request> {
         name().prop_map(|name| Request::ProjectDel { name }),
         name().prop_map(|name| Request::ProjectStart { name }),
         name().prop_map(|name| Request::ProjectStop { name }),
-        prop::option::of(name()).prop_map(|name| Request::ProjectShow { name }),
+        (prop::option::of(name()), any::<bool>())
+            .prop_map(|(name, verbose)| Request::ProjectShow { name, verbose }),
         (name(), name(), command, prop::option::of(name())).prop_map(|(project, engine, command, task)| {
             Request::Engine { project, engine, command, task }
         }),

@@ -178,6 +178,10 @@ mod tests {
             ("migrate stop -n t -s sock", STOP),
             ("project show -s sock", SHOW),
             ("project show -n t -s sock", "proj_name t file_name - cmd 4 eng_name - eng_cmd - task_name -"),
+            (
+                "project show --verbose -n t -s sock",
+                "proj_name t file_name - cmd 4 eng_name - eng_cmd verbose task_name -",
+            ),
             ("obj add -f /f -s sock", ADD),
             ("obj -f /f add -s sock", ADD),
             ("obj add --file /./f -s sock", ADD),

@@ -103,7 +103,7 @@ mod tests {
         let socket = SocketName::new(format!("etmem-silent-{}", std::process::id()).as_bytes()).unwrap();
         let _listener =
             UnixListener::bind_addr(&SocketAddr::from_abstract_name(socket.as_bytes()).unwrap()).unwrap();
-        let request = Request::ProjectShow { name: None };
+        let request = Request::ProjectShow { name: None, verbose: false };
         let failure = ask(&socket, &request, Duration::from_millis(30), &mut Vec::new()).unwrap_err();
         assert!(matches!(failure, Failure::Silent { .. }), "{failure}");
         assert_eq!(failure.number(), 186);

@@ -26,8 +26,8 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Response {
         Request::ProjectDel { name } => done(registry.delete_project(name)),
         Request::ProjectStart { name } => registry.start(name).map_err(|denied| vec![denied]),
         Request::ProjectStop { name } => done(registry.stop(name)),
-        Request::ProjectShow { name } => {
-            let shown = registry.show(name.as_ref());
+        Request::ProjectShow { name, verbose } => {
+            let shown = registry.show(name.as_ref(), *verbose);
             return Response::success(&project_show(&shown, name.as_ref()));
         }
         Request::Engine { project, engine, command, task } => registry

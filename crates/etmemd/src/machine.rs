@@ -1,23 +1,22 @@
 //! The kernel underneath, put together when it is first needed.
 
-use etmem_core::kernel::Kernel;
 use etmem_core::kernel::process::ProcessTable;
-use etmem_linux::choice::{Interfaces, Wishes};
+use etmem_core::kernel::wishes::{Chosen, Wishes};
+use etmem_linux::choice::Interfaces;
 use etmem_linux::process::table::Processes;
 use etmem_linux::root::Roots;
 use std::fmt;
-use tracing::info;
 
 /// A machine that tasks can run on.
 pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// Its processes, which can be asked for on any kernel.
     fn processes(&self) -> &dyn ProcessTable;
 
-    /// All its ports.
+    /// All its ports, the probe and the mover chosen by `wishes`.
     ///
     /// # Errors
     /// What this kernel lacks, and what would help.
-    fn kernel(&self) -> Result<Kernel, String>;
+    fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String>;
 }
 
 /// The machine that the daemon runs on.
@@ -40,12 +39,8 @@ impl Machine for LinuxMachine {
         &self.processes
     }
 
-    fn kernel(&self) -> Result<Kernel, String> {
-        let chosen = self
-            .interfaces
-            .kernel(&Wishes::default())
-            .map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))?;
-        info!("probe {}, mover {}", chosen.probe, chosen.mover);
-        Ok(chosen.kernel)
+    fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {
+        let chosen = self.interfaces.kernel(wishes);
+        chosen.map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))
     }
 }

@@ -34,6 +34,6 @@ pub(crate) fn process(kernel: &Kernel, workload: &Workload) -> Result<ProcessId>
 /// What slide would look at.
 pub(crate) fn ranges(kernel: &Kernel, process: ProcessId) -> Result<Vec<AddressRange>> {
     let mut mappings = Vec::new();
-    kernel.mappings.mappings(process, &mut mappings)?;
+    kernel.mappings.mappings(process, &[], &mut mappings)?;
     Ok(mappings.iter().filter(|mapping| is_swappable(mapping)).map(|mapping| mapping.range).collect())
 }

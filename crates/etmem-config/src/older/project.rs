@@ -16,6 +16,7 @@ use crate::section::task::{self, SlideTask, TaskParameters, TaskSection};
 use crate::setting::Reader;
 use crate::values::within;
 use crate::warning::Warnings;
+use etmem_core::kernel::wishes::{Mover, Tracker};
 use etmem_core::name::Name;
 use std::path::Path;
 
@@ -93,6 +94,9 @@ fn read_task(
             swap_threshold: None,
             swap_flag: false,
             dram_percent: None,
+            vm_flags: Vec::new(),
+            tracker: Tracker::Auto,
+            mover: Mover::Auto,
         }),
         lines: KeyLines::new([&policy.policies, param]),
     })

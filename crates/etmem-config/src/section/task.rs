@@ -7,10 +7,12 @@ use crate::keyfile::Group;
 use crate::listing::ListedTask;
 use crate::setting::{Reader, needed, optional, or_default, settings};
 use crate::values::{
-    Fraction, Percent, SocketAddress, VmFlag, at_least, decimal, gibibytes, name, within, yes_or_no,
+    Fraction, Percent, SocketAddress, at_least, decimal, gibibytes, name, vm_flags, within, yes_or_no,
 };
 use crate::warning::{Ignored, Warnings};
+use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::process::{Pid, Target};
+use etmem_core::kernel::wishes::{Mover, Tracker};
 use etmem_core::name::Name;
 use std::borrow::Cow;
 use std::path::Path;
@@ -84,6 +86,12 @@ pub struct SlideTask {
     pub swap_flag: bool,
     /// Keep about this share of the process's memory instead of going by `threshold`; never 0.
     pub dram_percent: Option<Percent>,
+    /// Only mappings that have all of these flags (ours).
+    pub vm_flags: Vec<VmFlag>,
+    /// How to see which pages were touched (ours).
+    pub tracker: Tracker,
+    /// How to get pages out of memory (ours).
+    pub mover: Mover,
 }
 
 /// Parameters of a task of engine cslide.
@@ -142,8 +150,10 @@ settings! {
     MAX_THREADS: usize = "max_threads", "engine slide", |text| or_default(text, "1", threads);
     SWAP_THRESHOLD: Option<u64> = "swap_threshold", "engine slide", |text| optional(text, gibibytes);
     SWAP_FLAG: bool = "swap_flag", "engine slide", |text| or_default(text, "no", yes_or_no);
+    TRACKER: Tracker = "tracker", "engine slide", |text| or_default(text, "auto", tracker);
+    MOVER: Mover = "mover", "engine slide", |text| or_default(text, "auto", mover);
     DRAM_PERCENT: Option<Percent> = "dram_percent", "engine slide", |text| or_default(text, "0", dram_percent);
-    VM_FLAGS: Vec<VmFlag> = "vm_flags", "engine cslide", |text| optional(text, VmFlag::read_list).map(Option::unwrap_or_default);
+    VM_FLAGS: Vec<VmFlag> = "vm_flags", "engines slide and cslide", |text| optional(text, vm_flags).map(Option::unwrap_or_default);
     ANON_ONLY: bool = "anon_only", "engine cslide", |text| or_default(text, "no", yes_or_no);
     IGN_HOST: bool = "ign_host", "engine cslide", |text| or_default(text, "no", yes_or_no);
     CG_DIR: Box<str> = "cg_dir", "engine psi", |text| needed(text, cgroups);
@@ -184,6 +194,24 @@ fn threads(text: &str) -> Result<usize, Rule> {
 /// 0 is written for "off".
 fn dram_percent(text: &str) -> Result<Option<Percent>, Rule> {
     Percent::read(text, 0).map(|percent| Some(percent).filter(|percent| percent.get() > 0))
+}
+
+fn tracker(text: &str) -> Result<Tracker, Rule> {
+    match text {
+        "auto" => Ok(Tracker::Auto),
+        "etmem" => Ok(Tracker::Etmem),
+        "bpf" => Ok(Tracker::Bpf),
+        _ => Err(Rule::Form("auto, etmem or bpf")),
+    }
+}
+
+fn mover(text: &str) -> Result<Mover, Rule> {
+    match text {
+        "auto" => Ok(Mover::Auto),
+        "etmem" => Ok(Mover::Etmem),
+        "madvise" => Ok(Mover::Madvise),
+        _ => Err(Rule::Form("auto, etmem or madvise")),
+    }
 }
 
 fn cgroups(text: &str) -> Result<Box<str>, Rule> {
@@ -278,6 +306,9 @@ fn slide(reader: &mut Reader<'_>) -> Result<SlideTask, ConfigError> {
         swap_threshold: reader.get(&SWAP_THRESHOLD)?,
         swap_flag: reader.get(&SWAP_FLAG)?,
         dram_percent: reader.get(&DRAM_PERCENT)?,
+        vm_flags: reader.get(&VM_FLAGS)?,
+        tracker: reader.get(&TRACKER)?,
+        mover: reader.get(&MOVER)?,
     })
 }
 

@@ -4,9 +4,11 @@ use crate::engine::{CSLIDE, DAMON, SLIDE, THIRDPARTY};
 use crate::project::{PAGE, PSI_PROJECT, REGION};
 use crate::row::{KEY_FILE, read};
 use crate::task::{CSLIDE_TASK, MEMDCD_TASK, PSI_TASK, SLIDE_TASK};
-use etmem_config::values::{DamosAction, NodePair, SocketAddress, VmFlag};
+use etmem_config::values::{DamosAction, NodePair, SocketAddress};
 use etmem_config::{EngineKind, Scan, TaskParameters};
+use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::process::Target;
+use etmem_core::kernel::wishes::{Mover, Tracker};
 use std::time::Duration;
 
 #[test]
@@ -69,6 +71,10 @@ fn meaning_of_a_slide_task() {
     assert_eq!(slide("swap_threshold=10g").swap_threshold, Some(10 << 30));
     assert_eq!(slide("swap_threshold=2G").swap_threshold, Some(2 << 30));
     assert!(slide("swap_flag=yes").swap_flag);
+    assert_eq!((plain.tracker, plain.mover, plain.vm_flags), (Tracker::Auto, Mover::Auto, Vec::new()));
+    assert_eq!((slide("tracker=etmem").tracker, slide("mover=etmem").mover), (Tracker::Etmem, Mover::Etmem));
+    assert_eq!((slide("tracker=bpf").tracker, slide("mover=madvise").mover), (Tracker::Bpf, Mover::Madvise));
+    assert_eq!(slide("vm_flags=ht").vm_flags, [VmFlag::new("ht").unwrap()]);
     assert_eq!(slide("dram_percent=0").dram_percent, None);
     assert_eq!(slide("dram_percent=60").dram_percent.unwrap().get(), 60);
 }

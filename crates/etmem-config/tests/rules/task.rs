@@ -103,6 +103,12 @@ fn slide() {
     Rule::of("swap_flag: optional, yes or no", SLIDE_TASK)
         .takes(["swap_flag=yes", "swap_flag=no"])
         .refuses(INTERNAL, [("swap_flag=true", "f:8: [task] swap_flag=true: must be yes or no")]);
+    Rule::of("tracker (ours): optional, auto, etmem or bpf", SLIDE_TASK)
+        .takes(["tracker=auto", "tracker=etmem", "tracker=bpf"])
+        .refuses(INTERNAL, [("tracker=damon", "f:8: [task] tracker=damon: must be auto, etmem or bpf")]);
+    Rule::of("mover (ours): optional, auto, etmem or madvise", SLIDE_TASK)
+        .takes(["mover=auto", "mover=etmem", "mover=madvise"])
+        .refuses(INTERNAL, [("mover=numa", "f:8: [task] mover=numa: must be auto, etmem or madvise")]);
     Rule::of("dram_percent: optional, 0 or 1..=100", SLIDE_TASK)
         .takes(["dram_percent=0", "dram_percent=1", "dram_percent=100"])
         .refuses(
@@ -138,6 +144,8 @@ fn cslide() {
         );
         (format!("vm_flags={value}"), want)
     };
+    Rule::of("vm_flags (ours for slide): optional, two-letter flags", SLIDE_TASK)
+        .takes(["vm_flags=ht", "vm_flags=rd wr"]);
     Rule::of("vm_flags: optional, two-letter flags", CSLIDE_TASK)
         .takes(["vm_flags=ht", "vm_flags=ht hg"])
         .refuses(INTERNAL, ["", "huge", "h", "HT", "ht,hg"].map(refused));

@@ -21,11 +21,36 @@ pub struct Mapping {
     pub special: bool,
 }
 
+/// A flag of a mapping as the line `VmFlags` of `/proc/PID/smaps` writes it: two lower-case letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VmFlag([u8; 2]);
+
+impl VmFlag {
+    /// The flag `text`; none if it is not two lower-case letters.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let letters: [u8; 2] = text.as_bytes().try_into().ok()?;
+        letters.iter().all(u8::is_ascii_lowercase).then_some(Self(letters))
+    }
+
+    /// Its two letters.
+    #[must_use]
+    pub const fn letters(self) -> [u8; 2] {
+        self.0
+    }
+}
+
 /// Lists mappings. Called before every scan: mappings come and go.
 pub trait MappingSource: fmt::Debug + Send + Sync {
-    /// The mappings of `process` in ascending order of address, into `out` (cleared first).
+    /// The mappings of `process` that have all of `flags`, in ascending order of address, into `out` (cleared first).
+    /// Flags cost: the kernel counts every page of a mapping that it lists with its flags.
     ///
     /// # Errors
     /// [`ProcessError::Exited`] where the process is gone.
-    fn mappings(&self, process: ProcessId, out: &mut Vec<Mapping>) -> Result<(), ProcessError>;
+    fn mappings(
+        &self,
+        process: ProcessId,
+        flags: &[VmFlag],
+        out: &mut Vec<Mapping>,
+    ) -> Result<(), ProcessError>;
 }

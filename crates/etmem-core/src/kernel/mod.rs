@@ -2,7 +2,8 @@
 //!
 //! `etmem-linux` implements them over a real machine, `etmem-testkit` over a scripted one. The order in which
 //! a cycle calls them is the order of the modules: [`process`] (whom), [`mapping`] (where), [`probe`] (what was
-//! touched), [`memory`] (is there a need, and room), [`mover`] (out with it); every wait goes through [`pacer`].
+//! touched), [`memory`] (is there a need, and room), [`mover`] (out with it); every wait goes through [`pacer`]. [`wishes`] is how
+//! a task says which probe and mover it wants.
 
 pub mod mapping;
 pub mod memory;
@@ -10,6 +11,7 @@ pub mod mover;
 pub mod pacer;
 pub mod probe;
 pub mod process;
+pub mod wishes;
 
 use std::sync::Arc;
 

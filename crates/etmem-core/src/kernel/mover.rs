@@ -70,6 +70,11 @@ pub trait PageMover: fmt::Debug + Send + Sync {
     /// Its short name: what `mover=` in a task and the log call it.
     fn name(&self) -> &'static str;
 
+    /// Whether its movers reach the machine's swap cache.
+    fn reaches_swap_cache(&self) -> bool {
+        false
+    }
+
     /// A mover for `process`, bound to it: should its pid be given to another process, nothing more moves.
     ///
     /// Bound to the program it runs now, too: made before the last `check` of a cycle, a mover tells by

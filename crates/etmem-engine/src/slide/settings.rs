@@ -1,8 +1,11 @@
 //! What a slide task asks for: its own keys and its project's, checked against each other.
 
 use crate::engine::{EngineError, FaultClass};
+use etmem_config::values::Watermarks;
 use etmem_config::{ProjectSection, Scan, TaskParameters, TaskSection};
+use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::process::Target;
+use etmem_core::kernel::wishes::{ScanWishes, Wishes};
 use etmem_core::policy::{ColdRule, Gates};
 use etmem_core::scan::Schedule;
 use std::num::NonZeroUsize;
@@ -29,8 +32,12 @@ pub struct Settings {
     pub threads: usize,
     /// `max_threads` as written, where it was more than this machine takes.
     pub threads_wanted: Option<usize>,
-    /// The project sets swapcache watermarks.
-    pub swapcache_watermarks: bool,
+    /// Shares of memory between which the swap cache is to be kept.
+    pub swapcache_watermarks: Option<Watermarks>,
+    /// Flags that a mapping must have to be looked at.
+    pub vm_flags: Vec<VmFlag>,
+    /// How to see and how to move.
+    pub wishes: Wishes,
 }
 
 impl Settings {
@@ -57,16 +64,6 @@ impl Settings {
                 class: FaultClass::Internal,
             });
         }
-        if slide.swap_flag {
-            return Err(EngineError::Value {
-                key: "swap_flag",
-                value: "yes".to_owned(),
-                rule: "this kernel has no MADV_SWAPFLAG, which openEuler's etmem_scan module brings: \
-                       leave swap_flag out, or set it to no"
-                    .to_owned(),
-                class: FaultClass::InvalidParameters,
-            });
-        }
         let most = most_threads();
         Ok(Self {
             task: task.name.to_string(),
@@ -82,7 +79,13 @@ impl Settings {
                 .map_or(ColdRule::Below(slide.threshold), |percent| ColdRule::Keep(percent.get())),
             threads: slide.max_threads.clamp(1, most),
             threads_wanted: (slide.max_threads > most).then_some(slide.max_threads),
-            swapcache_watermarks: project.swapcache_watermarks.is_some(),
+            swapcache_watermarks: project.swapcache_watermarks,
+            vm_flags: slide.vm_flags.clone(),
+            wishes: Wishes {
+                tracker: slide.tracker,
+                mover: slide.mover,
+                scan: ScanWishes { only_marked: slide.swap_flag, ..ScanWishes::default() },
+            },
         })
     }
 }

@@ -10,12 +10,14 @@ use crate::report::{ProcessReport, ProcessResult, Scanned, StepReport};
 use crate::turns::Turns;
 use etmem_core::act;
 use etmem_core::kernel::Kernel;
+use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::wishes::Wishes;
 use etmem_core::plan::{Budget, Plan};
 use etmem_core::policy::{self, Hold};
-use etmem_core::scan::{self, ScanEnd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use etmem_core::scan::{self, ScanEnd, Wanted};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -24,13 +26,15 @@ use std::time::Duration;
 pub struct SlideWork {
     settings: Settings,
     turns: Turns,
+    /// The kernel was told the watermarks of the swap cache.
+    watermarks_set: AtomicBool,
 }
 
 impl SlideWork {
     /// The work that `settings` describe, taking turns with the other scanners of `turns`.
     #[must_use]
     pub const fn new(settings: Settings, turns: Turns) -> Self {
-        Self { settings, turns }
+        Self { settings, turns, watermarks_set: AtomicBool::new(false) }
     }
 
     fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessResult {
@@ -59,7 +63,7 @@ impl SlideWork {
         let heat = scan::observe(
             process,
             &*kernel.mappings,
-            scan::is_swappable,
+            Wanted { is_wanted: scan::is_swappable, flags: &self.settings.vm_flags },
             &mut *probe,
             self.settings.schedule,
             turn.is_armed(),
@@ -72,7 +76,22 @@ impl SlideWork {
         let plan = Plan::new(&heat, &histogram, selection);
         let budget = Budget { bytes: kernel.memory.state()?.swap_free };
         let outcome = act::swap_out(&plan, budget, &mut *mover, pacer);
+        self.reclaim_swap_cache(kernel, &mut *mover)?;
         Ok(ProcessResult::Scanned(Scanned { present: histogram.total(), outcome }))
+    }
+
+    /// Keeps the swap cache between the project's watermarks, where the kernel can be told to.
+    fn reclaim_swap_cache(&self, kernel: &Kernel, mover: &mut dyn SwapOut) -> Result<(), ProcessError> {
+        let (Some(marks), Some(swap_cache)) = (self.settings.swapcache_watermarks, mover.swap_cache()) else {
+            return Ok(());
+        };
+        if policy::swap_cache_is_above(marks.high.get(), &kernel.memory.state()?) {
+            if !self.watermarks_set.swap(true, Ordering::Relaxed) {
+                swap_cache.set_watermarks(marks.low.get(), marks.high.get())?;
+            }
+            swap_cache.reclaim()?;
+        }
+        Ok(())
     }
 
     /// Works on `processes`, so many at once as the task allows.
@@ -106,6 +125,10 @@ impl SlideWork {
 }
 
 impl Work for SlideWork {
+    fn wishes(&self) -> Wishes {
+        self.settings.wishes
+    }
+
     fn notes(&self, kernel: &Kernel) -> Vec<String> {
         let task = &self.settings.task;
         let mut notes = Vec::new();
@@ -115,10 +138,11 @@ impl Work for SlideWork {
                 self.settings.threads
             ));
         }
-        if self.settings.swapcache_watermarks {
+        if self.settings.swapcache_watermarks.is_some() && !kernel.mover.reaches_swap_cache() {
             notes.push(format!(
-                "task {task}: swapcache watermarks have no effect: this kernel has no swapcache reclaim, which \
-                 openEuler's etmem_swap module brings"
+                "task {task}: swapcache watermarks have no effect: only the mover etmem (openEuler's module etmem_swap) can \
+                 reclaim the swap cache, and this is {}",
+                kernel.mover.name()
             ));
         }
         if let Ok(found) = kernel.processes.find(&self.settings.target)

@@ -41,6 +41,10 @@ impl PageMover for Etmem {
         "etmem"
     }
 
+    fn reaches_swap_cache(&self) -> bool {
+        true
+    }
+
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
         let file = SWAP_PAGES.open(&self.proc, process)?;
         let path = self.proc.process(process.pid, SWAP_PAGES.name).display().to_string();

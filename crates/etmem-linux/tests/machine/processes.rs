@@ -49,7 +49,7 @@ fn mappings() -> Outcome {
     let region = target.map(8 << 20, "base");
     target.write(region, 0, 1, 2048);
     let mut found = Vec::new();
-    Mappings::new(ProcRoot::default()).mappings(target.id(), &mut found)?;
+    Mappings::new(ProcRoot::default()).mappings(target.id(), &[], &mut found)?;
     assert!(found.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start));
     let own = found.iter().find(|mapping| mapping.range.intersection(region.range) == region.range);
     let own = own.ok_or("the region is not listed")?;
@@ -66,10 +66,10 @@ fn ended() -> Outcome {
     let later = ProcessId { start_time: process.start_time + 1, ..process };
     let mut found = Vec::new();
     let source = Mappings::new(ProcRoot::default());
-    assert_eq!(source.mappings(later, &mut found), Err(ProcessError::Exited));
+    assert_eq!(source.mappings(later, &[], &mut found), Err(ProcessError::Exited));
     assert_eq!(table().memory(later), Err(ProcessError::Exited));
     target.end();
-    assert_eq!(source.mappings(process, &mut found), Err(ProcessError::Exited));
+    assert_eq!(source.mappings(process, &[], &mut found), Err(ProcessError::Exited));
     assert_eq!(table().memory(process), Err(ProcessError::Exited));
     assert_eq!(table().find(&Named::Pid(process.pid))?, []);
     Ok(())

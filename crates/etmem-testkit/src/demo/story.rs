@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::{Pace as Clock, Pacer};
 
 use super::figures::{Figures, Live};
+use super::simulated;
 use super::verdict::{COLD_OUT, Claim};
 use crate::clock::WallClock;
 use crate::daemon::instance::path_text;
@@ -27,16 +28,22 @@ const WINDOW: Duration = Duration::from_secs(10);
 const LIVE_LIMIT: u64 = 60;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Tells the whole story: whether all claims hold.
+/// Tells the whole story, or where something is missing for that, a simulated one: whether all claims hold.
 ///
 /// # Errors
 /// Something that has nothing to do with the claims stands in the way; the message says what.
 pub fn main() -> Result<bool> {
-    let needs = [Need::Root, Need::Bpf, Need::Swap(SWAP)];
-    if let Some(missing) = machine::lacks(&needs) {
-        println!("the demo cannot run here: {missing}");
-        return Ok(false);
+    if let Some(missing) = simulated::asked_for() {
+        return simulated::tell(&missing);
     }
+    let needs = [Need::Root, Need::Bpf, Need::Swap(SWAP)];
+    match machine::lacks(&needs) {
+        Some(missing) => simulated::tell_where_it_can(&missing),
+        None => tell(),
+    }
+}
+
+fn tell() -> Result<bool> {
     let binaries = Binaries::beside()?;
     let clock = WallClock::new();
 

@@ -2,7 +2,7 @@
 
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::Kernel;
-use etmem_core::kernel::mapping::{Mapping, MappingSource};
+use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
@@ -189,8 +189,17 @@ impl ProcessTable for FakeMachine {
 }
 
 impl MappingSource for FakeMachine {
-    fn mappings(&self, process: ProcessId, out: &mut Vec<Mapping>) -> Result<(), ProcessError> {
+    /// No mapping here has flags.
+    fn mappings(
+        &self,
+        process: ProcessId,
+        flags: &[VmFlag],
+        out: &mut Vec<Mapping>,
+    ) -> Result<(), ProcessError> {
         out.clear();
+        if !flags.is_empty() {
+            return self.with(process, |_| Ok(()));
+        }
         self.with(process, |process| {
             out.push(process.mapping);
             Ok(())

@@ -1,6 +1,6 @@
 //! `etmem project start|stop|show`: projects that were added; `add|del`: how etmem 1.0 said `obj add|del`.
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use etmem_core::name::Name;
 use etmem_wire::Request;
 
@@ -28,11 +28,18 @@ pub(crate) fn command() -> Command {
         .subcommand(
             Command::new("show")
                 .about("List the tasks of a project, or of all")
-                .override_usage("etmem project show [-n PROJECT] [-s SOCKET]")
+                .arg(
+                    Arg::new("verbose")
+                        .long("verbose")
+                        .action(ArgAction::SetTrue)
+                        .help("Show as well how each task sees and moves pages, and why so"),
+                )
+                .override_usage("etmem project show [-n PROJECT] [--verbose] [-s SOCKET]")
                 .after_help(
                     "Examples:\n  \
                      etmem project show -s etmemd_socket\n  \
-                     etmem project show -n test -s etmemd_socket",
+                     etmem project show -n test -s etmemd_socket\n  \
+                     etmem project show -n test --verbose -s etmemd_socket",
                 ),
         )
         .subcommand(
@@ -70,7 +77,9 @@ pub(crate) fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
     match matches.subcommand() {
         Some(("start", options)) => send(Request::ProjectStart { name: project(options, "project start")? }),
         Some(("stop", options)) => send(Request::ProjectStop { name: project(options, "project stop")? }),
-        Some(("show", options)) => send(Request::ProjectShow { name: name(options, "name")? }),
+        Some(("show", options)) => {
+            send(Request::ProjectShow { name: name(options, "name")?, verbose: options.get_flag("verbose") })
+        }
         Some(("add", options)) => {
             const WORDS: &str = "project add";
             let name = project(options, WORDS)?;

@@ -17,15 +17,16 @@ use named::Named;
 use crate::machine::Machine;
 use crate::worker::Worker;
 use etmem_config::{EngineSection, ProjectSection, TaskSection};
-use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::Target;
+use etmem_core::kernel::wishes::{Choice, Chosen};
 use etmem_core::name::Name;
 use etmem_engine::{Engine, Turns, Work};
 use etmem_linux::pacer::SystemPacer;
 use etmem_wire::{ShownEngine, ShownProject, ShownTask};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::info;
 
 /// Most tasks that run at once: each has a thread, and looks through all processes at its start.
 const RUNNING_MAX: usize = 1024;
@@ -60,13 +61,23 @@ struct EngineEntry {
 #[derive(Debug)]
 struct TaskEntry {
     section: TaskSection,
-    worker: Option<Worker>,
+    running: Option<Running>,
+}
+
+/// A task that runs.
+#[derive(Debug)]
+struct Running {
+    worker: Worker,
+    /// How it sees, how it moves, and why so.
+    probe: Choice,
+    mover: Choice,
 }
 
 /// A task about to start.
 struct Ready {
     label: String,
     work: Box<dyn Work>,
+    chosen: Chosen,
 }
 
 impl Registry {
@@ -91,19 +102,16 @@ impl Registry {
         let mut ready = Vec::new();
         for engine in project.engines.iter() {
             for task in engine.tasks.iter() {
-                ready.push(prepare(&project.section, engine, &task.section)?);
+                ready.push(prepare(&project.section, engine, &task.section, &*machine)?);
             }
         }
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = ready.iter().flat_map(Ready::notes).collect();
         if ready.is_empty() {
             notes.push(format!("project {name} has no task yet"));
-        } else {
-            let kernel = machine.kernel().map_err(Denied::Machine)?;
-            notes.extend(ready.iter().flat_map(|ready| ready.work.notes(&kernel)));
-            let mut workers = launch(ready, &kernel)?.into_iter();
-            for task in project.engines.iter_mut().flat_map(|engine| engine.tasks.iter_mut()) {
-                task.worker = workers.next();
-            }
+        }
+        let mut launched = launch(ready)?.into_iter();
+        for task in project.engines.iter_mut().flat_map(|engine| engine.tasks.iter_mut()) {
+            task.running = launched.next();
         }
         project.started = true;
         Ok(notes)
@@ -121,10 +129,11 @@ impl Registry {
         Ok(())
     }
 
-    /// The projects to show, newest first: all, or the one named.
-    pub(crate) fn show(&self, name: Option<&Name>) -> Vec<ShownProject> {
+    /// The projects to show, newest first: all, or the one named; where `verbose`, with how each task sees and moves.
+    pub(crate) fn show(&self, name: Option<&Name>, verbose: bool) -> Vec<ShownProject> {
         let wanted = self.projects.iter().rev();
-        wanted.filter(|project| name.is_none_or(|name| project.section.name == *name)).map(shown).collect()
+        let wanted = wanted.filter(|project| name.is_none_or(|name| project.section.name == *name));
+        wanted.map(|project| shown(project, verbose)).collect()
     }
 
     /// Passes an engine command on.
@@ -164,7 +173,7 @@ impl Registry {
     fn running(&self) -> usize {
         let tasks =
             self.projects.iter().flat_map(|project| project.engines.iter()).flat_map(|e| e.tasks.iter());
-        tasks.filter(|task| task.worker.is_some()).count()
+        tasks.filter(|task| task.running.is_some()).count()
     }
 
     fn let_go(&mut self, workers: Vec<Worker>) {
@@ -186,38 +195,68 @@ impl ProjectEntry {
 
 impl EngineEntry {
     fn take_workers(&mut self) -> Vec<Worker> {
-        self.tasks.iter_mut().rev().filter_map(|task| task.worker.take()).collect()
+        let tasks = self.tasks.iter_mut().rev();
+        tasks.filter_map(|task| task.running.take()).map(|running| running.worker).collect()
     }
 }
 
-/// Makes the work of a task.
-fn prepare(project: &ProjectSection, engine: &EngineEntry, task: &TaskSection) -> Result<Ready, Denied> {
+impl Ready {
+    fn notes(&self) -> Vec<String> {
+        self.work.notes(&self.chosen.kernel)
+    }
+}
+
+/// Makes the work of a task and chooses its probe and mover.
+fn prepare(
+    project: &ProjectSection,
+    engine: &EngineEntry,
+    task: &TaskSection,
+    machine: &dyn Machine,
+) -> Result<Ready, Denied> {
     let work =
         engine.engine.work(project, task).map_err(|error| Denied::Engine { place: String::new(), error })?;
-    Ok(Ready { label: format!("project {} task {}", project.name, task.name), work })
+    let label = format!("project {} task {}", project.name, task.name);
+    let chosen =
+        machine.kernel(&work.wishes()).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
+    info!("{label}: probe {}, mover {}", chosen.probe, chosen.mover);
+    Ok(Ready { label, work, chosen })
 }
 
 /// Starts all of `ready`, or none.
-fn launch(ready: Vec<Ready>, kernel: &Kernel) -> Result<Vec<Worker>, Denied> {
-    let mut workers: Vec<Worker> = Vec::new();
-    for Ready { label, work } in ready {
-        match Worker::start(label, work, kernel.clone()) {
-            Ok(worker) => workers.push(worker),
+fn launch(ready: Vec<Ready>) -> Result<Vec<Running>, Denied> {
+    let mut launched: Vec<Running> = Vec::new();
+    for Ready { label, work, chosen: Chosen { kernel, probe, mover } } in ready {
+        match Worker::start(label, work, kernel) {
+            Ok(worker) => launched.push(Running { worker, probe, mover }),
             Err(error) => {
-                workers.iter().for_each(Worker::ask_to_stop);
+                launched.iter().for_each(|running| running.worker.ask_to_stop());
                 return Err(Denied::Machine(format!("cannot start a thread: {error}")));
             }
         }
     }
-    Ok(workers)
+    Ok(launched)
 }
 
-fn shown(project: &ProjectEntry) -> ShownProject {
+fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject {
     let engines = project.engines.iter().rev().map(|engine| ShownEngine {
         name: engine.section.name.clone(),
         tasks: engine.tasks.iter().rev().map(|task| shown_task(&task.section)).collect(),
     });
-    ShownProject { name: project.section.name.clone(), started: project.started, engines: engines.collect() }
+    let tasks = project.engines.iter().rev().flat_map(|engine| engine.tasks.iter().rev());
+    ShownProject {
+        name: project.section.name.clone(),
+        started: project.started,
+        engines: engines.collect(),
+        remarks: if verbose { tasks.map(remark).collect() } else { Vec::new() },
+    }
+}
+
+fn remark(task: &TaskEntry) -> String {
+    let name = &task.section.name;
+    match &task.running {
+        Some(Running { probe, mover, .. }) => format!("task {name}: tracker {probe}, mover {mover}"),
+        None => format!("task {name}: not started"),
+    }
 }
 
 fn shown_task(task: &TaskSection) -> ShownTask {

@@ -106,7 +106,7 @@ impl Registry {
                 error,
             })?;
         }
-        let entry = TaskEntry { section: section.clone(), worker: None };
+        let entry = TaskEntry { section: section.clone(), running: None };
         project.engine_mut(&section.engine, place)?.tasks.push(section.name.clone(), entry);
         Ok(())
     }
@@ -126,12 +126,12 @@ impl Registry {
                 continue;
             }
             let entry = project.engine(engine, String::new)?;
-            let ready = prepare(&project.section, entry, &project.task(entry, task, String::new)?.section)?;
-            let kernel = machine.kernel().map_err(Denied::Machine)?;
-            notes.extend(ready.work.notes(&kernel));
-            let worker = launch(vec![ready], &kernel)?.pop();
+            let section = &project.task(entry, task, String::new)?.section;
+            let ready = prepare(&project.section, entry, section, &*machine)?;
+            notes.extend(ready.notes());
+            let running = launch(vec![ready])?.pop();
             if let Some(entry) = project.engine_mut(engine, String::new)?.tasks.get_mut(task) {
-                entry.worker = worker;
+                entry.running = running;
             }
         }
         Ok(notes)
@@ -204,7 +204,7 @@ impl Registry {
             Added::Task { project, engine, task } => {
                 let project = self.projects.get_mut(project);
                 let engine = project.and_then(|project| project.engines.get_mut(engine));
-                workers.extend(engine.and_then(|engine| engine.tasks.remove(task)?.worker));
+                workers.extend(engine.and_then(|engine| Some(engine.tasks.remove(task)?.running?.worker)));
             }
         }
         self.let_go(workers);

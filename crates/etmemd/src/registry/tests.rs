@@ -4,6 +4,7 @@ use super::*;
 use etmem_config::{ConfigFile, ListedObjects};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::ProcessTable;
+use etmem_core::kernel::wishes::Wishes;
 use etmem_testkit::fake::{FakeMachine, FakeProcess};
 use etmem_wire::{ErrorKind, project_show};
 use std::path::Path;
@@ -19,8 +20,14 @@ impl Machine for Scripted {
         &self.machine
     }
 
-    fn kernel(&self) -> Result<Kernel, String> {
-        self.lacks.map_or_else(|| Ok(self.machine.kernel()), |what| Err(what.to_owned()))
+    fn kernel(&self, _: &Wishes) -> Result<Chosen, String> {
+        let choice = |name| Choice { name, reason: "the only one".to_owned() };
+        match self.lacks {
+            Some(what) => Err(what.to_owned()),
+            None => {
+                Ok(Chosen { kernel: self.machine.kernel(), probe: choice("fake"), mover: choice("unreal") })
+            }
+        }
     }
 }
 
@@ -55,7 +62,7 @@ fn name(text: &str) -> Name {
 }
 
 fn shown(registry: &Registry) -> String {
-    project_show(&registry.show(None), None)
+    project_show(&registry.show(None, false), None)
 }
 
 fn running(registry: &Registry) -> usize {
@@ -174,7 +181,7 @@ fn a_delete_deletes_what_there_is_and_reports_the_rest() {
     let kinds: Vec<ErrorKind> = missing.iter().map(Denied::kind).collect();
     assert_eq!(kinds, [ErrorKind::NoSuchTask, ErrorKind::NoSuchProject]);
     assert_eq!(running(&registry), 0);
-    let shows = registry.show(None);
+    let shows = registry.show(None, false);
     assert_eq!((shows.len(), shows[0].engines.len(), shows[0].engines[0].tasks.len()), (1, 1, 0));
 }
 
@@ -185,7 +192,7 @@ fn a_delete_looks_at_names_alone() {
     let edited = TASK.replace("T=1", "T=nine").replace("42", "43") + "colour=red\n";
     registry.delete(&listed(&edited)).unwrap();
     registry.delete(&listed(&PROJECT.replace("loop=1", "loop=0"))).unwrap();
-    assert!(registry.show(None).is_empty());
+    assert!(registry.show(None, false).is_empty());
 }
 
 #[test]
@@ -196,7 +203,7 @@ fn a_project_is_deleted_by_its_name() {
     let denied = registry.delete_project(&name("q")).unwrap_err();
     assert_eq!(denied.kind(), ErrorKind::NoSuchProject);
     registry.delete_project(&name("p")).unwrap();
-    assert!(registry.show(None).is_empty());
+    assert!(registry.show(None, false).is_empty());
     registry.shut_down(Duration::from_secs(60));
 }
 
@@ -221,7 +228,7 @@ fn a_file_of_many_tasks() {
     let tasks: String = (0..TASKS).map(|n| TASK.replace("name=t\n", &format!("name=t{n}\n"))).collect();
     let mut registry = registry();
     registry.add(&file(&format!("{PROJECT}{ENGINE}{tasks}"))).unwrap();
-    assert_eq!(registry.show(None)[0].engines[0].tasks.len(), TASKS);
+    assert_eq!(registry.show(None, false)[0].engines[0].tasks.len(), TASKS);
     let denied = registry.start(&name("p")).unwrap_err();
     assert_eq!(
         denied.to_string(),
@@ -231,7 +238,7 @@ fn a_file_of_many_tasks() {
     registry.delete(&listed(&tasks)).unwrap();
     registry.start(&name("p")).unwrap();
     registry.add(&file(&tasks)).unwrap_err();
-    assert!(registry.show(None)[0].engines[0].tasks.is_empty());
+    assert!(registry.show(None, false)[0].engines[0].tasks.is_empty());
 }
 
 #[test]
@@ -240,15 +247,16 @@ fn the_newest_is_shown_first() {
     registry.add(&all()).unwrap();
     registry.add(&file(&TASK.replace("name=t\n", "name=u\n"))).unwrap();
     registry.add(&file(&PROJECT.replace("=p", "=q"))).unwrap();
-    let projects: Vec<String> = registry.show(None).iter().map(|project| project.name.to_string()).collect();
+    let projects: Vec<String> =
+        registry.show(None, false).iter().map(|project| project.name.to_string()).collect();
     assert_eq!(projects, ["q", "p"]);
-    let tasks: Vec<String> = registry.show(Some(&name("p")))[0].engines[0]
+    let tasks: Vec<String> = registry.show(Some(&name("p")), false)[0].engines[0]
         .tasks
         .iter()
         .map(|task| task.name.to_string())
         .collect();
     assert_eq!(tasks, ["u", "t"]);
-    assert!(registry.show(Some(&name("nobody"))).is_empty());
+    assert!(registry.show(Some(&name("nobody")), false).is_empty());
 }
 
 #[test]
@@ -258,9 +266,20 @@ fn a_machine_that_cannot_says_so_and_nothing_starts() {
     let denied = registry.start(&name("p")).unwrap_err();
     assert_eq!(
         (denied.kind(), denied.to_string()),
-        (ErrorKind::Internal, "this machine cannot run it: no BTF".into())
+        (ErrorKind::Internal, "project p task t: this machine cannot run it: no BTF".into())
     );
     assert!(shown(&registry).contains("false"));
+}
+
+#[test]
+fn how_a_task_sees_and_moves_is_shown_on_demand() {
+    let mut registry = registry();
+    registry.add(&all()).unwrap();
+    let remarks = |registry: &Registry| registry.show(None, true)[0].remarks.clone();
+    assert_eq!(remarks(&registry), ["task t: not started"]);
+    registry.start(&name("p")).unwrap();
+    assert_eq!(remarks(&registry), ["task t: tracker fake (the only one), mover unreal (the only one)"]);
+    assert!(registry.show(None, false)[0].remarks.is_empty());
 }
 
 #[test]

@@ -10,4 +10,4 @@ mod source;
 mod walk;
 mod watch;
 
-pub use source::{Etmem, ScanWishes};
+pub use source::Etmem;

@@ -9,17 +9,7 @@ use crate::unavailable::Unavailable;
 use etmem_core::idle_pages::PageSizes;
 use etmem_core::kernel::probe::{AccessProbe, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-
-/// What the module is to do other than by default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ScanWishes {
-    /// Look only at mappings that the process marked by madvise(MADV_SWAPFLAG) (`swap_flag=yes`).
-    pub only_marked: bool,
-    /// Take a virtual machine's memory for huge pages.
-    pub as_huge: bool,
-    /// Leave out what the host itself touched of a virtual machine's memory (`ign_host=yes`).
-    pub ignore_host: bool,
-}
+use etmem_core::kernel::wishes::ScanWishes;
 
 /// `SCAN_AS_HUGE` and `SCAN_IGN_HOST` (`fs/proc/etmem_scan.h`).
 const AS_HUGE: u32 = 0o100_000_000;
@@ -28,16 +18,14 @@ const IGNORE_HOST: u32 = 0o200_000_000;
 /// `VMA_SCAN_FLAG`: mappings that were marked.
 const MARKED: u32 = 0x1000;
 
-impl ScanWishes {
-    /// Scan flags of the module.
-    pub(super) fn scan_flags(self) -> u32 {
-        (if self.as_huge { AS_HUGE } else { 0 }) | (if self.ignore_host { IGNORE_HOST } else { 0 })
-    }
+/// Scan flags of the module for `wishes`.
+pub(super) fn scan_flags(wishes: ScanWishes) -> u32 {
+    (if wishes.as_huge { AS_HUGE } else { 0 }) | (if wishes.ignore_host { IGNORE_HOST } else { 0 })
+}
 
-    /// Flags of the mappings to look at.
-    pub(super) fn mapping_flags(self) -> u32 {
-        if self.only_marked { MARKED } else { 0 }
-    }
+/// Flags of the mappings to look at for `wishes`.
+pub(super) fn mapping_flags(wishes: ScanWishes) -> u32 {
+    if wishes.only_marked { MARKED } else { 0 }
 }
 
 /// The probe `etmem`.
@@ -81,12 +69,12 @@ mod tests {
     #[test]
     fn flags_as_the_module_has_them() {
         let none = ScanWishes::default();
-        assert_eq!((none.scan_flags(), none.mapping_flags()), (0, 0));
+        assert_eq!((scan_flags(none), mapping_flags(none)), (0, 0));
         let both = ScanWishes { as_huge: true, ignore_host: true, ..none };
-        assert_eq!((both.scan_flags(), both.mapping_flags()), (0x0300_0000, 0));
+        assert_eq!((scan_flags(both), mapping_flags(both)), (0x0300_0000, 0));
         let ignoring = ScanWishes { ignore_host: true, ..none };
-        assert_eq!(ignoring.scan_flags(), 0x0200_0000);
-        assert_eq!(ScanWishes { only_marked: true, ..none }.mapping_flags(), 0x1000);
+        assert_eq!(scan_flags(ignoring), 0x0200_0000);
+        assert_eq!(mapping_flags(ScanWishes { only_marked: true, ..none }), 0x1000);
     }
 
     #[test]

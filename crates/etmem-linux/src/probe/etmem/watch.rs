@@ -1,6 +1,6 @@
 //! Watching one process.
 
-use super::source::ScanWishes;
+use super::source::{mapping_flags, scan_flags};
 use super::walk::{BUFFER_BYTES, IdlePages, WalkEnd, walk};
 use crate::module::IDLE_PAGES;
 use crate::process::address_space::AddressSpace;
@@ -9,6 +9,7 @@ use etmem_core::address::AddressRange;
 use etmem_core::idle_pages::PageSizes;
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block};
 use etmem_core::kernel::process::ProcessError;
+use etmem_core::kernel::wishes::ScanWishes;
 
 /// Watches one process. Its file belongs to the memory that the process had when this was made.
 #[derive(Debug)]
@@ -63,13 +64,13 @@ impl<F: IdlePages> Watch<F> {
 
     /// Sets the flags that `wishes` need; kept are those that were set, to be taken back.
     fn ask_for(&mut self, wishes: ScanWishes) -> Result<(), ProcessError> {
-        let flags = wishes.scan_flags();
+        let flags = scan_flags(wishes);
         if flags != 0 {
             let call = || format!("{}: scan flags {flags:#o}", self.path);
             self.file.request(ADD_SCAN_FLAGS, flags).map_err(|error| IDLE_PAGES.error(call(), &error))?;
             self.wishes = ScanWishes { only_marked: false, ..wishes };
         }
-        let flags = wishes.mapping_flags();
+        let flags = mapping_flags(wishes);
         if flags != 0 {
             let call = || format!("{}: only mappings marked by MADV_SWAPFLAG (swap_flag=yes)", self.path);
             self.file.request(ADD_MAPPING_FLAGS, flags).map_err(|error| {
@@ -130,10 +131,9 @@ impl<F: IdlePages> AccessProbe for Watch<F> {
 impl<F: IdlePages> Drop for Watch<F> {
     fn drop(&mut self) {
         // What was set is taken back; where the process is gone, so are the flags.
-        for (ask, flags) in [
-            (REMOVE_SCAN_FLAGS, self.wishes.scan_flags()),
-            (REMOVE_MAPPING_FLAGS, self.wishes.mapping_flags()),
-        ] {
+        for (ask, flags) in
+            [(REMOVE_SCAN_FLAGS, scan_flags(self.wishes)), (REMOVE_MAPPING_FLAGS, mapping_flags(self.wishes))]
+        {
             if flags != 0
                 && let Err(error) = self.file.request(ask, flags)
             {

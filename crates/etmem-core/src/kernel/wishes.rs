@@ -1,0 +1,76 @@
+//! What a task wishes of the kernel, and what it gets.
+
+use super::Kernel;
+use std::fmt;
+
+/// `tracker=`: how to see which pages were touched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tracker {
+    /// The module's file where it is, else BPF.
+    #[default]
+    Auto,
+    /// `/proc/PID/idle_pages` of the module etmem_scan.
+    Etmem,
+    /// Page tables through BPF.
+    Bpf,
+}
+
+/// `mover=`: how to get pages out of memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mover {
+    /// The module's file where it is, else process_madvise(2).
+    #[default]
+    Auto,
+    /// `/proc/PID/swap_pages` of the module etmem_swap.
+    Etmem,
+    /// process_madvise(2).
+    Madvise,
+}
+
+/// What the module etmem_scan is to do other than by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScanWishes {
+    /// Look only at mappings that the process marked by madvise(MADV_SWAPFLAG) (`swap_flag=yes`).
+    pub only_marked: bool,
+    /// Take a virtual machine's memory for huge pages.
+    pub as_huge: bool,
+    /// Leave out what the host itself touched of a virtual machine's memory (`ign_host=yes`).
+    pub ignore_host: bool,
+}
+
+/// What a task wishes of the kernel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// How to see.
+    pub tracker: Tracker,
+    /// How to move.
+    pub mover: Mover,
+    /// What only the module's scan can do.
+    pub scan: ScanWishes,
+}
+
+/// What was chosen, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The short name of the probe or mover.
+    pub name: &'static str,
+    /// Why this one, in a line.
+    pub reason: String,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.reason)
+    }
+}
+
+/// The ports that a task gets.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// All of them.
+    pub kernel: Kernel,
+    /// The probe among them.
+    pub probe: Choice,
+    /// The mover among them.
+    pub mover: Choice,
+}
