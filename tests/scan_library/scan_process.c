@@ -1,4 +1,7 @@
-/* scan_process PID SCANS [FLAGS]: adds up SCANS scans of PID's anonymous memory, and writes a line for each page: address, count, type. */
+/*
+ * scan_process PID SCANS [FLAGS]: scans PID's anonymous memory once, and forgets that; then adds up SCANS scans, as far as
+ * they succeed, and writes a line for each page: address, count, type.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,9 +10,9 @@
 
 int main(int argc, char **argv)
 {
-    struct page_refs *pages = NULL, *page;
+    struct page_refs *forgotten = NULL, *pages = NULL, *page;
     struct vmas *vmas;
-    int scan, flags;
+    int scan, flags, status = 0;
 
     if (argc < 3) {
         return 2;
@@ -20,20 +23,18 @@ int main(int argc, char **argv)
         perror("get_vmas");
         return 1;
     }
-    for (scan = 0; scan < atoi(argv[2]); scan++) {
-        if (etmemd_get_page_refs(vmas, argv[1], &pages, flags) != 0) {
+    for (scan = 0; scan <= atoi(argv[2]) && status == 0; scan++) {
+        if (etmemd_get_page_refs(vmas, argv[1], scan == 0 ? &forgotten : &pages, flags) != 0) {
             perror("get_page_refs");
-            etmemd_free_page_refs(pages);
-            etmemd_free_vmas(vmas);
-            etmemd_scan_exit();
-            return 1;
+            status = 1;
         }
     }
     for (page = pages; page != NULL; page = page->next) {
         printf("%" PRIx64 " %d %d\n", page->addr, page->count, (int)page->type);
     }
+    etmemd_free_page_refs(forgotten);
     etmemd_free_page_refs(pages);
     etmemd_free_vmas(vmas);
     etmemd_scan_exit();
-    return 0;
+    return status;
 }
