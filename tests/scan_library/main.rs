@@ -320,7 +320,7 @@ fn scripted() -> Result<()> {
 
 fn failing() -> Result<()> {
     let [program, _] = &programs("scan_process")?[..] else { return Err(anyhow!("two languages")) };
-    for (fault, want) in [
+    for (fault, reason) in [
         (Fault::Errno(nix::libc::EFAULT), "Input/output error"),
         (Fault::Garbage(3), "Input/output error"),
         (Fault::Errno(nix::libc::ESRCH), "No such process"),
@@ -330,7 +330,7 @@ fn failing() -> Result<()> {
         // A scan reads each mapping once: the one that is forgotten, one that counts, and half of one that does not.
         fake.plan(Planned { pid: PID, file: File::IdlePages, call: Call::Read, after: 5, times: 99, fault });
         let ran = run(&mut scan_process(&fake, program, 3), LIMIT)?;
-        ensure!(ran.status == 1 && ran.stderr.contains(want), "{fault:?}: {}: {}", ran.status, ran.stderr);
+        ensure!(ran.status == 1 && ran.stderr.contains(reason), "{fault:?}: {}: {}", ran.status, ran.stderr);
         same(&ran.stdout, &want)?;
     }
     Ok(())

@@ -102,8 +102,8 @@ impl AccessSink for Chain {
         match block {
             Block::Huge(access) => self.push(start, PMD_TYPE, access),
             Block::Pages(pages) => {
-                for (access, addr) in pages.iter().zip((start..).step_by(PAGE_SIZE as usize)) {
-                    self.push(addr, PTE_TYPE, *access);
+                for (access, number) in pages.iter().zip(0..) {
+                    self.push(start + number * PAGE_SIZE, PTE_TYPE, *access);
                 }
             }
         }
