@@ -327,8 +327,8 @@ fn failing() -> Result<()> {
     ] {
         let (process, want) = process(1);
         let fake = FakeProc::mount(Script::new(vec![process]))?;
-        // A scan reads each mapping once: the one that is forgotten, one that counts, and half of one that does not.
-        fake.plan(Planned { pid: PID, file: File::IdlePages, call: Call::Read, after: 5, times: 99, fault });
+        // A scan takes three reads: the one that is forgotten, one that counts, and half of one that does not.
+        fake.plan(Planned { pid: PID, file: File::IdlePages, call: Call::Read, after: 7, times: 99, fault });
         let ran = run(&mut scan_process(&fake, program, 3), LIMIT)?;
         ensure!(ran.status == 1 && ran.stderr.contains(reason), "{fault:?}: {}: {}", ran.status, ran.stderr);
         same(&ran.stdout, &want)?;
