@@ -2,17 +2,15 @@
 //!
 //! Read line by line into one buffer: a process may have 60,000 mappings, and their names are of no use.
 
+pub mod line;
+
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
-use etmem_core::address::AddressRange;
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
+use line::MapsLine;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-
-/// Names of mappings that the kernel makes for itself in a process (`arch/*/entry/vdso`, `kernel/events/uprobes.c`);
-/// `[vvar` and its like stand for all names that begin so.
-const SPECIAL: [&[u8]; 6] = [b"[vvar", b"[vdso]", b"[vsyscall]", b"[vectors]", b"[sigpage]", b"[uprobes]"];
 
 /// The mappings of the machine's processes.
 #[derive(Debug, Clone)]
@@ -55,13 +53,13 @@ impl MappingSource for Mappings {
             if lines.read_until(b'\n', &mut line).map_err(|error| failed(&error))? == 0 {
                 break;
             }
-            if flags.is_empty() || !is_detail(&line) {
+            if flags.is_empty() || !line::is_detail(&line) {
                 out.push(parse(&line).ok_or_else(|| ProcessError::Refused {
                     call: path.display().to_string(),
                     reason: format!("line {number} is not a mapping as proc_pid_maps(5) describes it"),
                 })?);
-            } else if let Some(set) = line.strip_prefix(b"VmFlags:")
-                && !flags.iter().all(|flag| has_flag(set, *flag))
+            } else if let Some(set) = line::flags(&line)
+                && !flags.iter().all(|flag| line::has_flag(set, flag.letters()))
             {
                 out.pop();
             }
@@ -70,49 +68,23 @@ impl MappingSource for Mappings {
     }
 }
 
-/// Whether a line of `smaps` tells more of a mapping, such as `Rss:   4 kB`: a mapping's own line begins with an
-/// address, which has no colon.
-fn is_detail(line: &[u8]) -> bool {
-    line.split(|&byte| byte == b' ').next().is_some_and(|word| word.contains(&b':'))
-}
-
-/// Whether `flag` is among those that a line `VmFlags:` lists.
-fn has_flag(set: &[u8], flag: VmFlag) -> bool {
-    set.split(u8::is_ascii_whitespace).any(|word| word == flag.letters())
-}
-
-/// A line of `maps`: `START-END PERMISSIONS OFFSET MAJOR:MINOR INODE NAME`.
+/// What the data path needs of a mapping's line.
 fn parse(line: &[u8]) -> Option<Mapping> {
-    let mut fields = line.splitn(6, |&byte| byte == b' ');
-    let mut addresses = fields.next()?.splitn(2, |&byte| byte == b'-');
-    let range = AddressRange::new(digits(addresses.next()?, 16)?, digits(addresses.next()?, 16)?);
-    let permissions: &[u8; 4] = fields.next()?.try_into().ok()?;
-    let inode = digits(fields.nth(2)?.trim_ascii_end(), 10)?;
-    let name = fields.next().unwrap_or_default().trim_ascii();
-    (!range.is_empty()).then_some(Mapping {
-        range,
-        writable: permissions[1] == b'w',
-        executable: permissions[2] == b'x',
-        shared: permissions[3] == b's',
-        inode,
-        special: name.first() == Some(&b'[') && SPECIAL.iter().any(|special| name.starts_with(special)),
-    })
-}
-
-/// The number that `text` writes in base `radix`, without a sign.
-fn digits(text: &[u8], radix: u32) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0u64, |number, &byte| {
-        let digit = char::from(byte).to_digit(radix)?;
-        number.checked_mul(u64::from(radix))?.checked_add(u64::from(digit))
+    let line = MapsLine::parse(line)?;
+    Some(Mapping {
+        range: line.range,
+        writable: line.permissions[1] == b'w',
+        executable: line.permissions[2] == b'x',
+        shared: line.permissions[3] == b's',
+        inode: line.inode,
+        special: line::is_special(line.name),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use etmem_core::address::AddressRange;
     use proptest::prelude::*;
     use std::fmt::Write;
 

@@ -1,12 +1,10 @@
 //! Lines of `/proc/PID/maps` and `smaps` in, mappings with their names and flags out.
 //!
-//! `etmem-linux` has a reader of its own, for the daemon, which has no use for names, offsets and devices.
+//! The lines are taken apart by `etmem-linux`; the daemon's own list has no use for names, offsets and devices.
 
 use crate::failure::Failure;
+use etmem_linux::mapping::line::{self, MapsLine};
 use std::io::BufRead;
-
-/// Names of mappings that the kernel makes for itself: without an inode, and no anonymous memory.
-const SPECIAL: [&[u8]; 6] = [b"[vvar", b"[vdso]", b"[vsyscall]", b"[vectors]", b"[sigpage]", b"[uprobes]"];
 
 /// A mapping.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,53 +22,24 @@ pub(crate) struct Listed {
 
 impl Listed {
     fn is_anonymous(&self) -> bool {
-        self.inode == 0 && !SPECIAL.iter().any(|name| self.path.starts_with(name))
+        self.inode == 0 && !line::is_special(&self.path)
     }
 
-    /// A line of `maps`: `START-END PERMISSIONS OFFSET MAJOR:MINOR INODE NAME`; none for other lines.
-    fn parse(line: &[u8]) -> Option<Self> {
-        let mut fields = line.splitn(6, |&byte| byte == b' ');
-        let (start, end) = split_at_byte(fields.next()?, b'-')?;
-        let permissions: &[u8; 4] = fields.next()?.try_into().ok()?;
-        let offset = number(fields.next()?, 16)?;
-        let (major, minor) = split_at_byte(fields.next()?, b':')?;
-        let inode = number(fields.next()?.trim_ascii_end(), 10)?;
-        let listed = Self {
-            start: number(start, 16)?,
-            end: number(end, 16)?,
-            stat: [0, 1, 2, 3].map(|at| permissions[at] == b"rwxs"[at]),
-            offset,
-            inode,
-            path: fields.next().unwrap_or_default().trim_ascii().to_vec(),
-            major: major.to_vec(),
-            minor: minor.to_vec(),
-        };
-        (listed.start < listed.end).then_some(listed)
+    /// A mapping's own line; none for other lines.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let parsed = MapsLine::parse(text)?;
+        let colon = parsed.device.iter().position(|&byte| byte == b':')?;
+        Some(Self {
+            start: parsed.range.start,
+            end: parsed.range.end,
+            stat: [0, 1, 2, 3].map(|at| parsed.permissions[at] == b"rwxs"[at]),
+            offset: line::number(parsed.offset, 16)?,
+            inode: parsed.inode,
+            path: parsed.name.to_vec(),
+            major: parsed.device[..colon].to_vec(),
+            minor: parsed.device[colon + 1..].to_vec(),
+        })
     }
-}
-
-fn split_at_byte(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = text.iter().position(|&byte| byte == separator)?;
-    Some((&text[..at], &text[at + 1..]))
-}
-
-fn number(text: &[u8], radix: u32) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0u64, |sum, &byte| {
-        sum.checked_mul(radix.into())?.checked_add(char::from(byte).to_digit(radix)?.into())
-    })
-}
-
-/// The flags of a mapping's last line in `smaps`; none for every other line.
-fn flags(line: &[u8]) -> Option<&[u8]> {
-    line.strip_prefix(b"VmFlags:")
-}
-
-/// A line `Name: value` of `smaps`.
-fn is_detail(line: &[u8]) -> bool {
-    line.iter().position(|&byte| byte == b':').is_some_and(|at| !line[..at].contains(&b' '))
 }
 
 /// Reads a list whole. With `wanted`, it is that of `smaps`, and a mapping has to have every one of these flags.
@@ -81,19 +50,19 @@ pub(crate) fn read(
 ) -> Result<Vec<Listed>, Failure> {
     let mut out = Vec::new();
     let mut pending = None::<Listed>;
-    let mut line = Vec::new();
+    let mut text = Vec::new();
     let mut number = 0;
-    while lines.read_until(b'\n', &mut line)? > 0 {
+    while lines.read_until(b'\n', &mut text)? > 0 {
         number += 1;
-        if let Some(set) = flags(&line) {
-            let has = |flag: &[u8; 2]| set.split(u8::is_ascii_whitespace).any(|word| word == flag);
-            out.extend(pending.take().filter(|_| wanted.iter().all(has)));
-        } else if wanted.is_empty() || !is_detail(&line) {
-            let listed = Listed::parse(&line).ok_or(Failure::Line(number))?;
+        if let Some(set) = line::flags(&text) {
+            let has_all = wanted.iter().all(|letters| line::has_flag(set, *letters));
+            out.extend(pending.take().filter(|_| has_all));
+        } else if wanted.is_empty() || !line::is_detail(&text) {
+            let listed = Listed::parse(&text).ok_or(Failure::Line(number))?;
             let listed = Some(listed).filter(|listed| !anonymous_only || listed.is_anonymous());
             if wanted.is_empty() { out.extend(listed) } else { pending = listed }
         }
-        line.clear();
+        text.clear();
     }
     Ok(out)
 }

@@ -89,16 +89,13 @@ impl Registry {
     /// Starts every task of project `name`. Returns what a person should know, a line each.
     pub(crate) fn start(&mut self, name: &Name) -> Result<Vec<String>, Denied> {
         self.forget_ended();
-        let running = self.running();
-        let machine = Arc::clone(&self.machine);
-        let project = self.project_mut(name, String::new)?;
+        let project = self.project(name, String::new)?;
         if project.started {
             return Err(Denied::Started(name.clone()));
         }
-        let wanted: usize = project.engines.iter().map(|engine| engine.tasks.iter().count()).sum();
-        if running + wanted > RUNNING_MAX {
-            return Err(Denied::TooMany { wanted, running, most: RUNNING_MAX });
-        }
+        self.check_room(project.engines.iter().map(|engine| engine.tasks.iter().count()).sum())?;
+        let machine = Arc::clone(&self.machine);
+        let project = self.project_mut(name, String::new)?;
         let mut ready = Vec::new();
         for engine in project.engines.iter() {
             for task in engine.tasks.iter() {
@@ -174,6 +171,15 @@ impl Registry {
         let tasks =
             self.projects.iter().flat_map(|project| project.engines.iter()).flat_map(|e| e.tasks.iter());
         tasks.filter(|task| task.running.is_some()).count()
+    }
+
+    /// Whether `wanted` more tasks may run.
+    fn check_room(&self, wanted: usize) -> Result<(), Denied> {
+        let running = self.running();
+        if running + wanted > RUNNING_MAX {
+            return Err(Denied::TooMany { wanted, running, most: RUNNING_MAX });
+        }
+        Ok(())
     }
 
     fn let_go(&mut self, workers: Vec<Worker>) {

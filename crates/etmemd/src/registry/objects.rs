@@ -1,7 +1,7 @@
 //! Adding what a file lists, all or nothing, and deleting it, as much as there is.
 
 use super::named::Named;
-use super::{Denied, EngineEntry, ProjectEntry, RUNNING_MAX, Registry, TaskEntry, launch, prepare};
+use super::{Denied, EngineEntry, ProjectEntry, Registry, TaskEntry, launch, prepare};
 use etmem_config::{ConfigFile, EngineSection, ListedObjects, ProjectSection, TaskSection};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
@@ -113,11 +113,8 @@ impl Registry {
 
     /// Starts the tasks among `added` whose project runs.
     fn start_added(&mut self, added: &[Added]) -> Result<Vec<String>, Denied> {
-        let (machine, running) = (Arc::clone(&self.machine), self.running());
-        let wanted = added.iter().filter(|object| self.would_start(object)).count();
-        if running + wanted > RUNNING_MAX {
-            return Err(Denied::TooMany { wanted, running, most: RUNNING_MAX });
-        }
+        self.check_room(added.iter().filter(|object| self.would_start(object)).count())?;
+        let machine = Arc::clone(&self.machine);
         let mut notes = Vec::new();
         for object in added {
             let Added::Task { project, engine, task } = object else { continue };
