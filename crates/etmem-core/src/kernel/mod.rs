@@ -8,6 +8,7 @@
 pub mod mapping;
 pub mod memory;
 pub mod mover;
+pub mod nodes;
 pub mod pacer;
 pub mod probe;
 pub mod process;

@@ -1,0 +1,105 @@
+//! NUMA nodes: what memory the machine has where, on which node a page lies, and moving it to another.
+
+use super::process::{ProcessError, ProcessId};
+use std::fmt;
+
+/// The number of a node, as in `/sys/devices/system/node/nodeN`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u16);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Memory of one kind on a node, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeMemory {
+    /// All of it.
+    pub total: u64,
+    /// What nobody uses.
+    pub free: u64,
+}
+
+/// A node and what is known of its speed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Which.
+    pub id: NodeId,
+    /// Whether any processor belongs to it: memory expanders (CXL, persistent memory) have none.
+    pub has_processors: bool,
+    /// Its memory tier (`/sys/devices/virtual/memory_tiering`): the lower, the faster. None where the kernel does not tell.
+    pub tier: Option<u32>,
+    /// Ordinary memory: `MemTotal` and `MemFree` of the node's `meminfo`.
+    pub memory: NodeMemory,
+    /// The pool of huge pages of 2 MiB: `nr_hugepages` and `free_hugepages` of the node's `hugepages-2048kB`.
+    pub huge_pool: NodeMemory,
+    /// Distances to all nodes of the machine, this one too, as the firmware tells them: 10 is local.
+    pub distances: Vec<(NodeId, u32)>,
+}
+
+/// Tells which nodes there are and how full they are.
+pub trait NumaNodes: fmt::Debug + Send + Sync {
+    /// The nodes that have memory, in ascending order.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn nodes(&self) -> Result<Vec<Node>, ProcessError>;
+}
+
+/// Where a page lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On this node.
+    Node(NodeId),
+    /// Nowhere: not in memory, or not mapped.
+    Absent,
+    /// The kernel does not say.
+    Unknown,
+}
+
+/// What became of the pages of one call: how many, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Migrated {
+    /// On the wanted node now, and not before.
+    pub moved: u64,
+    /// No longer mapped, or not in memory (`ENOENT`, `EFAULT`).
+    pub vanished: u64,
+    /// In use elsewhere just now, such as pinned for input and output (`EBUSY`, `EAGAIN`).
+    pub busy: u64,
+    /// Shared with other processes, which the kernel moves only for a privileged caller (`EACCES`).
+    pub shared: u64,
+    /// The wanted node had no room, or its pool of huge pages none (`ENOMEM`).
+    pub no_room: u64,
+    /// All other reasons.
+    pub refused: u64,
+}
+
+/// Looks up and moves pages of one process.
+pub trait NodePages: fmt::Debug {
+    /// Where each of `pages` (addresses of pages) lies, in their order, into `places` (cleared first).
+    ///
+    /// # Errors
+    /// When the process is gone, replaced its program, or the kernel refuses the call as a whole.
+    fn where_are(&mut self, pages: &[u64], places: &mut Vec<Place>) -> Result<(), ProcessError>;
+
+    /// Moves `pages` to `node`; a huge page is named once, by its first address, and moves as a whole. Works in batches
+    /// of its own; the caller asks for so much at once as may be done without a look at a stop.
+    ///
+    /// # Errors
+    /// As `where_are`; what was moved until then stays moved.
+    fn move_to(&mut self, pages: &[u64], node: NodeId) -> Result<Migrated, ProcessError>;
+}
+
+/// Makes movers between nodes. One per kernel interface.
+pub trait NodeMover: fmt::Debug + Send + Sync {
+    /// Its short name, for the log.
+    fn name(&self) -> &'static str;
+
+    /// A mover for `process`, bound to it and to the program it runs now, as [`super::mover::PageMover::attach`] has it.
+    ///
+    /// # Errors
+    /// When the process is gone or the kernel refuses.
+    fn attach(&self, process: ProcessId) -> Result<Box<dyn NodePages>, ProcessError>;
+}
