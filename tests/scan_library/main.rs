@@ -4,8 +4,9 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         trial_or_skip("refuses_it_cleanly", &with(&[Need::Program("valgrind")]), || borders(&VALGRIND)),
         trial_or_skip("a_program_sees_its_own_hot_pages", &with(&[Need::Root, Need::Bpf]), scan_self),
         trial_or_skip(
-            "adds_up_scans_of_a_scripted_process_cleanly",
+            "a_program_adds_up_scans_of_its_own_scripted_pages_cleanly",
             &with(&[Need::Root, Need::FakeProc, Need::Program("valgrind")]),
             scripted,
         ),
@@ -256,8 +257,8 @@ fn scan_self() -> Result<()> {
     Ok(())
 }
 
-/// A process with pages of every kind and what each counts after `scans`.
-fn process(scans: u64) -> (ScriptedProcess, Vec<String>) {
+/// Process `pid` with pages of every kind, and what each counts after `scans`.
+fn process(pid: u32, scans: u64) -> (ScriptedProcess, Vec<String>) {
     const BLOCK: u64 = 2 << 20;
     let stripes = Texture::Stripes(vec![(1, Life::written()), (2, Life::hole()), (1, Life::cold())]);
     let huge = |pages, life| Segment { size: PageSize::Huge, ..Segment::solid(pages, life) };
@@ -284,7 +285,7 @@ fn process(scans: u64) -> (ScriptedProcess, Vec<String>) {
         want.push(line(START + (page + 3) * PAGE, 0, 0));
     }
     want.extend([line(near, 0, 1), line(near + BLOCK, 0, 1), line(near + 2 * BLOCK, 3, 1), line(far, 1, 2)]);
-    (ScriptedProcess::new(PID, "scanned", mappings), want)
+    (ScriptedProcess::new(pid, "scanned", mappings), want)
 }
 
 fn scan_process(fake: &FakeProc, program: &Path, scans: u64) -> Command {
@@ -305,13 +306,24 @@ fn same(got: &str, want: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The program scans itself: in the scripted machine, a process of its own number has these pages.
 fn scripted() -> Result<()> {
+    // The shell waits until that process is there, and becomes the program, which keeps its number.
+    const SELF: &str = "scans=$1; shift; read -r begin; exec \"$@\" $$ \"$scans\"";
     for program in programs("scan_process")? {
         for scans in [1, 3] {
-            let (process, want) = process(scans);
-            let fake = FakeProc::mount(Script::new(vec![process]))?;
-            let ran = success(&mut scan_process(&fake, &program, scans), LIMIT)?;
-            same(&ran.stdout, &want)?;
+            let fake = FakeProc::mount(Script::new(Vec::new()))?;
+            let mut command = Command::new("sh");
+            command.args(["-c", SELF, "sh"]).arg(scans.to_string()).args(VALGRIND).arg(&program);
+            command.env("ETMEM_PROC_ROOT", fake.root()).stdin(Stdio::piped());
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+            let (process, want) = process(child.id(), scans);
+            fake.start(process);
+            child.stdin.take().context("a pipe to the shell")?.write_all(b"\n")?;
+            let output = child.wait_with_output()?;
+            let error = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "{}: {error}", output.status);
+            same(&String::from_utf8(output.stdout)?, &want)?;
             ensure!(fake.violations().is_empty(), "{:?}", fake.violations());
         }
     }
@@ -325,7 +337,7 @@ fn failing() -> Result<()> {
         (Fault::Garbage(3), "Input/output error"),
         (Fault::Errno(nix::libc::ESRCH), "No such process"),
     ] {
-        let (process, want) = process(1);
+        let (process, want) = process(PID, 1);
         let fake = FakeProc::mount(Script::new(vec![process]))?;
         // A scan takes three reads: the one that is forgotten, one that counts, and half of one that does not.
         fake.plan(Planned { pid: PID, file: File::IdlePages, call: Call::Read, after: 7, times: 99, fault });
