@@ -14,6 +14,7 @@ pub mod local_time;
 pub mod mapping;
 pub mod memory;
 mod module;
+pub mod nodes;
 pub mod mover;
 pub mod own_memory;
 pub mod pacer;
