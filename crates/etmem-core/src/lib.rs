@@ -12,6 +12,7 @@ pub mod address;
 pub mod heat;
 pub mod idle_pages;
 pub mod kernel;
+pub mod local_time;
 pub mod name;
 pub mod plan;
 pub mod policy;

@@ -16,6 +16,7 @@ use crate::sys::machine::is_procfs;
 use crate::unavailable::Unavailable;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::PageMover;
+use etmem_core::kernel::nodes::Numa;
 use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::wishes::{Choice, Chosen, Mover, ScanWishes, Tracker, Wishes};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,6 +84,7 @@ impl Interfaces {
             memory: Arc::new(MachineMemory::new(proc.clone())),
             probe,
             mover,
+            numa: if wishes.nodes { Some(Self::numa()?) } else { None },
         };
         Ok(Chosen { kernel, probe: probe_choice, mover: mover_choice })
     }
@@ -123,6 +125,12 @@ impl Interfaces {
             &Way { name: "etmem", detect: &etmem },
             &Way { name: "madvise", detect: &madvise },
         )
+    }
+
+    /// The machine's nodes, and a mover between them.
+    fn numa() -> Result<Numa, Unavailable> {
+        let reason = "moving pages between NUMA nodes is not built into this version".to_owned();
+        Err(Unavailable::Refused { call: "move_pages".to_owned(), reason })
     }
 
     /// The page walk, loaded once.

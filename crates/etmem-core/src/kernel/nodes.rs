@@ -2,6 +2,16 @@
 
 use super::process::{ProcessError, ProcessId};
 use std::fmt;
+use std::sync::Arc;
+
+/// The two ports to a machine's nodes.
+#[derive(Debug, Clone)]
+pub struct Numa {
+    /// Tells which nodes there are.
+    pub nodes: Arc<dyn NumaNodes>,
+    /// Moves pages between them.
+    pub mover: Arc<dyn NodeMover>,
+}
 
 /// The number of a node, as in `/sys/devices/system/node/nodeN`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -47,6 +47,9 @@ pub struct Wishes {
     pub mover: Mover,
     /// What only the module's scan can do.
     pub scan: ScanWishes,
+    /// Whether pages are to move between NUMA nodes instead of out of memory: the ports are to hold
+    /// [`Kernel::numa`], and `mover` is not asked.
+    pub nodes: bool,
 }
 
 /// What was chosen, and why.
