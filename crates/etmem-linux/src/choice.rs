@@ -8,8 +8,10 @@ use crate::capabilities::{Capabilities, Capability};
 use crate::mapping::Mappings;
 use crate::memory::MachineMemory;
 use crate::mover::{self, madvise::Madvise};
+use crate::nodes::MachineNodes;
 use crate::probe::bpf::Bpf;
 use crate::probe::etmem::Etmem;
+use crate::process::stat::check_own_pid;
 use crate::process::table::Processes;
 use crate::root::Roots;
 use crate::sys::machine::is_procfs;
@@ -84,7 +86,7 @@ impl Interfaces {
             memory: Arc::new(MachineMemory::new(proc.clone())),
             probe,
             mover,
-            numa: if wishes.nodes { Some(Self::numa()?) } else { None },
+            numa: if wishes.nodes { Some(self.numa()?) } else { None },
         };
         Ok(Chosen { kernel, probe: probe_choice, mover: mover_choice })
     }
@@ -128,9 +130,12 @@ impl Interfaces {
     }
 
     /// The machine's nodes, and a mover between them.
-    fn numa() -> Result<Numa, Unavailable> {
-        let reason = "moving pages between NUMA nodes is not built into this version".to_owned();
-        Err(Unavailable::Refused { call: "move_pages".to_owned(), reason })
+    fn numa(&self) -> Result<Numa, Unavailable> {
+        self.check_procfs()?;
+        check_own_pid(&self.roots.proc)?;
+        let mover = mover::numa::Numa::detect(&self.roots.proc, &self.roots.sys)?;
+        let nodes = MachineNodes::new(self.roots.sys.clone());
+        Ok(Numa { nodes: Arc::new(nodes), mover: Arc::new(mover) })
     }
 
     /// The page walk, loaded once.
