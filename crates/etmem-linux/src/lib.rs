@@ -10,6 +10,7 @@
 pub mod capabilities;
 pub mod choice;
 mod figures;
+mod frames;
 pub mod local_time;
 pub mod mapping;
 pub mod memory;
