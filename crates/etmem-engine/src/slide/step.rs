@@ -63,7 +63,7 @@ impl SlideWork {
         let heat = scan::observe(
             process,
             &*kernel.mappings,
-            Wanted { is_wanted: scan::is_swappable, flags: &self.settings.vm_flags },
+            Wanted { is_wanted: scan::is_swappable, flags: &self.settings.vm_flags, without: &[] },
             &mut *probe,
             self.settings.schedule,
             turn.is_armed(),
