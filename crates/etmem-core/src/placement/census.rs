@@ -38,6 +38,12 @@ impl Census {
         self.nodes.get(&node).map_or(0, |counts| counts.iter().skip(usize::from(threshold)).sum())
     }
 
+    /// Bytes on all nodes that count `threshold` or more.
+    #[must_use]
+    pub fn hot_everywhere(&self, threshold: u16) -> u64 {
+        self.nodes.keys().map(|node| self.hot(*node, threshold)).sum()
+    }
+
     /// Bytes on all nodes, and those of which the node is not known.
     #[must_use]
     pub fn total(&self) -> u64 {

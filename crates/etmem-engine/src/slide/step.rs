@@ -162,9 +162,9 @@ impl Work for SlideWork {
         match kernel.processes.find(&self.settings.target) {
             Ok(found) => {
                 self.turns.forget_all_but(&found);
-                StepReport { processes: self.all(&found, kernel, pacer), fault: None }
+                StepReport { processes: self.all(&found, kernel, pacer), ..StepReport::default() }
             }
-            Err(error) => StepReport { processes: Vec::new(), fault: Some(error) },
+            Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
         }
     }
 
