@@ -14,6 +14,7 @@ pub mod idle_pages;
 pub mod kernel;
 pub mod local_time;
 pub mod name;
+pub mod placement;
 pub mod plan;
 pub mod policy;
 pub mod scan;

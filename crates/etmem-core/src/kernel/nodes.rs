@@ -2,6 +2,7 @@
 
 use super::process::{ProcessError, ProcessId};
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 /// The two ports to a machine's nodes.
@@ -84,6 +85,26 @@ pub struct Migrated {
     pub no_room: u64,
     /// All other reasons.
     pub refused: u64,
+}
+
+impl Migrated {
+    /// How many pages did not move, whatever the reason.
+    #[must_use]
+    pub const fn failed(&self) -> u64 {
+        self.vanished + self.busy + self.shared + self.no_room + self.refused
+    }
+}
+
+impl AddAssign for Migrated {
+    fn add_assign(&mut self, more: Self) {
+        let Self { moved, vanished, busy, shared, no_room, refused } = more;
+        self.moved += moved;
+        self.vanished += vanished;
+        self.busy += busy;
+        self.shared += shared;
+        self.no_room += no_room;
+        self.refused += refused;
+    }
 }
 
 /// Looks up and moves pages of one process.
