@@ -95,7 +95,7 @@ impl Interfaces {
     /// # Errors
     /// What the machine lacks, and what would help.
     pub fn probe(&self, wishes: &Wishes) -> Result<(Arc<dyn ProbeSource>, Choice), Unavailable> {
-        let only_module = || match only_etmem(wishes.scan) {
+        let only_module = || match only_etmem(wishes) {
             Some((wish, way_out)) => Err(Unavailable::OnlyEtmem { wish, way_out }),
             None => Ok(()),
         };
@@ -208,12 +208,14 @@ impl Interfaces {
 }
 
 /// What of `wishes` no other scan than the module's can do: the key as written, and the way out.
-fn only_etmem(wishes: ScanWishes) -> Option<(&'static str, &'static str)> {
-    if wishes.only_marked {
+fn only_etmem(wishes: &Wishes) -> Option<(&'static str, &'static str)> {
+    let scan = wishes.scan;
+    if scan.only_marked {
         Some(("swap_flag=yes", "leave it out, and name the mappings by vm_flags="))
-    } else if wishes.ignore_host {
+    } else if scan.ignore_host {
         Some(("ign_host=yes", "leave it out"))
-    } else if wishes.as_huge {
+    } else if scan.as_huge && !wishes.huge_pool {
+        // Pages of the pool are huge whoever looks.
         Some(("a scan of huge pages only", "leave it out"))
     } else {
         None
