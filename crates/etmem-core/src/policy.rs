@@ -1,4 +1,9 @@
 //! Which pages are cold, and whether to look at all: pure functions of heat, limits and the state of memory.
+//!
+//! Between NUMA nodes it is [`pairs`] that tells the fast one from the slow one, and [`exchange`] how much changes places.
+
+pub mod exchange;
+pub mod pairs;
 
 use crate::heat::Histogram;
 use crate::kernel::memory::MemoryState;

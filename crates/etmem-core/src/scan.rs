@@ -48,6 +48,18 @@ pub const fn is_swappable(mapping: &Mapping) -> bool {
     !mapping.shared && !mapping.executable && !mapping.special && (mapping.inode == 0 || mapping.writable)
 }
 
+/// Whether the pages of this mapping may lie on one NUMA node or another: all that is not the kernel's own.
+#[must_use]
+pub const fn is_placeable(mapping: &Mapping) -> bool {
+    !mapping.special
+}
+
+/// The same, of anonymous mappings alone: those without a file behind them.
+#[must_use]
+pub const fn is_anonymous(mapping: &Mapping) -> bool {
+    !mapping.special && mapping.inode == 0
+}
+
 /// Which mappings of a process are looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
@@ -55,6 +67,8 @@ pub struct Wanted<'a> {
     pub is_wanted: fn(&Mapping) -> bool,
     /// All of these flags have to be set on them.
     pub flags: &'a [VmFlag],
+    /// Left out where they meet one of these.
+    pub without: &'a [AddressRange],
 }
 
 /// One cycle of looks at `process`.
@@ -73,29 +87,94 @@ pub fn observe(
     armed: bool,
     pacer: &dyn Pacer,
 ) -> Result<HeatMap, ScanEnd> {
-    let mut listed = Vec::new();
-    let mut ranges = Vec::new();
-    let mut heat = HeatMap::default();
+    let mut looks = Looks::new(process, wanted);
     if !armed {
-        wanted_ranges(process, mappings, wanted, &mut listed, &mut ranges)?;
-        probe.prepare(&ranges)?;
+        looks.arm(mappings, probe)?;
         pause(pacer, schedule.interval)?;
     }
     for look in 1..=schedule.loops {
-        // Listed anew each time: a target that grows or unmaps in mid-scan is followed.
-        wanted_ranges(process, mappings, wanted, &mut listed, &mut ranges)?;
-        let mut update = HeatUpdate::new(heat);
-        probe.check(&ranges, &mut update)?;
-        heat = update.finish();
-        if pacer.pace() == Pace::Stop {
-            return Err(ScanEnd::Stopped);
-        }
-        probe.prepare(&ranges)?;
+        looks.look(mappings, probe, pacer)?;
         if look < schedule.loops {
             pause(pacer, schedule.interval)?;
         }
     }
-    Ok(heat)
+    Ok(looks.into_heat())
+}
+
+/// The looks of one cycle at one process, for whoever looks at many processes in the same windows: each is armed once,
+/// the probes of all side by side, and then looked at as often as the schedule says.
+#[derive(Debug)]
+pub struct Looks<'a> {
+    process: ProcessId,
+    wanted: Wanted<'a>,
+    heat: HeatMap,
+    listed: Vec<Mapping>,
+    ranges: Vec<AddressRange>,
+}
+
+impl<'a> Looks<'a> {
+    /// No look yet at `process`, of which the `wanted` mappings count.
+    #[must_use]
+    pub fn new(process: ProcessId, wanted: Wanted<'a>) -> Self {
+        Self { process, wanted, heat: HeatMap::default(), listed: Vec::new(), ranges: Vec::new() }
+    }
+
+    /// Forgets what was touched until now.
+    ///
+    /// # Errors
+    /// When the process is gone, or the kernel refuses.
+    pub fn arm(
+        &mut self,
+        mappings: &dyn MappingSource,
+        probe: &mut dyn AccessProbe,
+    ) -> Result<(), ProcessError> {
+        self.list(mappings)?;
+        probe.prepare(&self.ranges)
+    }
+
+    /// Adds what was touched since the last look or arming to the counts, and arms for the next.
+    ///
+    /// # Errors
+    /// [`ScanEnd`], after which the counts are lost and the process must be armed anew.
+    pub fn look(
+        &mut self,
+        mappings: &dyn MappingSource,
+        probe: &mut dyn AccessProbe,
+        pacer: &dyn Pacer,
+    ) -> Result<(), ScanEnd> {
+        // Listed anew each time: a target that grows or unmaps in mid-scan is followed.
+        self.list(mappings)?;
+        let mut update = HeatUpdate::new(std::mem::take(&mut self.heat));
+        probe.check(&self.ranges, &mut update)?;
+        self.heat = update.finish();
+        if pacer.pace() == Pace::Stop {
+            return Err(ScanEnd::Stopped);
+        }
+        probe.prepare(&self.ranges)?;
+        Ok(())
+    }
+
+    /// The counts.
+    #[must_use]
+    pub fn into_heat(self) -> HeatMap {
+        self.heat
+    }
+
+    fn list(&mut self, mappings: &dyn MappingSource) -> Result<(), ProcessError> {
+        mappings.mappings(self.process, self.wanted.flags, &mut self.listed)?;
+        self.ranges.clear();
+        for mapping in self.listed.iter().filter(|mapping| (self.wanted.is_wanted)(mapping)) {
+            let apart = |range: &AddressRange| range.intersection(mapping.range).is_empty();
+            if !self.wanted.without.iter().all(apart) {
+                continue;
+            }
+            match self.ranges.last_mut() {
+                Some(last) if last.end == mapping.range.start => last.end = mapping.range.end,
+                _ => self.ranges.push(mapping.range),
+            }
+        }
+        Ok(())
+    }
 }
 
 fn pause(pacer: &dyn Pacer, duration: Duration) -> Result<(), ScanEnd> {
@@ -103,24 +182,6 @@ fn pause(pacer: &dyn Pacer, duration: Duration) -> Result<(), ScanEnd> {
         Pace::Continue => Ok(()),
         Pace::Stop => Err(ScanEnd::Stopped),
     }
-}
-
-fn wanted_ranges(
-    process: ProcessId,
-    mappings: &dyn MappingSource,
-    wanted: Wanted<'_>,
-    listed: &mut Vec<Mapping>,
-    ranges: &mut Vec<AddressRange>,
-) -> Result<(), ScanEnd> {
-    mappings.mappings(process, wanted.flags, listed)?;
-    ranges.clear();
-    for mapping in listed.iter().filter(|mapping| (wanted.is_wanted)(mapping)) {
-        match ranges.last_mut() {
-            Some(last) if last.end == mapping.range.start => last.end = mapping.range.end,
-            _ => ranges.push(mapping.range),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -147,6 +208,8 @@ mod tests {
             ("vvar", Mapping { special: true, writable: false, ..anonymous }, false),
         ] {
             assert_eq!(is_swappable(&mapping), want, "{name}");
+            assert_eq!(is_placeable(&mapping), name != "vvar", "{name}");
+            assert_eq!(is_anonymous(&mapping), name != "vvar" && mapping.inode == 0, "{name}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which engines there are.
 
+use crate::cslide::Cslide;
 use crate::engine::{Engine, EngineError};
 use crate::slide::Slide;
 use crate::turns::Turns;
@@ -12,7 +13,7 @@ use etmem_config::EngineKind;
 pub fn engine(kind: &EngineKind, turns: &Turns) -> Result<Box<dyn Engine>, EngineError> {
     let missing = match kind {
         EngineKind::Slide => return Ok(Box::new(Slide::new(turns.another()))),
-        EngineKind::Cslide(_) => "cslide",
+        EngineKind::Cslide(section) => return Ok(Box::new(Cslide::new(section.clone(), turns.another()))),
         EngineKind::Thirdparty(_) => "thirdparty",
         EngineKind::Damon(_) => "damon",
         EngineKind::Psi => "psi",

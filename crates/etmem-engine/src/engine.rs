@@ -4,6 +4,7 @@ use crate::report::StepReport;
 pub use etmem_config::FaultClass;
 use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::kernel::Kernel;
+use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::name::Name;
@@ -14,7 +15,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// This version has no such engine.
-    #[error("engine {0} is not built into this version, which has: slide")]
+    #[error("engine {0} is not built into this version, which has: slide, cslide")]
     NotBuilt(String),
     /// The project's scan_type is not one that the engine works with.
     #[error("engine {engine} needs a project with scan_type={needed}")]
@@ -23,6 +24,16 @@ pub enum EngineError {
         engine: &'static str,
         /// What it needs.
         needed: &'static str,
+    },
+    /// A value of the engine's own does not go with this machine.
+    #[error("[engine] {key}={value}: {rule}")]
+    EngineValue {
+        /// The key as written in the file.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The rule it breaks, and what to do.
+        rule: String,
     },
     /// A value does not go with the project's, or with this machine.
     #[error("[task] {key}={value}: {rule}")]
@@ -44,7 +55,7 @@ impl EngineError {
     pub const fn key(&self) -> Option<&'static str> {
         match self {
             Self::Value { key, .. } => Some(key),
-            Self::NotBuilt(_) | Self::ScanType { .. } => None,
+            Self::NotBuilt(_) | Self::ScanType { .. } | Self::EngineValue { .. } => None,
         }
     }
 
@@ -52,7 +63,7 @@ impl EngineError {
     #[must_use]
     pub const fn class(&self) -> FaultClass {
         match self {
-            Self::NotBuilt(_) => FaultClass::Internal,
+            Self::NotBuilt(_) | Self::EngineValue { .. } => FaultClass::Internal,
             Self::ScanType { .. } => FaultClass::InvalidParameters,
             Self::Value { class, .. } => *class,
         }
@@ -65,6 +76,19 @@ pub enum CommandError {
     /// The engine has no commands.
     #[error("engine {0} has no commands")]
     None(&'static str),
+    /// The engine does not know the command.
+    #[error("engine {engine} has no command {command}; it has: {known}")]
+    Unknown {
+        /// The engine.
+        engine: &'static str,
+        /// What was asked.
+        command: String,
+        /// What it knows.
+        known: &'static str,
+    },
+    /// The command is about a task, and none was named.
+    #[error("{0} is about one task: name it with -t")]
+    NeedsTask(&'static str),
 }
 
 /// An engine of a project.
@@ -75,6 +99,16 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// # Errors
     /// What is wrong with the task.
     fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn Work>, EngineError>;
+
+    /// Whether the machine has what the engine's own keys name; `nodes` tells of its NUMA nodes, where that can be told.
+    /// Called when the engine is added.
+    ///
+    /// # Errors
+    /// What the machine lacks.
+    fn check(&self, nodes: Option<&dyn NumaNodes>) -> Result<(), EngineError> {
+        let _ = nodes;
+        Ok(())
+    }
 
     /// Answers an engine command of the command line with text.
     ///
@@ -87,6 +121,21 @@ pub trait Engine: fmt::Debug + Send + Sync {
 pub trait Work: fmt::Debug + Send {
     /// Which probe and mover it is to be given.
     fn wishes(&self) -> Wishes;
+
+    /// Whether the machine still has what its engine's keys name. Called at each start, before anything starts.
+    ///
+    /// # Errors
+    /// What the machine lacks.
+    fn check(&self, kernel: &Kernel) -> Result<(), EngineError> {
+        let _ = kernel;
+        Ok(())
+    }
+
+    /// What was decided for all tasks of the engine alike, a line each.
+    fn decisions(&self, kernel: &Kernel) -> Vec<String> {
+        let _ = kernel;
+        Vec::new()
+    }
 
     /// What a person who starts the task should know, a line each: no such process yet, no swap, a value capped.
     fn notes(&self, kernel: &Kernel) -> Vec<String>;

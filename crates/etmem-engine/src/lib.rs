@@ -4,9 +4,10 @@
 //! [`Work::step`], waits [`Work::period`], and calls again. A step is one whole cycle, finds its processes anew,
 //! and may be cut short at any wait. Engines see the machine only through `etmem_core::kernel`.
 //!
-//! To read first: [`slide`], the way of the data from a process to swap.
+//! To read first: [`slide`], the way of the data from a process to swap; then [`cslide`], between NUMA nodes.
 
 mod catalogue;
+pub mod cslide;
 mod engine;
 mod report;
 pub mod slide;
@@ -14,5 +15,5 @@ mod turns;
 
 pub use catalogue::engine;
 pub use engine::{CommandError, Engine, EngineError, FaultClass, Work};
-pub use report::{ProcessReport, ProcessResult, Scanned, StepReport};
+pub use report::{PairReport, Placed, ProcessReport, ProcessResult, Scanned, StepReport};
 pub use turns::{Turn, Turns};

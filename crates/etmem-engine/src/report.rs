@@ -1,8 +1,12 @@
 //! What a cycle did, for the log and for whoever asks.
 
+use etmem_core::kernel::nodes::Migrated;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::placement::Carried;
 use etmem_core::plan::{Ended, Outcome};
 use etmem_core::policy::Hold;
+use etmem_core::policy::exchange::Exchange;
+use etmem_core::policy::pairs::Pair;
 use std::fmt;
 
 /// One cycle of a task.
@@ -12,6 +16,10 @@ pub struct StepReport {
     pub processes: Vec<ProcessReport>,
     /// Why processes could not even be looked for.
     pub fault: Option<ProcessError>,
+    /// What changed places between each pair of NUMA nodes, for all tasks of the engine: in the report of one of them.
+    pub pairs: Vec<PairReport>,
+    /// A stop came before it was this task's turn.
+    pub stopped: bool,
 }
 
 /// One process in a cycle.
@@ -28,6 +36,10 @@ pub struct ProcessReport {
 pub enum ProcessResult {
     /// Looked at, and what was cold was moved.
     Scanned(Scanned),
+    /// Looked at, and its pages carried to where they should lie.
+    Placed(Placed),
+    /// Another task of the engine, this one, looks at it.
+    Elsewhere(String),
     /// Left alone.
     Held(Hold),
     /// Gone, or the kernel refused.
@@ -45,6 +57,36 @@ pub struct Scanned {
     pub outcome: Outcome,
 }
 
+/// A process whose pages lie on NUMA nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Bytes present in the mappings looked at.
+    pub present: u64,
+    /// Bytes of them that are hot.
+    pub hot: u64,
+    /// Those that moved to fast nodes, or did not.
+    pub up: Carried,
+    /// Those that moved to slow nodes, or did not.
+    pub down: Carried,
+    /// Why it ended early.
+    pub ended: Option<Ended>,
+}
+
+/// What changed places between two nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairReport {
+    /// Which nodes.
+    pub pair: Pair,
+    /// Which memory, in words.
+    pub memory: &'static str,
+    /// What was to move.
+    pub planned: Exchange,
+    /// What moved to the fast node, or did not.
+    pub up: Carried,
+    /// What moved to the slow node, or did not.
+    pub down: Carried,
+}
+
 const fn mib(bytes: u64) -> u64 {
     bytes >> 20
 }
@@ -53,6 +95,8 @@ impl fmt::Display for ProcessResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scanned(scanned) => scanned.fmt(f),
+            Self::Placed(placed) => placed.fmt(f),
+            Self::Elsewhere(task) => write!(f, "task {task} of this engine looks at it already"),
             Self::Held(hold) => hold.fmt(f),
             Self::Lost(error) => error.fmt(f),
             Self::Stopped => f.write_str("stopped in mid-scan"),
@@ -79,17 +123,109 @@ impl fmt::Display for Scanned {
                 write!(f, ", {what} {} KiB", bytes >> 10)?;
             }
         }
-        match ended {
-            None => Ok(()),
-            Some(Ended::Stopped) => f.write_str(", stopped"),
-            Some(Ended::Process(error)) => write!(f, ", ended early: {error}"),
+        write_end(f, ended.as_ref())
+    }
+}
+
+fn write_end(f: &mut fmt::Formatter<'_>, ended: Option<&Ended>) -> fmt::Result {
+    match ended {
+        None => Ok(()),
+        Some(Ended::Stopped) => f.write_str(", stopped"),
+        Some(Ended::Process(error)) => write!(f, ", ended early: {error}"),
+    }
+}
+
+impl fmt::Display for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { present, hot, up, down, ended } = self;
+        write!(
+            f,
+            "scanned {} MiB, hot {} MiB, {} MiB moved to fast nodes, {} MiB to slow ones",
+            mib(*present),
+            mib(*hot),
+            mib(up.bytes),
+            mib(down.bytes)
+        )?;
+        write_failures(f, up, down)?;
+        write_end(f, ended.as_ref())
+    }
+}
+
+impl fmt::Display for PairReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pair, memory, planned, up, down } = self;
+        write!(
+            f,
+            "nodes {} (fast) and {} (slow), {memory}: {} of {} MiB moved up, {} of {} MiB down",
+            pair.fast,
+            pair.slow,
+            mib(up.bytes),
+            mib(planned.up()),
+            mib(down.bytes),
+            mib(planned.cold_down)
+        )?;
+        write_failures(f, up, down)
+    }
+}
+
+/// The pages that did not move, by reason.
+fn write_failures(f: &mut fmt::Formatter<'_>, up: &Carried, down: &Carried) -> fmt::Result {
+    for (way, Migrated { moved: _, vanished, busy, shared, no_room, refused }) in
+        [("up", up.pages), ("down", down.pages)]
+    {
+        for (pages, what) in [
+            (vanished, "gone meanwhile"),
+            (busy, "in use or pinned"),
+            (shared, "shared with other processes"),
+            (no_room, "without room on the node"),
+            (refused, "refused"),
+        ] {
+            if pages > 0 {
+                let noun = if pages == 1 { "page" } else { "pages" };
+                write!(f, ", {way}: {pages} {noun} {what}")?;
+            }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use etmem_core::kernel::nodes::NodeId;
+    use etmem_core::policy::pairs::Reason;
+
+    fn carried(bytes: u64, pages: Migrated) -> Carried {
+        Carried { bytes, pages }
+    }
+
+    #[test]
+    fn moves_between_nodes_and_what_stayed() {
+        let up = carried(20 << 20, Migrated { moved: 10, busy: 1, no_room: 3, ..Migrated::default() });
+        let down = carried(
+            4 << 20,
+            Migrated { moved: 2, vanished: 1, shared: 2, refused: 2, ..Migrated::default() },
+        );
+        let placed = Placed { present: 90 << 20, hot: 40 << 20, up, down, ended: Some(Ended::Stopped) };
+        assert_eq!(
+            ProcessResult::Placed(placed).to_string(),
+            "scanned 90 MiB, hot 40 MiB, 20 MiB moved to fast nodes, 4 MiB to slow ones, up: 1 page in use or pinned, \
+             up: 3 pages without room on the node, down: 1 page gone meanwhile, down: 2 pages shared with other \
+             processes, down: 2 pages refused, stopped"
+        );
+        let pair = PairReport {
+            pair: Pair { fast: NodeId(0), slow: NodeId(2), reason: Reason::Processors },
+            memory: "huge pages",
+            planned: Exchange { hot_up: 20 << 20, prefetch: 8 << 20, cold_down: 4 << 20 },
+            up,
+            down: carried(4 << 20, Migrated { moved: 2, ..Migrated::default() }),
+        };
+        assert_eq!(
+            pair.to_string(),
+            "nodes 0 (fast) and 2 (slow), huge pages: 20 of 28 MiB moved up, 4 of 4 MiB down, \
+             up: 1 page in use or pinned, up: 3 pages without room on the node"
+        );
+    }
 
     #[test]
     fn one_line_says_it_all() {

@@ -1,6 +1,8 @@
 //! The machine's clock, and the way to stop whoever waits on it.
 
+use crate::local_time;
 use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::local_time::LocalTime;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,6 +58,10 @@ impl Pacer for SystemPacer {
 
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn local_time(&self) -> Option<LocalTime> {
+        local_time::now()
     }
 }
 

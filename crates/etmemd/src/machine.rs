@@ -1,5 +1,6 @@
 //! The kernel underneath, put together when it is first needed.
 
+use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::ProcessTable;
 use etmem_core::kernel::wishes::{Chosen, Wishes};
 use etmem_linux::choice::Interfaces;
@@ -11,6 +12,11 @@ use std::fmt;
 pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// Its processes, which can be asked for on any kernel.
     fn processes(&self) -> &dyn ProcessTable;
+
+    /// Its NUMA nodes, where they can be told.
+    fn nodes(&self) -> Option<&dyn NumaNodes> {
+        None
+    }
 
     /// All its ports, the probe and the mover chosen by `wishes`.
     ///

@@ -76,15 +76,18 @@ impl Journal {
         let label = &self.label;
         if report.fault != self.fault {
             if let Some(fault) = &report.fault {
-                error!("{label}: cannot look for processes: {fault}");
+                error!("{label}: nothing can be done: {fault}");
             }
             self.fault.clone_from(&report.fault);
         }
-        let waiting = report.processes.is_empty() && report.fault.is_none();
+        let waiting = report.processes.is_empty() && report.fault.is_none() && !report.stopped;
         if waiting && !self.waiting {
             info!("{label}: no process now; waiting for one");
         }
         self.waiting = waiting;
+        for pair in &report.pairs {
+            info!("{label}: {pair}");
+        }
         self.held.retain(|process, _| report.processes.iter().any(|now| now.process == *process));
         for now in &report.processes {
             let process = now.process;
@@ -93,11 +96,13 @@ impl Journal {
                     record_held(label, process, self.held.insert(process, *hold), *hold);
                     continue;
                 }
+                ProcessResult::Elsewhere(_) => debug!("{label}: process {process}: {}", now.result),
                 ProcessResult::Lost(ProcessError::Refused { .. }) => {
                     error!("{label}: process {process}: {}", now.result);
                 }
                 ProcessResult::Lost(ProcessError::Exited | ProcessError::Replaced)
                 | ProcessResult::Scanned(_)
+                | ProcessResult::Placed(_)
                 | ProcessResult::Stopped => info!("{label}: process {process}: {}", now.result),
             }
             self.held.remove(&process);

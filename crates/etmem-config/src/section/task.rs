@@ -103,6 +103,8 @@ pub struct CslideTask {
     pub anon_only: bool,
     /// Ignore what the host itself accesses of a virtual machine's memory.
     pub ign_host: bool,
+    /// How to see which pages were touched (ours).
+    pub tracker: Tracker,
 }
 
 /// Parameters of a task of engine psi.
@@ -150,7 +152,7 @@ settings! {
     MAX_THREADS: usize = "max_threads", "engine slide", |text| or_default(text, "1", threads);
     SWAP_THRESHOLD: Option<u64> = "swap_threshold", "engine slide", |text| optional(text, gibibytes);
     SWAP_FLAG: bool = "swap_flag", "engine slide", |text| or_default(text, "no", yes_or_no);
-    TRACKER: Tracker = "tracker", "engine slide", |text| or_default(text, "auto", tracker);
+    TRACKER: Tracker = "tracker", "engines slide and cslide", |text| or_default(text, "auto", tracker);
     MOVER: Mover = "mover", "engine slide", |text| or_default(text, "auto", mover);
     DRAM_PERCENT: Option<Percent> = "dram_percent", "engine slide", |text| or_default(text, "0", dram_percent);
     VM_FLAGS: Vec<VmFlag> = "vm_flags", "engines slide and cslide", |text| optional(text, vm_flags).map(Option::unwrap_or_default);
@@ -201,7 +203,9 @@ fn tracker(text: &str) -> Result<Tracker, Rule> {
         "auto" => Ok(Tracker::Auto),
         "etmem" => Ok(Tracker::Etmem),
         "bpf" => Ok(Tracker::Bpf),
-        _ => Err(Rule::Form("auto, etmem or bpf")),
+        "idle" => Ok(Tracker::Idle),
+        "damon" => Ok(Tracker::Damon),
+        _ => Err(Rule::Form("auto, etmem, bpf, idle or damon")),
     }
 }
 
@@ -317,6 +321,7 @@ fn cslide(reader: &mut Reader<'_>) -> Result<CslideTask, ConfigError> {
         vm_flags: reader.get(&VM_FLAGS)?,
         anon_only: reader.get(&ANON_ONLY)?,
         ign_host: reader.get(&IGN_HOST)?,
+        tracker: reader.get(&TRACKER)?,
     })
 }
 

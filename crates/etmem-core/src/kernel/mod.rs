@@ -29,4 +29,6 @@ pub struct Kernel {
     pub mover: Arc<dyn mover::PageMover>,
     /// Tells the state of memory and swap.
     pub memory: Arc<dyn memory::SystemMemory>,
+    /// Tells of NUMA nodes and moves pages between them: there for a task that wishes for it.
+    pub numa: Option<nodes::Numa>,
 }

@@ -2,6 +2,17 @@
 
 use super::process::{ProcessError, ProcessId};
 use std::fmt;
+use std::ops::AddAssign;
+use std::sync::Arc;
+
+/// The two ports to a machine's nodes.
+#[derive(Debug, Clone)]
+pub struct Numa {
+    /// Tells which nodes there are.
+    pub nodes: Arc<dyn NumaNodes>,
+    /// Moves pages between them.
+    pub mover: Arc<dyn NodeMover>,
+}
 
 /// The number of a node, as in `/sys/devices/system/node/nodeN`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +85,26 @@ pub struct Migrated {
     pub no_room: u64,
     /// All other reasons.
     pub refused: u64,
+}
+
+impl Migrated {
+    /// How many pages did not move, whatever the reason.
+    #[must_use]
+    pub const fn failed(&self) -> u64 {
+        self.vanished + self.busy + self.shared + self.no_room + self.refused
+    }
+}
+
+impl AddAssign for Migrated {
+    fn add_assign(&mut self, more: Self) {
+        let Self { moved, vanished, busy, shared, no_room, refused } = more;
+        self.moved += moved;
+        self.vanished += vanished;
+        self.busy += busy;
+        self.shared += shared;
+        self.no_room += no_room;
+        self.refused += refused;
+    }
 }
 
 /// Looks up and moves pages of one process.

@@ -1,5 +1,6 @@
 //! Clock and stop in one. Every wait goes through it, so stopping is prompt and tests take no time.
 
+use crate::local_time::LocalTime;
 use std::fmt;
 use std::time::Duration;
 
@@ -23,4 +24,9 @@ pub trait Pacer: fmt::Debug + Send + Sync {
 
     /// Time since some fixed moment, never going back.
     fn now(&self) -> Duration;
+
+    /// The time of day, for people to read; none where it is not known.
+    fn local_time(&self) -> Option<LocalTime> {
+        None
+    }
 }

@@ -63,7 +63,7 @@ impl SlideWork {
         let heat = scan::observe(
             process,
             &*kernel.mappings,
-            Wanted { is_wanted: scan::is_swappable, flags: &self.settings.vm_flags },
+            Wanted { is_wanted: scan::is_swappable, flags: &self.settings.vm_flags, without: &[] },
             &mut *probe,
             self.settings.schedule,
             turn.is_armed(),
@@ -162,9 +162,9 @@ impl Work for SlideWork {
         match kernel.processes.find(&self.settings.target) {
             Ok(found) => {
                 self.turns.forget_all_but(&found);
-                StepReport { processes: self.all(&found, kernel, pacer), fault: None }
+                StepReport { processes: self.all(&found, kernel, pacer), ..StepReport::default() }
             }
-            Err(error) => StepReport { processes: Vec::new(), fault: Some(error) },
+            Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
         }
     }
 

@@ -1,6 +1,6 @@
 //! The time of day where this machine stands.
 
-use crate::local_time::LocalTime;
+use etmem_core::local_time::LocalTime;
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -20,8 +20,10 @@ pub(crate) fn now() -> Option<LocalTime> {
     let broken_down = unsafe { broken_down.assume_init() };
     let number = |field: libc::c_int| u8::try_from(field).ok();
     Some(LocalTime {
+        year: broken_down.tm_year.checked_add(1900)?,
         month: number(broken_down.tm_mon)?,
         day: number(broken_down.tm_mday)?,
+        weekday: number(broken_down.tm_wday)?,
         hour: number(broken_down.tm_hour)?,
         minute: number(broken_down.tm_min)?,
         second: number(broken_down.tm_sec)?,

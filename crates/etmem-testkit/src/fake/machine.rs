@@ -120,6 +120,7 @@ impl FakeMachine {
             probe: machine.clone(),
             mover: machine.clone(),
             memory: machine,
+            numa: None,
         }
     }
 

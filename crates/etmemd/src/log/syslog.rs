@@ -10,7 +10,7 @@
 
 use super::line;
 use super::{FACILITY, IDENTIFIER};
-use etmem_linux::local_time::LocalTime;
+use etmem_linux::local_time;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,7 @@ fn open(path: &Path) -> io::Result<UnixDatagram> {
 fn packet(severity: Severity, text: &str) -> Vec<u8> {
     let priority = FACILITY << 3 | severity as u8;
     // Without a time the syslog daemon sets its own.
-    let time = LocalTime::now().map(|time| format!("{time} ")).unwrap_or_default();
+    let time = local_time::now().map(|time| format!("{time} ")).unwrap_or_default();
     let mut packet = format!("<{priority}>{time}{IDENTIFIER}[{}]: {text}", std::process::id());
     let end = (0..=LONGEST.min(packet.len())).rev().find(|end| packet.is_char_boundary(*end));
     packet.truncate(end.unwrap_or(0));

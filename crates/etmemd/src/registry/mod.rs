@@ -71,6 +71,8 @@ struct Running {
     /// How it sees, how it moves, and why so.
     probe: Choice,
     mover: Choice,
+    /// What was decided for all tasks of its engine.
+    decisions: Vec<String>,
 }
 
 /// A task about to start.
@@ -78,6 +80,7 @@ struct Ready {
     label: String,
     work: Box<dyn Work>,
     chosen: Chosen,
+    decisions: Vec<String>,
 }
 
 impl Registry {
@@ -102,7 +105,7 @@ impl Registry {
                 ready.push(prepare(&project.section, engine, &task.section, &*machine)?);
             }
         }
-        let mut notes: Vec<String> = ready.iter().flat_map(Ready::notes).collect();
+        let mut notes = all_notes(&ready);
         if ready.is_empty() {
             notes.push(format!("project {name} has no task yet"));
         }
@@ -206,10 +209,16 @@ impl EngineEntry {
     }
 }
 
-impl Ready {
-    fn notes(&self) -> Vec<String> {
-        self.work.notes(&self.chosen.kernel)
+/// What a person should know of tasks about to start; what holds for several of them once.
+fn all_notes(ready: &[Ready]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for Ready { work, chosen, decisions, .. } in ready {
+        let new = decisions.iter().filter(|decision| !notes.contains(decision));
+        let new: Vec<String> = new.cloned().collect();
+        notes.extend(new);
+        notes.extend(work.notes(&chosen.kernel));
     }
+    notes
 }
 
 /// Makes the work of a task and chooses its probe and mover.
@@ -224,16 +233,21 @@ fn prepare(
     let label = format!("project {} task {}", project.name, task.name);
     let chosen =
         machine.kernel(&work.wishes()).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
+    work.check(&chosen.kernel).map_err(|error| Denied::Engine { place: String::new(), error })?;
     info!("{label}: probe {}, mover {}", chosen.probe, chosen.mover);
-    Ok(Ready { label, work, chosen })
+    let decisions = work.decisions(&chosen.kernel);
+    for decision in &decisions {
+        info!("{label}: {decision}");
+    }
+    Ok(Ready { label, work, chosen, decisions })
 }
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>) -> Result<Vec<Running>, Denied> {
     let mut launched: Vec<Running> = Vec::new();
-    for Ready { label, work, chosen: Chosen { kernel, probe, mover } } in ready {
+    for Ready { label, work, chosen: Chosen { kernel, probe, mover }, decisions } in ready {
         match Worker::start(label, work, kernel) {
-            Ok(worker) => launched.push(Running { worker, probe, mover }),
+            Ok(worker) => launched.push(Running { worker, probe, mover, decisions }),
             Err(error) => {
                 launched.iter().for_each(|running| running.worker.ask_to_stop());
                 return Err(Denied::Machine(format!("cannot start a thread: {error}")));
@@ -248,13 +262,24 @@ fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject {
         name: engine.section.name.clone(),
         tasks: engine.tasks.iter().rev().map(|task| shown_task(&task.section)).collect(),
     });
-    let tasks = project.engines.iter().rev().flat_map(|engine| engine.tasks.iter().rev());
+    let tasks = || project.engines.iter().rev().flat_map(|engine| engine.tasks.iter().rev());
     ShownProject {
         name: project.section.name.clone(),
         started: project.started,
         engines: engines.collect(),
-        remarks: if verbose { tasks.map(remark).collect() } else { Vec::new() },
+        remarks: if verbose { tasks().map(remark).chain(decisions(tasks())).collect() } else { Vec::new() },
     }
+}
+
+/// What was decided for engines as a whole, each line once.
+fn decisions<'a>(tasks: impl Iterator<Item = &'a TaskEntry>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in tasks.filter_map(|task| task.running.as_ref()).flat_map(|running| &running.decisions) {
+        if !lines.contains(line) {
+            lines.push(line.clone());
+        }
+    }
+    lines
 }
 
 fn remark(task: &TaskEntry) -> String {

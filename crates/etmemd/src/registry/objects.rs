@@ -1,7 +1,7 @@
 //! Adding what a file lists, all or nothing, and deleting it, as much as there is.
 
 use super::named::Named;
-use super::{Denied, EngineEntry, ProjectEntry, Registry, TaskEntry, launch, prepare};
+use super::{Denied, EngineEntry, ProjectEntry, Registry, TaskEntry, all_notes, launch, prepare};
 use etmem_config::{ConfigFile, EngineSection, ListedObjects, ProjectSection, TaskSection};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
@@ -67,6 +67,7 @@ impl Registry {
     fn add_engine(&mut self, section: &EngineSection, place: impl Fn() -> String) -> Result<(), Denied> {
         let engine = etmem_engine::engine(&section.kind, &self.turns)
             .map_err(|error| Denied::Engine { place: place(), error })?;
+        let machine = Arc::clone(&self.machine);
         let project = self.project_mut(&section.project, &place)?;
         if project.engines.contains(&section.name) {
             return Err(Denied::EngineExists {
@@ -75,6 +76,7 @@ impl Registry {
                 name: section.name.clone(),
             });
         }
+        engine.check(machine.nodes()).map_err(|error| Denied::Engine { place: place(), error })?;
         let entry = EngineEntry { section: section.clone(), engine, tasks: Named::default() };
         project.engines.push(section.name.clone(), entry);
         Ok(())
@@ -124,9 +126,11 @@ impl Registry {
             }
             let entry = project.engine(engine, String::new)?;
             let section = &project.task(entry, task, String::new)?.section;
-            let ready = prepare(&project.section, entry, section, &*machine)?;
-            notes.extend(ready.notes());
-            let running = launch(vec![ready])?.pop();
+            let ready = vec![prepare(&project.section, entry, section, &*machine)?];
+            let new = all_notes(&ready).into_iter().filter(|note| !notes.contains(note));
+            let new: Vec<String> = new.collect();
+            notes.extend(new);
+            let running = launch(ready)?.pop();
             if let Some(entry) = project.engine_mut(engine, String::new)?.tasks.get_mut(task) {
                 entry.running = running;
             }

@@ -1,0 +1,67 @@
+//! Cslide: hot pages live on fast NUMA nodes and cold ones on slow nodes.
+//!
+//! `settings` is what a task asks for; `roster` says who takes part in a cycle and who leads it; `step` is a cycle, the
+//! page to read first, with `watch` for its eyes and `exchange` for its hands; `figures` is what it tells when asked.
+
+mod exchange;
+mod figures;
+mod roster;
+mod settings;
+mod step;
+mod watch;
+
+pub use settings::{Kind, Settings};
+pub use step::CslideWork;
+
+use crate::engine::{CommandError, Engine, EngineError, Work};
+use crate::turns::Turns;
+use etmem_config::{CslideEngine, ProjectSection, TaskSection};
+use etmem_core::kernel::nodes::NumaNodes;
+use etmem_core::name::Name;
+use roster::Roster;
+use std::sync::Arc;
+
+/// The engine `cslide` of a project.
+#[derive(Debug)]
+pub struct Cslide {
+    section: Arc<CslideEngine>,
+    roster: Arc<Roster>,
+}
+
+impl Cslide {
+    /// A cslide with the keys of `section`, whose scans take turns with those of `turns`.
+    #[must_use]
+    pub fn new(section: CslideEngine, turns: Turns) -> Self {
+        Self { section: Arc::new(section), roster: Arc::new(Roster::new(turns)) }
+    }
+}
+
+impl Engine for Cslide {
+    fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn Work>, EngineError> {
+        let settings = Settings::new(project, &self.section, task)?;
+        Ok(Box::new(CslideWork::new(settings, Arc::clone(&self.section), Arc::clone(&self.roster))))
+    }
+
+    fn check(&self, nodes: Option<&dyn NumaNodes>) -> Result<(), EngineError> {
+        // A machine that does not tell its nodes says so at the start, and why.
+        let Some(Ok(nodes)) = nodes.map(NumaNodes::nodes) else { return Ok(()) };
+        settings::pairs(&self.section, &nodes).map(drop)
+    }
+
+    fn command(&self, task: Option<&Name>, command: &str) -> Result<String, CommandError> {
+        let not_yet = |whose: &str| format!("{whose}no scan is complete yet\n");
+        match (command, task) {
+            ("showhostpages", _) => Ok(self.roster.figures().of_host().unwrap_or_else(|| not_yet(""))),
+            ("showtaskpages", Some(task)) => {
+                let text = self.roster.figures().of_task(task.as_str());
+                Ok(text.unwrap_or_else(|| not_yet(&format!("task {task}: "))))
+            }
+            ("showtaskpages", None) => Err(CommandError::NeedsTask("showtaskpages")),
+            (unknown, _) => Err(CommandError::Unknown {
+                engine: "cslide",
+                command: unknown.to_owned(),
+                known: "showtaskpages, showhostpages",
+            }),
+        }
+    }
+}

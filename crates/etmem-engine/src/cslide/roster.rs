@@ -1,0 +1,125 @@
+//! Who takes part in the cycles of an engine, and who leads them.
+//!
+//! Each task has a thread of its own, but the tasks of an engine are scanned and decided together, since they share the
+//! nodes. So a task takes a seat when it runs for the first time; the first to find nobody leading leads, and goes on
+//! leading until it stops, so that cycles come in its rhythm. It works for all that have a seat, and leaves each a
+//! report; the others wait for theirs. A task that stops gives up its seat, and the lead with it, which the next one to
+//! look takes up.
+
+use super::figures::Figures;
+use super::settings::Settings;
+use crate::report::StepReport;
+use crate::turns::Turns;
+use etmem_core::kernel::Kernel;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Those who take part.
+#[derive(Debug)]
+pub(super) struct Roster {
+    /// All scan as one: a process is armed for the engine, whoever leads.
+    pub(super) turns: Turns,
+    list: Mutex<List>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    next: u64,
+    members: BTreeMap<u64, Arc<Member>>,
+    leader: Option<u64>,
+    figures: Figures,
+}
+
+/// A task that takes part.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) number: u64,
+    pub(super) settings: Settings,
+    pub(super) kernel: Kernel,
+    /// It has stopped: nothing more may be done in its name.
+    gone: AtomicBool,
+    /// What the last cycle did for it.
+    report: Mutex<Option<StepReport>>,
+}
+
+impl Member {
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Leaves it what a cycle did.
+    pub(super) fn leave(&self, report: StepReport) {
+        *lock(&self.report) = Some(report);
+    }
+}
+
+impl Roster {
+    /// Nobody yet.
+    pub(super) fn new(turns: Turns) -> Self {
+        Self { turns, list: Mutex::default() }
+    }
+
+    /// Takes a seat for a task.
+    pub(super) fn join(self: &Arc<Self>, settings: Settings, kernel: Kernel) -> Seat {
+        let mut list = lock(&self.list);
+        let number = list.next;
+        list.next += 1;
+        let gone = AtomicBool::new(false);
+        let member = Arc::new(Member { number, settings, kernel, gone, report: Mutex::default() });
+        list.members.insert(number, Arc::clone(&member));
+        Seat { roster: Arc::clone(self), member }
+    }
+
+    /// Those who take part now, in the order in which they came.
+    pub(super) fn members(&self) -> Vec<Arc<Member>> {
+        lock(&self.list).members.values().cloned().collect()
+    }
+
+    /// The figures that were published last.
+    pub(super) fn figures(&self) -> Figures {
+        lock(&self.list).figures.clone()
+    }
+
+    /// Publishes figures, those of members who have left in the meantime excepted.
+    pub(super) fn publish(&self, mut figures: Figures) {
+        let mut list = lock(&self.list);
+        figures.tasks.retain(|task| list.members.contains_key(&task.member));
+        list.figures = figures;
+    }
+}
+
+/// A task's seat; given up when dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) roster: Arc<Roster>,
+    pub(super) member: Arc<Member>,
+}
+
+impl Seat {
+    /// Whether it leads, and does from now on where nobody did.
+    pub(super) fn leads(&self) -> bool {
+        *lock(&self.roster.list).leader.get_or_insert(self.member.number) == self.member.number
+    }
+
+    /// What a cycle did for it since it last asked.
+    pub(super) fn take_report(&self) -> Option<StepReport> {
+        lock(&self.member.report).take()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let number = self.member.number;
+        self.member.gone.store(true, Ordering::Release);
+        let mut list = lock(&self.roster.list);
+        list.members.remove(&number);
+        list.leader = list.leader.filter(|leader| *leader != number);
+        list.figures.tasks.retain(|task| task.member != number);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each change is whole in itself, so whoever panicked leaves it sound.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,131 @@
+//! What a cslide task asks for: its own keys, its engine's and its project's, checked against each other.
+
+use crate::engine::EngineError;
+use etmem_config::values::NodePair;
+use etmem_config::{CslideEngine, ProjectSection, Scan, TaskParameters, TaskSection};
+use etmem_core::address::{BLOCK_SIZE, PAGE_SIZE};
+use etmem_core::kernel::mapping::{Mapping, VmFlag};
+use etmem_core::kernel::nodes::{Node, NodeMemory};
+use etmem_core::kernel::process::Target;
+use etmem_core::kernel::wishes::{ScanWishes, Wishes};
+use etmem_core::policy::exchange::{self, Limits};
+use etmem_core::policy::pairs::{self, Pair};
+use etmem_core::scan::{self, Schedule};
+use std::time::Duration;
+
+/// The flag of mappings whose pages come from the pool of huge pages.
+pub(super) const HUGE_POOL: &str = "ht";
+
+/// A cslide task, ready to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The task's name.
+    pub task: String,
+    /// Whose memory.
+    pub target: Target,
+    /// How often to look.
+    pub schedule: Schedule,
+    /// Time between two cycles.
+    pub sleep: Duration,
+    /// Flags that a mapping must have to be looked at.
+    pub vm_flags: Vec<VmFlag>,
+    /// Only mappings without a file behind them.
+    pub anon_only: bool,
+    /// Which memory of a node its pages come from.
+    pub kind: Kind,
+    /// How to see.
+    pub wishes: Wishes,
+    /// A page that counts as much is hot.
+    pub hot_threshold: u16,
+    /// What may move in a cycle.
+    pub limits: Limits,
+}
+
+/// The two kinds of memory that a node has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The pool of huge pages of 2 MiB.
+    HugePool,
+    /// All other.
+    Ordinary,
+}
+
+impl Kind {
+    /// Both, in the order in which the quota is given to them.
+    pub(super) const ALL: [Self; 2] = [Self::HugePool, Self::Ordinary];
+
+    /// How much of it `node` has.
+    pub(super) const fn of(self, node: &Node) -> NodeMemory {
+        match self {
+            Self::HugePool => node.huge_pool,
+            Self::Ordinary => node.memory,
+        }
+    }
+
+    /// The least that moves.
+    pub(super) const fn page(self) -> u64 {
+        match self {
+            Self::HugePool => BLOCK_SIZE,
+            Self::Ordinary => PAGE_SIZE,
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of `task` of `engine` in `project`.
+    ///
+    /// # Errors
+    /// What does not go together.
+    pub fn new(
+        project: &ProjectSection,
+        engine: &CslideEngine,
+        task: &TaskSection,
+    ) -> Result<Self, EngineError> {
+        let Scan::Page(scan) = &project.scan else {
+            return Err(EngineError::ScanType { engine: "cslide", needed: "page" });
+        };
+        let TaskParameters::Cslide(cslide) = &task.parameters else {
+            return Err(EngineError::NotBuilt(task.engine.to_string()));
+        };
+        let of_huge_pool = cslide.vm_flags.iter().any(|flag| VmFlag::new(HUGE_POOL) == Some(*flag));
+        Ok(Self {
+            task: task.name.to_string(),
+            target: task.target.clone(),
+            schedule: Schedule { loops: scan.loops, interval: scan.interval },
+            sleep: scan.sleep,
+            vm_flags: cslide.vm_flags.clone(),
+            anon_only: cslide.anon_only,
+            kind: if of_huge_pool { Kind::HugePool } else { Kind::Ordinary },
+            wishes: Wishes {
+                tracker: cslide.tracker,
+                scan: ScanWishes { only_marked: false, as_huge: of_huge_pool, ignore_host: cslide.ign_host },
+                huge_pool: of_huge_pool,
+                nodes: true,
+                ..Wishes::default()
+            },
+            hot_threshold: exchange::hot_threshold(engine.hot_threshold, scan.loops),
+            limits: Limits { quota: engine.node_mig_quota, reserve: engine.node_hot_reserve },
+        })
+    }
+
+    /// Picks the mappings to look at, beside their flags.
+    pub(super) fn picks(&self) -> fn(&Mapping) -> bool {
+        if self.anon_only { scan::is_anonymous } else { scan::is_placeable }
+    }
+}
+
+/// The pairs of `engine` on a machine with these nodes.
+///
+/// # Errors
+/// Which node is not there.
+pub(super) fn pairs(engine: &CslideEngine, nodes: &[Node]) -> Result<Vec<Pair>, EngineError> {
+    let written = |pair: &NodePair| format!("{},{}", pair.first, pair.second);
+    let decide = |pair: &NodePair| {
+        pairs::pair(pair.first, pair.second, nodes).map_err(|missing| EngineError::EngineValue {
+            key: "node_pair",
+            value: engine.node_pairs.iter().map(written).collect::<Vec<_>>().join(";"),
+            rule: missing.to_string(),
+        })
+    };
+    engine.node_pairs.iter().map(decide).collect()
+}

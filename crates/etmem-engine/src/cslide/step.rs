@@ -1,0 +1,206 @@
+//! One cycle of an engine cslide, for all its tasks at once.
+//!
+//! ```text
+//! find the processes of all tasks -> look `loop` times -> where does each page lie? -> what should change places?
+//!     -> cold down, then hot up
+//! ```
+
+use super::exchange::Hands;
+use super::figures::{Figures, Heat, TaskFigures};
+use super::roster::{Member, Roster, Seat};
+use super::settings::{self, Kind, Settings};
+use super::watch::{self, Reports, Seen, Stopped};
+use crate::engine::{EngineError, Work};
+use crate::report::StepReport;
+use etmem_config::CslideEngine;
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::nodes::Node;
+use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::process::{ProcessError, Target};
+use etmem_core::kernel::wishes::Wishes;
+use etmem_core::local_time::LocalTime;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The work of a cslide task: to lead the cycles of its engine, or to wait for what they do for it.
+#[derive(Debug)]
+pub struct CslideWork {
+    settings: Settings,
+    engine: Arc<CslideEngine>,
+    roster: Arc<Roster>,
+    /// Taken when it runs for the first time.
+    seat: Option<Seat>,
+}
+
+impl CslideWork {
+    /// The work that `settings` describe, together with the others on `roster`.
+    pub(super) const fn new(settings: Settings, engine: Arc<CslideEngine>, roster: Arc<Roster>) -> Self {
+        Self { settings, engine, roster, seat: None }
+    }
+}
+
+/// Why a cycle came to nothing.
+enum End {
+    Stopped,
+    Fault(ProcessError),
+}
+
+impl From<Stopped> for End {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// One cycle, led by the task of `seat`, for all that take part.
+fn cycle(engine: &CslideEngine, seat: &Seat, pacer: &dyn Pacer) {
+    let members = seat.roster.members();
+    match try_cycle(engine, seat, &members, pacer) {
+        Ok(reports) => reports.leave(&members),
+        // The others wait on, and whoever leads next begins at once.
+        Err(End::Stopped) => seat.member.leave(StepReport { stopped: true, ..StepReport::default() }),
+        Err(End::Fault(fault)) => {
+            for member in &members {
+                member.leave(StepReport { fault: Some(fault.clone()), ..StepReport::default() });
+            }
+        }
+    }
+}
+
+fn try_cycle(
+    engine: &CslideEngine,
+    seat: &Seat,
+    members: &[Arc<Member>],
+    pacer: &dyn Pacer,
+) -> Result<Reports, End> {
+    let (roster, Settings { hot_threshold, limits, .. }) = (&*seat.roster, &seat.member.settings);
+    let mut reports = Reports::default();
+    let found = watch::find(members, roster, has_huge_pool(&nodes(&seat.member)?), &mut reports);
+    let mut seen = watch::look(&found, roster, &mut reports, pacer)?;
+
+    let time = pacer.local_time();
+    let nodes = nodes(&seat.member)?;
+    roster.publish(figures(members, &seen, &nodes, time));
+
+    let pairs = settings::pairs(engine, &nodes).map_err(refused)?;
+    let mut hands = Hands { seen: &mut seen, nodes: &nodes, hot: *hot_threshold, pacer };
+    for pair in pairs {
+        // A stop shows in what is told of the processes.
+        if hands.exchange(pair, *limits, &mut reports.of(&seat.member).pairs).is_err() {
+            break;
+        }
+    }
+    roster.publish(figures(members, &seen, &nodes, time));
+    for one in &seen {
+        reports.add(one.member, one.process, one.placed());
+    }
+    Ok(reports)
+}
+
+fn nodes(member: &Member) -> Result<Vec<Node>, End> {
+    match &member.kernel.numa {
+        Some(numa) => numa.nodes.nodes().map_err(End::Fault),
+        None => Err(End::Fault(no_nodes())),
+    }
+}
+
+fn no_nodes() -> ProcessError {
+    let reason = "this machine does not tell of its NUMA nodes".to_owned();
+    ProcessError::Refused { call: "node_pair".to_owned(), reason }
+}
+
+fn refused(error: EngineError) -> End {
+    End::Fault(ProcessError::Refused { call: "node_pair".to_owned(), reason: error.to_string() })
+}
+
+fn has_huge_pool(nodes: &[Node]) -> bool {
+    nodes.iter().any(|node| node.huge_pool.total > 0)
+}
+
+/// What lies where, of every task.
+fn figures(members: &[Arc<Member>], seen: &[Seen<'_>], nodes: &[Node], time: Option<LocalTime>) -> Figures {
+    let of_task = |member: &Arc<Member>| {
+        let own = || seen.iter().filter(|seen| seen.member.number == member.number);
+        let Settings { task, target, hot_threshold, .. } = &member.settings;
+        let heat = |node: &Node| Heat {
+            hot: own().map(|seen| seen.census.hot(node.id, *hot_threshold)).sum(),
+            cold: own().map(|seen| seen.census.cold(node.id, *hot_threshold)).sum(),
+        };
+        TaskFigures {
+            member: member.number,
+            name: task.clone(),
+            value: match target {
+                Target::Pid(pid) => pid.to_string(),
+                Target::Comm(comm) => comm.to_string(),
+            },
+            nodes: nodes.iter().map(heat).collect(),
+        }
+    };
+    Figures {
+        time,
+        nodes: nodes.iter().map(|node| (node.id, node.huge_pool.total)).collect(),
+        tasks: members.iter().map(of_task).collect(),
+    }
+}
+
+impl Work for CslideWork {
+    fn wishes(&self) -> Wishes {
+        self.settings.wishes
+    }
+
+    fn check(&self, kernel: &Kernel) -> Result<(), EngineError> {
+        match kernel.numa.as_ref().map(|numa| numa.nodes.nodes()) {
+            Some(Ok(nodes)) => settings::pairs(&self.engine, &nodes).map(drop),
+            // Told by the first cycle, and by every one until it changes.
+            Some(Err(_)) | None => Ok(()),
+        }
+    }
+
+    fn decisions(&self, kernel: &Kernel) -> Vec<String> {
+        let nodes = kernel.numa.as_ref().and_then(|numa| numa.nodes.nodes().ok()).unwrap_or_default();
+        let pairs = settings::pairs(&self.engine, &nodes).unwrap_or_default();
+        pairs.iter().map(|pair| format!("engine cslide: {pair}")).collect()
+    }
+
+    fn notes(&self, kernel: &Kernel) -> Vec<String> {
+        let Settings { task, target, kind, anon_only, .. } = &self.settings;
+        let mut notes = Vec::new();
+        let nodes = kernel.numa.as_ref().and_then(|numa| numa.nodes.nodes().ok()).unwrap_or_default();
+        if *kind == Kind::HugePool && *anon_only {
+            notes.push(format!(
+                "task {task}: anon_only=yes leaves nothing of vm_flags=ht: a mapping of huge pages has a file behind it"
+            ));
+        }
+        if *kind == Kind::HugePool && !nodes.is_empty() && !has_huge_pool(&nodes) {
+            notes.push(format!(
+                "task {task}: no node has a pool of huge pages of 2 MiB; vm_flags=ht has nothing to move \
+                 (nr_hugepages in /sys/devices/system/node/nodeN/hugepages/hugepages-2048kB)"
+            ));
+        }
+        if let Ok(found) = kernel.processes.find(target)
+            && found.is_empty()
+        {
+            notes.push(format!("task {task}: no {target} yet; waiting for it"));
+        }
+        notes
+    }
+
+    fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
+        let join = || self.roster.join(self.settings.clone(), kernel.clone());
+        let seat = self.seat.get_or_insert_with(join);
+        loop {
+            if seat.leads() {
+                cycle(&self.engine, seat, pacer);
+            }
+            if let Some(report) = seat.take_report() {
+                return report;
+            }
+            if pacer.pause(self.settings.schedule.interval) == Pace::Stop {
+                return StepReport { stopped: true, ..StepReport::default() };
+            }
+        }
+    }
+
+    fn period(&self) -> Duration {
+        self.settings.sleep
+    }
+}

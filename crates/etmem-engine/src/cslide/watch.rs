@@ -1,0 +1,266 @@
+//! Looking at all processes of all tasks in the same windows.
+//!
+//! ```text
+//! found -> (turn, mover and probe of each) watched -> (looks) seen -> (where its pages lie) census
+//! ```
+//!
+//! Whoever falls out on the way, by its own end or by its task's, is told of and holds nobody up.
+
+use super::roster::{Member, Roster};
+use super::settings::{HUGE_POOL, Kind};
+use crate::report::{Placed, ProcessReport, ProcessResult, StepReport};
+use crate::turns::Turn;
+use etmem_core::address::AddressRange;
+use etmem_core::heat::HeatMap;
+use etmem_core::kernel::mapping::VmFlag;
+use etmem_core::kernel::nodes::{NodePages, Numa};
+use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::probe::AccessProbe;
+use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::placement::{Carried, Census, take_census};
+use etmem_core::plan::Ended;
+use etmem_core::scan::{Looks, ScanEnd, Wanted};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A stop was asked for.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+/// What is told of each task at the end.
+#[derive(Debug, Default)]
+pub(super) struct Reports(BTreeMap<u64, StepReport>);
+
+impl Reports {
+    pub(super) fn of(&mut self, member: &Member) -> &mut StepReport {
+        self.0.entry(member.number).or_default()
+    }
+
+    pub(super) fn add(&mut self, member: &Member, process: ProcessId, result: ProcessResult) {
+        self.of(member).processes.push(ProcessReport { process, result });
+    }
+
+    /// Leaves each of `members` its own.
+    pub(super) fn leave(mut self, members: &[Arc<Member>]) {
+        for member in members {
+            let mut report = self.0.remove(&member.number).unwrap_or_default();
+            report.processes.sort_by_key(|report| report.process);
+            member.leave(report);
+        }
+    }
+}
+
+/// A process that a task names.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    member: &'a Member,
+    numa: &'a Numa,
+    process: ProcessId,
+    /// Mappings whose pages come from another kind of memory than the task's.
+    without: Vec<AddressRange>,
+}
+
+/// Finds the processes of all `members`, each once; `pooled` says whether the machine has a pool of huge pages.
+pub(super) fn find<'a>(
+    members: &'a [Arc<Member>],
+    roster: &Roster,
+    pooled: bool,
+    reports: &mut Reports,
+) -> Vec<Found<'a>> {
+    let mut taken: BTreeMap<ProcessId, &str> = BTreeMap::new();
+    let mut found = Vec::new();
+    for member in members {
+        let Some(numa) = &member.kernel.numa else { continue };
+        let processes = match member.kernel.processes.find(&member.settings.target) {
+            Ok(processes) => processes,
+            Err(error) => {
+                reports.of(member).fault = Some(error);
+                continue;
+            }
+        };
+        for process in processes {
+            if let Some(task) = taken.get(&process) {
+                reports.add(member, process, ProcessResult::Elsewhere((*task).to_owned()));
+                continue;
+            }
+            taken.insert(process, &member.settings.task);
+            match other_memory(member, process, pooled) {
+                Ok(without) => found.push(Found { member, numa, process, without }),
+                Err(error) => reports.add(member, process, ProcessResult::Lost(error)),
+            }
+        }
+    }
+    // In one order for everybody who waits for several turns, so that no two wait for each other.
+    found.sort_by_key(|found| found.process);
+    let processes: Vec<ProcessId> = taken.into_keys().collect();
+    roster.turns.forget_all_but(&processes);
+    found
+}
+
+/// Where an ordinary task's process has pages of the pool of huge pages, which are none of its business.
+fn other_memory(
+    member: &Member,
+    process: ProcessId,
+    pooled: bool,
+) -> Result<Vec<AddressRange>, ProcessError> {
+    let mut listed = Vec::new();
+    if pooled
+        && member.settings.kind == Kind::Ordinary
+        && let Some(flag) = VmFlag::new(HUGE_POOL)
+    {
+        member.kernel.mappings.mappings(process, &[flag], &mut listed)?;
+    }
+    Ok(listed.iter().map(|mapping| mapping.range).collect())
+}
+
+/// A process that is looked at.
+struct Watched<'a> {
+    member: &'a Member,
+    process: ProcessId,
+    turn: Turn<'a>,
+    probe: Box<dyn AccessProbe>,
+    mover: Box<dyn NodePages>,
+    looks: Looks<'a>,
+}
+
+/// A process whose heat is known, and where it lies.
+pub(super) struct Seen<'a> {
+    pub(super) member: &'a Member,
+    pub(super) process: ProcessId,
+    /// Held until its pages have moved.
+    _turn: Turn<'a>,
+    pub(super) mover: Box<dyn NodePages>,
+    pub(super) heat: HeatMap,
+    pub(super) census: Census,
+    pub(super) up: Carried,
+    pub(super) down: Carried,
+    pub(super) ended: Option<Ended>,
+}
+
+impl fmt::Debug for Seen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Seen({})", self.process)
+    }
+}
+
+impl Seen<'_> {
+    /// Whether more may be done to it.
+    pub(super) fn is_there(&self) -> bool {
+        self.ended.is_none() && !self.member.is_gone()
+    }
+
+    pub(super) fn placed(&self) -> ProcessResult {
+        let Self { census, up, down, ended, .. } = self;
+        let hot = census.hot_everywhere(self.member.settings.hot_threshold);
+        let ended = ended.clone();
+        ProcessResult::Placed(Placed { present: census.total(), hot, up: *up, down: *down, ended })
+    }
+}
+
+/// Looks at all of `found` as often as their schedule says, and asks where their pages lie.
+pub(super) fn look<'a>(
+    found: &'a [Found<'a>],
+    roster: &'a Roster,
+    reports: &mut Reports,
+    pacer: &dyn Pacer,
+) -> Result<Vec<Seen<'a>>, Stopped> {
+    let Some(schedule) = found.first().map(|found| found.member.settings.schedule) else {
+        return Ok(Vec::new());
+    };
+    let pause = || match pacer.pause(schedule.interval) {
+        Pace::Continue => Ok(()),
+        Pace::Stop => Err(Stopped),
+    };
+    let mut watched = Vec::new();
+    let mut fresh = false;
+    for found in found {
+        let attached = attach(found, roster, pacer);
+        if let Some((one, armed)) = told(attached, found.member, found.process, reports)? {
+            watched.push(one);
+            fresh |= armed;
+        }
+    }
+    if fresh {
+        pause()?;
+    }
+    for look in 1..=schedule.loops {
+        let mut still = Vec::with_capacity(watched.len());
+        for mut one in watched {
+            let looked = one.look(pacer);
+            if told(looked, one.member, one.process, reports)?.is_some() {
+                still.push(one);
+            }
+        }
+        watched = still;
+        if look < schedule.loops {
+            pause()?;
+        }
+    }
+    let mut seen = Vec::with_capacity(watched.len());
+    for one in watched {
+        let (member, process) = (one.member, one.process);
+        if let Some(one) = told(one.locate(pacer), member, process, reports)? {
+            seen.push(one);
+        }
+    }
+    Ok(seen)
+}
+
+/// What came of it; none where the process fell out, which is told.
+fn told<T>(
+    result: Result<T, ScanEnd>,
+    member: &Member,
+    process: ProcessId,
+    reports: &mut Reports,
+) -> Result<Option<T>, Stopped> {
+    match result {
+        Ok(_) if member.is_gone() => Ok(None),
+        Ok(it) => Ok(Some(it)),
+        Err(ScanEnd::Stopped) => Err(Stopped),
+        Err(ScanEnd::Process(error)) => {
+            reports.add(member, process, ProcessResult::Lost(error));
+            Ok(None)
+        }
+    }
+}
+
+/// Makes ready to look at a process, and says whether it had to be armed.
+fn attach<'a>(
+    found: &'a Found<'a>,
+    roster: &'a Roster,
+    pacer: &dyn Pacer,
+) -> Result<(Watched<'a>, bool), ScanEnd> {
+    let Found { member, numa, process, without } = found;
+    let (settings, kernel) = (&member.settings, &member.kernel);
+    let turn = roster.turns.take(*process, pacer).ok_or(ScanEnd::Stopped)?;
+    // Before the first look, so that both are bound to the program that is looked at.
+    let mover = numa.mover.attach(*process)?;
+    let mut probe = kernel.probe.attach(*process)?;
+    let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without };
+    let mut looks = Looks::new(*process, wanted);
+    let fresh = !turn.is_armed();
+    if fresh {
+        looks.arm(&*kernel.mappings, &mut *probe)?;
+    }
+    Ok((Watched { member, process: *process, turn, probe, mover, looks }, fresh))
+}
+
+impl<'a> Watched<'a> {
+    fn look(&mut self, pacer: &dyn Pacer) -> Result<(), ScanEnd> {
+        if self.member.is_gone() {
+            return Ok(());
+        }
+        self.looks.look(&*self.member.kernel.mappings, &mut *self.probe, pacer)
+    }
+
+    fn locate(self, pacer: &dyn Pacer) -> Result<Seen<'a>, ScanEnd> {
+        let Self { member, process, mut turn, probe, mut mover, looks } = self;
+        drop(probe);
+        turn.leave_armed();
+        let heat = looks.into_heat();
+        let census = take_census(&heat, &mut *mover, pacer)?;
+        let (up, down) = (Carried::default(), Carried::default());
+        Ok(Seen { member, process, _turn: turn, mover, heat, census, up, down, ended: None })
+    }
+}
