@@ -10,9 +10,11 @@ mod catalogue;
 mod engine;
 mod report;
 pub mod slide;
+mod status;
 mod turns;
 
 pub use catalogue::engine;
 pub use engine::{CommandError, Engine, EngineError, FaultClass, Work};
 pub use report::{ProcessReport, ProcessResult, Scanned, StepReport};
+pub use status::{Amount, Cycle, Figure, Reason, Tally, TaskStatus};
 pub use turns::{Turn, Turns};

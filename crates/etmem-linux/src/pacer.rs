@@ -1,5 +1,6 @@
 //! The machine's clock, and the way to stop whoever waits on it.
 
+use crate::sys::processor_time;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -56,6 +57,10 @@ impl Pacer for SystemPacer {
 
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn processor_time(&self) -> Duration {
+        processor_time::of_this_thread()
     }
 }
 

@@ -23,4 +23,9 @@ pub trait Pacer: fmt::Debug + Send + Sync {
 
     /// Time since some fixed moment, never going back.
     fn now(&self) -> Duration;
+
+    /// Processor time that the calling thread has used so far, in the kernel as well; zero where nobody counts it.
+    fn processor_time(&self) -> Duration {
+        Duration::ZERO
+    }
 }

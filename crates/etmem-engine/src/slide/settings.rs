@@ -38,6 +38,8 @@ pub struct Settings {
     pub vm_flags: Vec<VmFlag>,
     /// How to see and how to move.
     pub wishes: Wishes,
+    /// Everything but the moving.
+    pub dry_run: bool,
 }
 
 impl Settings {
@@ -86,6 +88,7 @@ impl Settings {
                 mover: slide.mover,
                 scan: ScanWishes { only_marked: slide.swap_flag, ..ScanWishes::default() },
             },
+            dry_run: slide.dry_run,
         })
     }
 }

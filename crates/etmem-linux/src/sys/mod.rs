@@ -10,3 +10,4 @@ pub(crate) mod machine;
 pub(crate) mod module;
 pub(crate) mod page_walk;
 pub(crate) mod pidfd;
+pub(crate) mod processor_time;
