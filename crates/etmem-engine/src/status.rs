@@ -134,8 +134,8 @@ impl Tally {
         let bytes = |name, label, bytes| Figure { name, label, amount: Amount::Bytes(bytes) };
         let count = |name, label, count| Figure { name, label, amount: Amount::Count(count) };
         vec![
-            count("processes", "processes", self.processes),
-            count("looked_at", "looked at", self.looked_at),
+            count("found", "processes found", self.processes),
+            count("looked_at", "of them looked at", self.looked_at),
             bytes("scanned", "scanned", self.scanned),
             bytes("hot", "hot", self.hot),
             bytes("cold", "cold", self.cold),

@@ -1,6 +1,7 @@
 //! From a request to its answer.
 
 use crate::registry::{Denied, Registry};
+use crate::task_show::task_show;
 use etmem_config::{ConfigError, ConfigFile, ListedObjects};
 use etmem_wire::{ErrorKind, Request, Response, project_show};
 use std::fmt::Display;
@@ -30,6 +31,10 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Response {
             let shown = registry.show(name.as_ref(), *verbose);
             return Response::success(&project_show(&shown, name.as_ref()));
         }
+        Request::TaskShow { project, task, form } => match registry.tasks(project, task.as_ref()) {
+            Ok(tasks) => return Response::success(&task_show(project, &tasks, *form)),
+            Err(denied) => Err(vec![denied]),
+        },
         Request::Engine { project, engine, command, task } => registry
             .command(project, engine, command.as_str(), task.as_ref())
             .map(|text| vec![text])

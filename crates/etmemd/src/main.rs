@@ -15,6 +15,7 @@ mod places;
 mod registry;
 mod server;
 mod service;
+mod task_show;
 mod worker;
 
 use etmem_linux::own_memory;

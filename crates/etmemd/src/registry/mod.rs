@@ -15,8 +15,9 @@ pub(crate) use denied::Denied;
 use named::Named;
 
 use crate::machine::Machine;
+use crate::task_show::{ShownRunning, ShownWork};
 use crate::worker::Worker;
-use etmem_config::{EngineSection, ProjectSection, TaskSection};
+use etmem_config::{EngineSection, ProjectSection, TaskParameters, TaskSection};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{Choice, Chosen};
@@ -133,6 +134,22 @@ impl Registry {
         wanted.map(|project| shown(project, verbose)).collect()
     }
 
+    /// The tasks of `project`, or those of them that are called `task`, newest first. Waits for none of them.
+    pub(crate) fn tasks(&self, project: &Name, task: Option<&Name>) -> Result<Vec<ShownWork>, Denied> {
+        let entry = self.project(project, String::new)?;
+        let all = entry.engines.iter().rev().flat_map(|engine| {
+            let tasks = engine.tasks.iter().rev();
+            tasks.filter(|entry| task.is_none_or(|name| entry.section.name == *name))
+        });
+        let wanted: Vec<ShownWork> = all.map(TaskEntry::shown_work).collect();
+        match task {
+            Some(name) if wanted.is_empty() => {
+                Err(Denied::NoTaskOfProject { project: project.clone(), name: name.clone() })
+            }
+            Some(_) | None => Ok(wanted),
+        }
+    }
+
     /// Passes an engine command on.
     pub(crate) fn command(
         &self,
@@ -203,6 +220,25 @@ impl EngineEntry {
     fn take_workers(&mut self) -> Vec<Worker> {
         let tasks = self.tasks.iter_mut().rev();
         tasks.filter_map(|task| task.running.take()).map(|running| running.worker).collect()
+    }
+}
+
+impl TaskEntry {
+    fn shown_work(&self) -> ShownWork {
+        let TaskSection { project, engine, name, target, parameters, .. } = &self.section;
+        let running = self.running.as_ref().map(|Running { worker, probe, mover }| ShownRunning {
+            probe: probe.clone(),
+            mover: mover.clone(),
+            standing: worker.standing(),
+        });
+        ShownWork {
+            project: project.clone(),
+            engine: engine.clone(),
+            task: name.clone(),
+            target: target.clone(),
+            dry_run: matches!(parameters, TaskParameters::Slide(slide) if slide.dry_run),
+            running,
+        }
     }
 }
 
