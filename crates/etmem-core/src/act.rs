@@ -36,6 +36,29 @@ pub fn swap_out(plan: &Plan<'_>, budget: Budget, mover: &mut dyn SwapOut, pacer:
     outcome
 }
 
+/// What an act would have asked the mover for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// Bytes in all.
+    pub bytes: u64,
+    /// In so many ranges.
+    pub ranges: u64,
+}
+
+/// Everything of [`swap_out`] but the moving.
+#[must_use]
+pub fn rehearse(plan: &Plan<'_>, budget: Budget) -> (Outcome, Rehearsal) {
+    let mut outcome = Outcome { planned: plan.bytes(), ..Outcome::default() };
+    let mut rehearsal = Rehearsal::default();
+    for range in plan.ranges() {
+        let bytes = range.bytes().min(budget.bytes - rehearsal.bytes);
+        rehearsal.bytes += bytes;
+        rehearsal.ranges += u64::from(bytes > 0);
+        outcome.over_budget += range.bytes() - bytes;
+    }
+    (outcome, rehearsal)
+}
+
 #[derive(Debug)]
 struct Batch {
     /// Neighbours are one range.
@@ -223,6 +246,22 @@ mod tests {
         let outcome = run(&heat, 70 * 1024 * 1024 + PAGE_SIZE, &mut recorder, usize::MAX);
         assert_eq!(outcome.applied, 70 * 1024 * 1024 + PAGE_SIZE);
         assert_eq!(outcome.over_budget, outcome.planned - outcome.applied);
+    }
+
+    #[test]
+    fn a_rehearsal_asks_for_what_an_act_would() {
+        for (blocks, alternating) in [(100, false), (33, true)] {
+            let heat = idle_blocks(blocks, alternating);
+            let plan = Plan::new(&heat, &heat.histogram(), Selection::below(1));
+            for bytes in [0, PAGE_SIZE, 7 * BLOCK_SIZE + PAGE_SIZE, u64::MAX] {
+                let acted = run(&heat, bytes, &mut Recorder::default(), usize::MAX);
+                let (outcome, rehearsal) = rehearse(&plan, Budget { bytes });
+                assert_eq!((outcome.planned, outcome.over_budget), (acted.planned, acted.over_budget));
+                assert_eq!((rehearsal.bytes, outcome.tried, outcome.applied), (acted.tried, 0, 0));
+                assert_eq!(rehearsal.ranges == 0, bytes == 0);
+            }
+            assert_eq!(rehearse(&plan, Budget { bytes: u64::MAX }).1.ranges, plan.ranges().count() as u64);
+        }
     }
 
     #[test]

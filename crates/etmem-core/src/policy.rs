@@ -57,6 +57,20 @@ pub enum Hold {
     },
 }
 
+impl Hold {
+    /// The reason in a word, for programs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NoSwap => "no_swap",
+            Self::SwapFull => "swap_full",
+            Self::MemoryFree { .. } => "memory_free",
+            Self::Small { .. } => "small",
+            Self::SwappedEnough { .. } => "swapped_enough",
+        }
+    }
+}
+
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,5 +1,6 @@
 //! What a cycle did, for the log and for whoever asks.
 
+use etmem_core::act::Rehearsal;
 use etmem_core::kernel::nodes::Migrated;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::placement::Carried;
@@ -8,6 +9,7 @@ use etmem_core::policy::Hold;
 use etmem_core::policy::exchange::Exchange;
 use etmem_core::policy::pairs::Pair;
 use std::fmt;
+use std::time::Duration;
 
 /// One cycle of a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct StepReport {
     pub pairs: Vec<PairReport>,
     /// A stop came before it was this task's turn.
     pub stopped: bool,
+    /// Processor time that the cycle took, of all its threads.
+    pub processor_time: Duration,
 }
 
 /// One process in a cycle.
@@ -49,12 +53,16 @@ pub enum ProcessResult {
 }
 
 /// A process that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scanned {
     /// Bytes present in the mappings looked at.
     pub present: u64,
+    /// Over what time touches were seen: from when the accessed bits were cleared first to the last look.
+    pub window: Duration,
     /// What became of the cold ones.
     pub outcome: Outcome,
+    /// What would have been moved, where nothing was to be (`dry_run=yes`).
+    pub rehearsal: Option<Rehearsal>,
 }
 
 /// A process whose pages lie on NUMA nodes.
@@ -107,13 +115,13 @@ impl fmt::Display for ProcessResult {
 impl fmt::Display for Scanned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome { planned, tried: _, applied, vanished, refused, over_budget, ended } = &self.outcome;
-        write!(
-            f,
-            "scanned {} MiB, cold {} MiB, paged out {} MiB",
-            mib(self.present),
-            mib(*planned),
-            mib(*applied)
-        )?;
+        write!(f, "scanned {} MiB, cold {} MiB, ", mib(self.present), mib(*planned))?;
+        match &self.rehearsal {
+            None => write!(f, "paged out {} MiB", mib(*applied))?,
+            Some(Rehearsal { bytes, ranges }) => {
+                write!(f, "dry run: would page out {} MiB in {ranges} ranges", mib(*bytes))?;
+            }
+        }
         for (bytes, what) in [
             (vanished, "unmapped meanwhile"),
             (refused, "cannot be paged out"),
@@ -227,6 +235,20 @@ mod tests {
         );
     }
 
+    fn scanned() -> Scanned {
+        Scanned { present: 200 << 20, ..Scanned::default() }
+    }
+
+    #[test]
+    fn a_dry_run_says_what_it_would_do() {
+        let outcome = Outcome { planned: 100 << 20, over_budget: 10 << 20, ..Outcome::default() };
+        let rehearsal = Some(Rehearsal { bytes: 90 << 20, ranges: 7 });
+        assert_eq!(
+            ProcessResult::Scanned(Scanned { outcome, rehearsal, ..scanned() }).to_string(),
+            "scanned 200 MiB, cold 100 MiB, dry run: would page out 90 MiB in 7 ranges, no room in swap 10240 KiB"
+        );
+    }
+
     #[test]
     fn one_line_says_it_all() {
         let outcome = Outcome {
@@ -239,7 +261,7 @@ mod tests {
             ended: Some(Ended::Process(ProcessError::Exited)),
         };
         assert_eq!(
-            ProcessResult::Scanned(Scanned { present: 200 << 20, outcome }).to_string(),
+            ProcessResult::Scanned(Scanned { outcome, ..scanned() }).to_string(),
             "scanned 200 MiB, cold 100 MiB, paged out 80 MiB, unmapped meanwhile 4 KiB, no room in swap 10240 KiB, \
              ended early: the process exited"
         );

@@ -25,8 +25,8 @@ struct Ledger {
 #[derive(Debug, Clone, Copy)]
 struct State {
     busy: bool,
-    /// Who cleared the accessed bits last, after a whole cycle.
-    armed_by: Option<Scanner>,
+    /// Who cleared the accessed bits last, after a whole cycle, and when, by its own clock.
+    armed_by: Option<(Scanner, Duration)>,
 }
 
 /// A scanner's place in the ledger that all scanners of a daemon share.
@@ -61,8 +61,9 @@ impl Turns {
                 let state = ledger.processes.entry(process).or_insert(State { busy: false, armed_by: None });
                 if !state.busy {
                     state.busy = true;
-                    let armed = state.armed_by.take() == Some(self.scanner);
-                    return Some(Turn { turns: self, process, armed, arms: false });
+                    let armed = state.armed_by.take().filter(|(scanner, _)| *scanner == self.scanner);
+                    let armed = armed.map(|(_, since)| since);
+                    return Some(Turn { turns: self, process, armed, arms: None });
                 }
             }
             if pacer.pause(LOOK_AGAIN) == Pace::Stop {
@@ -74,7 +75,8 @@ impl Turns {
     /// Forgets every process that is nobody's turn and that `keep` does not hold.
     pub fn forget_all_but(&self, keep: &[ProcessId]) {
         lock(&self.ledger).processes.retain(|process, state| {
-            state.busy || state.armed_by != Some(self.scanner) || keep.contains(process)
+            let armed_here = state.armed_by.is_some_and(|(scanner, _)| scanner == self.scanner);
+            state.busy || !armed_here || keep.contains(process)
         });
     }
 }
@@ -95,28 +97,34 @@ fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
 pub struct Turn<'a> {
     turns: &'a Turns,
     process: ProcessId,
-    armed: bool,
-    arms: bool,
+    armed: Option<Duration>,
+    arms: Option<Duration>,
 }
 
 impl Turn<'_> {
     /// Whether this scanner was the last to clear the accessed bits, at the end of a whole cycle.
     #[must_use]
     pub const fn is_armed(&self) -> bool {
+        self.armed.is_some()
+    }
+
+    /// When that was, by this scanner's clock.
+    #[must_use]
+    pub const fn armed_since(&self) -> Option<Duration> {
         self.armed
     }
 
-    /// Says that the cycle is whole and has cleared the accessed bits at its end.
-    pub const fn leave_armed(&mut self) {
-        self.arms = true;
+    /// Says that the cycle is whole and has cleared the accessed bits at its end, which is `now`.
+    pub const fn leave_armed(&mut self, now: Duration) {
+        self.arms = Some(now);
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut ledger = lock(&self.turns.ledger);
-        if self.arms {
-            let state = State { busy: false, armed_by: Some(self.turns.scanner) };
+        if let Some(now) = self.arms {
+            let state = State { busy: false, armed_by: Some((self.turns.scanner, now)) };
             ledger.processes.insert(self.process, state);
         } else {
             ledger.processes.remove(&self.process);
@@ -129,6 +137,8 @@ mod tests {
     use super::*;
     use etmem_core::kernel::process::Pid;
     use etmem_testkit::fake::FakePacer;
+
+    const NOW: Duration = Duration::from_secs(7);
 
     fn process(pid: u32) -> ProcessId {
         ProcessId { pid: Pid::new(pid).unwrap(), start_time: 7 }
@@ -144,14 +154,17 @@ mod tests {
         assert!(!turn.is_armed(), "the first turn of all");
         assert!(second.take(process(1), &pacer).is_none(), "waits until told to stop");
         assert_eq!(pacer.pauses(), vec![LOOK_AGAIN; 4]);
-        turn.leave_armed();
+        turn.leave_armed(NOW);
         drop(turn);
 
-        assert!(first.take(process(1), &pacer).unwrap().is_armed(), "its own cycle came last");
+        let turn = first.take(process(1), &pacer).unwrap();
+        assert!(turn.is_armed(), "its own cycle came last");
+        assert_eq!(turn.armed_since(), Some(NOW));
+        drop(turn);
         assert!(!first.take(process(1), &pacer).unwrap().is_armed(), "that cycle did not end whole");
 
         let mut turn = first.take(process(1), &pacer).unwrap();
-        turn.leave_armed();
+        turn.leave_armed(NOW);
         drop(turn);
         assert!(!second.take(process(1), &pacer).unwrap().is_armed(), "somebody else's cycle came last");
         assert!(!first.take(process(1), &pacer).unwrap().is_armed(), "and cleared the bits meanwhile");
@@ -163,7 +176,7 @@ mod tests {
         let pacer = FakePacer::stopping_after(0);
         for pid in 1..=100 {
             let mut turn = turns.take(process(pid), &pacer).unwrap();
-            turn.leave_armed();
+            turn.leave_armed(NOW);
         }
         turns.forget_all_but(&[process(7)]);
         assert_eq!(lock(&turns.ledger).processes.len(), 1);

@@ -4,6 +4,7 @@
 
 use etmem_config::EngineKind;
 use etmem_core::kernel::memory::MemoryState;
+use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::plan::Ended;
@@ -199,6 +200,42 @@ fn reasons_for_leaving_a_process_alone() {
         let report = work.step(&machine.kernel(), &FakePacer::endless());
         assert_eq!(only(&report), &ProcessResult::Held(want));
         assert_eq!(machine.process(42).unwrap().armed, 0, "its accessed bits are left alone, too");
+    }
+}
+
+#[test]
+fn a_dry_run_plans_and_moves_nothing() {
+    let machine = machine(every_fifth);
+    machine.set_memory(MemoryState { swap_free: 100 * 4096, ..FakeMachine::roomy() });
+    let mut work = usual("type=pid\nvalue=42\nT=1\ndry_run=yes");
+    let notes = work.notes(&machine.kernel());
+    assert_eq!(notes, ["task t: dry_run=yes: it looks and plans, and moves nothing"]);
+    let report = work.step(&machine.kernel(), &FakePacer::endless());
+    let ProcessResult::Scanned(scanned) = only(&report) else { panic!("{report:?}") };
+    let rehearsal = scanned.rehearsal.unwrap();
+    let cold = pages(|page| page != 7 && page % 5 != 0).len() as u64;
+    assert_eq!(scanned.outcome.planned, cold * 4096);
+    assert_eq!(
+        (rehearsal.bytes, rehearsal.ranges),
+        (100 * 4096, 27),
+        "runs of four, but two shorter ones around page 7"
+    );
+    assert_eq!(scanned.outcome.over_budget, (cold - 100) * 4096);
+    assert_eq!((scanned.outcome.tried, swapped(&machine, 42)), (0, Vec::new()));
+    assert_eq!(machine.process(42).unwrap().armed, 4, "it does clear accessed bits");
+}
+
+#[test]
+fn the_time_over_which_touches_are_seen() {
+    let machine = machine(every_fifth);
+    let mut work = usual("type=pid\nvalue=42\nT=1");
+    // One clock for both cycles, as a task has: a first one of three intervals, then a sleep and two intervals.
+    let pacer = FakePacer::endless();
+    for want in [3, 5 + 2] {
+        let report = work.step(&machine.kernel(), &pacer);
+        let ProcessResult::Scanned(scanned) = only(&report) else { panic!("{report:?}") };
+        assert_eq!(scanned.window, Duration::from_secs(want));
+        assert_eq!(pacer.pause(work.period()), Pace::Continue);
     }
 }
 

@@ -11,6 +11,9 @@ use crate::unavailable::Unavailable;
 /// The number of the capability to lock memory (capability.h).
 const IPC_LOCK: u32 = 14;
 
+/// That of the capability to lift limits.
+const SYS_RESOURCE: u32 = 24;
+
 const CAPABILITIES: &str = "CAP_IPC_LOCK, or where systemd starts it with LimitMEMLOCK=infinity";
 
 /// Keeps the heap small, at the price of threads that wait for each other when they allocate. For a program whose
@@ -34,6 +37,28 @@ pub fn lock(proc: &ProcRoot) -> Result<(), Unavailable> {
     sys::locked::lock().map_err(failed)
 }
 
+/// Whether [`lock`] would work, as far as files tell: nothing is locked, and no limit changed.
+///
+/// # Errors
+/// Says that it would not, and what would help.
+pub fn may_lock(proc: &ProcRoot) -> Result<(), Unavailable> {
+    let read = |file| std::fs::read_to_string(proc.own(file)).unwrap_or_default();
+    let (status, limits) = (read("status"), read("limits"));
+    let powerful = is_initial_namespace(&read("uid_map"))
+        && (has_capability(&status, IPC_LOCK) || has_capability(&status, SYS_RESOURCE));
+    if powerful || is_unlimited(&limits) {
+        return Ok(());
+    }
+    Err(Unavailable::Permission { call: "locking its own memory".to_owned(), capabilities: CAPABILITIES })
+}
+
+/// Whether a process whose `/proc/PID/limits` is `limits` may raise its limit on locked memory to none.
+fn is_unlimited(limits: &str) -> bool {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"));
+    // The soft limit, the hard limit, the unit.
+    line.and_then(|line| line.split_whitespace().nth(1)) == Some("unlimited")
+}
+
 /// Whether a process whose `/proc/PID/uid_map` is `map` is in the first user namespace: in others, capabilities
 /// lift no limit on locked memory (`can_do_mlock`, mm/mlock.c).
 fn is_initial_namespace(map: &str) -> bool {
@@ -41,7 +66,7 @@ fn is_initial_namespace(map: &str) -> bool {
 }
 
 /// Whether a process whose `/proc/PID/status` is `status` has the capability of this number.
-fn has_capability(status: &str, number: u32) -> bool {
+pub(crate) fn has_capability(status: &str, number: u32) -> bool {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let bits = effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
     bits.is_some_and(|bits| bits >> number & 1 == 1)
@@ -56,6 +81,40 @@ mod tests {
         assert!(is_initial_namespace("         0          0 4294967295\n"));
         for map in ["0 1000 1\n", "0 100000 65536\n", "0 0 1\n", ""] {
             assert!(!is_initial_namespace(map), "{map:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_read() {
+        let limits = |soft, hard| {
+            format!(
+                "Limit                     Soft Limit           Hard Limit           Units\n\
+                     Max locked memory         {soft:<20} {hard:<20} bytes\n"
+            )
+        };
+        assert!(is_unlimited(&limits("8388608", "unlimited")));
+        assert!(!is_unlimited(&limits("8388608", "8388608")) && !is_unlimited(""));
+    }
+
+    #[test]
+    fn who_may_lock() {
+        for (namespace, capabilities, limit, may) in [
+            ("0 0 4294967295", "000001ffffffffff", "8388608", true),
+            ("0 0 4294967295", "0000000000004000", "8388608", true),
+            ("0 0 4294967295", "0000000001000000", "8388608", true),
+            ("0 0 4294967295", "0", "8388608", false),
+            ("0 0 4294967295", "0", "unlimited", true),
+            ("0 1000 1", "000001ffffffffff", "8388608", false),
+            ("0 1000 1", "000001ffffffffff", "unlimited", true),
+        ] {
+            let tree = tempfile::tempdir().unwrap();
+            let folder = tree.path().join("self");
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("uid_map"), namespace).unwrap();
+            std::fs::write(folder.join("status"), format!("CapEff:\t{capabilities}\n")).unwrap();
+            std::fs::write(folder.join("limits"), format!("Max locked memory  1 {limit} bytes\n")).unwrap();
+            let answer = may_lock(&ProcRoot::new(tree.path()));
+            assert_eq!(answer.is_ok(), may, "{namespace} {capabilities} {limit}");
         }
     }
 

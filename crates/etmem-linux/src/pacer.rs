@@ -1,6 +1,7 @@
 //! The machine's clock, and the way to stop whoever waits on it.
 
 use crate::local_time;
+use crate::sys::processor_time;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::local_time::LocalTime;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -62,6 +63,10 @@ impl Pacer for SystemPacer {
 
     fn local_time(&self) -> Option<LocalTime> {
         local_time::now()
+    }
+
+    fn processor_time(&self) -> Duration {
+        processor_time::of_this_thread()
     }
 }
 

@@ -57,6 +57,11 @@ impl SysRoot {
         Self(path.into())
     }
 
+    /// Any other file.
+    pub(crate) fn file(&self, file: &str) -> PathBuf {
+        self.0.join(file)
+    }
+
     /// The running kernel's types (`CONFIG_DEBUG_INFO_BTF`).
     pub(crate) fn kernel_types(&self) -> PathBuf {
         self.0.join("kernel/btf/vmlinux")

@@ -119,6 +119,37 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
+    /// What would help, by itself: the texts say it as well, behind the reason.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Architecture => "a machine with x86-64 processors".to_owned(),
+            Self::KernelTooOld { needed, .. } | Self::NoSystemCall { needed, .. } => {
+                format!("Linux {needed} or later")
+            }
+            Self::NoKernelTypes { .. } => "a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
+            Self::Lockdown => "boot with lockdown=integrity or none".to_owned(),
+            Self::Permission { capabilities, .. } => format!("run as root, or with {capabilities}"),
+            Self::NotBuilt { option, .. } => format!("a kernel built with {option}=y"),
+            Self::ModuleNotLoaded { module, .. } => format!("modprobe {module}"),
+            Self::NoModule { module, option, .. } => {
+                format!("an openEuler kernel built with {option}, and its module {module}")
+            }
+            Self::NotProcfs { .. } => "a procfs of the running kernel at --proc-root".to_owned(),
+            Self::PageSize { .. } => "a kernel with base pages of a known size".to_owned(),
+            Self::OnlyEtmem { way_out, .. } => (*way_out).to_owned(),
+            Self::NotOfHugePool { .. } => "tracker=damon".to_owned(),
+            Self::None(ways) => {
+                let each = ways.iter().map(|(name, why_not)| format!("for {name}: {}", why_not.remedy()));
+                each.collect::<Vec<_>>().join("; ")
+            }
+            Self::Refused { .. } => {
+                "see what the kernel answered; its own log (dmesg) may say more".to_owned()
+            }
+            Self::NoDirectMap { .. } => "a machine without encrypted memory, or another probe".to_owned(),
+        }
+    }
+
     /// What `error` from `call` means: a lack of rights, or another refusal.
     pub(crate) fn from_io(call: impl Into<String>, error: &io::Error, capabilities: &'static str) -> Self {
         let call = call.into();

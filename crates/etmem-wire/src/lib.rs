@@ -22,7 +22,7 @@ mod socket_name;
 mod word;
 
 pub use project_show::{ShownEngine, ShownProject, ShownTask, project_show};
-pub use request::{CommandWord, FilePath, ProjectFilePath, REQUEST_MAX, Request, StrictFilePath};
+pub use request::{CommandWord, FilePath, ProjectFilePath, REQUEST_MAX, Request, StrictFilePath, TaskForm};
 pub use request_error::{Key, RequestError};
 pub use request_reader::{Progress, RequestReader};
 pub use response::{ErrorKind, Response, Status, response_part};

@@ -1,8 +1,9 @@
 //! What a client can ask for, and its one line on the wire.
 //!
-//! The wire has six numbers behind `cmd`. Three requests came beside them and share a number with the one they are
+//! The wire has six numbers behind `cmd`. Further requests came beside them and share a number with the one they are
 //! a form of, told apart by a value that it leaves absent: etmem 1.0's commands name a project where `obj` has
-//! none, and a strict add (ours) has a word where an add has none, which the original's daemon does not look at.
+//! none, and a strict add (ours) has a word where an add has none, which the original's daemon does not look at. So it
+//! is with `task show` (ours), which that daemon takes for a `project show`.
 
 use etmem_core::name::Name;
 
@@ -20,6 +21,29 @@ pub(crate) const STRICT: &str = "strict";
 
 /// What stands as the engine command of a `project show` that tells more.
 pub(crate) const VERBOSE: &str = "verbose";
+
+/// What stands as the engine command of a `task show`, by what the answer is to be made of.
+pub(crate) const TASKS: [(TaskForm, &str); 2] = [(TaskForm::Text, "tasks"), (TaskForm::Json, "tasks-json")];
+
+/// What an answer about tasks is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TaskForm {
+    /// Text for people.
+    Text,
+    /// A JSON object for each task, each on a line of its own.
+    Json,
+}
+
+impl TaskForm {
+    fn word(self) -> &'static str {
+        TASKS.iter().find(|(form, _)| *form == self).map_or("", |(_, word)| word)
+    }
+
+    /// The form that this engine command stands for.
+    pub(crate) fn from_word(word: &[u8]) -> Option<Self> {
+        TASKS.iter().find(|(_, known)| known.as_bytes() == word).map(|(form, _)| *form)
+    }
+}
 
 /// Path of a configuration file as the server sees it, short enough for a request (451 bytes).
 pub type FilePath = Word<{ REQUEST_MAX - FRAME - "----".len() }>;
@@ -80,6 +104,15 @@ pub enum Request {
         name: Option<Name>,
         /// With how each task sees and moves pages, and why so (ours).
         verbose: bool,
+    },
+    /// Tell what tasks of a project have done, and why not more (ours).
+    TaskShow {
+        /// The project.
+        project: Name,
+        /// This task alone, or each.
+        task: Option<Name>,
+        /// What the answer is made of.
+        form: TaskForm,
     },
     /// Pass a command to an engine.
     Engine {
@@ -179,6 +212,15 @@ impl Request {
                 Values {
                     project: name.as_ref().map(Name::as_str),
                     command: verbose.then_some(VERBOSE),
+                    ..Values::default()
+                },
+            ),
+            Self::TaskShow { project, task, form } => (
+                Verb::ProjectShow,
+                Values {
+                    project: Some(project.as_str()),
+                    command: Some(form.word()),
+                    task: task.as_ref().map(Name::as_str),
                     ..Values::default()
                 },
             ),

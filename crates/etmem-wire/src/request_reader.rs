@@ -12,14 +12,14 @@
 //!    Settled <-------------------------------------------+
 //! ```
 //!
-//! Only an engine command with a task can be [`Progress::MayGrow`]; every other request is settled by its last
-//! byte, and nobody waits. Values are read as the original does: a value ends at the first space, one that begins
+//! Only an engine command or a `task show` with a task can be [`Progress::MayGrow`]; every other request is settled by
+//! its last byte, and nobody waits. Values are read as the original does: a value ends at the first space, one that begins
 //! with `-` is absent, and what stands behind the last value (space, newline, NUL, anything) is ignored, as are
 //! values that the request does not need.
 
 use etmem_core::name::Name;
 
-use crate::request::{REQUEST_MAX, Request, STRICT, VERBOSE, Verb};
+use crate::request::{REQUEST_MAX, Request, STRICT, TaskForm, VERBOSE, Verb};
 use crate::request_error::{Key, RequestError};
 use crate::word::Word;
 
@@ -131,11 +131,21 @@ fn line(arrived: &[u8]) -> Line<'_> {
         *value = (!found.starts_with(b"-")).then_some(found);
         at += want.len() + found.len() + " ".len();
     }
-    open &= verb(values[2]) == Ok(Verb::Engine);
+    open &= has_task(&values);
     match arrived.get(REQUEST_MAX) {
         Some(more) if open && !ends_last_value(*more) => Line::Wrong(RequestError::TooLong),
         Some(_) => Line::Whole { values, open: false },
         None => Line::Whole { values, open },
+    }
+}
+
+/// Whether the request is one that a task belongs to.
+fn has_task(values: &Values<'_>) -> bool {
+    let [_, _, command, _, engine_command, _] = *values;
+    match verb(command) {
+        Ok(Verb::Engine) => true,
+        Ok(Verb::ProjectShow) => engine_command.and_then(TaskForm::from_word).is_some(),
+        Ok(Verb::ObjAdd | Verb::ObjDel | Verb::ProjectStart | Verb::ProjectStop) | Err(_) => false,
     }
 }
 
@@ -179,9 +189,16 @@ fn request(values: Values<'_>) -> Result<Request, RequestError> {
         Verb::ProjectStop => {
             Request::ProjectStop { name: needed(Key::Project, words, name(Key::Project, project)?)? }
         }
-        Verb::ProjectShow => Request::ProjectShow {
-            name: name(Key::Project, project)?,
-            verbose: engine_command == Some(VERBOSE.as_bytes()),
+        Verb::ProjectShow => match engine_command.and_then(TaskForm::from_word) {
+            Some(form) => Request::TaskShow {
+                project: needed(Key::Project, "task show", name(Key::Project, project)?)?,
+                task: name(Key::Task, task)?,
+                form,
+            },
+            None => Request::ProjectShow {
+                name: name(Key::Project, project)?,
+                verbose: engine_command == Some(VERBOSE.as_bytes()),
+            },
         },
         Verb::Engine => Request::Engine {
             project: needed(Key::Project, words, name(Key::Project, project)?)?,

@@ -3,8 +3,8 @@
 use etmem_core::name::{Name, NameError};
 use etmem_wire::{
     CommandWord, ErrorKind, FilePath, Key, Progress, ProjectFilePath, Request, RequestError, RequestReader,
-    Response, ShownEngine, ShownProject, ShownTask, Status, StrictFilePath, WordError, project_show,
-    response_part,
+    Response, ShownEngine, ShownProject, ShownTask, Status, StrictFilePath, TaskForm, WordError,
+    project_show, response_part,
 };
 
 fn name(text: &str) -> Name {
@@ -18,6 +18,10 @@ fn engine(task: Option<&str>) -> Request {
         command: CommandWord::new("showtaskpages").expect("a word"),
         task: task.map(name),
     }
+}
+
+fn tasks() -> Request {
+    Request::TaskShow { project: name("test"), task: Some(name("bg")), form: TaskForm::Json }
 }
 
 fn requests() -> Vec<(Request, &'static str)> {
@@ -63,6 +67,11 @@ fn requests() -> Vec<(Request, &'static str)> {
             Request::ProjectShow { name: Some(name("test")), verbose: true },
             "proj_name test file_name - cmd 4 eng_name - eng_cmd verbose task_name -",
         ),
+        (
+            Request::TaskShow { project: name("test"), task: None, form: TaskForm::Text },
+            "proj_name test file_name - cmd 4 eng_name - eng_cmd tasks task_name -",
+        ),
+        (tasks(), "proj_name test file_name - cmd 4 eng_name - eng_cmd tasks-json task_name bg"),
         (engine(None), "proj_name test file_name - cmd 5 eng_name cslide eng_cmd showtaskpages task_name -"),
         (
             engine(Some("bg")),
@@ -111,7 +120,8 @@ fn only_a_task_may_grow() {
         for byte in most {
             assert_ne!(reader.feed(&[*byte]), Progress::Settled);
         }
-        let want = if request == engine(Some("bg")) { Progress::MayGrow } else { Progress::Settled };
+        let may_grow = [engine(Some("bg")), tasks()].contains(&request);
+        let want = if may_grow { Progress::MayGrow } else { Progress::Settled };
         assert_eq!(reader.feed(last), want, "{line}");
         assert_eq!(reader.feed(b"\n"), Progress::Settled, "{line}");
         assert_eq!(reader.finish(), Ok(request));

@@ -3,7 +3,7 @@
 use etmem_core::name::Name;
 use etmem_wire::{
     CommandWord, ErrorKind, FilePath, Progress, ProjectFilePath, REQUEST_MAX, Request, RequestReader,
-    Response, Status, StrictFilePath, response_part,
+    Response, Status, StrictFilePath, TaskForm, response_part,
 };
 use proptest::prelude::*;
 
@@ -27,6 +27,10 @@ fn request() -> impl Strategy<Value = Request> {
         name().prop_map(|name| Request::ProjectStop { name }),
         (prop::option::of(name()), any::<bool>())
             .prop_map(|(name, verbose)| Request::ProjectShow { name, verbose }),
+        (name(), prop::option::of(name()), any::<bool>()).prop_map(|(project, task, json)| {
+            let form = if json { TaskForm::Json } else { TaskForm::Text };
+            Request::TaskShow { project, task, form }
+        }),
         (name(), name(), command, prop::option::of(name())).prop_map(|(project, engine, command, task)| {
             Request::Engine { project, engine, command, task }
         }),

@@ -14,13 +14,18 @@ use etmem_wire::{Request, SocketName};
 
 use crate::dry_run::DryRun;
 use crate::failure::Failure;
-use crate::verb::{completions, engine, man, migrate, obj, project};
+use crate::verb::{completions, doctor, engine, man, migrate, obj, project, task};
+use crate::watch::TaskShow;
 
 /// What the arguments ask for.
 #[derive(Debug)]
 pub(crate) enum Asked {
     /// A request to the daemon.
     Send(Request),
+    /// A request about tasks, once or again and again.
+    TaskShow(TaskShow),
+    /// To examine the machine, by etmemd with these arguments.
+    Doctor(Vec<OsString>),
     /// To check a file without a daemon.
     DryRun(DryRun),
     /// The script by which this shell completes command lines.
@@ -49,6 +54,8 @@ pub(crate) fn read(
         }
         Some(("engine", rest)) => engine::asked(rest)?,
         Some(("migrate", rest)) => migrate::asked(rest)?,
+        Some(("task", rest)) => task::asked(rest)?,
+        Some(("doctor", rest)) => doctor::asked(rest)?,
         Some(("completions", rest)) => completions::asked(rest)?,
         Some(("man", rest)) => man::asked(rest)?,
         _ => return Err(unknown_command("etmem")),
@@ -63,7 +70,7 @@ pub(crate) fn send(request: Request) -> Result<Asked, Failure> {
 }
 
 pub(crate) fn program() -> Command {
-    let objects = [obj::command(), project::command(), migrate::command()]
+    let objects = [obj::command(), project::command(), task::command(), migrate::command()]
         .map(|object| object.subcommand_required(true).arg_required_else_help(true));
     Command::new("etmem")
         .version(env!("CARGO_PKG_VERSION"))
@@ -83,19 +90,22 @@ pub(crate) fn program() -> Command {
             .value_parser(value_parser!(OsString)),
         )
         .subcommands(objects)
-        .subcommands([engine::command(), completions::command()])
+        .subcommands([engine::command(), doctor::command(), completions::command()])
         .after_help(
             "Examples:\n  \
              etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket\n  \
              etmem project start -n test -s etmemd_socket\n  \
              etmem project show -s etmemd_socket\n  \
+             etmem task show -n test --watch -s etmemd_socket\n  \
+             etmem doctor\n  \
              etmem engine showtaskpages -t task -n test -e cslide -s etmemd_socket\n  \
              etmem project stop -n test -s etmemd_socket\n  \
              etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket\n\n\
              Exit status:\n  \
              0 done, 186 etmemd refused or did not answer, 111 no etmemd listens at SOCKET,\n  \
              234 an option is missing or bad, 249 too many arguments, 255 unknown command,\n  \
-             11 etmemd is busy and lets nobody in, 5 what came of it could not be printed",
+             11 etmemd is busy and lets nobody in, 5 what came of it could not be printed;\n  \
+             doctor: 0 nothing worse than notes, 1 warnings, 2 errors, 254 no etmemd could be run",
         )
 }
 
@@ -146,7 +156,8 @@ mod tests {
     fn line_sent(asked: Asked) -> String {
         match asked {
             Asked::Send(request) => request.encode(),
-            other @ (Asked::DryRun(_) | Asked::Completions(_) | Asked::Manual(_)) => {
+            Asked::TaskShow(task_show) => task_show.request.encode(),
+            other @ (Asked::Doctor(_) | Asked::DryRun(_) | Asked::Completions(_) | Asked::Manual(_)) => {
                 panic!("nothing is sent: {other:?}")
             }
         }
@@ -182,6 +193,11 @@ mod tests {
                 "project show --verbose -n t -s sock",
                 "proj_name t file_name - cmd 4 eng_name - eng_cmd verbose task_name -",
             ),
+            ("task show -n t -s sock", "proj_name t file_name - cmd 4 eng_name - eng_cmd tasks task_name -"),
+            (
+                "task -s sock show --json --watch -n t --task_name k",
+                "proj_name t file_name - cmd 4 eng_name - eng_cmd tasks-json task_name k",
+            ),
             ("obj add -f /f -s sock", ADD),
             ("obj -f /f add -s sock", ADD),
             ("obj add --file /./f -s sock", ADD),
@@ -203,6 +219,18 @@ mod tests {
             assert_eq!(socket.unwrap().as_bytes(), b"sock", "{line}");
         }
         assert!(read_line("project show").unwrap().1.is_none());
+    }
+
+    #[test]
+    fn what_the_examination_is_given() {
+        for (line, want) in [
+            ("doctor", &["--doctor"][..]),
+            ("doctor --json", &["--doctor", "--json"]),
+            ("doctor --sys-root=/s --proc-root /p", &["--doctor", "--proc-root", "/p", "--sys-root", "/s"]),
+        ] {
+            let Asked::Doctor(arguments) = read_line(line).unwrap().0 else { panic!("{line}") };
+            assert_eq!(arguments, want, "{line}");
+        }
     }
 
     #[test]
@@ -246,6 +274,14 @@ mod tests {
             ("engine go -e e -s sock", 234),
             ("engine go -n t -s sock", 234),
             ("engine -n t -e e -s sock", 234),
+            ("task show -s sock", 234),
+            ("task show -n t --verbose -s sock", 234),
+            ("task show -n t k -s sock", 249),
+            ("task stop -n t -s sock", 255),
+            ("task help", 0),
+            ("doctor --help", 0),
+            ("doctor --bogus", 234),
+            ("doctor now", 249),
             ("project start -n", 234),
             ("project start -n -s sock", 234),
             ("project start -n t -x -s sock", 234),

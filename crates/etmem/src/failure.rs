@@ -3,6 +3,7 @@
 //! The numbers are the original's, on which scripts rely: negative error codes cut to a byte.
 
 use std::io::{self, Write, stderr};
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use etmem_wire::SocketName;
@@ -19,6 +20,8 @@ const SURPLUS: u8 = 249;
 const UNKNOWN_COMMAND: u8 = 255;
 /// `EAGAIN`, as the original ends when a busy daemon lets nobody in for 10 s.
 const BUSY: u8 = 11;
+/// There is no etmemd to run (`-ENOENT`).
+const NO_PROGRAM: u8 = 254;
 /// `EIO`: what came of it could not be printed or written. The original does not notice.
 const NOT_PRINTED: u8 = 5;
 
@@ -57,6 +60,14 @@ pub(crate) enum Failure {
     /// The daemon closed the connection behind a part of its answer.
     #[error("the daemon closed the connection before the end of its answer; its log says why")]
     HalfAnAnswer,
+    /// The daemon took a `task show` for another request.
+    #[error(
+        "the daemon at socket {socket} knows no task show: it is etmem's own of 1.x, or older than this client"
+    )]
+    NoTaskShow { socket: SocketName },
+    /// There is no etmemd to examine the machine, or it cannot be run.
+    #[error("cannot run {}, which has the examination: {source}", .program.display())]
+    NoEtmemd { program: PathBuf, source: io::Error },
     /// The manual pages could not be written.
     #[error("cannot write the manual pages: {0}")]
     Manual(io::Error),
@@ -88,6 +99,8 @@ impl Failure {
             | Self::RootOnly
             | Self::NoAnswer
             | Self::HalfAnAnswer
+            | Self::NoTaskShow { .. }
+            | Self::NoEtmemd { .. }
             | Self::Manual(_)
             | Self::Output(_) => writeln!(stderr(), "etmem: {self}"),
         };
@@ -105,7 +118,9 @@ impl Failure {
             | Self::Silent { .. }
             | Self::RootOnly
             | Self::NoAnswer
-            | Self::HalfAnAnswer => SERVER_SAID_NO,
+            | Self::HalfAnAnswer
+            | Self::NoTaskShow { .. } => SERVER_SAID_NO,
+            Self::NoEtmemd { .. } => NO_PROGRAM,
             Self::Manual(_) | Self::Output(_) => NOT_PRINTED,
         }
     }

@@ -8,8 +8,8 @@
 //!  standard output, exit number <------------connection-----------+
 //! ```
 //!
-//! Nothing on this way knows what a project is beyond its name: it stays thin. Beside it, [`dry_run`] reads a
-//! configuration file as the daemon would.
+//! Nothing on this way knows what a project is beyond its name: it stays thin. [`watch`] goes it again and again. Beside
+//! it, [`dry_run`] reads a configuration file as the daemon would.
 
 mod command_line;
 mod connection;
@@ -17,16 +17,17 @@ mod dry_run;
 mod failure;
 mod listening;
 mod verb;
+mod watch;
 
 use std::io::{Write, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
-use etmem_wire::Status;
+use etmem_wire::{SocketName, Status};
 
 use crate::command_line::Asked;
 use crate::failure::{Failure, SERVER_SAID_NO};
-use crate::verb::{completions, man};
+use crate::verb::{completions, doctor, man};
 
 fn main() -> ExitCode {
     match run() {
@@ -43,15 +44,18 @@ fn run() -> Result<Status, Failure> {
     let (asked, socket) = command_line::read(std::env::args_os())?;
     let mut out = stdout().lock();
     let status = match asked {
-        Asked::Send(request) => {
-            let from_environment = std::env::var_os("ETMEM_SOCKET");
-            let socket = listening::choose(socket, from_environment, Path::new("/proc"))?;
-            connection::ask(&socket, &request, connection::PATIENCE, &mut out)?
-        }
+        Asked::Send(request) => connection::ask(&choose(socket)?, &request, connection::PATIENCE, &mut out)?,
+        Asked::TaskShow(task_show) => task_show.run(&choose(socket)?, &mut out)?,
+        Asked::Doctor(arguments) => match doctor::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
         Asked::Completions(shell) => completions::print(shell, &mut out).map_err(Failure::Output)?,
         Asked::Manual(directory) => man::write(&directory).map_err(Failure::Manual)?,
     };
     out.flush().map_err(Failure::Output)?;
     Ok(status)
+}
+
+/// The socket that is meant.
+fn choose(given: Option<SocketName>) -> Result<SocketName, Failure> {
+    listening::choose(given, std::env::var_os("ETMEM_SOCKET"), Path::new("/proc"))
 }

@@ -1,6 +1,7 @@
 //! From a request to its answer.
 
 use crate::registry::{self, Denied, Registry};
+use crate::task_show::task_show;
 use etmem_config::{ConfigError, ConfigFile, ListedObjects};
 use etmem_engine::Question;
 use etmem_wire::{ErrorKind, Request, Response, project_show};
@@ -60,6 +61,12 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
                 Err(denied) => Err(vec![denied]),
             }
         }
+        Request::TaskShow { project, task, form } => match registry.tasks(project, task.as_ref()) {
+            Ok(tasks) => {
+                return Reply::Response(Response::success(&task_show(project, &tasks, *form)));
+            }
+            Err(denied) => Err(vec![denied]),
+        },
     };
     Reply::Response(response(&request.encode(), answer))
 }

@@ -2,10 +2,11 @@
 //!
 //! The way of a command: [`server`] (bytes) → [`dispatch`] (which verb) → [`registry`] (is it allowed, what
 //! changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle). [`machine`] is the kernel
-//! underneath. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
+//! underneath, [`doctor`] what it can do. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
 mod background;
 mod dispatch;
+mod doctor;
 mod log;
 mod machine;
 mod manual;
@@ -15,6 +16,7 @@ mod places;
 mod registry;
 mod server;
 mod service;
+mod task_show;
 mod worker;
 
 use etmem_linux::own_memory;

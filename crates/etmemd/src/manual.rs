@@ -11,7 +11,8 @@ const OPTION: &str = "man";
 
 const EXIT_STATUS: &str = "\
 Exit status:
-  0 it was stopped by SIGINT or SIGTERM; or help was asked for, 1 it could not start, 2 the command line is wrong";
+  0 it was stopped by SIGINT or SIGTERM; or help was asked for, 1 it could not start, 2 the command line is wrong;
+  --doctor: 0 nothing worse than notes, 1 warnings, 2 errors, 3 what was found could not be printed";
 
 const ENVIRONMENT: &[(&str, &str)] = &[
     (

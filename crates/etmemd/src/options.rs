@@ -14,6 +14,7 @@ Examples:
   etmemd -s etmemd_socket          listen on the abstract socket etmemd_socket, log errors
   etmemd -s etmemd_socket -l 1     log each cycle of each task as well
   etmemd -s etmemd_socket -m       go on in the background, as systemd's Type=forking wants it
+  etmemd --doctor                  tell what etmem can do on this machine, and why not more (etmem doctor)
 
 Then: etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket
       etmem project start -n NAME -s etmemd_socket
@@ -45,7 +46,7 @@ fn command() -> Command {
                 .short('s')
                 .long("socket")
                 .value_name("NAME")
-                .required(true)
+                .required_unless_present(crate::doctor::OPTION)
                 .help("Abstract socket to listen on, 1 to 107 bytes")
                 .value_parser(value_parser!(OsString)),
         )
@@ -66,6 +67,7 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Go on in the background once listening, with the pid in /run/etmemd.pid"),
         )
+        .args(crate::doctor::options())
         .arg(crate::manual::option())
         .arg(root("proc-root", "Where procfs is mounted, if elsewhere: in a container, the host's"))
         .arg(root("sys-root", "Where sysfs is mounted, if elsewhere"))
@@ -90,6 +92,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
     if let Some(exit) = crate::manual::asked_for(command(), &matches) {
         return Err(exit);
     }
+    let root = |name| matches.get_one::<PathBuf>(name);
+    let proc = root("proc-root").map_or_else(ProcRoot::default, ProcRoot::new);
+    let sys = root("sys-root").map_or_else(SysRoot::default, SysRoot::new);
+    let roots = Roots { proc, sys };
+    if let Some(exit) = crate::doctor::asked_for(&matches, &roots) {
+        return Err(exit);
+    }
     let socket = matches.get_one::<OsString>("socket").map(|name| SocketName::new(name.as_bytes()));
     let socket = match socket {
         Some(Ok(socket)) => socket,
@@ -106,10 +115,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         _ => LevelFilter::ERROR,
     };
     let background = matches.get_flag("mode-systemctl");
-    let root = |name| matches.get_one::<PathBuf>(name);
-    let proc = root("proc-root").map_or_else(ProcRoot::default, ProcRoot::new);
-    let sys = root("sys-root").map_or_else(SysRoot::default, SysRoot::new);
-    Ok(Options { socket, log_level, background, roots: Roots { proc, sys } })
+    Ok(Options { socket, log_level, background, roots })
 }
 
 #[cfg(test)]
@@ -136,6 +142,10 @@ mod tests {
             "etmemd -s a stray",
             "etmemd -s a -x",
             "etmemd -s a --proc-root",
+            "etmemd -s a --json",
+            "etmemd -s a --doctor",
+            "etmemd --doctor -m",
+            "etmemd --json",
         ] {
             assert_eq!(parse(line).unwrap_err(), ExitCode::from(2), "{line}");
         }

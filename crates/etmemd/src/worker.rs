@@ -1,23 +1,61 @@
 //! A thread that runs one task, cycle after cycle, until it is told to stop.
+//!
+//! What it has done lies ready for whoever asks: the thread puts it there between two cycles, and nobody who looks waits
+//! for a cycle.
 
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::policy::Hold;
-use etmem_engine::{ProcessResult, StepReport, Work};
+use etmem_engine::{ProcessResult, StepReport, TaskStatus, Work};
 use etmem_linux::pacer::SystemPacer;
 use std::collections::HashMap;
 use std::io;
 use std::mem::discriminant;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 /// A running task.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pacer: Arc<SystemPacer>,
+    progress: Arc<Mutex<Progress>>,
     thread: JoinHandle<()>,
+}
+
+/// How far a task has come; its times are by the worker's clock.
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    status: TaskStatus,
+    in_cycle: bool,
+    /// When the cycle, or the wait, began.
+    since: Duration,
+}
+
+/// What a task does at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// It is in a cycle.
+    Working,
+    /// It waits for the next cycle.
+    Resting,
+    /// Its thread has ended, which nobody asked it to: a bug.
+    Failed,
+}
+
+/// A task as it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    /// What it has done.
+    pub(crate) status: TaskStatus,
+    /// What it does.
+    pub(crate) doing: Doing,
+    /// For how long.
+    pub(crate) lasting: Duration,
+    /// Since its start.
+    pub(crate) running: Duration,
 }
 
 impl Worker {
@@ -27,19 +65,40 @@ impl Worker {
     /// When the system has no thread left.
     pub(crate) fn start(label: String, mut work: Box<dyn Work>, kernel: Kernel) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
-        let clock = Arc::clone(&pacer);
+        let progress = Arc::<Mutex<Progress>>::default();
+        let (clock, shared) = (Arc::clone(&pacer), Arc::clone(&progress));
         let thread = thread::Builder::new().name("etmemd-task".to_owned()).spawn(move || {
             let mut journal = Journal::new(label);
             loop {
+                let began = clock.now();
+                change(&shared, |progress| (progress.in_cycle, progress.since) = (true, began));
                 let report = work.step(&kernel, &*clock);
                 journal.record(&report);
+                let ended = clock.now();
+                change(&shared, |progress| {
+                    (progress.in_cycle, progress.since) = (false, ended);
+                    progress.status.record(report, ended.saturating_sub(began));
+                });
                 if clock.pause(work.period()) == Pace::Stop {
                     break;
                 }
             }
             journal.stopped();
         })?;
-        Ok(Self { pacer, thread })
+        Ok(Self { pacer, progress, thread })
+    }
+
+    /// How the task stands. Never waits for a cycle.
+    pub(crate) fn standing(&self) -> Standing {
+        let Progress { status, in_cycle, since } =
+            self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = self.pacer.now();
+        let doing = match (self.has_ended(), in_cycle) {
+            (true, _) => Doing::Failed,
+            (false, true) => Doing::Working,
+            (false, false) => Doing::Resting,
+        };
+        Standing { status, doing, lasting: running.saturating_sub(since), running }
     }
 
     /// Asks the task to stop; it does so soon, but not at once.
@@ -51,6 +110,11 @@ impl Worker {
     pub(crate) fn has_ended(&self) -> bool {
         self.thread.is_finished()
     }
+}
+
+/// Changes what others may look at; held for no longer than that takes.
+fn change(progress: &Mutex<Progress>, change: impl FnOnce(&mut Progress)) {
+    change(&mut progress.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// Writes to the log what cycles did; what only repeats itself is said once.

@@ -52,7 +52,16 @@ pub(crate) const TABLE: [Row; 13] = [
             "etmem-plugin",
             "etmem-wire",
         ],
-        &["clap", "nix", "thiserror", "tokio", "tracing", "tracing-journald", "tracing-subscriber"],
+        &[
+            "clap",
+            "nix",
+            "serde_json",
+            "thiserror",
+            "tokio",
+            "tracing",
+            "tracing-journald",
+            "tracing-subscriber",
+        ],
     ),
     row("etmem-manual", &[], &["clap", "clap_mangen"]),
     row(

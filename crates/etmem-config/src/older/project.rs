@@ -97,6 +97,7 @@ fn read_task(
             vm_flags: Vec::new(),
             tracker: Tracker::Auto,
             mover: Mover::Auto,
+            dry_run: false,
         }),
         lines: KeyLines::new([&policy.policies, param]),
     })

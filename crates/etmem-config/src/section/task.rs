@@ -105,6 +105,8 @@ pub struct SlideTask {
     pub tracker: Tracker,
     /// How to get pages out of memory (ours).
     pub mover: Mover,
+    /// Do everything but move pages (ours).
+    pub dry_run: bool,
 }
 
 /// Parameters of a task of engine cslide.
@@ -167,6 +169,7 @@ settings! {
     SWAP_FLAG: bool = "swap_flag", "engine slide", |text| or_default(text, "no", yes_or_no);
     TRACKER: Tracker = "tracker", "engines slide and cslide", |text| or_default(text, "auto", tracker);
     MOVER: Mover = "mover", "engine slide", |text| or_default(text, "auto", mover);
+    DRY_RUN: bool = "dry_run", "engine slide", |text| or_default(text, "no", yes_or_no);
     DRAM_PERCENT: Option<Percent> = "dram_percent", "engine slide", |text| or_default(text, "0", dram_percent);
     VM_FLAGS: Vec<VmFlag> = "vm_flags", "engines slide and cslide", |text| optional(text, vm_flags).map(Option::unwrap_or_default);
     ANON_ONLY: bool = "anon_only", "engine cslide", |text| or_default(text, "no", yes_or_no);
@@ -331,6 +334,7 @@ fn slide(reader: &mut Reader<'_>) -> Result<SlideTask, ConfigError> {
         vm_flags: reader.get(&VM_FLAGS)?,
         tracker: reader.get(&TRACKER)?,
         mover: reader.get(&MOVER)?,
+        dry_run: reader.get(&DRY_RUN)?,
     })
 }
 

@@ -74,6 +74,7 @@ fn meaning_of_a_slide_task() {
     assert_eq!((plain.tracker, plain.mover, plain.vm_flags), (Tracker::Auto, Mover::Auto, Vec::new()));
     assert_eq!((slide("tracker=etmem").tracker, slide("mover=etmem").mover), (Tracker::Etmem, Mover::Etmem));
     assert_eq!((slide("tracker=bpf").tracker, slide("mover=madvise").mover), (Tracker::Bpf, Mover::Madvise));
+    assert!(slide("dry_run=yes").dry_run && !plain.dry_run);
     assert_eq!(slide("vm_flags=ht").vm_flags, [VmFlag::new("ht").unwrap()]);
     assert_eq!(slide("dram_percent=0").dram_percent, None);
     assert_eq!(slide("dram_percent=60").dram_percent.unwrap().get(), 60);

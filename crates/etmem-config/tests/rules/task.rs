@@ -103,6 +103,9 @@ fn slide() {
     Rule::of("swap_flag: optional, yes or no", SLIDE_TASK)
         .takes(["swap_flag=yes", "swap_flag=no"])
         .refuses(INTERNAL, [("swap_flag=true", "f:8: [task] swap_flag=true: must be yes or no")]);
+    Rule::of("dry_run (ours): optional, yes or no", SLIDE_TASK)
+        .takes(["dry_run=yes", "dry_run=no"])
+        .refuses(INTERNAL, [("dry_run=1", "f:8: [task] dry_run=1: must be yes or no")]);
     Rule::of("tracker (ours): optional, auto, etmem, bpf, idle or damon", SLIDE_TASK)
         .takes(["tracker=auto", "tracker=etmem", "tracker=bpf", "tracker=idle", "tracker=damon"])
         .refuses(

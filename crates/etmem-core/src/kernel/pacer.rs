@@ -29,4 +29,9 @@ pub trait Pacer: fmt::Debug + Send + Sync {
     fn local_time(&self) -> Option<LocalTime> {
         None
     }
+
+    /// Processor time that the calling thread has used so far, in the kernel as well; zero where nobody counts it.
+    fn processor_time(&self) -> Duration {
+        Duration::ZERO
+    }
 }

@@ -73,6 +73,7 @@ fn try_cycle(
     pacer: &dyn Pacer,
 ) -> Result<Reports, End> {
     let (roster, Settings { hot_threshold, limits, .. }) = (&*seat.roster, &seat.member.settings);
+    let begun = pacer.processor_time();
     let mut reports = Reports::default();
     let found = watch::find(members, roster, has_huge_pool(&nodes(&seat.member)?), &mut reports);
     let mut seen = watch::look(&found, roster, &mut reports, pacer)?;
@@ -93,6 +94,7 @@ fn try_cycle(
     for one in &seen {
         reports.add(one.member, one.process, one.placed());
     }
+    reports.of(&seat.member).processor_time = pacer.processor_time().saturating_sub(begun);
     Ok(reports)
 }
 

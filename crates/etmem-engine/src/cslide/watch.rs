@@ -257,7 +257,7 @@ impl<'a> Watched<'a> {
     fn locate(self, pacer: &dyn Pacer) -> Result<Seen<'a>, ScanEnd> {
         let Self { member, process, mut turn, probe, mut mover, looks } = self;
         drop(probe);
-        turn.leave_armed();
+        turn.leave_armed(pacer.now());
         let heat = looks.into_heat();
         let census = take_census(&heat, &mut *mover, pacer)?;
         let (up, down) = (Carried::default(), Carried::default());

@@ -38,6 +38,8 @@ pub struct Settings {
     pub vm_flags: Vec<VmFlag>,
     /// How to see and how to move.
     pub wishes: Wishes,
+    /// Everything but the moving.
+    pub dry_run: bool,
 }
 
 impl Settings {
@@ -88,6 +90,7 @@ impl Settings {
                 huge_pool: false,
                 nodes: false,
             },
+            dry_run: slide.dry_run,
         })
     }
 }

@@ -60,6 +60,7 @@ impl SlideWork {
         // between, nothing moves.
         let mut mover = kernel.mover.attach(process)?;
         let mut probe = kernel.probe.attach(process)?;
+        let armed_since = turn.armed_since().unwrap_or_else(|| pacer.now());
         let heat = scan::observe(
             process,
             &*kernel.mappings,
@@ -69,15 +70,22 @@ impl SlideWork {
             turn.is_armed(),
             pacer,
         )?;
-        turn.leave_armed();
+        let seen = pacer.now();
+        turn.leave_armed(seen);
 
         let histogram = heat.histogram();
         let selection = policy::cold(self.settings.cold, &histogram, &kernel.processes.memory(process)?);
         let plan = Plan::new(&heat, &histogram, selection);
         let budget = Budget { bytes: kernel.memory.state()?.swap_free };
+        let window = seen.saturating_sub(armed_since);
+        let scanned = Scanned { present: histogram.total(), window, ..Scanned::default() };
+        if self.settings.dry_run {
+            let (outcome, rehearsal) = act::rehearse(&plan, budget);
+            return Ok(ProcessResult::Scanned(Scanned { outcome, rehearsal: Some(rehearsal), ..scanned }));
+        }
         let outcome = act::swap_out(&plan, budget, &mut *mover, pacer);
         self.reclaim_swap_cache(kernel, &mut *mover)?;
-        Ok(ProcessResult::Scanned(Scanned { present: histogram.total(), outcome }))
+        Ok(ProcessResult::Scanned(Scanned { outcome, ..scanned }))
     }
 
     /// Keeps the swap cache between the project's watermarks, where the kernel can be told to.
@@ -95,7 +103,7 @@ impl SlideWork {
     }
 
     /// Works on `processes`, so many at once as the task allows.
-    fn all(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer) -> Vec<ProcessReport> {
+    fn all(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
         let next = AtomicUsize::new(0);
         let take_on = || {
             let mut reports = Vec::new();
@@ -108,19 +116,23 @@ impl SlideWork {
             reports
         };
         let helpers = self.settings.threads.min(processes.len()).saturating_sub(1);
-        let mut reports = thread::scope(|scope| {
-            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(take_on)).collect();
-            let mut reports = take_on();
+        let help = || (take_on(), pacer.processor_time());
+        let mut report = thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(help)).collect();
+            let mut report = StepReport { processes: take_on(), ..StepReport::default() };
             for helper in helpers {
                 match helper.join() {
-                    Ok(more) => reports.extend(more),
+                    Ok((more, processor_time)) => {
+                        report.processes.extend(more);
+                        report.processor_time += processor_time;
+                    }
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            reports
+            report
         });
-        reports.sort_by_key(|report| report.process);
-        reports
+        report.processes.sort_by_key(|report| report.process);
+        report
     }
 }
 
@@ -137,6 +149,9 @@ impl Work for SlideWork {
                 "task {task}: max_threads={wanted} is more than this machine takes; {} are used",
                 self.settings.threads
             ));
+        }
+        if self.settings.dry_run {
+            notes.push(format!("task {task}: dry_run=yes: it looks and plans, and moves nothing"));
         }
         if self.settings.swapcache_watermarks.is_some() && !kernel.mover.reaches_swap_cache() {
             notes.push(format!(
@@ -159,13 +174,16 @@ impl Work for SlideWork {
     }
 
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
-        match kernel.processes.find(&self.settings.target) {
+        let before = pacer.processor_time();
+        let mut report = match kernel.processes.find(&self.settings.target) {
             Ok(found) => {
                 self.turns.forget_all_but(&found);
-                StepReport { processes: self.all(&found, kernel, pacer), ..StepReport::default() }
+                self.all(&found, kernel, pacer)
             }
             Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
-        }
+        };
+        report.processor_time += pacer.processor_time().saturating_sub(before);
+        report
     }
 
     fn period(&self) -> Duration {

@@ -81,6 +81,14 @@ pub(crate) enum Denied {
         /// The task.
         name: Name,
     },
+    /// No engine of the project has that task.
+    #[error("project {project} has no task {name}: see etmem project show")]
+    NoTaskOfProject {
+        /// The project.
+        project: Name,
+        /// The task.
+        name: Name,
+    },
     /// The engine cannot be had, or does not take the task.
     #[error("{place}{error}")]
     Engine {
@@ -157,7 +165,7 @@ impl Denied {
             Self::EngineExists { .. } => ErrorKind::EngineExists,
             Self::NoSuchEngine { .. } => ErrorKind::NoSuchEngine,
             Self::TaskExists { .. } => ErrorKind::TaskExists,
-            Self::NoSuchTask { .. } => ErrorKind::NoSuchTask,
+            Self::NoSuchTask { .. } | Self::NoTaskOfProject { .. } => ErrorKind::NoSuchTask,
             Self::Ignored(_)
             | Self::Target { .. }
             | Self::NotRunning(_)

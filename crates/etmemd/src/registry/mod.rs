@@ -19,8 +19,9 @@ use hosting::{ANSWER_PATIENCE, Patience, STOP_PATIENCE, Starts};
 use named::Named;
 
 use crate::machine::Machine;
+use crate::task_show::{ShownRun, ShownRunning, ShownWork};
 use crate::worker::Worker;
-use etmem_config::{EngineSection, ProjectSection, TaskSection};
+use etmem_config::{EngineSection, ProjectSection, TaskParameters, TaskSection};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{Choice, Chosen};
@@ -189,6 +190,22 @@ impl Registry {
         wanted.map(|project| shown(project, verbose)).collect()
     }
 
+    /// The tasks of `project`, or those of them that are called `task`, newest first. Waits for none of them.
+    pub(crate) fn tasks(&self, project: &Name, task: Option<&Name>) -> Result<Vec<ShownWork>, Denied> {
+        let entry = self.project(project, String::new)?;
+        let all = entry.engines.iter().rev().flat_map(|engine| {
+            let tasks = engine.tasks.iter().rev();
+            tasks.filter(|entry| task.is_none_or(|name| entry.section.name == *name))
+        });
+        let wanted: Vec<ShownWork> = all.map(TaskEntry::shown_work).collect();
+        match task {
+            Some(name) if wanted.is_empty() => {
+                Err(Denied::NoTaskOfProject { project: project.clone(), name: name.clone() })
+            }
+            Some(_) | None => Ok(wanted),
+        }
+    }
+
     /// Passes an engine command on.
     pub(crate) fn command(
         &self,
@@ -280,6 +297,26 @@ impl TaskEntry {
             }
         }
     }
+
+    fn shown_work(&self) -> ShownWork {
+        let TaskSection { project, engine, name, target, parameters, .. } = &self.section;
+        let running = self.running.as_ref().map(|running| match running {
+            Running::Worked { worker, probe, mover, .. } => ShownRun::Worked(ShownRunning {
+                probe: probe.clone(),
+                mover: mover.clone(),
+                standing: worker.standing(),
+            }),
+            Running::Hosted => ShownRun::Hosted,
+        });
+        ShownWork {
+            project: project.clone(),
+            engine: engine.clone(),
+            task: name.clone(),
+            target: target.clone(),
+            dry_run: matches!(parameters, TaskParameters::Slide(slide) if slide.dry_run),
+            running,
+        }
+    }
 }
 
 /// What a person should know of tasks about to start; what holds for several of them once.
@@ -326,9 +363,12 @@ fn launch(ready: Vec<Ready>) -> Result<Vec<Running>, Denied> {
             }
         }
     }
-    let worked = launched
-        .into_iter()
-        .map(|(worker, probe, mover, decisions)| Running::Worked { worker, probe, mover, decisions });
+    let worked = launched.into_iter().map(|(worker, probe, mover, decisions)| Running::Worked {
+        worker,
+        probe,
+        mover,
+        decisions,
+    });
     Ok(worked.collect())
 }
 

@@ -1,0 +1,40 @@
+//! Which version of control groups the machine has, and whether memory is counted in it.
+
+use super::finding::{Finding, Severity};
+use super::text::line_of;
+use crate::root::SysRoot;
+
+const MODERN: &str = "boot with systemd.unified_cgroup_hierarchy=1, or cgroup_no_v1=memory";
+
+/// What the engine psi and a look at the limits of a target go by.
+pub(super) fn cgroup(sys: &SysRoot) -> Finding {
+    const NAME: &str = "cgroup";
+    let has_memory = |controllers: &str| controllers.split_whitespace().any(|name| name == "memory");
+    if let Some(controllers) = line_of(&sys.file("fs/cgroup/cgroup.controllers")) {
+        if has_memory(&controllers) {
+            return Finding::ok(NAME, "v2, with the memory controller");
+        }
+        return Finding::ok(NAME, "v2, without the memory controller")
+            .but(Severity::Note, format!("cgroup.controllers has: {controllers}"))
+            .helped_by("a kernel built with CONFIG_MEMCG=y, booted without cgroup_disable=memory");
+    }
+    let beside = sys.file("fs/cgroup/unified/cgroup.controllers").exists();
+    if sys.file("fs/cgroup/memory/memory.usage_in_bytes").exists() {
+        let state = if beside {
+            "v1, with the memory controller; v2 beside it, without"
+        } else {
+            "v1, with the memory controller"
+        };
+        return Finding::ok(NAME, state)
+            .but(Severity::Note, "the memory controller of v1 has no memory.low, memory.min, memory.reclaim")
+            .helped_by(MODERN);
+    }
+    if beside {
+        return Finding::ok(NAME, "v1 and v2, without the memory controller")
+            .but(Severity::Note, "no hierarchy with the memory controller is mounted")
+            .helped_by(MODERN);
+    }
+    Finding::ok(NAME, "none")
+        .but(Severity::Note, format!("{} holds no hierarchy", sys.file("fs/cgroup").display()))
+        .helped_by("mount -t cgroup2 none /sys/fs/cgroup, where the kernel is built with CONFIG_CGROUPS=y")
+}

@@ -1,0 +1,118 @@
+//! `task show`, once or again and again.
+//!
+//! Watching outlives the daemon: its end is told once, and what a new one says is shown when it listens.
+
+use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::os::fd::AsFd;
+
+use etmem_wire::{Request, SocketName, Status, TaskForm};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::connection::{PATIENCE, ask};
+use crate::failure::Failure;
+
+/// From one answer to the next question, in milliseconds.
+const PERIOD: u16 = 1000;
+
+/// Puts the cursor at the top of a terminal and clears what is below.
+const FRESH: &[u8] = b"\x1b[H\x1b[2J";
+
+/// How the answer of a daemon begins that takes the request for a `project show`, being the original or an older one.
+const PROJECT_SHOW: [&[u8]; 2] = [b"project: ", b"no project exists"];
+
+/// To show tasks.
+#[derive(Debug)]
+pub(crate) struct TaskShow {
+    pub(crate) request: Request,
+    pub(crate) form: TaskForm,
+    pub(crate) watch: bool,
+}
+
+impl TaskShow {
+    /// Asks the daemon at `socket`, and shows what it says.
+    pub(crate) fn run(&self, socket: &SocketName, out: &mut dyn Write) -> Result<Status, Failure> {
+        let mut shown = 0_u64;
+        let mut missing = false;
+        loop {
+            match self.answer(socket) {
+                Ok((status, answer)) => {
+                    match self.show(&answer, shown, out) {
+                        // Whoever read it has had enough.
+                        Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Status::Success),
+                        printed => printed.map_err(Failure::Output)?,
+                    }
+                    if !self.watch || status == Status::Failure {
+                        return Ok(status);
+                    }
+                    shown += 1;
+                    missing = false;
+                }
+                Err(failure) if shown > 0 && is_absence(&failure) => {
+                    if !missing {
+                        // Where nothing can be written, there is nobody to tell.
+                        let _ =
+                            writeln!(stderr(), "etmem: {failure}; asking again each second, Ctrl-C ends it");
+                    }
+                    missing = true;
+                }
+                Err(failure) => return Err(failure),
+            }
+            if nobody_reads().map_err(Failure::Output)? {
+                return Ok(Status::Success);
+            }
+        }
+    }
+
+    fn answer(&self, socket: &SocketName) -> Result<(Status, Vec<u8>), Failure> {
+        let mut answer = Vec::new();
+        let status = ask(socket, &self.request, PATIENCE, &mut answer)?;
+        if status == Status::Success && PROJECT_SHOW.iter().any(|begin| answer.starts_with(begin)) {
+            return Err(Failure::NoTaskShow { socket: socket.clone() });
+        }
+        Ok((status, answer))
+    }
+
+    /// Prints an answer, `before` it so many others.
+    fn show(&self, answer: &[u8], before: u64, out: &mut dyn Write) -> io::Result<()> {
+        if self.form == TaskForm::Text && self.watch {
+            if stdout().is_terminal() {
+                out.write_all(FRESH)?;
+            } else if before > 0 {
+                out.write_all(b"\n")?;
+            }
+        }
+        out.write_all(answer)?;
+        out.flush()
+    }
+}
+
+/// Whether it says that the daemon is not there, or no more, which may change.
+fn is_absence(failure: &Failure) -> bool {
+    match failure {
+        Failure::Connect { .. }
+        | Failure::Lost { .. }
+        | Failure::Silent { .. }
+        | Failure::NoAnswer
+        | Failure::HalfAnAnswer => true,
+        Failure::CommandLine(_)
+        | Failure::Missing { .. }
+        | Failure::Value { .. }
+        | Failure::WhichSocket(_)
+        | Failure::RootOnly
+        | Failure::NoTaskShow { .. }
+        | Failure::NoEtmemd { .. }
+        | Failure::Manual(_)
+        | Failure::Output(_) => false,
+    }
+}
+
+/// Lets a period pass; true as soon as nobody reads what is printed any more.
+fn nobody_reads() -> io::Result<bool> {
+    let out = stdout();
+    let mut watched = [PollFd::new(out.as_fd(), PollFlags::empty())];
+    match poll(&mut watched, PollTimeout::from(PERIOD)) {
+        Ok(events) => Ok(events > 0),
+        Err(nix::errno::Errno::EINTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}

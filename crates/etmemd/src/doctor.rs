@@ -1,0 +1,110 @@
+//! `etmemd --doctor`: what this machine can do, printed; the command line's `etmem doctor` becomes this.
+//!
+//! The fields of the JSON are told in `docs/json.md`.
+
+use clap::{Arg, ArgAction, ArgMatches};
+use etmem_linux::examination::{Examination, Finding, Severity, examine};
+use etmem_linux::root::Roots;
+use serde_json::{Map, Value, json};
+use std::io::{self, Write, stdout};
+use std::process::ExitCode;
+
+/// The option that asks for it.
+pub(crate) const OPTION: &str = "doctor";
+const JSON: &str = "json";
+
+/// The options that belong to it.
+pub(crate) fn options() -> [Arg; 2] {
+    let flag = |name, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    [
+        flag(OPTION, "Examine this machine, print what etmem can do here and why not more, and end")
+            .conflicts_with_all(["socket", "log-level", "mode-systemctl"]),
+        flag(JSON, "With --doctor: as one JSON object").requires(OPTION),
+    ]
+}
+
+/// Examines the machine at `roots` if `matches` ask for it; the status to end with then.
+pub(crate) fn asked_for(matches: &ArgMatches, roots: &Roots) -> Option<ExitCode> {
+    if !matches.get_flag(OPTION) {
+        return None;
+    }
+    let examination = examine(roots);
+    let text =
+        if matches.get_flag(JSON) { format!("{:#}\n", json(&examination)) } else { examination.to_string() };
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever read it has had enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("etmemd: cannot print what was found: {error}");
+            Some(ExitCode::from(3))
+        }
+        Ok(()) | Err(_) => Some(status(examination.severity())),
+    }
+}
+
+/// What to end with.
+fn status(worst: Severity) -> ExitCode {
+    match worst {
+        Severity::Ok | Severity::Note => ExitCode::SUCCESS,
+        Severity::Warning => ExitCode::from(1),
+        Severity::Error => ExitCode::from(2),
+    }
+}
+
+fn json(examination: &Examination) -> Value {
+    let counts: Map<String, Value> =
+        examination.counts().iter().map(|(severity, number)| (severity.to_string(), json!(number))).collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "severity": examination.severity().name(),
+        "counts": counts,
+        "findings": examination.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    let Finding { name, state, severity, reason, remedy, details } = finding;
+    json!({
+        "name": name,
+        "state": state,
+        "severity": severity.name(),
+        "reason": reason,
+        "remedy": remedy,
+        "details": details,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etmem_linux::root::{ProcRoot, SysRoot};
+
+    #[test]
+    fn every_finding_has_every_field() {
+        let tree = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: ProcRoot::new(tree.path()), sys: SysRoot::new(tree.path()) };
+        let examination = examine(&roots);
+        let object = json(&examination);
+        assert_eq!(object["severity"], "error", "there is no swap");
+        let findings = object["findings"].as_array().unwrap();
+        assert_eq!(findings.len(), examination.findings.len());
+        for finding in findings {
+            for field in ["name", "state", "severity"] {
+                assert!(finding[field].is_string(), "{finding}");
+            }
+            for field in ["reason", "remedy"] {
+                assert!(finding[field].is_string() || finding[field].is_null(), "{finding}");
+            }
+            assert!(finding["details"].is_array(), "{finding}");
+        }
+        let counted: u64 =
+            Severity::ALL.iter().map(|severity| object["counts"][severity.name()].as_u64().unwrap()).sum();
+        assert_eq!(counted, u64::try_from(findings.len()).unwrap());
+    }
+
+    #[test]
+    fn statuses() {
+        let statuses = Severity::ALL.map(status);
+        assert_eq!(statuses, [ExitCode::SUCCESS, ExitCode::SUCCESS, ExitCode::from(1), ExitCode::from(2)]);
+    }
+}
