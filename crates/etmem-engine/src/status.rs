@@ -340,6 +340,7 @@ mod tests {
     use crate::report::ProcessReport;
     use etmem_core::act::Rehearsal;
     use etmem_core::kernel::process::{Pid, ProcessId};
+    use etmem_core::placement::Carried;
     use etmem_core::plan::Outcome;
     use etmem_core::policy::Hold;
 
@@ -349,7 +350,7 @@ mod tests {
             ProcessReport { process, result }
         });
         let processor_time = Duration::from_millis(5);
-        StepReport { processes: processes.collect(), processor_time, fault: None }
+        StepReport { processes: processes.collect(), processor_time, ..StepReport::default() }
     }
 
     fn scanned() -> Scanned {
@@ -383,11 +384,11 @@ mod tests {
             hot: 40,
             cold: 60,
             moved: 30,
-            would_move: 0,
             vanished: 15,
             refused: 5,
             no_room: 10,
             processor_time: Duration::from_millis(5),
+            ..Tally::default()
         };
         assert_eq!(last.tally, expected);
         let amounts = |tally: &Tally| -> Vec<u128> {
@@ -462,5 +463,27 @@ mod tests {
         assert_eq!(cycle.reason("x").unwrap().name, "no_table");
         let cycle = Cycle { report: report(vec![ProcessResult::Stopped]), ..cycle };
         assert_eq!(cycle.reason("x"), None);
+    }
+
+    #[test]
+    fn what_moved_between_nodes_is_counted_by_direction() {
+        let carried = |bytes, pages| Carried { bytes, pages };
+        let up = carried(6, Migrated { moved: 3, busy: 1, no_room: 2, ..Migrated::default() });
+        let down =
+            carried(4, Migrated { moved: 2, vanished: 1, shared: 1, refused: 1, ..Migrated::default() });
+        let placed = Placed { present: 100, hot: 40, up, down, ended: None };
+        let results = vec![ProcessResult::Placed(placed), ProcessResult::Elsewhere("other".to_owned())];
+        let expected = Tally {
+            processes: 2,
+            looked_at: 1,
+            scanned: 100,
+            hot: 40,
+            cold: 60,
+            moved_up: 6,
+            moved_down: 4,
+            not_carried: 6,
+            ..Tally::default()
+        };
+        assert_eq!(Tally { processor_time: Duration::ZERO, ..Tally::of(&report(results)) }, expected);
     }
 }
