@@ -1,0 +1,8 @@
+//! Cslide over a scripted machine with NUMA nodes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod faults;
+mod placing;
+mod stand;
+mod together;
