@@ -1,15 +1,19 @@
 //! Which probe and which mover a task gets: what it wishes, of what the machine has, and why.
 //!
-//! By itself, openEuler's modules where they are loaded, else what a stock kernel has. The two choices are apart: the
-//! module's scan goes with `process_madvise`, and a page walk with the module's swapping. What a task names is taken or
+//! By itself, openEuler's modules where they are loaded, else what a stock kernel has: page by page by `bpf` or `idle`, else by
+//! `damon`, which comes before these for the huge page pool. The two choices are apart: the module's scan goes with `process_madvise`, and a page walk with the module's swapping. What a task names is taken or
 //! refused, never replaced.
 
 use crate::capabilities::{Capabilities, Capability};
 use crate::mapping::Mappings;
 use crate::memory::MachineMemory;
 use crate::mover::{self, madvise::Madvise};
+use crate::nodes::MachineNodes;
 use crate::probe::bpf::Bpf;
+use crate::probe::damon::{Damon, SharedDamon};
 use crate::probe::etmem::Etmem;
+use crate::probe::idle::Idle;
+use crate::process::stat::check_own_pid;
 use crate::process::table::Processes;
 use crate::root::Roots;
 use crate::sys::machine::is_procfs;
@@ -26,48 +30,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Interfaces {
     roots: Roots,
     bpf: Mutex<Option<Arc<Bpf>>>,
+    damon: Mutex<Option<Arc<SharedDamon>>>,
 }
 
-/// One of two ways: its name, and how to have it.
+/// A way to see or to move: its name, and how to have it.
 struct Way<'a, T: ?Sized> {
     name: &'static str,
     detect: &'a dyn Fn() -> Result<Arc<T>, Unavailable>,
 }
 
-/// Chooses: `first` or `second` where a task names it by `wish`, else the first that there is.
+/// Chooses among `ways`, of which the best comes first and needs openEuler's module: the one called `wish`, or else the
+/// first that there is.
 fn choose<T: ?Sized>(
     key: &str,
     wish: Option<&'static str>,
-    first: &Way<'_, T>,
-    second: &Way<'_, T>,
+    ways: &[Way<'_, T>],
 ) -> Result<(Arc<T>, Choice), Unavailable> {
-    if let Some(wish) = wish {
-        let way = if wish == first.name { first } else { second };
-        return Ok(((way.detect)()?, Choice { name: way.name, reason: format!("as {key}={wish} asks") }));
-    }
-    let why_not = match (first.detect)() {
-        Ok(port) => {
-            let reason = format!("{key}=auto takes it where its module is loaded");
-            return Ok((port, Choice { name: first.name, reason }));
+    let mut missing = Vec::new();
+    for way in ways.iter().filter(|way| wish.is_none_or(|wish| wish == way.name)) {
+        match (way.detect)() {
+            Ok(port) => {
+                let reason = match (wish, missing.is_empty()) {
+                    (Some(wish), _) => format!("as {key}={wish} asks"),
+                    (None, true) => format!("{key}=auto takes it where its module is loaded"),
+                    (None, false) => Unavailable::None(missing).to_string(),
+                };
+                return Ok((port, Choice { name: way.name, reason }));
+            }
+            Err(why_not) if wish.is_some() => return Err(why_not),
+            Err(why_not) => missing.push((way.name, why_not)),
         }
-        Err(why_not) => why_not,
-    };
-    match (second.detect)() {
-        Ok(port) => Ok((port, Choice { name: second.name, reason: format!("{}: {why_not}", first.name) })),
-        Err(second_reason) => Err(Unavailable::Neither {
-            first_name: first.name,
-            first: Box::new(why_not),
-            second_name: second.name,
-            second: Box::new(second_reason),
-        }),
     }
+    Err(Unavailable::None(missing))
 }
 
 impl Interfaces {
     /// Those of the machine whose file systems are mounted at `roots`.
     #[must_use]
     pub fn new(roots: Roots) -> Self {
-        Self { roots, bpf: Mutex::default() }
+        Self { roots, bpf: Mutex::default(), damon: Mutex::default() }
     }
 
     /// The ports for a task with these wishes.
@@ -84,7 +85,7 @@ impl Interfaces {
             memory: Arc::new(MachineMemory::new(proc.clone())),
             probe,
             mover,
-            numa: if wishes.nodes { Some(Self::numa()?) } else { None },
+            numa: if wishes.nodes { Some(self.numa()?) } else { None },
         };
         Ok(Chosen { kernel, probe: probe_choice, mover: mover_choice })
     }
@@ -94,17 +95,42 @@ impl Interfaces {
     /// # Errors
     /// What the machine lacks, and what would help.
     pub fn probe(&self, wishes: &Wishes) -> Result<(Arc<dyn ProbeSource>, Choice), Unavailable> {
-        let etmem = || Ok(Arc::new(Etmem::detect(&self.roots.proc, wishes.scan)?) as Arc<dyn ProbeSource>);
-        let bpf = || match only_etmem(wishes.scan) {
+        let only_module = || match only_etmem(wishes) {
             Some((wish, way_out)) => Err(Unavailable::OnlyEtmem { wish, way_out }),
-            None => Ok(self.bpf()? as Arc<dyn ProbeSource>),
+            None => Ok(()),
         };
-        let wish = match wishes.tracker {
-            Tracker::Auto => None,
-            Tracker::Etmem => Some("etmem"),
-            Tracker::Bpf => Some("bpf"),
+        let not_of_pool = |probe, because| match wishes.huge_pool {
+            true => Err(Unavailable::NotOfHugePool { probe, because }),
+            false => Ok(()),
         };
-        choose("tracker", wish, &Way { name: "etmem", detect: &etmem }, &Way { name: "bpf", detect: &bpf })
+        let etmem = || Ok(Arc::new(Etmem::detect(&self.roots.proc, wishes.scan)?) as Arc<dyn ProbeSource>);
+        let bpf = || {
+            only_module()?;
+            not_of_pool("bpf", "the kernel clears no accessed bits there (clear_refs), so that all would look touched")?;
+            Ok(self.bpf()? as Arc<dyn ProbeSource>)
+        };
+        let idle = || {
+            only_module()?;
+            not_of_pool("idle", "the kernel does not track its pages")?;
+            self.check_procfs()?;
+            Ok(Arc::new(Idle::detect(&self.roots.proc, &self.roots.sys)?) as Arc<dyn ProbeSource>)
+        };
+        let damon = || {
+            only_module()?;
+            self.check_procfs()?;
+            check_own_pid(&self.roots.proc)?;
+            Ok(Arc::new(Damon::detect(&self.roots.proc, self.damon())?) as Arc<dyn ProbeSource>)
+        };
+        let way = |tracker: Tracker, detect| Way { name: tracker.name(), detect };
+        let (etmem, bpf) = (way(Tracker::Etmem, &etmem), way(Tracker::Bpf, &bpf));
+        let (idle, damon) = (way(Tracker::Idle, &idle), way(Tracker::Damon, &damon));
+        let wish = Some(wishes.tracker).filter(|tracker| *tracker != Tracker::Auto).map(Tracker::name);
+        let ways = match (wish, wishes.huge_pool) {
+            // What sees pages one by one, before what sees regions.
+            (Some(_), _) | (None, false) => vec![etmem, bpf, idle, damon],
+            (None, true) => vec![etmem, damon, idle],
+        };
+        choose("tracker", wish, &ways)
     }
 
     fn mover(&self, wishes: &Wishes) -> Result<(Arc<dyn PageMover>, Choice), Unavailable> {
@@ -122,15 +148,17 @@ impl Interfaces {
         choose(
             "mover",
             wish,
-            &Way { name: "etmem", detect: &etmem },
-            &Way { name: "madvise", detect: &madvise },
+            &[Way { name: "etmem", detect: &etmem }, Way { name: "madvise", detect: &madvise }],
         )
     }
 
     /// The machine's nodes, and a mover between them.
-    fn numa() -> Result<Numa, Unavailable> {
-        let reason = "moving pages between NUMA nodes is not built into this version".to_owned();
-        Err(Unavailable::Refused { call: "move_pages".to_owned(), reason })
+    fn numa(&self) -> Result<Numa, Unavailable> {
+        self.check_procfs()?;
+        check_own_pid(&self.roots.proc)?;
+        let mover = mover::numa::Numa::detect(&self.roots.proc, &self.roots.sys)?;
+        let nodes = MachineNodes::new(self.roots.sys.clone());
+        Ok(Numa { nodes: Arc::new(nodes), mover: Arc::new(mover) })
     }
 
     /// The page walk, loaded once.
@@ -143,6 +171,12 @@ impl Interfaces {
         let bpf = Arc::new(Bpf::detect(&self.roots.proc, &self.roots.sys)?);
         *loaded = Some(Arc::clone(&bpf));
         Ok(bpf)
+    }
+
+    /// The machine's DAMON, which all tasks share.
+    fn damon(&self) -> Arc<SharedDamon> {
+        let mut damon = self.damon.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(damon.get_or_insert_with(|| Arc::new(SharedDamon::new(&self.roots.sys))))
     }
 
     /// System calls are about the processes of the running kernel: not about those of a folder of files.
@@ -165,19 +199,23 @@ impl Interfaces {
         let tracker = |tracker| self.probe(&Wishes { tracker, ..Wishes::default() }).map(drop);
         let mover = |mover| self.mover(&Wishes { mover, ..Wishes::default() }).map(drop);
         Capabilities {
-            probes: vec![one("etmem", tracker(Tracker::Etmem)), one("bpf", tracker(Tracker::Bpf))],
+            probes: [Tracker::Etmem, Tracker::Bpf, Tracker::Idle, Tracker::Damon]
+                .map(|probe| one(probe.name(), tracker(probe)))
+                .into(),
             movers: vec![one("etmem", mover(Mover::Etmem)), one("madvise", mover(Mover::Madvise))],
         }
     }
 }
 
 /// What of `wishes` no other scan than the module's can do: the key as written, and the way out.
-fn only_etmem(wishes: ScanWishes) -> Option<(&'static str, &'static str)> {
-    if wishes.only_marked {
+fn only_etmem(wishes: &Wishes) -> Option<(&'static str, &'static str)> {
+    let scan = wishes.scan;
+    if scan.only_marked {
         Some(("swap_flag=yes", "leave it out, and name the mappings by vm_flags="))
-    } else if wishes.ignore_host {
+    } else if scan.ignore_host {
         Some(("ign_host=yes", "leave it out"))
-    } else if wishes.as_huge {
+    } else if scan.as_huge && !wishes.huge_pool {
+        // Pages of the pool are huge whoever looks.
         Some(("a scan of huge pages only", "leave it out"))
     } else {
         None
@@ -200,26 +238,21 @@ mod tests {
 
     #[test]
     fn every_wish_on_every_machine() {
-        let (first, second) = (|| Ok(Arc::from("1")), || Ok(Arc::from("2")));
-        let (no_first, no_second) = (|| fails("no first"), || fails("no second"));
+        let (yes, no) = (|| Ok(Arc::from("had")), || fails("not here"));
         let never = || panic!("is not wanted");
-        let (yes_1, yes_2) = (way("a", &first), way("b", &second));
-        let (no_1, no_2) = (way("a", &no_first), way("b", &no_second));
-        let never_1 = way("a", &never);
-        let never_2 = way("b", &never);
-        for (wish, one, two, want) in [
-            (None, &yes_1, &never_2, Ok(("1", "a (k=auto takes it where its module is loaded)"))),
-            (None, &no_1, &yes_2, Ok(("2", "b (a: x: no first)"))),
-            (None, &no_1, &no_2, Err("a: x: no first; b: x: no second")),
-            (Some("a"), &yes_1, &never_2, Ok(("1", "a (as k=a asks)"))),
-            (Some("a"), &no_1, &never_2, Err("x: no first")),
-            (Some("b"), &never_1, &yes_2, Ok(("2", "b (as k=b asks)"))),
-            (Some("b"), &never_1, &no_2, Err("x: no second")),
+        let (a, b, c) = ("a", "b", "c");
+        for (wish, ways, want) in [
+            (None, [way(a, &yes), way(b, &never), way(c, &never)], Ok("a (k=auto takes it where its module is loaded)")),
+            (None, [way(a, &no), way(b, &yes), way(c, &never)], Ok("b (a: x: not here)")),
+            (None, [way(a, &no), way(b, &no), way(c, &yes)], Ok("c (a: x: not here; b: x: not here)")),
+            (None, [way(a, &no), way(b, &no), way(c, &no)], Err("a: x: not here; b: x: not here; c: x: not here")),
+            (Some(a), [way(a, &yes), way(b, &never), way(c, &never)], Ok("a (as k=a asks)")),
+            (Some(a), [way(a, &no), way(b, &never), way(c, &never)], Err("x: not here")),
+            (Some(c), [way(a, &never), way(b, &never), way(c, &yes)], Ok("c (as k=c asks)")),
         ] {
-            let got = choose("k", wish, one, two).map_err(|error| error.to_string());
-            let got = got.map(|(port, choice)| (port.to_string(), choice.to_string()));
-            let want = want.map(|(port, text)| (port.to_owned(), text.to_owned())).map_err(str::to_owned);
-            assert_eq!(got, want);
+            let got = choose("k", wish, &ways).map_err(|error| error.to_string());
+            let got = got.map(|(port, choice)| format!("{choice}").replace(&*port, "?"));
+            assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned));
         }
     }
 
@@ -247,7 +280,8 @@ mod tests {
             list.iter().map(|one| (one.name, one.available.is_ok())).collect()
         };
         let capabilities = machine.capabilities();
-        assert_eq!(available(&capabilities.probes), [("etmem", true), ("bpf", false)]);
+        let probes = [("etmem", true), ("bpf", false), ("idle", false), ("damon", false)];
+        assert_eq!(available(&capabilities.probes), probes);
         assert_eq!(available(&capabilities.movers), [("etmem", true), ("madvise", false)]);
     }
 
@@ -289,6 +323,22 @@ mod tests {
                 assert!(text.contains("swap_flag=yes") && text.contains("vm_flags="), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn the_huge_page_pool_is_not_seen_by_all() {
+        let (_tree, machine) = machine(&["swap_pages"]);
+        let reason = |tracker| {
+            let wishes = Wishes { tracker, huge_pool: true, ..Wishes::default() };
+            machine.kernel(&wishes).unwrap_err().to_string()
+        };
+        for tracker in [Tracker::Bpf, Tracker::Idle] {
+            assert!(reason(tracker).contains("tracker=damon"), "{}", reason(tracker));
+        }
+        let auto = reason(Tracker::Auto);
+        let at = |name: &str| auto.find(name).unwrap_or(usize::MAX);
+        assert!(at("etmem: ") < at("; damon: ") && at("; damon: ") < at("; idle: "), "{auto}");
+        assert!(!auto.contains("bpf: "), "{auto}");
     }
 
     #[test]

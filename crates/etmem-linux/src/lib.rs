@@ -10,10 +10,12 @@
 pub mod capabilities;
 pub mod choice;
 mod figures;
+mod frames;
 pub mod local_time;
 pub mod mapping;
 pub mod memory;
 mod module;
+pub mod nodes;
 pub mod mover;
 pub mod own_memory;
 pub mod pacer;

@@ -62,6 +62,32 @@ impl SysRoot {
         self.0.join("kernel/btf/vmlinux")
     }
 
+    /// Where sysfs is mounted.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The NUMA nodes (`CONFIG_NUMA`): a folder `nodeN` for each.
+    pub(crate) fn nodes(&self) -> PathBuf {
+        self.0.join("devices/system/node")
+    }
+
+    /// The memory tiers: a folder `memory_tierN` for each (Linux 6.1 and later).
+    pub(crate) fn memory_tiers(&self) -> PathBuf {
+        self.0.join("devices/virtual/memory_tiering")
+    }
+
+    /// What can be set of DAMON (`CONFIG_DAMON_SYSFS`).
+    pub(crate) fn damon(&self) -> PathBuf {
+        self.0.join("kernel/mm/damon/admin")
+    }
+
+    /// A bit for each page of the machine: idle since it was set (`CONFIG_IDLE_PAGE_TRACKING`).
+    pub(crate) fn idle_bitmap(&self) -> PathBuf {
+        self.0.join("kernel/mm/page_idle/bitmap")
+    }
+
     /// What the kernel keeps even from root (`CONFIG_SECURITY_LOCKDOWN_LSM`).
     pub(crate) fn lockdown(&self) -> PathBuf {
         self.0.join("kernel/security/lockdown")

@@ -80,18 +80,17 @@ pub enum Unavailable {
         /// What to do where there is no such probe.
         way_out: &'static str,
     },
-    /// None of two ways works.
-    #[error("{first_name}: {first}; {second_name}: {second}")]
-    Neither {
-        /// The better way.
-        first_name: &'static str,
-        /// Why not.
-        first: Box<Unavailable>,
-        /// The other.
-        second_name: &'static str,
-        /// Why not.
-        second: Box<Unavailable>,
+    /// The probe does not see the memory that the task is about.
+    #[error("{probe} does not see the huge page pool (vm_flags=ht): {because}; take tracker=damon")]
+    NotOfHugePool {
+        /// The probe.
+        probe: &'static str,
+        /// Why.
+        because: &'static str,
     },
+    /// None of several ways works: their names, and why not.
+    #[error("{}", .0.iter().map(|(name, why_not)| format!("{name}: {why_not}")).collect::<Vec<_>>().join("; "))]
+    None(Vec<(&'static str, Unavailable)>),
     /// The kernel has no such system call.
     #[error("{call}: not in this kernel; needs Linux {needed} or later")]
     NoSystemCall {

@@ -1,6 +1,6 @@
 //! The options of `cargo xtask vm`.
 
-use super::kernel_package::Series;
+use super::kernel_package::Wanted;
 use super::machine::{Levels, Machine};
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Request {
     /// Which kernel.
-    pub(crate) series: Series,
+    pub(crate) kernel: Wanted,
     /// On which machine.
     pub(crate) machine: Machine,
     /// Modules to load.
@@ -40,9 +40,9 @@ pub(crate) fn chore() -> Command {
             Arg::new("kernel")
                 .long("kernel")
                 .value_name("SERIES")
-                .help("The newest kernel of this series, such as 6.12 or 6.1")
+                .help("The newest of Debian's kernels of this series, such as 6.12 or 6.1, or HOST, the kernel that runs here")
                 .default_value("6.12")
-                .value_parser(clap::value_parser!(Series)),
+                .value_parser(clap::value_parser!(Wanted)),
         )
         .arg(
             Arg::new("page-table-levels")
@@ -55,7 +55,7 @@ pub(crate) fn chore() -> Command {
             Arg::new("nodes")
                 .long("nodes")
                 .value_name("N")
-                .help("NUMA nodes that share the memory; only the first has processors")
+                .help("NUMA nodes that share the memory; of 2, the second has no processor, of 4, the last two have none")
                 .default_value("1")
                 .value_parser(clap::value_parser!(u32).range(1..=16)),
         )
@@ -103,7 +103,7 @@ pub(crate) fn request(options: &ArgMatches) -> anyhow::Result<Request> {
         mebibytes: *options.get_one("mem").context("--mem")?,
     };
     Ok(Request {
-        series: *options.get_one("kernel").context("--kernel")?,
+        kernel: *options.get_one("kernel").context("--kernel")?,
         machine,
         modules: words("module"),
         files: options.get_many::<PathBuf>("file").into_iter().flatten().cloned().collect(),
@@ -139,7 +139,7 @@ mod tests {
         let words = "--kernel 6.1 --page-table-levels 5 --nodes 2 --mem 2G --module zram --module lz4 \
                      --file /a --timeout 9 -- sh -c true";
         let request = parse(&words.split_whitespace().collect::<Vec<_>>()).unwrap();
-        assert_eq!(request.series, "6.1".parse().unwrap());
+        assert_eq!(request.kernel, "6.1".parse().unwrap());
         assert_eq!(request.machine, Machine { levels: Levels::Five, nodes: 2, mebibytes: 2048 });
         assert_eq!(request.modules, ["zram", "lz4"]);
         assert_eq!(request.files, [PathBuf::from("/a")]);
@@ -151,13 +151,14 @@ mod tests {
     fn without_options() {
         let request = parse(&[]).unwrap();
         assert_eq!(request.machine, Machine { levels: Levels::Four, nodes: 1, mebibytes: 1024 });
+        assert_eq!(parse(&["--kernel", "HOST"]).unwrap().kernel, Wanted::Host);
         assert!(request.command.is_empty() && request.modules.is_empty() && request.files.is_empty());
     }
 
     #[test]
     fn what_is_refused() {
         for words in [
-            ["--kernel", "HOST"],
+            ["--kernel", "host"],
             ["--page-table-levels", "3"],
             ["--nodes", "0"],
             ["--mem", "128M"],

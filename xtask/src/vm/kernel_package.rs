@@ -1,6 +1,7 @@
 //! The kernel: Debian's package of it, fetched when first asked for, unpacked below the user's cache, never installed.
 //!
-//! A kernel that is in the cache is used without asking anybody for a newer one; removing its folder fetches anew.
+//! A kernel that is in the cache is used without asking anybody for a newer one; removing its folder fetches anew. The
+//! kernel that runs here (`HOST`) is taken from where it is installed, and never fetched.
 
 use super::missing::{self, Missing};
 use anyhow::{Context, bail};
@@ -36,7 +37,27 @@ impl fmt::Display for Series {
     }
 }
 
-/// An unpacked kernel.
+/// Which kernel is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The newest of Debian's kernels of this series.
+    Series(Series),
+    /// The one that runs here.
+    Host,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "HOST" {
+            return Ok(Self::Host);
+        }
+        text.parse().map(Self::Series).map_err(|error| format!("{error}, or HOST, the kernel that runs here"))
+    }
+}
+
+/// A kernel, its files at hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kernel {
     /// The image to boot.
@@ -45,8 +66,36 @@ pub(crate) struct Kernel {
     pub(crate) modules: PathBuf,
 }
 
+/// The files of the kernel that is `wanted`.
+pub(crate) fn at_hand(wanted: Wanted) -> anyhow::Result<Kernel> {
+    match wanted {
+        Wanted::Series(series) => unpacked(series),
+        Wanted::Host => {
+            let path = "/proc/sys/kernel/osrelease";
+            let release = std::fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+            running(release.trim(), Path::new("/"))
+        }
+    }
+}
+
+/// The kernel `release` as it is installed below `top`: where Debian has the image, or where Fedora and others have it.
+fn running(release: &str, top: &Path) -> anyhow::Result<Kernel> {
+    let modules = top.join("lib/modules").join(release);
+    let images = [top.join(format!("boot/vmlinuz-{release}")), modules.join("vmlinuz")];
+    let Some(image) = images.iter().find(|image| image.is_file()) else {
+        return Err(Missing(format!(
+            "the image of the kernel that runs here, {release}, is not at hand: there is neither {} nor {}; install its \
+             package, or take --kernel 6.12",
+            images[0].display(),
+            images[1].display()
+        ))
+        .into());
+    };
+    Ok(Kernel { image: image.clone(), modules })
+}
+
 /// The newest kernel of `series` that the cache has, or else that Debian's package lists offer, unpacked there.
-pub(crate) fn unpacked(series: Series) -> anyhow::Result<Kernel> {
+fn unpacked(series: Series) -> anyhow::Result<Kernel> {
     let cache = cache_folder()?;
     std::fs::create_dir_all(&cache).with_context(|| format!("make {}", cache.display()))?;
     let package = match newest(&series, &names_in(&cache)?) {
@@ -178,6 +227,24 @@ mod tests {
         assert_eq!(newest_of("6.1", &names).as_deref(), Some("linux-image-6.1.0-56-amd64"));
         assert_eq!(newest_of("6.12", &names).as_deref(), Some("linux-image-6.12.117+deb12-amd64"));
         assert_eq!(newest_of("6.5", &names), None);
+    }
+
+    #[test]
+    fn the_kernel_that_runs_here() {
+        let top = tempfile::tempdir().unwrap();
+        let refusal = running("6.18.44-x", top.path()).unwrap_err();
+        assert!(refusal.is::<Missing>(), "{refusal}");
+        assert!(refusal.to_string().contains("boot/vmlinuz-6.18.44-x") && refusal.to_string().contains("--kernel"));
+        let modules = top.path().join("lib/modules/6.18.44-x");
+        let images = [modules.join("vmlinuz"), top.path().join("boot/vmlinuz-6.18.44-x")];
+        for image in images {
+            std::fs::create_dir_all(image.parent().unwrap()).unwrap();
+            std::fs::write(&image, "").unwrap();
+            let kernel = Kernel { image, modules: modules.clone() };
+            assert_eq!(running("6.18.44-x", top.path()).unwrap(), kernel);
+        }
+        assert_eq!("HOST".parse(), Ok(Wanted::Host));
+        assert!("host".parse::<Wanted>().unwrap_err().contains("HOST"));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) fn run(request: Request) -> ExitCode {
 
 fn boot_and_run(request: Request) -> anyhow::Result<Ending> {
     boot::check_installed()?;
-    let kernel = kernel_package::unpacked(request.series)?;
+    let kernel = kernel_package::at_hand(request.kernel)?;
     let modules = kernel_modules::with_needs(&kernel.modules, &request.modules)?;
     let is_rehearsal = request.command.is_empty();
     let initramfs = initramfs::write(&Contents { modules, files: request.files, command: request.command })?;

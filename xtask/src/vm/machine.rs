@@ -5,11 +5,13 @@ use std::ffi::OsString;
 use std::path::Path;
 
 const PROCESSORS: u32 = 2;
-/// Distances as a machine tells them that has memory without processors, such as CXL's, in nodes of its own:
-/// 10 is a node's own memory.
+/// Distances as machines tell them whose sockets have slower memory, such as CXL's or persistent memory, in nodes without
+/// processors: a node's own memory, the slower memory of the same socket, the other socket's, and all that lies behind
+/// it.
 const OWN: u32 = 10;
-const FROM_FIRST: u32 = 17;
-const BETWEEN_OTHERS: u32 = 28;
+const SLOWER: u32 = 17;
+const OTHER_SOCKET: u32 = 20;
+const FAR: u32 = 28;
 
 /// Levels of the page tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +27,8 @@ pub(crate) enum Levels {
 pub(crate) struct Machine {
     /// Levels of its page tables.
     pub(crate) levels: Levels,
-    /// NUMA nodes; all processors belong to the first.
+    /// NUMA nodes. The first half of them, but no more than there are processors, are fast: these have the processors.
+    /// The others are slow, and belong to the fast ones in turn: of 4 nodes, 2 to 0 and 3 to 1.
     pub(crate) nodes: u32,
     /// Memory of all nodes together, MiB.
     pub(crate) mebibytes: u32,
@@ -94,26 +97,42 @@ impl Machine {
         if share == 0 {
             bail!("{mebibytes} MiB are too little for {nodes} nodes; raise --mem");
         }
+        let fast = (nodes / 2).min(PROCESSORS);
         let mut arguments = Vec::new();
         for node in 0..nodes {
-            let (processors, size) = match node {
-                0 => (format!(",cpus=0-{}", PROCESSORS - 1), mebibytes - share * (nodes - 1)),
-                _ => (String::new(), share),
-            };
+            let size = if node == 0 { mebibytes - share * (nodes - 1) } else { share };
             arguments.push(format!("-object memory-backend-ram,id=memory{node},size={size}M"));
-            arguments.push(format!("-numa node,nodeid={node},memdev=memory{node}{processors}"));
+            arguments.push(format!("-numa node,nodeid={node},memdev=memory{node}{}", processors(node, fast)));
         }
         for from in 0..nodes {
             for to in 0..nodes {
-                let distance = match (from, to) {
-                    _ if from == to => OWN,
-                    (0, _) | (_, 0) => FROM_FIRST,
-                    _ => BETWEEN_OTHERS,
-                };
+                let distance = distance(from, to, fast);
                 arguments.push(format!("-numa dist,src={from},dst={to},val={distance}"));
             }
         }
         Ok(arguments)
+    }
+}
+
+/// The processors of `node`, in the words of QEMU; the first `fast` nodes share them, and the last of these has what is
+/// left over.
+fn processors(node: u32, fast: u32) -> String {
+    let share = PROCESSORS / fast;
+    if node >= fast {
+        return String::new();
+    }
+    let (first, last) = (node * share, if node + 1 == fast { PROCESSORS } else { (node + 1) * share } - 1);
+    if first == last { format!(",cpus={first}") } else { format!(",cpus={first}-{last}") }
+}
+
+/// How far `to` is from `from`, where the first `fast` nodes are.
+fn distance(from: u32, to: u32, fast: u32) -> u32 {
+    let is_fast = |node| node < fast;
+    match (from, to) {
+        _ if from == to => OWN,
+        _ if is_fast(from) && is_fast(to) => OTHER_SOCKET,
+        _ if is_fast(from) != is_fast(to) && from % fast == to % fast => SLOWER,
+        _ => FAR,
     }
 }
 
@@ -155,11 +174,14 @@ mod tests {
         );
     }
 
+    fn node_arguments(nodes: u32, mebibytes: u32) -> Vec<String> {
+        Machine { levels: Levels::Four, nodes, mebibytes }.node_arguments().unwrap()
+    }
+
     #[test]
     fn nodes_share_the_memory_and_the_first_has_the_processors() {
-        let machine = Machine { levels: Levels::Four, nodes: 3, mebibytes: 1000 };
         assert_eq!(
-            machine.node_arguments().unwrap(),
+            node_arguments(3, 1000),
             [
                 "-object memory-backend-ram,id=memory0,size=334M",
                 "-numa node,nodeid=0,memdev=memory0,cpus=0-1",
@@ -178,6 +200,24 @@ mod tests {
                 "-numa dist,src=2,dst=2,val=10",
             ]
         );
-        assert!(Machine { nodes: 8, mebibytes: 4, ..machine }.node_arguments().is_err());
+        let too_small = Machine { levels: Levels::Four, nodes: 8, mebibytes: 4 };
+        assert!(too_small.node_arguments().is_err());
+    }
+
+    #[test]
+    fn four_nodes_are_two_pairs() {
+        let arguments = node_arguments(4, 1024);
+        let nodes: Vec<&String> = arguments.iter().filter(|line| line.starts_with("-numa node")).collect();
+        assert_eq!(
+            nodes,
+            [
+                "-numa node,nodeid=0,memdev=memory0,cpus=0",
+                "-numa node,nodeid=1,memdev=memory1,cpus=1",
+                "-numa node,nodeid=2,memdev=memory2",
+                "-numa node,nodeid=3,memdev=memory3",
+            ]
+        );
+        let rows: Vec<Vec<u32>> = (0..4).map(|from| (0..4).map(|to| distance(from, to, 2)).collect()).collect();
+        assert_eq!(rows, [[10, 20, 17, 28], [20, 10, 28, 17], [17, 28, 10, 28], [28, 17, 28, 10]]);
     }
 }

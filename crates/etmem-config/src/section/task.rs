@@ -203,7 +203,9 @@ fn tracker(text: &str) -> Result<Tracker, Rule> {
         "auto" => Ok(Tracker::Auto),
         "etmem" => Ok(Tracker::Etmem),
         "bpf" => Ok(Tracker::Bpf),
-        _ => Err(Rule::Form("auto, etmem or bpf")),
+        "idle" => Ok(Tracker::Idle),
+        "damon" => Ok(Tracker::Damon),
+        _ => Err(Rule::Form("auto, etmem, bpf, idle or damon")),
     }
 }
 

@@ -103,9 +103,12 @@ fn slide() {
     Rule::of("swap_flag: optional, yes or no", SLIDE_TASK)
         .takes(["swap_flag=yes", "swap_flag=no"])
         .refuses(INTERNAL, [("swap_flag=true", "f:8: [task] swap_flag=true: must be yes or no")]);
-    Rule::of("tracker (ours): optional, auto, etmem or bpf", SLIDE_TASK)
-        .takes(["tracker=auto", "tracker=etmem", "tracker=bpf"])
-        .refuses(INTERNAL, [("tracker=damon", "f:8: [task] tracker=damon: must be auto, etmem or bpf")]);
+    Rule::of("tracker (ours): optional, auto, etmem, bpf, idle or damon", SLIDE_TASK)
+        .takes(["tracker=auto", "tracker=etmem", "tracker=bpf", "tracker=idle", "tracker=damon"])
+        .refuses(
+            INTERNAL,
+            [("tracker=Damon", "f:8: [task] tracker=Damon: must be auto, etmem, bpf, idle or damon")],
+        );
     Rule::of("mover (ours): optional, auto, etmem or madvise", SLIDE_TASK)
         .takes(["mover=auto", "mover=etmem", "mover=madvise"])
         .refuses(INTERNAL, [("mover=numa", "f:8: [task] mover=numa: must be auto, etmem or madvise")]);

@@ -6,13 +6,31 @@ use std::fmt;
 /// `tracker=`: how to see which pages were touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tracker {
-    /// The module's file where it is, else BPF.
+    /// The best that there is: `etmem`, `bpf`, `idle`, `damon`; of huge page pools `etmem`, `damon`, `idle`.
     #[default]
     Auto,
     /// `/proc/PID/idle_pages` of the module etmem_scan.
     Etmem,
     /// Page tables through BPF.
     Bpf,
+    /// Idle page tracking (`/sys/kernel/mm/page_idle`).
+    Idle,
+    /// DAMON (`/sys/kernel/mm/damon`).
+    Damon,
+}
+
+impl Tracker {
+    /// Its name in `tracker=`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Etmem => "etmem",
+            Self::Bpf => "bpf",
+            Self::Idle => "idle",
+            Self::Damon => "damon",
+        }
+    }
 }
 
 /// `mover=`: how to get pages out of memory.
@@ -47,6 +65,9 @@ pub struct Wishes {
     pub mover: Mover,
     /// What only the module's scan can do.
     pub scan: ScanWishes,
+    /// Whether all of the memory is of the huge page pool (`vm_flags=ht`), as that of virtual machines is: `bpf` does not
+    /// see who touches it.
+    pub huge_pool: bool,
     /// Whether pages are to move between NUMA nodes instead of out of memory: the ports are to hold
     /// [`Kernel::numa`], and `mover` is not asked.
     pub nodes: bool,

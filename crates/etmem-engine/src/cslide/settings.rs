@@ -99,6 +99,7 @@ impl Settings {
             wishes: Wishes {
                 tracker: cslide.tracker,
                 scan: ScanWishes { only_marked: false, as_huge: of_huge_pool, ignore_host: cslide.ign_host },
+                huge_pool: of_huge_pool,
                 nodes: true,
                 ..Wishes::default()
             },

@@ -85,6 +85,7 @@ impl Settings {
                 tracker: slide.tracker,
                 mover: slide.mover,
                 scan: ScanWishes { only_marked: slide.swap_flag, ..ScanWishes::default() },
+                huge_pool: false,
                 nodes: false,
             },
         })

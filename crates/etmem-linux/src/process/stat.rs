@@ -4,6 +4,7 @@
 //! reads this file of every process on the machine. Fields: proc_pid_stat(5).
 
 use crate::root::ProcRoot;
+use crate::unavailable::Unavailable;
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
 use std::io;
 
@@ -80,6 +81,22 @@ pub(crate) fn process_error(call: impl Into<String>, error: &io::Error) -> Proce
     } else {
         ProcessError::Refused { call: call.into(), reason: error.to_string() }
     }
+}
+
+/// Checks that `proc` numbers processes as system calls do: not so in a container that was given the host's procfs.
+///
+/// # Errors
+/// Says what to do.
+pub(crate) fn check_own_pid(proc: &ProcRoot) -> Result<(), Unavailable> {
+    let path = proc.own("stat");
+    let call = path.display().to_string();
+    let text = std::fs::read(&path)
+        .map_err(|error| Unavailable::Refused { call: call.clone(), reason: error.to_string() })?;
+    if Stat::parse(&text).is_some_and(|stat| stat.pid.get() == std::process::id()) {
+        return Ok(());
+    }
+    let reason = "is of another pid namespace than this program; run both in the same".to_owned();
+    Err(Unavailable::Refused { call, reason })
 }
 
 /// Checks that `process` still lives under its pid.

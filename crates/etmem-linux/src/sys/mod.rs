@@ -2,11 +2,14 @@
 //!
 //! Each module offers a safe face; what makes it safe stands at each block. Nothing here decides anything.
 
+pub(crate) mod affinity;
+pub(crate) mod folder_lock;
 pub(crate) mod heap;
 pub(crate) mod iterator;
 pub(crate) mod local_time;
 pub(crate) mod locked;
 pub(crate) mod machine;
 pub(crate) mod module;
+pub(crate) mod move_pages;
 pub(crate) mod page_walk;
 pub(crate) mod pidfd;

@@ -1,0 +1,144 @@
+//! Whether this machine has DAMON, and what all that watch by it share.
+
+use super::claim::{Claim, Owner};
+use super::files::{Folder, IN_USE};
+use super::session::Session;
+use super::watch::{Watch, Watched};
+use crate::frames::{Frames, MachineFrames};
+use crate::process::address_space::AddressSpace;
+use crate::root::{ProcRoot, SysRoot};
+use crate::sys::folder_lock::FolderLock;
+use crate::unavailable::Unavailable;
+use etmem_core::kernel::probe::{AccessProbe, ProbeSource};
+use etmem_core::kernel::process::{ProcessError, ProcessId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// The probe `damon` of one task. What it has set is taken back when it is dropped.
+#[derive(Debug)]
+pub struct Damon {
+    proc: ProcRoot,
+    machine: Arc<MachineFrames>,
+    shared: Arc<SharedDamon>,
+    sessions: Mutex<BTreeMap<ProcessId, Arc<Mutex<Watched>>>>,
+}
+
+/// The machine's DAMON, for all tasks of a program.
+#[derive(Debug)]
+pub struct SharedDamon {
+    kdamonds: Folder,
+    /// Ours while any task watches.
+    claim: Mutex<Weak<Claim>>,
+}
+
+impl SharedDamon {
+    /// That of the machine whose sysfs is at `sys`; it is not looked at yet.
+    #[must_use]
+    pub fn new(sys: &SysRoot) -> Self {
+        Self { kdamonds: Folder::new(sys.damon().join("kdamonds")), claim: Mutex::default() }
+    }
+
+    /// Whether it can be had; nothing is changed.
+    fn detect(&self) -> Result<(), Unavailable> {
+        let path = self.kdamonds.path();
+        if !path.join("nr_kdamonds").exists() {
+            return Err(Unavailable::NotBuilt { path: path.to_owned(), option: "CONFIG_DAMON_SYSFS" });
+        }
+        if self.claim.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0 {
+            return Ok(());
+        }
+        let call = || path.display().to_string();
+        let refused = |error: std::io::Error| Unavailable::from_io(call(), &error, super::files::CAPABILITIES);
+        let in_use = |reason| Unavailable::Refused { call: IN_USE.to_owned(), reason };
+        match Owner::look(&self.kdamonds).map_err(refused)? {
+            Owner::Nobody => Ok(()),
+            Owner::Other(what) => Err(in_use(what)),
+            Owner::Ours => match FolderLock::try_take(path).map_err(refused)? {
+                Some(_) => Ok(()),
+                None => Err(in_use("another etmemd, or a program with its scan library".to_owned())),
+            },
+        }
+    }
+
+    /// It, for ourselves.
+    fn claim(&self) -> Result<Arc<Claim>, ProcessError> {
+        let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claim) = claim.upgrade() {
+            return Ok(claim);
+        }
+        let taken = Arc::new(Claim::take(&self.kdamonds)?);
+        *claim = Arc::downgrade(&taken);
+        Ok(taken)
+    }
+}
+
+impl Damon {
+    /// Whether this machine has DAMON, and nobody else uses it; nothing is set before a process is watched.
+    ///
+    /// # Errors
+    /// Says why not, and what would help.
+    pub fn detect(proc: &ProcRoot, shared: Arc<SharedDamon>) -> Result<Self, Unavailable> {
+        shared.detect()?;
+        let machine = Arc::new(MachineFrames::open(proc)?);
+        Ok(Self { proc: proc.clone(), machine, shared, sessions: Mutex::default() })
+    }
+
+    /// The session that watches `process`, from the cycle before or a new one.
+    fn session(&self, process: ProcessId) -> Result<Arc<Mutex<Watched>>, ProcessError> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of processes that are gone, or run another program by now, are given back.
+        sessions.retain(|_, watched| {
+            watched.lock().unwrap_or_else(PoisonError::into_inner).space.check().is_ok()
+        });
+        if let Some(watched) = sessions.get(&process) {
+            return Ok(Arc::clone(watched));
+        }
+        let session = Session::new(self.shared.claim()?, process.pid)?;
+        // Alive under its number after it was named by that number.
+        let space = AddressSpace::open(&self.proc, process)?;
+        let watched = Arc::new(Mutex::new(Watched { session, space }));
+        sessions.insert(process, Arc::clone(&watched));
+        Ok(watched)
+    }
+}
+
+impl ProbeSource for Damon {
+    fn name(&self) -> &'static str {
+        "damon"
+    }
+
+    fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
+        let frames = Frames::open(&self.proc, process.pid)?;
+        let watched = self.session(process)?;
+        watched.lock().unwrap_or_else(PoisonError::into_inner).space.check()?;
+        Ok(Box::new(Watch::new(watched, frames, Arc::clone(&self.machine))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn whether_it_can_be_had_is_found_without_touching_it() {
+        let tree = tempfile::tempdir().unwrap();
+        let (proc, sys) = (ProcRoot::new(tree.path()), SysRoot::new(tree.path()));
+        let detect = || Damon::detect(&proc, Arc::new(SharedDamon::new(&sys))).map(drop);
+        assert!(detect().unwrap_err().to_string().contains("CONFIG_DAMON_SYSFS"));
+        let kdamonds = tree.path().join("kernel/mm/damon/admin/kdamonds");
+        fs::create_dir_all(kdamonds.join("0/contexts")).unwrap();
+        fs::write(kdamonds.join("nr_kdamonds"), "0\n").unwrap();
+        assert!(detect().unwrap_err().to_string().contains("kpageflags"));
+        fs::write(tree.path().join("kpageflags"), "").unwrap();
+        assert_eq!(detect(), Ok(()));
+        fs::write(kdamonds.join("nr_kdamonds"), "1\n").unwrap();
+        fs::write(kdamonds.join("0/state"), "on\n").unwrap();
+        fs::write(kdamonds.join("0/contexts/nr_contexts"), "0\n").unwrap();
+        let taken = detect().unwrap_err().to_string();
+        assert!(taken.starts_with("DAMON is in use by another program: ") && taken.contains("1 of them run"), "{taken}");
+        assert_eq!(fs::read_to_string(kdamonds.join("nr_kdamonds")).unwrap(), "1\n");
+        fs::write(kdamonds.join("nr_kdamonds"), "many\n").unwrap();
+        assert!(detect().unwrap_err().to_string().contains("not a number"));
+    }
+}
