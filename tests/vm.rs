@@ -6,33 +6,25 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
+use etmem_testkit::laboratory::{self, BUILD_LIMIT, Machine, cargo, indented, quoted, trial};
 use etmem_testkit::process::run;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::trial::run_in_turn;
 use etmem_testkit::workload::footprint::Places;
 use etmem_testkit::workload::{Options, Workload};
-use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 const KERNELS: [&str; 2] = ["6.12", "6.1"];
 const LEVELS: [&str; 2] = ["4", "5"];
-/// The laboratory's status when QEMU, busybox or a kernel's package is missing.
-const MISSING: i32 = 77;
-/// From nothing, on two slow processors, with a kernel to fetch.
-const BUILD_LIMIT: Duration = Duration::from_secs(1800);
-/// Many times what it takes where every instruction is emulated, for machines that do something else meanwhile.
-const BOOT_SECONDS: &str = "300";
-const BOOT_LIMIT: Duration = Duration::from_secs(330);
-
 const INSIDE: &str = "inside-the-laboratory";
 const MEMORY: usize = 64 * MIB;
 const HOT: usize = 8 * MIB;
@@ -59,89 +51,21 @@ fn main() -> ExitCode {
     }
     let mut trials = Vec::new();
     for kernel in KERNELS {
-        let missing = laboratory_lacks(kernel);
+        let missing = laboratory::lacks(kernel);
         for levels in LEVELS {
             let name = |what: &str| format!("{what}_on_linux_{kernel}_with_{levels}_levels");
-            trials.push(trial(name("the_tests_of_etmem_linux"), missing.clone(), move || {
-                tests_of_etmem_linux(Machine { kernel, levels })
+            trials.push(trial(&name("the_tests_of_etmem_linux"), missing.as_deref(), move || {
+                tests_of_etmem_linux(machine(kernel, levels))
             }));
-            trials.push(trial(name("slide"), missing.clone(), move || slide(Machine { kernel, levels })));
+            trials.push(trial(&name("slide"), missing.as_deref(), move || slide(machine(kernel, levels))));
         }
     }
     run_in_turn(trials)
 }
 
-/// A test that is listed as skipped where the laboratory lacks something.
-fn trial(name: String, missing: Option<String>, body: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
-    match missing {
-        None => Trial::test(name, move || body().map_err(|error| Failed::from(format!("{error:#}")))),
-        Some(reason) => {
-            let full = format!("{name} [skipped: {reason}]");
-            Trial::test(full, move || Err(Failed::from(reason))).with_ignored_flag(true)
-        }
-    }
-}
-
-/// What must be installed before `kernel` can be booted here; a failure of any other kind is left to the tests.
-fn laboratory_lacks(kernel: &str) -> Option<String> {
-    let ran = run(laboratory().args(["--kernel", kernel]), BUILD_LIMIT).ok()?;
-    let reason = ran.stderr.lines().last().unwrap_or_default();
-    (ran.status == MISSING).then(|| reason.trim_start_matches("vm: ").to_owned())
-}
-
-fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    command
-}
-
-fn laboratory() -> Command {
-    let mut command = cargo();
-    command.args(["run", "--quiet", "--package", "xtask", "--", "vm"]);
-    command
-}
-
-/// A machine of the laboratory.
-#[derive(Debug, Clone, Copy)]
-struct Machine {
-    kernel: &'static str,
-    levels: &'static str,
-}
-
-impl Machine {
-    /// Runs `command` (words of the shell) with `files` at hand and swap to be had; it must succeed, on the machine
-    /// that was asked for. What it printed.
-    fn run(self, files: &[&Path], command: &str) -> Result<String> {
-        let mut laboratory = laboratory();
-        laboratory.args([
-            "--kernel",
-            self.kernel,
-            "--page-table-levels",
-            self.levels,
-            "--timeout",
-            BOOT_SECONDS,
-        ]);
-        // Debian's 6.1 has lz4, which the testkit prefers, in a module of its own.
-        laboratory.args(["--module", "zram", "--module", "lz4"]);
-        for file in files {
-            laboratory.arg("--file").arg(file);
-        }
-        let script = format!("uname -r; grep -c -m 1 -w la57 /proc/cpuinfo; {command}");
-        let ran = run(laboratory.args(["--", "sh", "-c", &script]), BOOT_LIMIT)?;
-        let said = indented(&format!("{}{}", ran.stdout, ran.stderr));
-        ensure!(ran.status == 0, "it ended with {} and said:\n{said}", ran.status);
-        let mut lines = ran.stdout.lines();
-        let release = lines.next().unwrap_or_default();
-        ensure!(release.starts_with(&format!("{}.", self.kernel)), "this is Linux {release}, not {self:?}");
-        let five_levels = lines.next() == Some("1");
-        ensure!(five_levels == (self.levels == "5"), "five levels: {five_levels}, on {self:?}");
-        Ok(ran.stdout)
-    }
-}
-
-/// Lines from inside, where they cannot be taken for this program's own results.
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  | {line}\n")).collect()
+/// A machine for either test; Debian's 6.1 has lz4, which the testkit prefers, in a module of its own.
+fn machine(kernel: &'static str, levels: &'static str) -> Machine {
+    Machine { levels, modules: &["zram", "lz4"], ..Machine::of(kernel) }
 }
 
 fn tests_of_etmem_linux(machine: Machine) -> Result<()> {
@@ -174,15 +98,6 @@ fn slide(machine: Machine) -> Result<()> {
     let files = [&programs[..], &[&own]].concat();
     machine.run(&files, &format!("{} {INSIDE} {}", quoted(&own)?, words.join(" ")))?;
     Ok(())
-}
-
-/// A path as one word of the shell.
-fn quoted(path: &Path) -> Result<String> {
-    let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
-    if text.contains('\'') {
-        bail!("{text} holds a quote");
-    }
-    Ok(format!("'{text}'"))
 }
 
 /// What happens inside: cold memory leaves, hot memory stays, and every byte comes back as it was.

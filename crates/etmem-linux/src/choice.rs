@@ -22,7 +22,7 @@ use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::PageMover;
 use etmem_core::kernel::nodes::Numa;
 use etmem_core::kernel::probe::ProbeSource;
-use etmem_core::kernel::wishes::{Choice, Chosen, Mover, ScanWishes, Tracker, Wishes};
+use etmem_core::kernel::wishes::{Choice, Chosen, Mover, Tracker, Wishes};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The interfaces of a machine, for all tasks: what is expensive to load is loaded when first wanted, and kept.
@@ -229,6 +229,7 @@ fn only_etmem(wishes: &Wishes) -> Option<(&'static str, &'static str)> {
 mod tests {
     use super::*;
     use crate::root::{ProcRoot, SysRoot};
+    use etmem_core::kernel::wishes::ScanWishes;
     use std::fs;
 
     fn way<'a>(name: &'static str, detect: &'a dyn Fn() -> Result<Arc<str>, Unavailable>) -> Way<'a, str> {
