@@ -19,7 +19,8 @@ pub(crate) fn options() -> [Arg; 2] {
     [
         flag(OPTION, "Examine this machine, print what etmem can do here and why not more, and end")
             .conflicts_with_all(["socket", "log-level", "mode-systemctl"]),
-        flag(JSON, "With --doctor: as one JSON object").requires(OPTION),
+        // A requirement alone does not hold beside an option that excludes what is required.
+        flag(JSON, "With --doctor: as one JSON object").requires(OPTION).conflicts_with("socket"),
     ]
 }
 

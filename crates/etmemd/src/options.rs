@@ -40,6 +40,9 @@ fn command() -> Command {
     Command::new("etmemd")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Finds the memory that programs are not using and moves it to cheaper places")
+        .override_usage(
+            "etmemd -s NAME [OPTIONS]\n       etmemd --doctor [--json] [--proc-root DIR] [--sys-root DIR]",
+        )
         .after_help(EXAMPLES)
         .arg(
             Arg::new("socket")

@@ -3,6 +3,9 @@
 //! The fields of the JSON are told in `docs/json.md`. Figures come from [`Tally::figures`], which both forms show as it
 //! lists them.
 
+#[cfg(test)]
+mod tests;
+
 use crate::worker::{Doing, Standing};
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::Choice;
@@ -191,7 +194,9 @@ impl ShownRunning {
 fn table(cycle: &Cycle, standing: &Standing) -> String {
     let mut text = format!("\n  {:<22} {:>12} {:>12}\n", "", "last cycle", "in all");
     let mut row = |label: &str, last: String, all: String| {
-        let _ = writeln!(text, "  {label:<22} {last:>12} {all:>12}");
+        let line = format!("  {label:<22} {last:>12} {all:>12}");
+        text.push_str(line.trim_end());
+        text.push('\n');
     };
     let shown = |figure: &Figure| match figure.amount {
         Amount::Bytes(bytes) => size(bytes),

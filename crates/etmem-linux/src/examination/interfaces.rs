@@ -1,7 +1,7 @@
 //! Probes and movers, what a task of slide would get, and the two ways of seeing that are the kernel's own.
 
 use super::finding::{Finding, Severity};
-use super::text::{line_of, numbered};
+use super::text::{line_of, number, numbered};
 use crate::capabilities::Capability;
 use crate::choice::Interfaces;
 use crate::root::{ProcRoot, Roots, SysRoot};
@@ -70,10 +70,10 @@ pub(super) fn damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
         .map(|module| format!("the kernel's own {module}"))
         .collect();
     let kdamonds = numbered(&admin.join("kdamonds"), "");
-    for (number, folder) in &kdamonds {
+    for (id, folder) in &kdamonds {
         if line_of(&folder.join("state")).as_deref() == Some("on") {
             let pid = line_of(&folder.join("pid")).unwrap_or_else(|| "?".to_owned());
-            users.push(format!("kdamond {number} (kernel thread {pid}), set up through sysfs by a program that the kernel does not name"));
+            users.push(format!("kdamond {id} (kernel thread {pid}), set up through sysfs by a program that the kernel does not name"));
         }
     }
     let threads: Vec<u32> = numbered(proc.path(), "")
@@ -102,7 +102,7 @@ pub(super) fn damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
     } else {
         Finding::ok(NAME, "set up, not running").but(
             Severity::Note,
-            format!("another program has made {} kdamonds, which are off", kdamonds.len()),
+            format!("another program has made {}, which is off", number(kdamonds.len(), "kdamond")),
         )
     }
 }

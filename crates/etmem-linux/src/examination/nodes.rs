@@ -1,7 +1,7 @@
 //! NUMA nodes and memory tiers.
 
 use super::finding::Finding;
-use super::text::{line_of, numbered, size};
+use super::text::{line_of, number, numbered, size};
 use crate::root::SysRoot;
 use std::fs;
 
@@ -14,7 +14,7 @@ pub(super) fn nodes(sys: &SysRoot) -> Finding {
     }
     let tiers = tiers(sys);
     let mut expanders = 0;
-    let details = found.iter().map(|(number, folder)| {
+    let details = found.iter().map(|(id, folder)| {
         let figures = fs::read_to_string(folder.join("meminfo")).unwrap_or_default();
         let figure = |name| figure(&figures, name).map_or_else(|| "?".to_owned(), size);
         let processors = match line_of(&folder.join("cpulist")) {
@@ -24,13 +24,13 @@ pub(super) fn nodes(sys: &SysRoot) -> Finding {
                 "no processors".to_owned()
             }
         };
-        let tier = tiers.iter().find(|(_, nodes)| nodes.contains(number));
+        let tier = tiers.iter().find(|(_, nodes)| nodes.contains(id));
         let tier = tier.map_or_else(String::new, |(tier, _)| format!(", tier {tier}"));
-        format!("node {number}: {}, {} free, {processors}{tier}", figure("MemTotal"), figure("MemFree"))
+        format!("node {id}: {}, {} free, {processors}{tier}", figure("MemTotal"), figure("MemFree"))
     });
     let details: Vec<String> = details.collect();
     let without = if expanders > 0 { format!(", {expanders} without processors") } else { String::new() };
-    let tiers = if tiers.is_empty() { "no tiers told".to_owned() } else { format!("{} tiers", tiers.len()) };
+    let tiers = if tiers.is_empty() { "no tiers told".to_owned() } else { number(tiers.len(), "tier") };
     Finding::ok(NAME, format!("{}{without}; {tiers}", found.len())).with(details)
 }
 

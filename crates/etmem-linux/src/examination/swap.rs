@@ -1,7 +1,7 @@
 //! Swap devices, their room, and what stands in front of them.
 
 use super::finding::{Finding, Severity};
-use super::text::{line_of, printable, size};
+use super::text::{line_of, number, printable, size};
 use crate::root::{ProcRoot, SysRoot};
 use std::fs;
 
@@ -85,9 +85,11 @@ fn room(devices: &[Device], sys: &SysRoot) -> Finding {
     let sum = |of: fn(&Device) -> u64| devices.iter().map(of).fold(0, u64::saturating_add);
     let (all, used) = (sum(|device| device.size), sum(|device| device.used));
     let free = all.saturating_sub(used);
-    let finding =
-        Finding::ok(NAME, format!("{} in {} devices, {} free", size(all), devices.len(), size(free)))
-            .with(devices.iter().map(|device| device.show(sys)).collect());
+    let finding = Finding::ok(
+        NAME,
+        format!("{} in {}, {} free", size(all), number(devices.len(), "device"), size(free)),
+    )
+    .with(devices.iter().map(|device| device.show(sys)).collect());
     let percent = used.saturating_mul(100).checked_div(all).unwrap_or(100);
     if free == 0 {
         finding

@@ -25,6 +25,11 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
+/// A number of things.
+pub(super) fn number(of: usize, thing: &str) -> String {
+    format!("{of} {thing}{}", if of == 1 { "" } else { "s" })
+}
+
 /// The entries of a folder whose names begin with `prefix` and go on with a number, in its order.
 pub(super) fn numbered(folder: &Path, prefix: &str) -> Vec<(u32, std::path::PathBuf)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -45,6 +50,7 @@ mod tests {
 
     #[test]
     fn sizes_and_lines() {
+        assert_eq!([0, 1, 2].map(|of| number(of, "node")), ["0 nodes", "1 node", "2 nodes"]);
         for (bytes, shown) in [(0, "0 KiB"), (4096, "4 KiB"), (5 << 20, "5 MiB"), (3 << 29, "1.5 GiB")] {
             assert_eq!(size(bytes), shown);
         }

@@ -307,6 +307,26 @@ fn how_a_task_sees_and_moves_is_shown_on_demand() {
 }
 
 #[test]
+fn how_tasks_stand_is_told_without_waiting() {
+    let mut registry = registry();
+    registry.add(&all()).unwrap();
+    registry.add(&file(&TASK.replace("name=t\n", "name=u\n").replace("T=1", "T=1\ndry_run=yes"))).unwrap();
+    let shown = |registry: &Registry, task: Option<&str>| registry.tasks(&name("p"), task.map(name).as_ref());
+    let tasks = shown(&registry, None).unwrap();
+    let names: Vec<(&str, bool, bool)> =
+        tasks.iter().map(|task| (task.task.as_str(), task.dry_run, task.running.is_some())).collect();
+    assert_eq!(names, [("u", true, false), ("t", false, false)], "newest first");
+    registry.start(&name("p")).unwrap();
+    // The first cycle takes a second and more: what is there at once is there all the same.
+    let running = shown(&registry, Some("t")).unwrap().remove(0).running.unwrap();
+    assert_eq!((running.probe.name, running.standing.status.cycles), ("fake", 0));
+    let missing = shown(&registry, Some("v")).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NoSuchTask);
+    assert_eq!(missing.to_string(), "project p has no task v: see etmem project show");
+    assert_eq!(registry.tasks(&name("q"), None).unwrap_err().kind(), ErrorKind::NoSuchProject);
+}
+
+#[test]
 fn engine_commands() {
     let mut registry = registry();
     registry.add(&all()).unwrap();

@@ -1,0 +1,179 @@
+//! What people and programs are shown of a task.
+
+use super::*;
+use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
+use etmem_core::plan::Outcome;
+use etmem_core::policy::Hold;
+use etmem_engine::{Scanned, StepReport, TaskStatus};
+
+const MIB: u64 = 1 << 20;
+
+fn report(results: Vec<ProcessResult>) -> StepReport {
+    let processes = (4711..).zip(results).map(|(pid, result)| {
+        let process = ProcessId { pid: Pid::new(pid).unwrap(), start_time: 1 };
+        ProcessReport { process, result }
+    });
+    let processor_time = Duration::from_millis(12);
+    StepReport { processes: processes.collect(), processor_time, ..StepReport::default() }
+}
+
+fn scanned() -> ProcessResult {
+    let outcome = Outcome {
+        planned: 200 * MIB,
+        tried: 150 * MIB,
+        applied: 150 * MIB,
+        over_budget: 50 * MIB,
+        ..Outcome::default()
+    };
+    let window = Duration::from_secs(3);
+    ProcessResult::Scanned(Scanned { present: 256 * MIB, window, outcome, rehearsal: None })
+}
+
+fn shown(running: Option<Standing>) -> ShownWork {
+    let choice = |name, reason: &str| Choice { name, reason: reason.to_owned() };
+    ShownWork {
+        project: Name::new("p").unwrap(),
+        engine: Name::new("slide").unwrap(),
+        task: Name::new("t").unwrap(),
+        target: Target::Comm("mysqld".into()),
+        dry_run: false,
+        running: running.map(|standing| ShownRunning {
+            probe: choice("bpf", "the better one is not here"),
+            mover: choice("madvise", "as mover=madvise asks"),
+            standing,
+        }),
+    }
+}
+
+fn standing(reports: Vec<StepReport>, doing: Doing) -> Standing {
+    let mut status = TaskStatus::default();
+    for report in reports {
+        status.record(report, Duration::from_millis(3250));
+    }
+    Standing { status, doing, lasting: Duration::from_millis(1500), running: Duration::from_secs(120) }
+}
+
+#[test]
+fn text_for_people() {
+    let results = vec![scanned(), ProcessResult::Held(Hold::SwapFull)];
+    let standing = standing(vec![report(results.clone()), report(results)], Doing::Resting);
+    let text = task_show(&Name::new("p").unwrap(), &[shown(Some(standing))], TaskForm::Text);
+    assert_eq!(
+        text,
+        "task: t (project p, engine slide)\n\
+         \x20 target    process named mysqld; 2 found\n\
+         \x20 state     resting for 1.5 s, cycle 2, started 120 s ago\n\
+         \x20 sees by   bpf (the better one is not here)\n\
+         \x20 moves by  madvise (as mover=madvise asks)\n\
+         \n\
+         \x20                          last cycle       in all\n\
+         \x20 processes found                   2            4\n\
+         \x20 of them looked at                 1            2\n\
+         \x20 scanned                   256.0 MiB    512.0 MiB\n\
+         \x20 hot                        56.0 MiB    112.0 MiB\n\
+         \x20 cold                      200.0 MiB    400.0 MiB\n\
+         \x20 moved out                 150.0 MiB    300.0 MiB\n\
+         \x20 would move (dry run)              0            0\n\
+         \x20 unmapped meanwhile                0            0\n\
+         \x20 cannot be paged out               0            0\n\
+         \x20 no room in swap            50.0 MiB    100.0 MiB\n\
+         \x20 processor time                12 ms        24 ms\n\
+         \x20 took                          3.2 s\n\
+         \x20 touches seen over             3.0 s\n\
+         \n\
+         \x20 process\n\
+         \x20 4711      scanned 256 MiB, cold 200 MiB, paged out 150 MiB, no room in swap 51200 KiB\n\
+         \x20           swap has no room for 51200 KiB of what is cold\n\
+         \x20 4712      swap is full, so nothing can be moved out until there is room\n"
+    );
+}
+
+#[test]
+fn json_for_programs() {
+    let results = vec![scanned(), ProcessResult::Lost(ProcessError::Exited), ProcessResult::Stopped];
+    let task = shown(Some(standing(vec![report(results)], Doing::Working)));
+    let text = task_show(&Name::new("p").unwrap(), &[task, shown(None)], TaskForm::Json);
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [running, stopped] = &lines[..] else { panic!("{text}") };
+    assert_eq!(
+        running["last_cycle"],
+        json!({
+            "found": 3, "looked_at": 1, "scanned_bytes": 256 * MIB, "hot_bytes": 56 * MIB,
+            "cold_bytes": 200 * MIB, "moved_bytes": 150 * MIB, "would_move_bytes": 0,
+            "skipped_vanished_bytes": 0, "skipped_refused_bytes": 0, "skipped_no_room_bytes": 50 * MIB,
+            "cpu_seconds": 0.012, "took_seconds": 3.25, "window_seconds": 3.0,
+            "processes": [
+                {
+                    "pid": 4711, "result": "scanned",
+                    "text": "scanned 256 MiB, cold 200 MiB, paged out 150 MiB, no room in swap 51200 KiB",
+                    "reason": { "name": "no_room", "text": "swap has no room for 51200 KiB of what is cold" },
+                },
+                {
+                    "pid": 4712, "result": "lost", "text": "the process exited",
+                    "reason": { "name": "exited", "text": "the process exited" },
+                },
+                {
+                    "pid": 4713, "result": "stopped", "text": "stopped in mid-scan",
+                    "reason": { "name": "stopped", "text": "the task was stopped in mid-scan" },
+                },
+            ],
+        })
+    );
+    assert_eq!(running["total"]["moved_bytes"], 150 * MIB);
+    assert_eq!(
+        (&running["state"], &running["cycles"], &running["reason"], &running["state_seconds"]),
+        (&json!("working"), &json!(1), &Value::Null, &json!(1.5))
+    );
+    assert_eq!(running["tracker"], json!({ "name": "bpf", "reason": "the better one is not here" }));
+    assert_eq!((&stopped["state"], &stopped["reason"]["name"]), (&json!("stopped"), &json!("not_started")));
+    assert!(stopped.get("last_cycle").is_none());
+}
+
+#[test]
+fn states_and_their_reasons() {
+    for (standing, state, reason) in [
+        (None, "stopped", Some("not_started")),
+        (Some(standing(Vec::new(), Doing::Working)), "working", Some("first_cycle")),
+        (Some(standing(vec![report(Vec::new())], Doing::Resting)), "waiting", Some("no_process")),
+        (Some(standing(vec![report(vec![scanned()])], Doing::Resting)), "resting", None),
+        (Some(standing(vec![report(vec![scanned()])], Doing::Failed)), "failed", Some("failed")),
+    ] {
+        let shown = shown(standing);
+        assert_eq!((shown.state(), shown.reason().map(|reason| reason.name)), (state, reason));
+        let text = task_show(&shown.project, std::slice::from_ref(&shown), TaskForm::Text);
+        assert!(text.contains(&format!("  state     {state}")), "{text}");
+        assert_eq!(text.contains("  why       "), reason.is_some(), "{text}");
+    }
+}
+
+#[test]
+fn many_processes_and_none() {
+    let many = standing(vec![report(vec![ProcessResult::Stopped; 23])], Doing::Resting);
+    let shown = shown(Some(many));
+    let text = task_show(&shown.project, std::slice::from_ref(&shown), TaskForm::Text);
+    assert!(text.ends_with("  and 3 more, which --json shows\n"), "{text}");
+    assert_eq!(text.matches("stopped in mid-scan").count(), PROCESSES_SHOWN);
+    assert_eq!(shown.json()["last_cycle"]["processes"].as_array().unwrap().len(), 23);
+    assert_eq!(task_show(&shown.project, &[], TaskForm::Text), "task: project p has none\n");
+    assert_eq!(task_show(&shown.project, &[], TaskForm::Json), "");
+}
+
+#[test]
+fn sizes_and_times() {
+    for (bytes, text) in [
+        (0, "0"),
+        (1, "1 KiB"),
+        (MIB - 1, "1024 KiB"),
+        (MIB, "1.0 MiB"),
+        (3 << 29, "1.50 GiB"),
+        (u64::MAX, "17179869184.00 GiB"),
+    ] {
+        assert_eq!(size(bytes), text);
+    }
+    for (millis, text) in
+        [(0, "0 ms"), (999, "999 ms"), (1000, "1.0 s"), (99_949, "99.9 s"), (100_000, "100 s")]
+    {
+        assert_eq!(time(Duration::from_millis(millis)), text);
+    }
+    assert_eq!(seconds(Duration::from_micros(12_499)), json!(0.012));
+}
