@@ -4,54 +4,55 @@
  * Licence: Apache-2.0
  */
 #include <errno.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <etmemd_scan_export.h>
 #include <etmemd_thirdparty_export.h>
 
-/* What this policy keeps of a task. Its thread looks at nothing else: etmemd's structures are read in calls only. */
+/* What is kept of a task. Its thread sees nothing else: etmemd's structures are read in calls only. */
 struct state {
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stop;
-    char pid[16];
+    sem_t stop;
     struct page_scan rhythm;
-    unsigned long long paged_out; /* KiB */
+    atomic_ullong paged_out; /* KiB */
+    size_t number;
+    struct {
+        char pid[16];
+        int descriptor; /* of this process, whoever gets its number later */
+    } processes[];
 };
 
-/* Lets seconds pass, or less where the task has to end: whether it goes on. */
+/* Lets seconds pass, or less where the task has to stop: whether it goes on. */
 static bool pass(struct state *state, int seconds)
 {
     struct timespec end;
-    bool goes_on;
 
     clock_gettime(CLOCK_REALTIME, &end);
     end.tv_sec += seconds;
-    pthread_mutex_lock(&state->lock);
-    while (!state->stop && pthread_cond_timedwait(&state->wake, &state->lock, &end) == 0)
-        ;
-    goes_on = !state->stop;
-    pthread_mutex_unlock(&state->lock);
-    return goes_on;
+    while (sem_timedwait(&state->stop, &end) != 0)
+        if (errno != EINTR)
+            return true;
+    sem_post(&state->stop); /* for the next who asks */
+    return false;
 }
 
-/* One look. The library's state belongs to all plugins of the process: it may have to be initialised, and is never ended. */
+/* One look. All plugins of a process share the library: it may have to be initialised, and is never ended here. */
 static int look(const struct vmas *vmas, const char *pid, struct page_refs **pages)
 {
-    if (etmemd_get_page_refs(vmas, pid, pages, 0) == 0)
-        return 0;
-    if (errno != EPERM)
-        return -1;
-    (void)etmemd_scan_init();
-    return etmemd_get_page_refs(vmas, pid, pages, 0);
+    int done = etmemd_get_page_refs(vmas, pid, pages, 0);
+
+    if (done != 0 && errno == EPERM && etmemd_scan_init() == 0)
+        done = etmemd_get_page_refs(vmas, pid, pages, 0);
+    return done;
 }
 
 /* Pages out what has no count, neighbours at once. What went away meanwhile, or cannot be paged out, is left out. */
@@ -63,15 +64,12 @@ static void page_out(struct state *state, int process, const struct page_refs *p
     for (;; page = page->next) {
         bool cold = page != NULL && page->count == 0;
 
-        if (cold && (char *)range.iov_base + range.iov_len == (char *)page->addr) {
+        if (cold && (uintptr_t)range.iov_base + range.iov_len == page->addr) {
             range.iov_len += size[page->type];
             continue;
         }
-        if (range.iov_len != 0 && syscall(SYS_process_madvise, process, &range, 1, MADV_PAGEOUT, 0) > 0) {
-            pthread_mutex_lock(&state->lock);
+        if (range.iov_len != 0 && syscall(SYS_process_madvise, process, &range, 1, MADV_PAGEOUT, 0) > 0)
             state->paged_out += range.iov_len >> 10;
-            pthread_mutex_unlock(&state->lock);
-        }
         if (page == NULL)
             return;
         range.iov_base = (void *)page->addr;
@@ -79,24 +77,21 @@ static void page_out(struct state *state, int process, const struct page_refs *p
     }
 }
 
-/* One cycle: a look that only forgets what was before, then those that count. */
-static void cycle(struct state *state)
+/* A cycle of one process: a look that only forgets what was before, then those that count. */
+static void cycle(struct state *state, const char *pid, int process)
 {
-    struct vmas *vmas = etmemd_get_vmas(state->pid, NULL, 0, true);
+    struct vmas *vmas = etmemd_get_vmas(pid, NULL, 0, true);
     struct page_refs *pages = NULL;
-    int process = (int)syscall(SYS_pidfd_open, atoi(state->pid), 0);
-    int done = process < 0 || vmas == NULL ? -1 : look(vmas, state->pid, &pages);
+    int done = vmas == NULL ? -1 : look(vmas, pid, &pages);
 
     etmemd_free_page_refs(pages);
     pages = NULL;
     for (int looks = 0; done == 0 && looks < state->rhythm.loop; looks++)
-        done = pass(state, state->rhythm.interval) ? look(vmas, state->pid, &pages) : -1;
+        done = pass(state, state->rhythm.interval) ? look(vmas, pid, &pages) : -1;
     if (done == 0)
         page_out(state, process, pages);
     etmemd_free_page_refs(pages);
     etmemd_free_vmas(vmas);
-    if (process >= 0)
-        close(process);
 }
 
 static void *run(void *argument)
@@ -104,77 +99,64 @@ static void *run(void *argument)
     struct state *state = argument;
 
     do
-        cycle(state);
+        for (size_t i = 0; i < state->number && pass(state, 0); i++)
+            cycle(state, state->processes[i].pid, state->processes[i].descriptor);
     while (pass(state, state->rhythm.sleep));
     return NULL;
 }
 
-static int fill_task(GKeyFile *config, struct task *task)
-{
-    const struct project *project = task->eng->proj;
-    struct state *state = calloc(1, sizeof(*state));
-
-    (void)config; /* its group [task] holds the task's own keys; this policy has none */
-    if (state == NULL || strcmp(task->type, "pid") != 0 || project->type != PAGE_SCAN) {
-        syslog(LOG_DAEMON | LOG_ERR, "cold_pages: task %s: needs type=pid and scan_type=page", task->name);
-        free(state);
-        return -1;
-    }
-    snprintf(state->pid, sizeof(state->pid), "%s", task->value);
-    state->rhythm = *(const struct page_scan *)project->scan_param;
-    pthread_mutex_init(&state->lock, NULL);
-    pthread_cond_init(&state->wake, NULL);
-    task->params = state;
-    return 0;
-}
-
-static void clear_task(struct task *task)
-{
-    free(task->params);
-    task->params = NULL;
-}
-
+/* etmemd has listed the task's processes of this moment. */
 static int start_task(struct engine *engine, struct task *task)
 {
-    struct state *state = task->params;
+    struct state *state;
+    const struct task_pid *pid;
+    size_t number = 0;
 
-    (void)engine;
-    state->stop = false;
+    if (engine->proj->type != PAGE_SCAN)
+        return -1;
+    for (pid = task->pids; pid != NULL; pid = pid->next)
+        number++;
+    state = calloc(1, sizeof(*state) + number * sizeof(state->processes[0]));
+    if (state == NULL)
+        return -1;
+    state->rhythm = *(const struct page_scan *)engine->proj->scan_param;
+    sem_init(&state->stop, 0, 0);
+    for (pid = task->pids; pid != NULL; pid = pid->next, state->number++) {
+        snprintf(state->processes[state->number].pid, sizeof(state->processes[0].pid), "%u", pid->pid);
+        state->processes[state->number].descriptor = (int)syscall(SYS_pidfd_open, pid->pid, 0);
+    }
+    task->params = state;
     return pthread_create(&state->thread, NULL, run, state) == 0 ? 0 : -1;
 }
 
-/* Returns when the thread has ended: after that, its code and its state may go. */
+/* Returns when the thread has ended: from then on its code may be unloaded. */
 static void stop_task(struct engine *engine, struct task *task)
 {
     struct state *state = task->params;
 
     (void)engine;
-    pthread_mutex_lock(&state->lock);
-    state->stop = true;
-    pthread_cond_signal(&state->wake);
-    pthread_mutex_unlock(&state->lock);
+    sem_post(&state->stop);
     pthread_join(state->thread, NULL);
+    for (size_t i = 0; i < state->number; i++)
+        close(state->processes[i].descriptor);
+    free(state);
+    task->params = NULL;
 }
 
+/* etmem engine -c paged_out */
 static int command(struct engine *engine, struct task *task, char *command, int fd)
 {
     (void)engine;
-    if (task == NULL || strcmp(command, "paged_out") != 0) {
-        dprintf(fd, "cold_pages: the command is paged_out, of a task (-t)");
+    if (task == NULL || task->params == NULL || strcmp(command, "paged_out") != 0) {
+        dprintf(fd, "the command is paged_out, of a task that runs (-t)");
         return -1;
     }
-    struct state *state = task->params;
-
-    pthread_mutex_lock(&state->lock);
-    dprintf(fd, "%llu KiB paged out", state->paged_out);
-    pthread_mutex_unlock(&state->lock);
+    dprintf(fd, "%llu KiB paged out", ((struct state *)task->params)->paged_out);
     return 0;
 }
 
-/* ops_name= in the configuration file. Functions that are not needed stay NULL. */
+/* ops_name= of the configuration file. What is not needed stays NULL. */
 struct engine_ops cold_pages_ops = {
-    .fill_task_params = fill_task,
-    .clear_task_params = clear_task,
     .start_task = start_task,
     .stop_task = stop_task,
     .eng_mgt_func = command,

@@ -30,7 +30,7 @@ pub(crate) enum MayUse {
 pub(crate) const FOR_TESTS_ONLY: [&str; 1] = ["etmem-testkit"];
 
 /// The table.
-pub(crate) const TABLE: [Row; 13] = [
+pub(crate) const TABLE: [Row; 15] = [
     row("etmem-core", &[], &["thiserror"]),
     row("etmem-linux", &["etmem-core"], &["aya", "libc", "thiserror", "tracing"]),
     row("etmem-config", &["etmem-core"], &["nix", "strsim", "thiserror"]),
@@ -40,6 +40,7 @@ pub(crate) const TABLE: [Row; 13] = [
         &["etmem-core", "etmem-config", "etmem-engine"],
         &["libloading", "thiserror", "tracing"],
     ),
+    row("etmem-plugin-sdk", &[], &["libc", "libloading"]),
     row("etmem-wire", &["etmem-core"], &["thiserror"]),
     row(
         "etmemd",
@@ -61,6 +62,7 @@ pub(crate) const TABLE: [Row; 13] = [
         &["clap", "clap_complete", "nix", "thiserror"],
     ),
     row("etmemd-scan", &["etmem-core", "etmem-linux"], &["libc", "thiserror"]),
+    Row { name: "cold-pages", may_use: MayUse::Anything },
     Row { name: "etmem-testkit", may_use: MayUse::Anything },
     Row { name: "etmem-tests", may_use: MayUse::Anything },
     Row { name: "xtask", may_use: MayUse::Anything },
