@@ -105,6 +105,16 @@ static void *run(void *argument)
     return NULL;
 }
 
+static void release(struct task *task)
+{
+    struct state *state = task->params;
+
+    for (size_t i = 0; i < state->number; i++)
+        close(state->processes[i].descriptor);
+    free(state);
+    task->params = NULL;
+}
+
 /* etmemd has listed the task's processes of this moment. */
 static int start_task(struct engine *engine, struct task *task)
 {
@@ -126,7 +136,10 @@ static int start_task(struct engine *engine, struct task *task)
         state->processes[state->number].descriptor = (int)syscall(SYS_pidfd_open, pid->pid, 0);
     }
     task->params = state;
-    return pthread_create(&state->thread, NULL, run, state) == 0 ? 0 : -1;
+    if (pthread_create(&state->thread, NULL, run, state) == 0)
+        return 0;
+    release(task);
+    return -1;
 }
 
 /* Returns when the thread has ended: from then on its code may be unloaded. */
@@ -137,13 +150,10 @@ static void stop_task(struct engine *engine, struct task *task)
     (void)engine;
     sem_post(&state->stop);
     pthread_join(state->thread, NULL);
-    for (size_t i = 0; i < state->number; i++)
-        close(state->processes[i].descriptor);
-    free(state);
-    task->params = NULL;
+    release(task);
 }
 
-/* etmem engine -c paged_out */
+/* etmem engine paged_out */
 static int command(struct engine *engine, struct task *task, char *command, int fd)
 {
     (void)engine;
