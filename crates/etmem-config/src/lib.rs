@@ -19,11 +19,13 @@
 
 pub mod error;
 pub mod file;
+pub mod library;
 pub mod listing;
 pub mod section;
 pub mod values;
 pub mod warning;
 
+mod beside;
 mod excerpt;
 mod form;
 mod keyfile;
@@ -31,11 +33,12 @@ mod nearest;
 mod older;
 mod setting;
 
+pub use beside::{Beside, WrittenGroup};
 pub use error::{ConfigError, FaultClass};
 pub use listing::ListedObjects;
 pub use section::engine::{CslideEngine, DamonEngine, EngineKind, EngineSection, ThirdpartyEngine};
 pub use section::project::{PageScan, ProjectSection, PsiScan, RegionScan, Scan};
-pub use section::task::{CslideTask, MemdcdTask, PsiTask, SlideTask, TaskParameters, TaskSection};
+pub use section::task::{CslideTask, MemdcdTask, OtherTask, PsiTask, SlideTask, TaskParameters, TaskSection};
 pub use warning::Warning;
 
 use crate::error::Form;
@@ -84,6 +87,7 @@ pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
             _ => warnings.unknown_group(group),
         }
     }
+    beside::tell(&groups, &projects, &mut engines, &mut tasks);
     Ok(ConfigFile { path: path.into(), projects, engines, tasks, warnings: warnings.into_vec() })
 }
 

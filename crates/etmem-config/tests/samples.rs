@@ -1,7 +1,7 @@
 //! Files that have to be accepted as they stand: the ones that come with etmem, and the ones that the original's
 //! manuals print, which are in `samples/`.
 
-use etmem_config::{ConfigFile, EngineKind, TaskParameters, parse, parse_names, parse_older};
+use etmem_config::{ConfigFile, EngineKind, OtherTask, TaskParameters, parse, parse_names, parse_older};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
 use std::collections::BTreeSet;
@@ -97,7 +97,9 @@ fn the_current_manuals_sample_of_three_engines() {
     let Target::Pid(pid) = &cslide.target else { panic!("{cslide:?}") };
     assert_eq!((cslide.line, cslide.name.as_str(), pid.get()), (26, "background_cslide", 23456));
     assert_eq!(thirdparty.name.as_str(), "backgroud_third");
-    let TaskParameters::Other(keys) = &thirdparty.parameters else { panic!("{thirdparty:?}") };
+    let TaskParameters::Other(OtherTask { keys, .. }) = &thirdparty.parameters else {
+        panic!("{thirdparty:?}")
+    };
     assert!(keys.contains(&("task_private_key".into(), "task_private_value".into())));
 }
 

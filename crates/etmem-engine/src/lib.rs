@@ -2,17 +2,20 @@
 //!
 //! An [`Engine`] belongs to a project and makes the [`Work`] of its tasks; a daemon's worker calls
 //! [`Work::step`], waits [`Work::period`], and calls again. A step is one whole cycle, finds its processes anew,
-//! and may be cut short at any wait. Engines see the machine only through `etmem_core::kernel`.
+//! and may be cut short at any wait. An engine whose policy comes from outside is [`Hosted`]: it is told of a task's
+//! whole life instead, and works by itself. Engines see the machine only through `etmem_core::kernel`.
 //!
 //! To read first: [`slide`], the way of the data from a process to swap.
 
 mod catalogue;
 mod engine;
+mod hosted;
 mod report;
 pub mod slide;
 mod turns;
 
 pub use catalogue::engine;
 pub use engine::{CommandError, Engine, EngineError, FaultClass, Work};
+pub use hosted::{Hosted, Question, Refusal};
 pub use report::{ProcessReport, ProcessResult, Scanned, StepReport};
 pub use turns::{Turn, Turns};

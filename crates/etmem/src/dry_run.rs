@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use etmem_config::error::Form as FileForm;
-use etmem_config::{ConfigError, ConfigFile, FaultClass, ProjectSection};
+use etmem_config::{ConfigError, ConfigFile, EngineKind, EngineSection, FaultClass, ProjectSection};
 use etmem_core::name::Name;
 use etmem_engine::{Engine, EngineError, Turns};
 use etmem_wire::{ErrorKind, Response, Status};
@@ -101,7 +101,7 @@ impl Refused {
 #[derive(Default)]
 struct Objects<'a> {
     projects: HashMap<&'a Name, &'a ProjectSection>,
-    /// None for an engine that is not built into this version.
+    /// None for an engine that is not built into this version, and for a plugin's.
     engines: HashMap<(&'a Name, &'a Name), Option<Box<dyn Engine>>>,
     tasks: HashSet<(&'a Name, &'a Name, &'a Name)>,
     /// What a daemon has to have, or would say no to: each once.
@@ -121,17 +121,7 @@ impl<'a> Objects<'a> {
             }
         }
         for section in &config.engines {
-            let engine = match etmem_engine::engine(&section.kind, &Turns::default()) {
-                Ok(engine) => Some(engine),
-                Err(error @ EngineError::NotBuilt(_)) => {
-                    objects.note(format!("{}{error}; it would be refused", place(section.line)));
-                    None
-                }
-                Err(error) => {
-                    let reason = format!("{}{error}", place(section.line));
-                    return Err(Refused::new(class_kind(error.class()), reason));
-                }
-            };
+            let engine = objects.engine(section, &place(section.line))?;
             if !objects.projects.contains_key(&section.project) {
                 objects
                     .note(format!("project {} is not in this file: etmemd has to have it", section.project));
@@ -165,6 +155,26 @@ impl<'a> Objects<'a> {
             }
         }
         Ok(objects)
+    }
+
+    /// The engine of `section`, which stands at `place`; none where only a daemon could say more.
+    fn engine(&mut self, section: &EngineSection, place: &str) -> Result<Option<Box<dyn Engine>>, Refused> {
+        if let EngineKind::Thirdparty(plugin) = &section.kind {
+            let library = plugin.library.display();
+            etmem_config::library::check(&plugin.library).map_err(|error| {
+                Refused::new(ErrorKind::Internal, format!("{place}[engine] libname={library}: {error}"))
+            })?;
+            self.note(format!("{place}{library} is loaded, and has its say, only when it is added"));
+            return Ok(None);
+        }
+        match etmem_engine::engine(&section.kind, &Turns::default()) {
+            Ok(engine) => Ok(Some(engine)),
+            Err(error @ EngineError::NotBuilt(_)) => {
+                self.note(format!("{place}{error}; it would be refused"));
+                Ok(None)
+            }
+            Err(error) => Err(Refused::new(class_kind(error.class()), format!("{place}{error}"))),
+        }
     }
 
     /// Adds a note, once.

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     let trials = vec![
         root_only("accepted_and_refused", accepted_and_refused),
         root_only("every_sample_loads", every_sample_loads),
+        root_only("a_library_passes_the_checks_that_need_no_loading", library_checks),
         Trial::test("the_file_checks_are_the_daemons", file_checks),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -167,9 +168,15 @@ fn every_sample_loads() -> Result<(), Failed> {
             let content = fs::read_to_string(&sample)?;
             let path = write(folder.path(), &content)?;
             let (text, number) = dry_run(["obj", "add"], &path)?;
+            loaded += 1;
+            // Those with a plugin name one that nobody here has.
+            if content.contains("name=thirdparty") {
+                assert_eq!(number, Some(186), "{}: {text}", sample.display());
+                assert!(text.contains(".so: cannot be opened: No such file"), "{}: {text}", sample.display());
+                continue;
+            }
             assert_eq!(number, Some(0), "{}: {text}", sample.display());
             assert!(text.starts_with("FILE: no fault found in "), "{}: {text}", sample.display());
-            loaded += 1;
         }
     }
     assert!(loaded >= 10, "{loaded} samples");
@@ -187,5 +194,47 @@ fn file_checks() -> Result<(), Failed> {
     let (text, number) = dry_run(["obj", "add"], &path)?;
     assert_eq!(number, Some(186));
     assert!(text.contains("FILE: has mode 0644") || text.contains("FILE: belongs to"), "{text}");
+    Ok(())
+}
+
+fn library_checks() -> Result<(), Failed> {
+    let folder = TempDir::new()?;
+    let library = folder.path().join("lib.so");
+    let engine = format!(
+        "[engine]\nproject=p\nname=thirdparty\neng_name=mine\nops_name=ops\nlibname={}\n",
+        library.display()
+    );
+    let task = "[task]\nproject=p\nengine=mine\nname=t\ntype=name\nvalue=mysqld\nkey=its own\n";
+    let path = write(folder.path(), &format!("{PROJECT}{engine}{task}"))?;
+    let run = || -> Result<(String, Option<i32>), Failed> {
+        let (text, number) = dry_run(["obj", "add", "--strict"], &path)?;
+        Ok((text.replace(&library.display().to_string(), "LIB"), number))
+    };
+    let refused = |rule: &str| {
+        let first = "error: etmemd has internal error, see reason details in messages";
+        (format!("{first}\nFILE:6: [engine] libname=LIB: {rule}\n"), Some(186))
+    };
+    assert_eq!(
+        run()?,
+        refused("cannot be opened: No such file or directory (os error 2); check the path as etmemd sees it")
+    );
+    fs::write(&library, "not looked into")?;
+    fs::set_permissions(&library, Permissions::from_mode(0o755))?;
+    assert_eq!(run()?, refused("LIB: has mode 0755, must have 0500 or 0700; run chmod 500 LIB"));
+    nix::unistd::chown(&library, Some(7.into()), Some(0.into()))?;
+    assert_eq!(
+        run()?,
+        refused("LIB: belongs to 7:0 (uid:gid), must belong to root:root; run chown root:root LIB")
+    );
+    nix::unistd::chown(&library, Some(0.into()), Some(0.into()))?;
+    for mode in [0o500, 0o700] {
+        fs::set_permissions(&library, Permissions::from_mode(mode))?;
+        let text = "FILE: no fault found in 1 project, 1 engine, 1 task\n\
+                    note: FILE:6: LIB is loaded, and has its say, only when it is added\n";
+        assert_eq!(run()?, (text.to_owned(), Some(0)));
+    }
+    fs::remove_file(&library)?;
+    fs::create_dir(&library)?;
+    assert_eq!(run()?, refused("LIB: is not a regular file; name the shared object itself"));
     Ok(())
 }

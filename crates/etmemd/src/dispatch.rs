@@ -1,7 +1,8 @@
 //! From a request to its answer.
 
-use crate::registry::{Denied, Registry};
+use crate::registry::{self, Denied, Registry};
 use etmem_config::{ConfigError, ConfigFile, ListedObjects};
+use etmem_engine::Question;
 use etmem_wire::{ErrorKind, Request, Response, project_show};
 use std::fmt::Display;
 use std::path::Path;
@@ -10,34 +11,63 @@ use tracing::{error, info, warn};
 /// Lines for the client, or why nothing was done.
 type Answer = Result<Vec<String>, Vec<Denied>>;
 
+/// What comes of a request.
+pub(crate) enum Reply {
+    /// The answer.
+    Response(Response),
+    /// The registry is done with it, and the answer takes time.
+    Asked(Asked),
+}
+
+/// A question to an engine that does not answer at once.
+pub(crate) struct Asked {
+    request: String,
+    question: Question,
+}
+
+impl Asked {
+    /// Waits for the answer.
+    pub(crate) fn answer(self) -> Response {
+        let answer = (self.question)().map(|text| vec![text]);
+        response(&self.request, answer.map_err(|refusal| vec![Denied::unplaced(refusal)]))
+    }
+}
+
 /// Carries out `request`.
-pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Response {
+pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
     let answer = match request {
         Request::ObjAdd { file } => read(file.as_str()).and_then(|file| add(registry, &file)),
         Request::ObjAddStrict { file } => {
             read(file.as_str()).and_then(nothing_ignored).and_then(|file| add(registry, &file))
         }
-        Request::ObjDel { file } => {
-            listed(file.as_str()).and_then(|listed| registry.delete(&listed)).map(|()| Vec::new())
-        }
+        Request::ObjDel { file } => listed(file.as_str()).and_then(|listed| registry.delete(&listed)),
         Request::ProjectAdd { name, file } => etmem_config::load_older(Path::new(file.as_str()), name)
             .map_err(refused)
             .and_then(|file| add(registry, &file)),
-        Request::ProjectDel { name } => done(registry.delete_project(name)),
+        Request::ProjectDel { name } => registry.delete_project(name).map_err(|denied| vec![denied]),
         Request::ProjectStart { name } => registry.start(name).map_err(|denied| vec![denied]),
-        Request::ProjectStop { name } => done(registry.stop(name)),
+        Request::ProjectStop { name } => registry.stop(name).map_err(|denied| vec![denied]),
         Request::ProjectShow { name, verbose } => {
             let shown = registry.show(name.as_ref(), *verbose);
-            return Response::success(&project_show(&shown, name.as_ref()));
+            return Reply::Response(Response::success(&project_show(&shown, name.as_ref())));
         }
-        Request::Engine { project, engine, command, task } => registry
-            .command(project, engine, command.as_str(), task.as_ref())
-            .map(|text| vec![text])
-            .map_err(|denied| vec![denied]),
+        Request::Engine { project, engine, command, task } => {
+            match registry.command(project, engine, command.as_str(), task.as_ref()) {
+                Ok(registry::Answer::Text(text)) => Ok(vec![text]),
+                Ok(registry::Answer::Asked(question)) => {
+                    return Reply::Asked(Asked { request: request.encode(), question });
+                }
+                Err(denied) => Err(vec![denied]),
+            }
+        }
     };
+    Reply::Response(response(&request.encode(), answer))
+}
+
+fn response(request: &str, answer: Answer) -> Response {
     match answer {
         Ok(lines) => {
-            info!("done: {}", request.encode());
+            info!("done: {request}");
             Response::success(&lines.join("\n"))
         }
         Err(denied) => {
@@ -89,8 +119,4 @@ fn add(registry: &mut Registry, file: &ConfigFile) -> Answer {
     }
     lines.extend(registry.add(file).map_err(|denied| vec![denied])?);
     Ok(lines)
-}
-
-fn done(result: Result<(), Denied>) -> Answer {
-    result.map(|()| Vec::new()).map_err(|denied| vec![denied])
 }

@@ -1,11 +1,15 @@
 //! The kernel underneath, put together when it is first needed.
 
+use etmem_config::{EngineSection, FaultClass, ProjectSection};
 use etmem_core::kernel::process::ProcessTable;
 use etmem_core::kernel::wishes::{Chosen, Wishes};
+use etmem_engine::{Hosted, Refusal};
 use etmem_linux::choice::Interfaces;
 use etmem_linux::process::table::Processes;
 use etmem_linux::root::Roots;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A machine that tasks can run on.
 pub(crate) trait Machine: fmt::Debug + Send + Sync {
@@ -17,6 +21,20 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// # Errors
     /// What this kernel lacks, and what would help.
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String>;
+
+    /// The engine of `section`, whose policy is a plugin's. Waits for the plugin for at most `patience`.
+    ///
+    /// # Errors
+    /// Why the plugin cannot be had.
+    fn plugin(
+        &self,
+        _project: &ProjectSection,
+        section: &EngineSection,
+        _patience: Duration,
+    ) -> Result<Arc<dyn Hosted>, Refusal> {
+        let reason = format!("engine {}: this machine loads no plugins", section.name);
+        Err(Refusal { reason, class: FaultClass::Internal })
+    }
 }
 
 /// The machine that the daemon runs on.

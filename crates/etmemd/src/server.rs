@@ -1,6 +1,6 @@
 //! The socket: many clients at once, each with a deadline, none able to hold up another.
 
-use crate::dispatch::{dispatch, refuse};
+use crate::dispatch::{Asked, Reply, dispatch, refuse};
 use crate::places::Places;
 use crate::registry::Registry;
 use crate::service::ServiceManager;
@@ -186,7 +186,22 @@ async fn answer(request: Request, registry: Arc<Mutex<Registry>>) -> Response {
         // Requests change the registry as a whole or not at all, so one that panicked leaves it sound.
         dispatch(&mut registry.lock().unwrap_or_else(PoisonError::into_inner), &request)
     });
-    done.await.unwrap_or_else(|error| refuse(ErrorKind::Internal, &[error.to_string()]))
+    match done.await {
+        Ok(Reply::Response(response)) => response,
+        Ok(Reply::Asked(asked)) => answer_apart(asked).await,
+        Err(error) => refuse(ErrorKind::Internal, &[error.to_string()]),
+    }
+}
+
+/// Waits for an engine's answer on a thread for it alone: everybody else goes on meanwhile.
+async fn answer_apart(asked: Asked) -> Response {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    // Nobody listens any more where the daemon ends meanwhile.
+    let answer = move || drop(tell.send(asked.answer()));
+    match std::thread::Builder::new().name("etmemd-answer".to_owned()).spawn(answer) {
+        Ok(_) => told.await.unwrap_or_else(|error| refuse(ErrorKind::Internal, &[error.to_string()])),
+        Err(error) => refuse(ErrorKind::Internal, &[format!("cannot start a thread: {error}")]),
+    }
 }
 
 /// A request, or why the bytes are none.

@@ -1,5 +1,6 @@
 //! `[engine]`: what a project does with what it sees.
 
+use crate::beside::Beside;
 use crate::error::{ConfigError, FaultClass, Order, Rule};
 use crate::keyfile::Group;
 use crate::listing::ListedEngine;
@@ -64,6 +65,8 @@ pub struct ThirdpartyEngine {
     pub operations: Box<str>,
     /// Every key of the group with its value, each key once: what the plugin gets to read.
     pub keys: Vec<(String, String)>,
+    /// The other groups that it gets to read.
+    pub beside: Beside,
 }
 
 /// Parameters of engine damon: a DAMOS access pattern, in the kernel's units, and what to do where it fits.
@@ -211,6 +214,7 @@ fn thirdparty(reader: &mut Reader<'_>) -> Result<ThirdpartyEngine, ConfigError> 
         library: reader.get(&LIBNAME)?,
         operations: reader.get(&OPS_NAME)?,
         keys: reader.all(),
+        beside: Beside::default(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::engine::Known;
 use super::key_lines::KeyLines;
+use crate::beside::Beside;
 use crate::error::{ConfigError, FaultClass, Order, Rule};
 use crate::keyfile::Group;
 use crate::listing::ListedTask;
@@ -66,9 +67,21 @@ pub enum TaskParameters {
     Damon,
     /// `engine=memdcd`.
     Memdcd(MemdcdTask),
-    /// Any other engine, which can only be a thirdparty one: every key of the group with its value, each key
-    /// once, for the plugin to read.
-    Other(Vec<(String, String)>),
+    /// Any other engine, which can only be a thirdparty one.
+    Other(OtherTask),
+}
+
+/// Parameters of a task of a thirdparty engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherTask {
+    /// What every task may have, for the plugin to heed, at least 1.
+    pub max_threads: usize,
+    /// The same: only mappings that the process marked for swapping.
+    pub swap_flag: bool,
+    /// Every key of the group with its value, each key once: what the plugin gets to read.
+    pub keys: Vec<(String, String)>,
+    /// The other groups that it gets to read.
+    pub beside: Beside,
 }
 
 /// Parameters of a task of engine slide.
@@ -246,7 +259,12 @@ pub(crate) fn read(
         Some(Known::Psi) => TaskParameters::Psi(psi(&mut reader)?),
         Some(Known::Damon) => TaskParameters::Damon,
         Some(Known::Memdcd) => TaskParameters::Memdcd(MemdcdTask { socket: reader.get(&SOCK)? }),
-        Some(Known::Thirdparty) | None => TaskParameters::Other(reader.all()),
+        Some(Known::Thirdparty) | None => TaskParameters::Other(OtherTask {
+            max_threads: reader.get(&MAX_THREADS)?,
+            swap_flag: reader.get(&SWAP_FLAG)?,
+            keys: reader.all(),
+            beside: Beside::default(),
+        }),
     };
     // A plugin's keys are its own affair.
     if !matches!(parameters, TaskParameters::Other(_)) {

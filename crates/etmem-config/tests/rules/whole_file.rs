@@ -4,7 +4,7 @@ use crate::engine::{SLIDE, THIRDPARTY};
 use crate::project::{PAGE, PSI_PROJECT, REGION};
 use crate::row::{INTERNAL, INVALID, KEY_FILE, read};
 use crate::task::{CSLIDE_TASK, SLIDE_TASK};
-use etmem_config::{EngineKind, Scan, TaskParameters};
+use etmem_config::{Beside, EngineKind, OtherTask, Scan, TaskParameters, WrittenGroup};
 use etmem_core::kernel::process::Target;
 
 #[test]
@@ -169,9 +169,44 @@ fn a_plugins_keys_are_its_own() {
     assert_eq!(file.warnings, []);
     let EngineKind::Thirdparty(engine) = &file.engines[0].kind else { panic!("{file:?}") };
     assert!(engine.keys.contains(&("hot_treshold".into(), "1".into())));
-    let TaskParameters::Other(keys) = &file.tasks[0].parameters else { panic!("{file:?}") };
+    let TaskParameters::Other(OtherTask { keys, .. }) = &file.tasks[0].parameters else { panic!("{file:?}") };
     let keys: Vec<_> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(keys, ["engine=mine", "max_thread=6", "name=t", "project=a", "type=pid", "value=1"]);
+}
+
+#[test]
+fn what_stands_beside_a_plugins_group() {
+    let other = |text: &str| text.replace("=mine", "=other").replace("project=a", "project=b");
+    let task = "[task]\nproject=a\nengine=mine\nname=t\ntype=pid\nvalue=1\n";
+    let text = [
+        "[mine]\nk=1\n",
+        &PAGE.replace("=a", "=b"),
+        PAGE,
+        &other(THIRDPARTY),
+        THIRDPARTY,
+        "[mine]\nk=2\n",
+        &other(task),
+        task,
+        &task.replace("=t", "=u"),
+    ];
+    let file = read(&text.concat()).unwrap();
+    let shown = |beside: &Beside| {
+        let name = |group: &WrittenGroup| {
+            let of = |key| group.pairs.iter().find(|pair| pair.0 == key).map(|pair| pair.1.clone());
+            let name = of("eng_name").or_else(|| of("name")).unwrap_or_default();
+            format!("{} {name}", group.name)
+        };
+        beside.iter().map(name).collect::<Vec<_>>()
+    };
+    let EngineKind::Thirdparty(engine) = &file.engines[1].kind else { panic!("{file:?}") };
+    assert_eq!(shown(&engine.beside), ["mine ", "project a", "task t"]);
+    let own = engine.beside.iter().next().unwrap();
+    assert_eq!(own.pairs, [("k".to_owned(), "1".to_owned()), ("k".to_owned(), "2".to_owned())]);
+    let EngineKind::Thirdparty(engine) = &file.engines[0].kind else { panic!("{file:?}") };
+    assert_eq!(shown(&engine.beside), ["mine ", "project b", "task t"]);
+    let TaskParameters::Other(task) = &file.tasks[2].parameters else { panic!("{file:?}") };
+    assert_eq!(shown(&task.beside), ["mine ", "project a", "engine mine"]);
+    assert_eq!((task.max_threads, task.swap_flag), (1, false));
 }
 
 #[test]
@@ -211,7 +246,7 @@ fn a_second_name_is_the_value_where_there_is_none() {
     let text = KEY_FILE.changed(&text, "engine=mine");
     let file = read(&text).unwrap();
     assert_eq!(file.warnings.len(), 1);
-    let TaskParameters::Other(keys) = &file.tasks[0].parameters else { panic!("{file:?}") };
+    let TaskParameters::Other(OtherTask { keys, .. }) = &file.tasks[0].parameters else { panic!("{file:?}") };
     for pair in [("name", "t"), ("value", "redis")] {
         assert!(keys.contains(&(pair.0.into(), pair.1.into())), "{keys:?}");
     }

@@ -3,7 +3,7 @@
 use etmem_config::{ConfigError, FaultClass, Warning};
 use etmem_core::kernel::process::TargetError;
 use etmem_core::name::Name;
-use etmem_engine::{CommandError, EngineError};
+use etmem_engine::{CommandError, EngineError, Refusal};
 use etmem_wire::ErrorKind;
 
 /// Why a request was not carried out: its text says what stands in the way and what to do.
@@ -89,6 +89,14 @@ pub(crate) enum Denied {
         /// What it says.
         error: EngineError,
     },
+    /// A hosted engine cannot be had, or does not do what it was told.
+    #[error("{place}{refusal}")]
+    Hosted {
+        /// Where the file says so; empty for a command.
+        place: String,
+        /// What it says.
+        refusal: Refusal,
+    },
     /// The process that a task names cannot be a target.
     #[error("{place}[task] value={value}: {error}")]
     Target {
@@ -131,11 +139,17 @@ pub(crate) enum Denied {
 }
 
 impl Denied {
+    /// What a hosted engine says to a command.
+    pub(crate) fn unplaced(refusal: Refusal) -> Self {
+        Self::Hosted { place: String::new(), refusal }
+    }
+
     /// Which of the original's answers this is.
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::Config(error) => class_kind(error.class()),
             Self::Engine { error, .. } => class_kind(error.class()),
+            Self::Hosted { refusal, .. } => class_kind(refusal.class),
             Self::ProjectExists { .. } => ErrorKind::ProjectExists,
             Self::NoSuchProject { .. } => ErrorKind::NoSuchProject,
             Self::Started(_) => ErrorKind::ProjectStarted,

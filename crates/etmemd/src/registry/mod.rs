@@ -4,6 +4,9 @@
 //! no socket here and no runtime: tests step it by hand.
 
 mod denied;
+mod hosting;
+#[cfg(test)]
+mod hosting_tests;
 mod lookup;
 mod named;
 mod objects;
@@ -12,6 +15,7 @@ mod tests;
 
 pub(crate) use denied::Denied;
 
+use hosting::{ANSWER_PATIENCE, Patience, STOP_PATIENCE, Starts};
 use named::Named;
 
 use crate::machine::Machine;
@@ -21,7 +25,7 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{Choice, Chosen};
 use etmem_core::name::Name;
-use etmem_engine::{Engine, Turns, Work};
+use etmem_engine::{Engine, Hosted, Question, Turns, Work};
 use etmem_linux::pacer::SystemPacer;
 use etmem_wire::{ShownEngine, ShownProject, ShownTask};
 use std::sync::Arc;
@@ -54,8 +58,17 @@ struct ProjectEntry {
 #[derive(Debug)]
 struct EngineEntry {
     section: EngineSection,
-    engine: Box<dyn Engine>,
+    policy: Policy,
     tasks: Named<TaskEntry>,
+}
+
+/// Whose policy an engine follows.
+#[derive(Debug)]
+enum Policy {
+    /// One of ours, whose tasks have a worker each.
+    BuiltIn(Box<dyn Engine>),
+    /// One from outside, which is told what becomes of its tasks.
+    Hosted(Arc<dyn Hosted>),
 }
 
 #[derive(Debug)]
@@ -66,11 +79,24 @@ struct TaskEntry {
 
 /// A task that runs.
 #[derive(Debug)]
-struct Running {
-    worker: Worker,
-    /// How it sees, how it moves, and why so.
-    probe: Choice,
-    mover: Choice,
+enum Running {
+    /// Here.
+    Worked {
+        worker: Worker,
+        /// How it sees, how it moves, and why so.
+        probe: Choice,
+        mover: Choice,
+    },
+    /// By its engine, which is a hosted one.
+    Hosted,
+}
+
+/// The answer to an engine command.
+pub(crate) enum Answer {
+    /// It is there.
+    Text(String),
+    /// It takes time, and is not to be waited for by others.
+    Asked(Question),
 }
 
 /// A task about to start.
@@ -96,34 +122,61 @@ impl Registry {
         self.check_room(project.engines.iter().map(|engine| engine.tasks.iter().count()).sum())?;
         let machine = Arc::clone(&self.machine);
         let project = self.project_mut(name, String::new)?;
-        let mut ready = Vec::new();
+        let (mut ready, mut hosted) = (Vec::new(), Vec::new());
         for engine in project.engines.iter() {
             for task in engine.tasks.iter() {
-                ready.push(prepare(&project.section, engine, &task.section, &*machine)?);
+                match &engine.policy {
+                    Policy::BuiltIn(engine) => {
+                        ready.push(prepare(&project.section, &**engine, &task.section, &*machine)?);
+                    }
+                    Policy::Hosted(engine) => hosted.push((engine, &task.section)),
+                }
             }
         }
         let mut notes: Vec<String> = ready.iter().flat_map(Ready::notes).collect();
-        if ready.is_empty() {
+        if ready.is_empty() && hosted.is_empty() {
             notes.push(format!("project {name} has no task yet"));
         }
-        let mut launched = launch(ready)?.into_iter();
-        for task in project.engines.iter_mut().flat_map(|engine| engine.tasks.iter_mut()) {
-            task.running = launched.next();
+        let patience = Patience::new(ANSWER_PATIENCE);
+        let mut starts = Starts::new(&*machine, &patience);
+        let started = hosted
+            .into_iter()
+            .try_for_each(|(engine, task)| {
+                notes.extend(starts.start(&project.section, engine, task)?);
+                Ok(())
+            })
+            .and_then(|()| launch(ready));
+        let mut launched = match started {
+            Ok(launched) => launched.into_iter(),
+            Err(denied) => {
+                starts.take_back();
+                return Err(denied);
+            }
+        };
+        for engine in project.engines.iter_mut() {
+            let hosted = engine.hosted().is_some();
+            for task in engine.tasks.iter_mut() {
+                task.running = if hosted { Some(Running::Hosted) } else { launched.next() };
+            }
         }
         project.started = true;
+        hosting::runs(&project.engines, true);
         Ok(notes)
     }
 
-    /// Stops every task of project `name`: asks, and does not wait.
-    pub(crate) fn stop(&mut self, name: &Name) -> Result<(), Denied> {
+    /// Stops every task of project `name`: asks, and does not wait, but for hosted ones a little. Returns what a
+    /// person should know, a line each.
+    pub(crate) fn stop(&mut self, name: &Name) -> Result<Vec<String>, Denied> {
         let project = self.project_mut(name, String::new)?;
         if !project.started {
             return Err(Denied::Stopped(name.clone()));
         }
         project.started = false;
         let workers = project.take_workers();
+        workers.iter().for_each(Worker::ask_to_stop);
+        let late = project.stop_hosted(&Patience::new(STOP_PATIENCE));
         self.let_go(workers);
-        Ok(())
+        Ok(late)
     }
 
     /// The projects to show, newest first: all, or the one named; where `verbose`, with how each task sees and moves.
@@ -140,7 +193,7 @@ impl Registry {
         engine: &Name,
         command: &str,
         task: Option<&Name>,
-    ) -> Result<String, Denied> {
+    ) -> Result<Answer, Denied> {
         let entry = self.project(project, String::new)?;
         let engine = entry.engine(engine, String::new)?;
         if let Some(task) = task {
@@ -152,7 +205,12 @@ impl Registry {
         if engine.tasks.is_empty() {
             return Err(Denied::NoTask { project: project.clone(), engine: engine.section.name.clone() });
         }
-        engine.engine.command(task, command).map_err(Denied::Command)
+        match &engine.policy {
+            Policy::BuiltIn(engine) => {
+                engine.command(task, command).map(Answer::Text).map_err(Denied::Command)
+            }
+            Policy::Hosted(engine) => Ok(Answer::Asked(engine.question(task, command))),
+        }
     }
 
     /// Stops everything; returns when all has ended, at the latest after `deadline`.
@@ -160,9 +218,13 @@ impl Registry {
         let workers: Vec<Worker> =
             self.projects.iter_mut().flat_map(|project| project.take_workers()).collect();
         self.let_go(workers);
+        let patience = Patience::new(deadline);
+        for project in self.projects.iter_mut().rev() {
+            project.stop_hosted(&patience);
+            project.close_hosted(&patience);
+        }
         let clock = SystemPacer::new();
-        let end = clock.now() + deadline;
-        while self.leaving.iter().any(|worker| !worker.has_ended()) && clock.now() < end {
+        while self.leaving.iter().any(|worker| !worker.has_ended()) && !patience.left().is_zero() {
             let _ = clock.pause(LOOK_AGAIN);
         }
     }
@@ -201,8 +263,19 @@ impl ProjectEntry {
 
 impl EngineEntry {
     fn take_workers(&mut self) -> Vec<Worker> {
-        let tasks = self.tasks.iter_mut().rev();
-        tasks.filter_map(|task| task.running.take()).map(|running| running.worker).collect()
+        self.tasks.iter_mut().rev().filter_map(TaskEntry::take_worker).collect()
+    }
+}
+
+impl TaskEntry {
+    fn take_worker(&mut self) -> Option<Worker> {
+        match self.running.take() {
+            Some(Running::Worked { worker, .. }) => Some(worker),
+            other => {
+                self.running = other;
+                None
+            }
+        }
     }
 }
 
@@ -215,13 +288,12 @@ impl Ready {
 /// Makes the work of a task and chooses its probe and mover.
 fn prepare(
     project: &ProjectSection,
-    engine: &EngineEntry,
+    engine: &dyn Engine,
     task: &TaskSection,
     machine: &dyn Machine,
 ) -> Result<Ready, Denied> {
-    let work =
-        engine.engine.work(project, task).map_err(|error| Denied::Engine { place: String::new(), error })?;
-    let label = format!("project {} task {}", project.name, task.name);
+    let work = engine.work(project, task).map_err(|error| Denied::Engine { place: String::new(), error })?;
+    let label = hosting::label(project, task);
     let chosen =
         machine.kernel(&work.wishes()).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
     info!("{label}: probe {}, mover {}", chosen.probe, chosen.mover);
@@ -230,17 +302,18 @@ fn prepare(
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>) -> Result<Vec<Running>, Denied> {
-    let mut launched: Vec<Running> = Vec::new();
+    let mut launched: Vec<(Worker, Choice, Choice)> = Vec::new();
     for Ready { label, work, chosen: Chosen { kernel, probe, mover } } in ready {
         match Worker::start(label, work, kernel) {
-            Ok(worker) => launched.push(Running { worker, probe, mover }),
+            Ok(worker) => launched.push((worker, probe, mover)),
             Err(error) => {
-                launched.iter().for_each(|running| running.worker.ask_to_stop());
+                launched.iter().for_each(|(worker, ..)| worker.ask_to_stop());
                 return Err(Denied::Machine(format!("cannot start a thread: {error}")));
             }
         }
     }
-    Ok(launched)
+    let worked = launched.into_iter().map(|(worker, probe, mover)| Running::Worked { worker, probe, mover });
+    Ok(worked.collect())
 }
 
 fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject {
@@ -260,7 +333,8 @@ fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject {
 fn remark(task: &TaskEntry) -> String {
     let name = &task.section.name;
     match &task.running {
-        Some(Running { probe, mover, .. }) => format!("task {name}: tracker {probe}, mover {mover}"),
+        Some(Running::Hosted) => format!("task {name}: works by its plugin"),
+        Some(Running::Worked { probe, mover, .. }) => format!("task {name}: tracker {probe}, mover {mover}"),
         None => format!("task {name}: not started"),
     }
 }

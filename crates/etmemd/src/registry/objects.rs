@@ -1,8 +1,9 @@
 //! Adding what a file lists, all or nothing, and deleting it, as much as there is.
 
+use super::hosting::{ANSWER_PATIENCE, Patience, STOP_PATIENCE, Starts};
 use super::named::Named;
-use super::{Denied, EngineEntry, ProjectEntry, Registry, TaskEntry, launch, prepare};
-use etmem_config::{ConfigFile, EngineSection, ListedObjects, ProjectSection, TaskSection};
+use super::{Denied, EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry, launch, prepare};
+use etmem_config::{ConfigFile, EngineKind, EngineSection, ListedObjects, ProjectSection, TaskSection};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
 use std::path::Path;
@@ -26,26 +27,34 @@ impl Registry {
     /// is refused, nothing of the file remains. Returns what a person should know, a line each.
     pub(crate) fn add(&mut self, file: &ConfigFile) -> Result<Vec<String>, Denied> {
         let mut added = Vec::new();
-        let result = self.add_all(file, &mut added).and_then(|()| self.start_added(&added));
+        let patience = Patience::new(ANSWER_PATIENCE);
+        let result =
+            self.add_all(file, &mut added, &patience).and_then(|()| self.start_added(&added, &patience));
         if result.is_err() {
+            let patience = Patience::new(STOP_PATIENCE);
             for object in added.iter().rev() {
-                self.remove(object);
+                self.remove(object, &patience);
             }
         }
         result
     }
 
-    fn add_all(&mut self, file: &ConfigFile, added: &mut Vec<Added>) -> Result<(), Denied> {
+    fn add_all(
+        &mut self,
+        file: &ConfigFile,
+        added: &mut Vec<Added>,
+        patience: &Patience,
+    ) -> Result<(), Denied> {
         for section in &file.projects {
             self.add_project(section, || place(&file.path, section.line))?;
             added.push(Added::Project(section.name.clone()));
         }
         for section in &file.engines {
-            self.add_engine(section, || place(&file.path, section.line))?;
+            self.add_engine(section, patience, || place(&file.path, section.line))?;
             added.push(Added::Engine { project: section.project.clone(), engine: section.name.clone() });
         }
         for section in &file.tasks {
-            self.add_task(section, &file.path)?;
+            self.add_task(section, patience, &file.path)?;
             added.push(Added::Task {
                 project: section.project.clone(),
                 engine: section.engine.clone(),
@@ -64,9 +73,24 @@ impl Registry {
         Ok(())
     }
 
-    fn add_engine(&mut self, section: &EngineSection, place: impl Fn() -> String) -> Result<(), Denied> {
-        let engine = etmem_engine::engine(&section.kind, &self.turns)
-            .map_err(|error| Denied::Engine { place: place(), error })?;
+    fn add_engine(
+        &mut self,
+        section: &EngineSection,
+        patience: &Patience,
+        place: impl Fn() -> String,
+    ) -> Result<(), Denied> {
+        let built_in = match section.kind {
+            EngineKind::Thirdparty(_) => None,
+            EngineKind::Slide
+            | EngineKind::Cslide(_)
+            | EngineKind::Damon(_)
+            | EngineKind::Psi
+            | EngineKind::Memdcd => Some(
+                etmem_engine::engine(&section.kind, &self.turns)
+                    .map_err(|error| Denied::Engine { place: place(), error })?,
+            ),
+        };
+        let machine = Arc::clone(&self.machine);
         let project = self.project_mut(&section.project, &place)?;
         if project.engines.contains(&section.name) {
             return Err(Denied::EngineExists {
@@ -75,12 +99,19 @@ impl Registry {
                 name: section.name.clone(),
             });
         }
-        let entry = EngineEntry { section: section.clone(), engine, tasks: Named::default() };
+        let policy = match built_in {
+            Some(engine) => Policy::BuiltIn(engine),
+            None => machine
+                .plugin(&project.section, section, patience.left())
+                .map(Policy::Hosted)
+                .map_err(|refusal| Denied::Hosted { place: place(), refusal })?,
+        };
+        let entry = EngineEntry { section: section.clone(), policy, tasks: Named::default() };
         project.engines.push(section.name.clone(), entry);
         Ok(())
     }
 
-    fn add_task(&mut self, section: &TaskSection, path: &Path) -> Result<(), Denied> {
+    fn add_task(&mut self, section: &TaskSection, patience: &Patience, path: &Path) -> Result<(), Denied> {
         let place = || place(path, section.line);
         let place_of = |key| self::place(path, section.line_of(key));
         let machine = Arc::clone(&self.machine);
@@ -95,10 +126,11 @@ impl Registry {
             });
         }
         // Made only to find what is wrong with it; the work that runs is made at each start.
-        engine
-            .engine
-            .work(&project.section, section)
-            .map_err(|error| Denied::Engine { place: error.key().map_or_else(place, place_of), error })?;
+        if let Policy::BuiltIn(engine) = &engine.policy {
+            engine
+                .work(&project.section, section)
+                .map_err(|error| Denied::Engine { place: error.key().map_or_else(place, place_of), error })?;
+        }
         if let Target::Pid(pid) = section.target {
             machine.processes().check(pid).map_err(|error| Denied::Target {
                 place: place_of("value"),
@@ -106,13 +138,18 @@ impl Registry {
                 error,
             })?;
         }
+        if let Policy::Hosted(engine) = &engine.policy {
+            engine
+                .add_task(section, patience.left())
+                .map_err(|refusal| Denied::Hosted { place: place(), refusal })?;
+        }
         let entry = TaskEntry { section: section.clone(), running: None };
         project.engine_mut(&section.engine, place)?.tasks.push(section.name.clone(), entry);
         Ok(())
     }
 
     /// Starts the tasks among `added` whose project runs.
-    fn start_added(&mut self, added: &[Added]) -> Result<Vec<String>, Denied> {
+    fn start_added(&mut self, added: &[Added], patience: &Patience) -> Result<Vec<String>, Denied> {
         self.check_room(added.iter().filter(|object| self.would_start(object)).count())?;
         let machine = Arc::clone(&self.machine);
         let mut notes = Vec::new();
@@ -124,9 +161,21 @@ impl Registry {
             }
             let entry = project.engine(engine, String::new)?;
             let section = &project.task(entry, task, String::new)?.section;
-            let ready = prepare(&project.section, entry, section, &*machine)?;
-            notes.extend(ready.notes());
-            let running = launch(vec![ready])?.pop();
+            let running = match &entry.policy {
+                Policy::BuiltIn(engine) => {
+                    let ready = prepare(&project.section, &**engine, section, &*machine)?;
+                    notes.extend(ready.notes());
+                    launch(vec![ready])?.pop()
+                }
+                Policy::Hosted(engine) => {
+                    notes.extend(Starts::new(&*machine, patience).start(
+                        &project.section,
+                        engine,
+                        section,
+                    )?);
+                    Some(Running::Hosted)
+                }
+            };
             if let Some(entry) = project.engine_mut(engine, String::new)?.tasks.get_mut(task) {
                 entry.running = running;
             }
@@ -140,9 +189,10 @@ impl Registry {
     }
 
     /// Deletes what is `listed`: tasks, then engines, then projects, stopping what runs. What is not there is
-    /// reported; the rest is deleted all the same.
-    pub(crate) fn delete(&mut self, listed: &ListedObjects) -> Result<(), Vec<Denied>> {
-        let mut missing = Vec::new();
+    /// reported; the rest is deleted all the same. Returns what a person should know, a line each.
+    pub(crate) fn delete(&mut self, listed: &ListedObjects) -> Result<Vec<String>, Vec<Denied>> {
+        let (mut missing, mut late) = (Vec::new(), Vec::new());
+        let patience = Patience::new(STOP_PATIENCE);
         for object in &listed.tasks {
             let at = || place(&listed.path, object.line);
             let found = self
@@ -150,11 +200,14 @@ impl Registry {
                 .and_then(|project| Ok((project, project.engine(&object.engine, at)?)))
                 .and_then(|(project, engine)| project.task(engine, &object.name, at).map(|_| ()));
             match found {
-                Ok(()) => self.remove(&Added::Task {
-                    project: object.project.clone(),
-                    engine: object.engine.clone(),
-                    task: object.name.clone(),
-                }),
+                Ok(()) => {
+                    let task = Added::Task {
+                        project: object.project.clone(),
+                        engine: object.engine.clone(),
+                        task: object.name.clone(),
+                    };
+                    late.extend(self.remove(&task, &patience));
+                }
                 Err(denied) => missing.push(denied),
             }
         }
@@ -164,46 +217,61 @@ impl Registry {
                 .project(&object.project, at)
                 .and_then(|project| project.engine(&object.name, at).map(|_| ()));
             match found {
-                Ok(()) => self
-                    .remove(&Added::Engine { project: object.project.clone(), engine: object.name.clone() }),
+                Ok(()) => {
+                    let engine =
+                        Added::Engine { project: object.project.clone(), engine: object.name.clone() };
+                    late.extend(self.remove(&engine, &patience));
+                }
                 Err(denied) => missing.push(denied),
             }
         }
         for object in &listed.projects {
             match self.project(&object.name, || place(&listed.path, object.line)).map(|_| ()) {
-                Ok(()) => self.remove(&Added::Project(object.name.clone())),
+                Ok(()) => late.extend(self.remove(&Added::Project(object.name.clone()), &patience)),
                 Err(denied) => missing.push(denied),
             }
         }
-        if missing.is_empty() { Ok(()) } else { Err(missing) }
+        if missing.is_empty() { Ok(late) } else { Err(missing) }
     }
 
-    /// Deletes project `name` with all it has, stopping what runs.
-    pub(crate) fn delete_project(&mut self, name: &Name) -> Result<(), Denied> {
+    /// Deletes project `name` with all it has, stopping what runs. Returns what a person should know, a line each.
+    pub(crate) fn delete_project(&mut self, name: &Name) -> Result<Vec<String>, Denied> {
         self.project(name, String::new)?;
-        self.remove(&Added::Project(name.clone()));
-        Ok(())
+        Ok(self.remove(&Added::Project(name.clone()), &Patience::new(STOP_PATIENCE)))
     }
 
-    /// Removes something that is there, stopping what runs of it.
-    fn remove(&mut self, object: &Added) {
-        let mut workers = Vec::new();
+    /// Removes something that is there, stopping what runs of it; says what hosted engines have not done yet.
+    fn remove(&mut self, object: &Added, patience: &Patience) -> Vec<String> {
+        let mut late = Vec::new();
         match object {
             Added::Project(name) => {
-                workers
-                    .extend(self.projects.remove(name).into_iter().flat_map(|mut gone| gone.take_workers()));
+                let Some(mut gone) = self.projects.remove(name) else { return late };
+                self.let_go(gone.take_workers());
+                late.extend(gone.stop_hosted(patience));
+                late.extend(gone.close_hosted(patience));
             }
             Added::Engine { project, engine } => {
                 let project = self.projects.get_mut(project);
-                let gone = project.and_then(|project| project.engines.remove(engine));
-                workers.extend(gone.into_iter().flat_map(|mut gone| gone.take_workers()));
+                let Some(mut gone) = project.and_then(|project| project.engines.remove(engine)) else {
+                    return late;
+                };
+                self.let_go(gone.take_workers());
+                late.extend(gone.stop_hosted(patience));
+                late.extend(gone.close_hosted(patience));
             }
             Added::Task { project, engine, task } => {
                 let project = self.projects.get_mut(project);
-                let engine = project.and_then(|project| project.engines.get_mut(engine));
-                workers.extend(engine.and_then(|engine| Some(engine.tasks.remove(task)?.running?.worker)));
+                let Some(engine) = project.and_then(|project| project.engines.get_mut(engine)) else {
+                    return late;
+                };
+                let Some(mut gone) = engine.tasks.remove(task) else { return late };
+                let worker = gone.take_worker();
+                late.extend(engine.remove_hosted(&mut gone, patience));
+                self.let_go(worker.into_iter().collect());
             }
         }
-        self.let_go(workers);
+        late.sort();
+        late.dedup();
+        late
     }
 }

@@ -1,5 +1,6 @@
 //! The registry, stepped by hand over a scripted machine.
 
+use super::hosting_tests::{Script, ToldEngine};
 use super::*;
 use etmem_config::{ConfigFile, ListedObjects};
 use etmem_core::kernel::probe::Access;
@@ -13,6 +14,7 @@ use std::path::Path;
 struct Scripted {
     machine: FakeMachine,
     lacks: Option<&'static str>,
+    plugins: Arc<Script>,
 }
 
 impl Machine for Scripted {
@@ -29,19 +31,34 @@ impl Machine for Scripted {
             }
         }
     }
+
+    fn plugin(
+        &self,
+        _: &ProjectSection,
+        section: &EngineSection,
+        _: Duration,
+    ) -> Result<Arc<dyn Hosted>, etmem_engine::Refusal> {
+        ToldEngine::make(&section.name, &self.plugins)
+    }
+}
+
+pub(super) fn registry_with(plugins: &Arc<Script>) -> Registry {
+    let process = FakeProcess::new(42, "mysqld", 0x7f00_0000_0000, 600, |_, _| Access::IDLE);
+    let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]);
+    Registry::new(Arc::new(Scripted { machine, lacks: None, plugins: Arc::clone(plugins) }))
 }
 
 fn registry_that(lacks: Option<&'static str>) -> Registry {
     let process = FakeProcess::new(42, "mysqld", 0x7f00_0000_0000, 600, |_, _| Access::IDLE);
     let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]);
-    Registry::new(Arc::new(Scripted { machine, lacks }))
+    Registry::new(Arc::new(Scripted { machine, lacks, plugins: Arc::default() }))
 }
 
 fn registry() -> Registry {
     registry_that(None)
 }
 
-fn file(text: &str) -> ConfigFile {
+pub(super) fn file(text: &str) -> ConfigFile {
     etmem_config::parse(Path::new("t.yaml"), text).unwrap()
 }
 
@@ -49,19 +66,19 @@ const PROJECT: &str = "[project]\nname=p\nloop=1\ninterval=1\nsleep=1\n";
 const ENGINE: &str = "[engine]\nproject=p\nname=slide\n";
 const TASK: &str = "[task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n";
 
-fn listed(text: &str) -> ListedObjects {
+pub(super) fn listed(text: &str) -> ListedObjects {
     etmem_config::parse_names(Path::new("t.yaml"), text).unwrap()
 }
 
-fn all() -> ConfigFile {
+pub(super) fn all() -> ConfigFile {
     file(&format!("{PROJECT}{ENGINE}{TASK}"))
 }
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-fn shown(registry: &Registry) -> String {
+pub(super) fn shown(registry: &Registry) -> String {
     project_show(&registry.show(None, false), None)
 }
 
@@ -288,7 +305,10 @@ fn engine_commands() {
     registry.add(&all()).unwrap();
     let ask = |registry: &Registry, engine: &str, task: Option<&str>| {
         let task = task.map(name);
-        registry.command(&name("p"), &name(engine), "showtaskpages", task.as_ref()).unwrap_err().kind()
+        match registry.command(&name("p"), &name(engine), "showtaskpages", task.as_ref()) {
+            Ok(_) => panic!("answered"),
+            Err(denied) => denied.kind(),
+        }
     };
     assert_eq!(ask(&registry, "slide", Some("t")), ErrorKind::InvalidParameters, "does not run");
     assert_eq!(ask(&registry, "cslide", None), ErrorKind::NoSuchEngine);

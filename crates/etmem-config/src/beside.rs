@@ -1,0 +1,125 @@
+//! The groups that stand in a file beside the one that is being added, for a plugin to read.
+//!
+//! A plugin of etmem 1.x is handed the whole file, in which each group's name stands once. Ours take repeated groups:
+//! beside the group that is being added there is then that project, that engine, and of tasks the engine's first.
+
+use crate::keyfile::Group;
+use crate::section::{engine, project, task};
+use crate::{EngineKind, EngineSection, ProjectSection, TaskParameters, TaskSection};
+use etmem_core::name::Name;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A group as it was written: its name and its pairs, a repeated key more than once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenGroup {
+    /// The name between the brackets.
+    pub name: String,
+    /// Keys and values in the order of the file.
+    pub pairs: Vec<(String, String)>,
+}
+
+/// The groups beside one that is being added, each name once.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    file: Arc<[WrittenGroup]>,
+    chosen: Box<[usize]>,
+}
+
+impl Beside {
+    /// In the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &WrittenGroup> {
+        self.chosen.iter().filter_map(|place| self.file.get(*place))
+    }
+}
+
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|group| &group.name)).finish()
+    }
+}
+
+/// Tells each engine and task of a plugin among what was read of `groups` what stands beside it.
+pub(crate) fn tell(
+    groups: &[Group<'_>],
+    projects: &[ProjectSection],
+    engines: &mut [EngineSection],
+    tasks: &mut [TaskSection],
+) {
+    let plugins = engines.iter().any(|engine| matches!(engine.kind, EngineKind::Thirdparty(_)))
+        || tasks.iter().any(|task| matches!(task.parameters, TaskParameters::Other(_)));
+    if !plugins {
+        return;
+    }
+    let file = File::new(groups);
+    let project_places: HashMap<&Name, usize> =
+        projects.iter().map(|project| &project.name).zip(file.known(project::GROUP)).collect();
+    let engine_places: HashMap<(Name, Name), usize> = engines
+        .iter()
+        .map(|engine| (engine.project.clone(), engine.name.clone()))
+        .zip(file.known(engine::GROUP))
+        .collect();
+    let mut task_places: HashMap<(Name, Name), usize> = HashMap::new();
+    for (task, place) in tasks.iter().zip(file.known(task::GROUP)) {
+        task_places.entry((task.project.clone(), task.engine.clone())).or_insert(place);
+    }
+    let first = |name: &'static str| file.known(name).next();
+    let project_of = |name| project_places.get(name).copied().or_else(|| first(project::GROUP));
+    for section in engines {
+        if let EngineKind::Thirdparty(plugin) = &mut section.kind {
+            let key = (section.project.clone(), section.name.clone());
+            let task = task_places.get(&key).copied().or_else(|| first(task::GROUP));
+            plugin.beside = file.beside([project_of(&section.project), task]);
+        }
+    }
+    for section in tasks {
+        if let TaskParameters::Other(plugin) = &mut section.parameters {
+            let key = (section.project.clone(), section.engine.clone());
+            let engine = engine_places.get(&key).copied().or_else(|| first(engine::GROUP));
+            plugin.beside = file.beside([project_of(&section.project), engine]);
+        }
+    }
+}
+
+/// All groups of a file, of those that mean nothing to etmemd each name once, as GLib reads them.
+struct File {
+    groups: Arc<[WrittenGroup]>,
+    unknown: Vec<usize>,
+}
+
+impl File {
+    fn new(groups: &[Group<'_>]) -> Self {
+        let mut written: Vec<WrittenGroup> = Vec::new();
+        let mut unknown: Vec<usize> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for group in groups {
+            let pairs = group.pairs.iter().map(|pair| (pair.key.to_owned(), pair.value.to_owned()));
+            let place = places.get(group.name).and_then(|place| written.get_mut(*place));
+            match place {
+                Some(before) => before.pairs.extend(pairs),
+                None => {
+                    if !crate::section::GROUPS.contains(&group.name) {
+                        places.insert(group.name, written.len());
+                        unknown.push(written.len());
+                    }
+                    written.push(WrittenGroup { name: group.name.to_owned(), pairs: pairs.collect() });
+                }
+            }
+        }
+        Self { groups: written.into(), unknown }
+    }
+
+    /// The places of the groups called `name`.
+    fn known(&self, name: &'static str) -> impl Iterator<Item = usize> {
+        let groups = (0..).zip(self.groups.iter());
+        groups.filter(move |(_, group)| group.name == name).map(|(place, _)| place)
+    }
+
+    fn beside(&self, known: [Option<usize>; 2]) -> Beside {
+        let mut chosen: Vec<usize> =
+            known.into_iter().flatten().chain(self.unknown.iter().copied()).collect();
+        chosen.sort_unstable();
+        Beside { file: Arc::clone(&self.groups), chosen: chosen.into() }
+    }
+}

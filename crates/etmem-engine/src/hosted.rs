@@ -1,0 +1,64 @@
+//! Engines that are told of their tasks' whole life: those whose policy comes from outside.
+//!
+//! A built-in engine gives the daemon a task's work and is asked for the next step. A hosted one works by itself, with
+//! threads that are not ours: it is told that a task comes, starts, stops and goes, and each telling calls code that
+//! nobody here can answer for. So whoever waits for it says how long, and whatever it does after that is taken back:
+//! a start that was given up is followed by a stop, an addition by a removal.
+//!
+//! ```text
+//! made ── add_task ── start_task ── stop_task ── remove_task ── close
+//!                └───────── as often as wanted ─┘
+//! ```
+
+use etmem_config::{FaultClass, TaskSection};
+use etmem_core::kernel::process::ProcessId;
+use etmem_core::name::Name;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a hosted engine did not do what it was told: a line for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// Which engine, what stands in the way, and what to do.
+    pub reason: String,
+    /// Which of the original's two answers it is.
+    pub class: FaultClass,
+}
+
+/// An engine command that waits for its answer. It is to be carried out where nobody else has to wait, and ends in
+/// time whatever the engine does.
+pub type Question = Box<dyn FnOnce() -> Result<String, Refusal> + Send>;
+
+/// An engine of a project that is told of its tasks' whole life. Dropped, it closes.
+pub trait Hosted: fmt::Debug + Send + Sync {
+    /// A task is added. Waits for at most `patience`.
+    ///
+    /// # Errors
+    /// Why the engine does not take it; then it does not have it.
+    fn add_task(&self, task: &TaskSection, patience: Duration) -> Result<(), Refusal>;
+
+    /// A task is to start, on `processes`, which are those that it names now. Waits for at most `patience`.
+    ///
+    /// # Errors
+    /// Why it does not start; then it does not run.
+    fn start_task(&self, task: &Name, processes: &[ProcessId], patience: Duration) -> Result<(), Refusal>;
+
+    /// Asks a task to stop, and does not wait.
+    fn stop_task(&self, task: &Name);
+
+    /// Takes a task away, and does not wait.
+    fn remove_task(&self, task: &Name);
+
+    /// The project was started, or stopped: all its tasks were told already.
+    fn project_runs(&self, runs: bool);
+
+    /// The engine is removed: takes away what it still has, and does not wait.
+    fn close(&self);
+
+    /// Waits until all that was asked is done, for at most `patience`; then says what is not, in a line.
+    fn settle(&self, patience: Duration) -> Option<String>;
+
+    /// Hands over an engine command, for one task or for none.
+    fn question(&self, task: Option<&Name>, command: &str) -> Question;
+}

@@ -1,0 +1,167 @@
+//! Hosted engines: told what becomes of their tasks, with a bound to how long a request waits for them.
+
+use super::named::Named;
+use super::{Denied, EngineEntry, Policy, ProjectEntry, Running, TaskEntry};
+use crate::machine::Machine;
+use etmem_config::{ProjectSection, TaskSection};
+use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::process::ProcessError;
+use etmem_core::name::Name;
+use etmem_engine::Hosted;
+use etmem_linux::pacer::SystemPacer;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// How long a request waits for engines that it adds to or starts. The registry does nothing else meanwhile, and
+/// clients of etmem 1.x wait for ten seconds.
+pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a request waits for engines that it stops or removes; what they have not done then is done later.
+pub(super) const STOP_PATIENCE: Duration = Duration::from_millis(900);
+
+/// What is left of a time to wait.
+#[derive(Debug)]
+pub(super) struct Patience {
+    clock: SystemPacer,
+    all: Duration,
+}
+
+impl Patience {
+    /// All of it is left.
+    pub(super) fn new(all: Duration) -> Self {
+        Self { clock: SystemPacer::new(), all }
+    }
+
+    pub(super) fn left(&self) -> Duration {
+        self.all.saturating_sub(self.clock.now())
+    }
+}
+
+/// How the log and answers name a task.
+pub(super) fn label(project: &ProjectSection, task: &TaskSection) -> String {
+    format!("project {} task {}", project.name, task.name)
+}
+
+/// Hosted tasks that a request has started so far.
+#[derive(Debug)]
+pub(super) struct Starts<'a> {
+    machine: &'a dyn Machine,
+    patience: &'a Patience,
+    started: Vec<(Arc<dyn Hosted>, Name)>,
+}
+
+impl<'a> Starts<'a> {
+    pub(super) fn new(machine: &'a dyn Machine, patience: &'a Patience) -> Self {
+        Self { machine, patience, started: Vec::new() }
+    }
+
+    /// Starts `task`; says what a person should know.
+    pub(super) fn start(
+        &mut self,
+        project: &ProjectSection,
+        engine: &Arc<dyn Hosted>,
+        task: &TaskSection,
+    ) -> Result<Option<String>, Denied> {
+        let label = label(project, task);
+        let processes = match self.machine.processes().find(&task.target) {
+            Ok(processes) => processes,
+            Err(ProcessError::Exited | ProcessError::Replaced) => Vec::new(),
+            Err(error @ ProcessError::Refused { .. }) => {
+                return Err(Denied::Machine(format!("{label}: cannot look for processes: {error}")));
+            }
+        };
+        engine.start_task(&task.name, &processes, self.patience.left()).map_err(Denied::unplaced)?;
+        info!("{label}: started");
+        self.started.push((Arc::clone(engine), task.name.clone()));
+        Ok(processes.is_empty().then(|| {
+            format!(
+                "task {}: no {} yet; its plugin is told of those that are there when the task starts",
+                task.name, task.target
+            )
+        }))
+    }
+
+    /// Stops what was started, the newest first.
+    pub(super) fn take_back(self) {
+        let patience = Patience::new(STOP_PATIENCE);
+        for (engine, task) in self.started.iter().rev() {
+            engine.stop_task(task);
+            engine.settle(patience.left());
+        }
+    }
+}
+
+impl EngineEntry {
+    /// The engine, where it is one that is told.
+    pub(super) fn hosted(&self) -> Option<&Arc<dyn Hosted>> {
+        match &self.policy {
+            Policy::Hosted(engine) => Some(engine),
+            Policy::BuiltIn(_) => None,
+        }
+    }
+
+    /// Stops what runs of a hosted engine, the newest first; says what does not stop.
+    pub(super) fn stop_hosted(&mut self, patience: &Patience) -> Option<String> {
+        let Policy::Hosted(engine) = &self.policy else { return None };
+        let mut stopped = false;
+        for task in self.tasks.iter_mut().rev() {
+            stopped |= stop(&**engine, task);
+        }
+        stopped.then(|| settle(&**engine, patience)).flatten()
+    }
+
+    /// Takes everything away from a hosted engine, the newest first, and closes it; says what it has not done yet.
+    pub(super) fn close_hosted(&self, patience: &Patience) -> Option<String> {
+        let engine = self.hosted()?;
+        for task in self.tasks.iter().rev() {
+            engine.remove_task(&task.section.name);
+        }
+        engine.close();
+        settle(&**engine, patience)
+    }
+
+    /// Stops `task`, which was taken out of the engine, and takes it away; says what is not done yet.
+    pub(super) fn remove_hosted(&self, task: &mut TaskEntry, patience: &Patience) -> Option<String> {
+        let engine = self.hosted()?;
+        stop(&**engine, task);
+        engine.remove_task(&task.section.name);
+        settle(&**engine, patience)
+    }
+}
+
+impl ProjectEntry {
+    /// Stops all hosted tasks, the newest first.
+    pub(super) fn stop_hosted(&mut self, patience: &Patience) -> Vec<String> {
+        let late = self.engines.iter_mut().rev().filter_map(|engine| engine.stop_hosted(patience)).collect();
+        runs(&self.engines, false);
+        late
+    }
+
+    /// Takes everything away from the hosted engines, which do not run.
+    pub(super) fn close_hosted(&self, patience: &Patience) -> Vec<String> {
+        self.engines.iter().rev().filter_map(|engine| engine.close_hosted(patience)).collect()
+    }
+}
+
+/// Tells hosted engines whether their project runs.
+pub(super) fn runs(engines: &Named<EngineEntry>, runs: bool) {
+    engines.iter().filter_map(EngineEntry::hosted).for_each(|engine| engine.project_runs(runs));
+}
+
+/// Whether there was something to stop.
+fn stop(engine: &dyn Hosted, task: &mut TaskEntry) -> bool {
+    match task.running.take() {
+        Some(Running::Hosted) => engine.stop_task(&task.section.name),
+        Some(Running::Worked { .. }) | None => return false,
+    }
+    true
+}
+
+fn settle(engine: &dyn Hosted, patience: &Patience) -> Option<String> {
+    let late = engine.settle(patience.left());
+    if let Some(late) = &late {
+        warn!("{late}");
+    }
+    late
+}
