@@ -1,9 +1,11 @@
 //! The kernel underneath, put together when it is first needed.
 
-use etmem_config::{EngineSection, FaultClass, ProjectSection};
+use crate::isolation;
+use etmem_config::{EngineKind, EngineSection, FaultClass, ProjectSection};
 use etmem_core::kernel::process::ProcessTable;
 use etmem_core::kernel::wishes::{Chosen, Wishes};
 use etmem_engine::{Hosted, Refusal};
+use etmem_isolate::Isolated;
 use etmem_linux::choice::Interfaces;
 use etmem_linux::process::table::Processes;
 use etmem_linux::root::Roots;
@@ -61,4 +63,35 @@ impl Machine for LinuxMachine {
         let chosen = self.interfaces.kernel(wishes);
         chosen.map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))
     }
+
+    fn plugin(
+        &self,
+        project: &ProjectSection,
+        section: &EngineSection,
+        patience: Duration,
+    ) -> Result<Arc<dyn Hosted>, Refusal> {
+        if isolated(section) {
+            let engine = Isolated::start(project, section, isolation::program(), patience)?;
+            return Ok(Arc::new(engine));
+        }
+        load(project, section, patience)
+    }
+}
+
+/// Whether the engine of `section` is to have a process of its own.
+fn isolated(section: &EngineSection) -> bool {
+    matches!(&section.kind, EngineKind::Thirdparty(plugin) if plugin.isolate)
+}
+
+/// Loads the plugin of `section` into this process. Waits for it for at most `patience`.
+///
+/// # Errors
+/// Why it cannot be had.
+pub(crate) fn load(
+    _project: &ProjectSection,
+    section: &EngineSection,
+    _patience: Duration,
+) -> Result<Arc<dyn Hosted>, Refusal> {
+    let reason = format!("engine {}: this machine loads no plugins", section.name);
+    Err(Refusal { reason, class: FaultClass::Internal })
 }

@@ -2,10 +2,11 @@
 //!
 //! The way of a command: [`server`] (bytes) → [`dispatch`] (which verb) → [`registry`] (is it allowed, what
 //! changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle). [`machine`] is the kernel
-//! underneath. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
+//! underneath. [`isolation`] gives an engine from outside a process of its own. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
 mod background;
 mod dispatch;
+mod isolation;
 mod log;
 mod machine;
 mod manual;
@@ -42,6 +43,9 @@ fn main() -> ExitCode {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("etmemd: must run as root: it looks at and moves other programs' memory");
         return ExitCode::FAILURE;
+    }
+    if isolation::is_inside() {
+        return isolation::run(&options);
     }
     if options.background && !background::is_inside() {
         return background::start();

@@ -30,7 +30,7 @@ pub(crate) enum MayUse {
 pub(crate) const FOR_TESTS_ONLY: [&str; 1] = ["etmem-testkit"];
 
 /// The table.
-pub(crate) const TABLE: [Row; 15] = [
+pub(crate) const TABLE: [Row; 16] = [
     row("etmem-core", &[], &["thiserror"]),
     row("etmem-linux", &["etmem-core"], &["aya", "libc", "thiserror", "tracing"]),
     row("etmem-config", &["etmem-core"], &["nix", "strsim", "thiserror"]),
@@ -40,6 +40,7 @@ pub(crate) const TABLE: [Row; 15] = [
         &["etmem-core", "etmem-config", "etmem-engine"],
         &["libloading", "thiserror", "tracing"],
     ),
+    row("etmem-isolate", &["etmem-core", "etmem-config", "etmem-engine"], &["thiserror", "tracing"]),
     row("etmem-plugin-sdk", &[], &["libc", "libloading"]),
     row("etmem-wire", &["etmem-core"], &["thiserror"]),
     row(
@@ -49,6 +50,7 @@ pub(crate) const TABLE: [Row; 15] = [
             "etmem-linux",
             "etmem-config",
             "etmem-engine",
+            "etmem-isolate",
             "etmem-manual",
             "etmem-plugin",
             "etmem-wire",

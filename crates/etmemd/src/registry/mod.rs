@@ -321,19 +321,27 @@ fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject {
         name: engine.section.name.clone(),
         tasks: engine.tasks.iter().rev().map(|task| shown_task(&task.section)).collect(),
     });
-    let tasks = project.engines.iter().rev().flat_map(|engine| engine.tasks.iter().rev());
+    let tasks = project.engines.iter().rev();
+    let tasks = tasks.flat_map(|engine| engine.tasks.iter().rev().map(move |task| (engine, task)));
     ShownProject {
         name: project.section.name.clone(),
         started: project.started,
         engines: engines.collect(),
-        remarks: if verbose { tasks.map(remark).collect() } else { Vec::new() },
+        remarks: if verbose {
+            tasks.map(|(engine, task)| remark(engine, task)).collect()
+        } else {
+            Vec::new()
+        },
     }
 }
 
-fn remark(task: &TaskEntry) -> String {
+fn remark(engine: &EngineEntry, task: &TaskEntry) -> String {
     let name = &task.section.name;
     match &task.running {
-        Some(Running::Hosted) => format!("task {name}: works by its plugin"),
+        Some(Running::Hosted) => match engine.hosted().and_then(|engine| engine.trouble()) {
+            Some(trouble) => format!("task {name}: stands still: {trouble}"),
+            None => format!("task {name}: works by its plugin"),
+        },
         Some(Running::Worked { probe, mover, .. }) => format!("task {name}: tracker {probe}, mover {mover}"),
         None => format!("task {name}: not started"),
     }
