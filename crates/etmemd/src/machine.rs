@@ -1,12 +1,14 @@
 //! The kernel underneath, put together when it is first needed.
 
-use etmem_config::{EngineSection, FaultClass, ProjectSection};
+use etmem_config::{EngineSection, ProjectSection};
 use etmem_core::kernel::process::ProcessTable;
 use etmem_core::kernel::wishes::{Chosen, Wishes};
 use etmem_engine::{Hosted, Refusal};
 use etmem_linux::choice::Interfaces;
+use etmem_linux::pacer::SystemPacer;
 use etmem_linux::process::table::Processes;
 use etmem_linux::root::Roots;
+use etmem_plugin::SharedProject;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,19 +24,18 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// What this kernel lacks, and what would help.
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String>;
 
-    /// The engine of `section`, whose policy is a plugin's. Waits for the plugin for at most `patience`.
+    /// The engine of `section`, whose policy is a plugin's; what the plugins of its project have in common is
+    /// `shared`. Waits for the plugin for at most `patience`.
     ///
     /// # Errors
     /// Why the plugin cannot be had.
     fn plugin(
         &self,
-        _project: &ProjectSection,
+        project: &ProjectSection,
         section: &EngineSection,
-        _patience: Duration,
-    ) -> Result<Arc<dyn Hosted>, Refusal> {
-        let reason = format!("engine {}: this machine loads no plugins", section.name);
-        Err(Refusal { reason, class: FaultClass::Internal })
-    }
+        shared: &Arc<SharedProject>,
+        patience: Duration,
+    ) -> Result<Arc<dyn Hosted>, Refusal>;
 }
 
 /// The machine that the daemon runs on.
@@ -60,5 +61,15 @@ impl Machine for LinuxMachine {
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {
         let chosen = self.interfaces.kernel(wishes);
         chosen.map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))
+    }
+
+    fn plugin(
+        &self,
+        project: &ProjectSection,
+        section: &EngineSection,
+        shared: &Arc<SharedProject>,
+        patience: Duration,
+    ) -> Result<Arc<dyn Hosted>, Refusal> {
+        etmem_plugin::engine(project, section, shared, Arc::new(SystemPacer::new()), patience)
     }
 }

@@ -38,7 +38,7 @@ pub(crate) const TABLE: [Row; 13] = [
     row(
         "etmem-plugin",
         &["etmem-core", "etmem-config", "etmem-engine"],
-        &["libloading", "thiserror", "tracing"],
+        &["libc", "libloading", "nix", "tracing"],
     ),
     row("etmem-wire", &["etmem-core"], &["thiserror"]),
     row(
