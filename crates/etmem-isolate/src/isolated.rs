@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::info;
 
-/// How long an engine command may take; a client of etmem 1.x waits for ten seconds.
-const COMMAND_PATIENCE: Duration = Duration::from_secs(7);
+/// How long an engine command may take: longer than the engine takes to say that it takes too long, and less than the ten
+/// seconds for which clients of etmem 1.x wait.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(9);
 
 /// Gives the command that runs a process in which [`serve`](crate::serve) answers, on its standard input.
 pub type Program = Box<dyn Fn() -> io::Result<Command> + Send + Sync>;

@@ -4,9 +4,9 @@
 //! input. What it is told there, `etmem_isolate` passes on to the engine.
 
 use crate::log;
-use crate::machine;
 use crate::options::Options;
 use etmem_isolate::Program;
+use etmem_linux::pacer::SystemPacer;
 use nix::sys::signal::{SigSet, Signal};
 use std::fs::File;
 use std::io;
@@ -14,6 +14,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 
 /// Set in the environment of an engine's process.
 const MARK: &str = "ETMEMD_ENGINE_PROCESS";
@@ -52,7 +53,10 @@ fn serve(options: &Options) -> Result<(), String> {
     signals.thread_block().map_err(|error| format!("cannot block signals: {error}"))?;
     let stream = take_standard_input().map_err(|error| format!("cannot take standard input: {error}"))?;
     log::init(options.log_level)?;
-    let served = etmem_isolate::serve(stream, machine::load);
+    let served = etmem_isolate::serve(stream, |project, section, patience| {
+        let clock = Arc::new(SystemPacer::new());
+        etmem_plugin::engine(project, section, &Arc::default(), clock, patience)
+    });
     served
         .inspect_err(|error| tracing::error!("the process of an engine: {error}"))
         .map_err(|error| error.to_string())

@@ -38,7 +38,7 @@ pub(crate) const TABLE: [Row; 16] = [
     row(
         "etmem-plugin",
         &["etmem-core", "etmem-config", "etmem-engine"],
-        &["libloading", "thiserror", "tracing"],
+        &["libc", "libloading", "nix", "tracing"],
     ),
     row("etmem-isolate", &["etmem-core", "etmem-config", "etmem-engine"], &["thiserror", "tracing"]),
     row("etmem-plugin-sdk", &[], &["libc", "libloading"]),

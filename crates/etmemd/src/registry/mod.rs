@@ -27,6 +27,7 @@ use etmem_core::kernel::wishes::{Choice, Chosen};
 use etmem_core::name::Name;
 use etmem_engine::{Engine, Hosted, Question, Turns, Work};
 use etmem_linux::pacer::SystemPacer;
+use etmem_plugin::SharedProject;
 use etmem_wire::{ShownEngine, ShownProject, ShownTask};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub(crate) struct Registry {
 struct ProjectEntry {
     section: ProjectSection,
     engines: Named<EngineEntry>,
+    /// What its plugins have in common.
+    shared: Arc<SharedProject>,
     started: bool,
 }
 

@@ -36,6 +36,7 @@ impl Machine for Scripted {
         &self,
         _: &ProjectSection,
         section: &EngineSection,
+        _: &Arc<SharedProject>,
         _: Duration,
     ) -> Result<Arc<dyn Hosted>, etmem_engine::Refusal> {
         ToldEngine::make(&section.name, &self.plugins)
