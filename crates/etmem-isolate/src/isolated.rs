@@ -126,7 +126,12 @@ impl Hosted for Isolated {
     fn add_task(&self, task: &TaskSection, patience: Duration) -> Result<(), Refusal> {
         let mut state = self.state();
         self.revive(&mut state, patience)?;
-        state.link.ask(&Request::Add { task: task.clone(), patience }, patience)?;
+        let request = Request::Add { task: task.clone(), patience };
+        if let Err(refusal) = state.link.ask(&request, patience) {
+            // It may still be done, by a process that answers too late.
+            state.link.tell(&Request::Remove { task: task.name.clone() });
+            return Err(refusal);
+        }
         state.tasks.push(Told { section: task.clone(), started: false });
         Ok(())
     }
@@ -135,7 +140,10 @@ impl Hosted for Isolated {
         let mut state = self.state();
         self.revive(&mut state, patience)?;
         let request = Request::Start { task: task.clone(), processes: processes.to_vec(), patience };
-        state.link.ask(&request, patience)?;
+        if let Err(refusal) = state.link.ask(&request, patience) {
+            state.link.tell(&Request::Stop { task: task.clone() });
+            return Err(refusal);
+        }
         let told = state.tasks.iter_mut().find(|told| told.section.name == *task);
         told.into_iter().for_each(|told| told.started = true);
         Ok(())
