@@ -127,3 +127,31 @@ fn take(fields: &mut Fields, group: &str) -> Result<(String, Beside), Unreadable
     let lines: String = own.pairs.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     Ok((format!("[{group}]\n{lines}"), Beside::new(groups)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_of_every_kind_comes_over_whole() {
+        for text in [
+            "loop=120\ninterval=1200\nsleep=7\n",
+            "loop=1\ninterval=2\nsleep=3\nsysmem_threshold=0\nswapcache_high_wmark=9\nswapcache_low_wmark=1\n",
+            "scan_type=region\nsample_interval=5000\naggr_interval=100000\nupdate_interval=1000000\n\
+             min_nr_regions=10\nmax_nr_regions=1000\n",
+            "scan_type=psi\ninterval=5\nsysmem_threshold=100\n",
+        ] {
+            let project = read_project(&format!("[project]\nname=a b\n{text}")).unwrap();
+            assert_eq!(read_project(&project_text(&project)).unwrap(), project, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_group_is_an_error() {
+        let mut fields = Fields::default();
+        assert!(take_engine(&mut fields).is_err());
+        fields.push_number(u64::MAX);
+        assert!(take_task(&mut fields).is_err());
+        assert!(read_project("").is_err());
+    }
+}

@@ -4,6 +4,9 @@
 //! freed by its clear function. The daemon's structures are read during a call only: a task's thread has its own copies.
 #![expect(unsafe_code, reason = "raw pointers of the C interface")]
 
+#[cfg(test)]
+mod tests;
+
 use super::abi::{self, Engine, EngineOps, GKeyFile, PAGE_SCAN, PageScan, Project};
 use super::key_file::KeyFile;
 use super::log::log;
@@ -53,15 +56,13 @@ struct Added<P: Policy> {
 impl<P: Policy> Added<P> {
     fn start(&self) -> Result<(), Refusal> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(run) = running.take()
-            && let Some(run) = run.stop(Duration::ZERO)
-            && !run.has_ended()
-        {
-            *running = Some(run);
+        if running.as_ref().is_some_and(|run| !run.has_ended()) {
             return Err(Refusal::new(
-                "the policy has not ended its earlier run yet; stop, wait and start again",
+                "the policy has not ended its earlier run yet; stop it, and start it later",
             ));
         }
+        // One that ended by itself is waited for, to the end of its thread.
+        running.take().and_then(|run| run.stop(STOP_DEADLINE));
         let (policy, task) = (Arc::clone(&self.policy), Arc::clone(&self.task));
         *running = Some(Run::start(self.label.clone(), move |stop| policy.run(&task, stop))?);
         Ok(())
