@@ -1,8 +1,7 @@
 //! The scan library as programs in C and C++ meet it: the headers, the symbols, a scan of their own pages, and one of a
 //! scripted process, watched by valgrind.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use etmem_testkit::daemon::scan_library;
 use etmem_testkit::fake::proc::script::{
     Life, PAGE, PageSize, Script, ScriptedMapping, ScriptedProcess, Segment, Texture,
 };
@@ -19,8 +19,6 @@ use etmem_testkit::machine::Need;
 use etmem_testkit::process::{Ran, run};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
 
-/// From nothing, on two slow processors.
-const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 const LIMIT: Duration = Duration::from_secs(120);
 const LAYOUT: &str = include_str!("layout.txt");
 const PID: u32 = 3_000_000;
@@ -75,24 +73,8 @@ fn library() -> Result<&'static Path> {
 }
 
 fn build() -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package=etmemd-scan", "--message-format=json-render-diagnostics"]);
-    command.current_dir(top());
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let built = success(&mut command, BUILD_LIMIT)?.stdout;
-    let archive = built
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| Some(message.get("filenames")?.as_array()?.first()?.as_str()?.to_owned()))
-        .find(|file| file.ends_with("/libetmemd_scan.a"))
-        .context("cargo built no archive")?;
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scan_library");
-    fs::create_dir_all(&folder)?;
-    let library = folder.join("libetmemd_scan.so");
-    success(Command::new(top().join("scripts/link-scan-library")).arg(&archive).arg(&library), LIMIT)?;
+    scan_library::build_in(&folder)?;
     Ok(folder)
 }
 

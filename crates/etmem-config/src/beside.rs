@@ -28,6 +28,13 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// These, in this order.
+    #[must_use]
+    pub fn new(groups: Vec<WrittenGroup>) -> Self {
+        let chosen = (0..groups.len()).collect();
+        Self { file: groups.into(), chosen }
+    }
+
     /// In the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &WrittenGroup> {
         self.chosen.iter().filter_map(|place| self.file.get(*place))

@@ -61,4 +61,9 @@ pub trait Hosted: fmt::Debug + Send + Sync {
 
     /// Hands over an engine command, for one task or for none.
     fn question(&self, task: Option<&Name>, command: &str) -> Question;
+
+    /// What keeps all its tasks from working although they were started, in a line.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }

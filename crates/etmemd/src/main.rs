@@ -2,11 +2,13 @@
 //!
 //! The way of a command: [`server`] (bytes) → [`dispatch`] (which verb) → [`registry`] (is it allowed, what
 //! changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle). [`machine`] is the kernel
-//! underneath, [`doctor`] what it can do. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
+//! underneath, [`doctor`] what it can do. [`isolation`] gives an engine from outside a process of its own.
+//! [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
 mod background;
 mod dispatch;
 mod doctor;
+mod isolation;
 mod log;
 mod machine;
 mod manual;
@@ -44,6 +46,9 @@ fn main() -> ExitCode {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("etmemd: must run as root: it looks at and moves other programs' memory");
         return ExitCode::FAILURE;
+    }
+    if isolation::is_inside() {
+        return isolation::run(&options);
     }
     if options.background && !background::is_inside() {
         return background::start();

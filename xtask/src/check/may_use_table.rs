@@ -30,7 +30,7 @@ pub(crate) enum MayUse {
 pub(crate) const FOR_TESTS_ONLY: [&str; 1] = ["etmem-testkit"];
 
 /// The table.
-pub(crate) const TABLE: [Row; 13] = [
+pub(crate) const TABLE: [Row; 16] = [
     row("etmem-core", &[], &["thiserror"]),
     row("etmem-linux", &["etmem-core"], &["aya", "libc", "thiserror", "tracing"]),
     row("etmem-config", &["etmem-core"], &["nix", "strsim", "thiserror"]),
@@ -38,8 +38,10 @@ pub(crate) const TABLE: [Row; 13] = [
     row(
         "etmem-plugin",
         &["etmem-core", "etmem-config", "etmem-engine"],
-        &["libloading", "thiserror", "tracing"],
+        &["libc", "libloading", "nix", "tracing"],
     ),
+    row("etmem-isolate", &["etmem-core", "etmem-config", "etmem-engine"], &["thiserror", "tracing"]),
+    row("etmem-plugin-sdk", &[], &["libc", "libloading"]),
     row("etmem-wire", &["etmem-core"], &["thiserror"]),
     row(
         "etmemd",
@@ -48,6 +50,7 @@ pub(crate) const TABLE: [Row; 13] = [
             "etmem-linux",
             "etmem-config",
             "etmem-engine",
+            "etmem-isolate",
             "etmem-manual",
             "etmem-plugin",
             "etmem-wire",
@@ -70,6 +73,7 @@ pub(crate) const TABLE: [Row; 13] = [
         &["clap", "clap_complete", "nix", "thiserror"],
     ),
     row("etmemd-scan", &["etmem-core", "etmem-linux"], &["libc", "thiserror"]),
+    Row { name: "cold-pages", may_use: MayUse::Anything },
     Row { name: "etmem-testkit", may_use: MayUse::Anything },
     Row { name: "etmem-tests", may_use: MayUse::Anything },
     Row { name: "xtask", may_use: MayUse::Anything },

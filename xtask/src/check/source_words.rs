@@ -12,11 +12,17 @@ use std::path::Path;
 const SOURCES: [&str; 5] = ["crates", "xtask", "tests", "examples", "fuzz"];
 
 /// Where `unsafe` may be written.
-const UNSAFE_ADDRESSES: [&str; 3] =
-    ["crates/etmem-linux/src/sys", "crates/etmem-plugin", "crates/etmemd-scan"];
+const UNSAFE_ADDRESSES: [&str; 4] = [
+    "crates/etmem-linux/src/sys",
+    "crates/etmem-plugin",
+    "crates/etmem-plugin-sdk/src/sys",
+    "crates/etmemd-scan",
+];
 
-/// Where paths of the kernel's file systems may be written: in the one crate that touches Linux, and in tests.
-const KERNEL_PATH_ADDRESSES: [&str; 4] = ["crates/etmem-linux", "crates/etmem-testkit", "tests", "xtask"];
+/// Where paths of the kernel's file systems may be written: in the one crate that touches Linux, in what plugins from
+/// outside are built with, and in tests.
+const KERNEL_PATH_ADDRESSES: [&str; 5] =
+    ["crates/etmem-linux", "crates/etmem-plugin-sdk", "crates/etmem-testkit", "tests", "xtask"];
 
 /// The exception: where `-s` is left out, `etmem` looks for the one socket on which an etmemd listens, and it
 /// may not use the crate that touches Linux. Its search takes the root, which is all that it writes.

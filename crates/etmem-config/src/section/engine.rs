@@ -5,8 +5,8 @@ use crate::error::{ConfigError, FaultClass, Order, Rule};
 use crate::keyfile::Group;
 use crate::listing::ListedEngine;
 use crate::nearest::Nearest;
-use crate::setting::{Reader, needed, settings};
-use crate::values::{DamosAction, NodePair, at_least, mebibytes, name, within};
+use crate::setting::{Reader, needed, or_default, settings};
+use crate::values::{DamosAction, NodePair, at_least, mebibytes, name, within, yes_or_no};
 use crate::warning::Warnings;
 use etmem_core::name::Name;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,8 @@ pub struct ThirdpartyEngine {
     pub library: PathBuf,
     /// The symbol of type `struct engine_ops`: a C identifier.
     pub operations: Box<str>,
+    /// Whether it gets a process of its own (ours).
+    pub isolate: bool,
     /// Every key of the group with its value, each key once: what the plugin gets to read.
     pub keys: Vec<(String, String)>,
     /// The other groups that it gets to read.
@@ -121,6 +123,7 @@ settings! {
     ENG_NAME: Name = "eng_name", "engine thirdparty", |text| needed(text, own_name);
     LIBNAME: PathBuf = "libname", "engine thirdparty", |text| needed(text, library);
     OPS_NAME: Box<str> = "ops_name", "engine thirdparty", |text| needed(text, identifier);
+    ISOLATE: bool = "isolate", "engine thirdparty", |text| or_default(text, "no", yes_or_no);
     NODE_PAIR: Vec<NodePair> = "node_pair", "engine cslide", |text| needed(text, NodePair::read_list);
     HOT_THRESHOLD: u32 = "hot_threshold", "engine cslide", |text| needed(text, |text| within(text, 0, i32::MAX.into()));
     NODE_MIG_QUOTA: u64 = "node_mig_quota", "engine cslide", |text| needed(text, mebibytes);
@@ -213,6 +216,7 @@ fn thirdparty(reader: &mut Reader<'_>) -> Result<ThirdpartyEngine, ConfigError> 
     Ok(ThirdpartyEngine {
         library: reader.get(&LIBNAME)?,
         operations: reader.get(&OPS_NAME)?,
+        isolate: reader.get(&ISOLATE)?,
         keys: reader.all(),
         beside: Beside::default(),
     })

@@ -89,6 +89,9 @@ fn thirdparty() {
                 ),
             ],
         );
+    Rule::of("isolate: not needed by thirdparty, yes or no", THIRDPARTY)
+        .takes(["isolate=yes", "isolate=no"])
+        .refuses(INTERNAL, [("isolate=true", "f:7: [engine] isolate=true: must be yes or no")]);
     Rule::of("unknown keys of a thirdparty engine are the plugin's: no warning", THIRDPARTY).takes([
         "anything=goes",
         "hot_treshold=1",

@@ -28,6 +28,7 @@ use etmem_core::kernel::wishes::{Choice, Chosen};
 use etmem_core::name::Name;
 use etmem_engine::{Engine, Hosted, Question, Turns, Work};
 use etmem_linux::pacer::SystemPacer;
+use etmem_plugin::SharedProject;
 use etmem_wire::{ShownEngine, ShownProject, ShownTask};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub(crate) struct Registry {
 struct ProjectEntry {
     section: ProjectSection,
     engines: Named<EngineEntry>,
+    /// What its plugins have in common.
+    shared: Arc<SharedProject>,
     started: bool,
 }
 
@@ -377,12 +380,20 @@ fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject {
         name: engine.section.name.clone(),
         tasks: engine.tasks.iter().rev().map(|task| shown_task(&task.section)).collect(),
     });
-    let tasks = || project.engines.iter().rev().flat_map(|engine| engine.tasks.iter().rev());
+    let tasks = || {
+        let engines = project.engines.iter().rev();
+        engines.flat_map(|engine| engine.tasks.iter().rev().map(move |task| (engine, task)))
+    };
     ShownProject {
         name: project.section.name.clone(),
         started: project.started,
         engines: engines.collect(),
-        remarks: if verbose { tasks().map(remark).chain(decisions(tasks())).collect() } else { Vec::new() },
+        remarks: if verbose {
+            let made = decisions(tasks().map(|(_, task)| task));
+            tasks().map(|(engine, task)| remark(engine, task)).chain(made).collect()
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -401,10 +412,13 @@ fn decisions<'a>(tasks: impl Iterator<Item = &'a TaskEntry>) -> Vec<String> {
     lines
 }
 
-fn remark(task: &TaskEntry) -> String {
+fn remark(engine: &EngineEntry, task: &TaskEntry) -> String {
     let name = &task.section.name;
     match &task.running {
-        Some(Running::Hosted) => format!("task {name}: works by its plugin"),
+        Some(Running::Hosted) => match engine.hosted().and_then(|engine| engine.trouble()) {
+            Some(trouble) => format!("task {name}: stands still: {trouble}"),
+            None => format!("task {name}: works by its plugin"),
+        },
         Some(Running::Worked { probe, mover, .. }) => format!("task {name}: tracker {probe}, mover {mover}"),
         None => format!("task {name}: not started"),
     }

@@ -70,7 +70,12 @@ impl Registry {
         if self.projects.contains(&section.name) {
             return Err(Denied::ProjectExists { place: place(), name: section.name.clone() });
         }
-        let entry = ProjectEntry { section: section.clone(), engines: Named::default(), started: false };
+        let entry = ProjectEntry {
+            section: section.clone(),
+            engines: Named::default(),
+            shared: Arc::default(),
+            started: false,
+        };
         self.projects.push(section.name.clone(), entry);
         Ok(())
     }
@@ -107,7 +112,7 @@ impl Registry {
                 Policy::BuiltIn(engine)
             }
             None => machine
-                .plugin(&project.section, section, patience.left())
+                .plugin(&project.section, section, &project.shared, patience.left())
                 .map(Policy::Hosted)
                 .map_err(|refusal| Denied::Hosted { place: place(), refusal })?,
         };

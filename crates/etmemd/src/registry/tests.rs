@@ -43,6 +43,7 @@ impl Machine for Scripted {
         &self,
         _: &ProjectSection,
         section: &EngineSection,
+        _: &Arc<SharedProject>,
         _: Duration,
     ) -> Result<Arc<dyn Hosted>, etmem_engine::Refusal> {
         ToldEngine::make(&section.name, &self.plugins)
@@ -318,7 +319,8 @@ fn how_tasks_stand_is_told_without_waiting() {
     assert_eq!(names, [("u", true, false), ("t", false, false)], "newest first");
     registry.start(&name("p")).unwrap();
     // The first cycle takes a second and more: what is there at once is there all the same.
-    let running = shown(&registry, Some("t")).unwrap().remove(0).running.unwrap();
+    let running = shown(&registry, Some("t")).unwrap().remove(0).running;
+    let Some(ShownRun::Worked(running)) = running else { panic!("a worker works for it") };
     assert_eq!((running.probe.name, running.standing.status.cycles), ("fake", 0));
     let missing = shown(&registry, Some("v")).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NoSuchTask);

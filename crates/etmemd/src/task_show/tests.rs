@@ -37,10 +37,12 @@ fn shown(running: Option<Standing>) -> ShownWork {
         task: Name::new("t").unwrap(),
         target: Target::Comm("mysqld".into()),
         dry_run: false,
-        running: running.map(|standing| ShownRunning {
-            probe: choice("bpf", "the better one is not here"),
-            mover: choice("madvise", "as mover=madvise asks"),
-            standing,
+        running: running.map(|standing| {
+            ShownRun::Worked(ShownRunning {
+                probe: choice("bpf", "the better one is not here"),
+                mover: choice("madvise", "as mover=madvise asks"),
+                standing,
+            })
         }),
     }
 }

@@ -1,7 +1,7 @@
 //! Engine cslide from a file to its answers, in whole bytes; its tasks run on threads of their own.
 
 use super::{PROJECT, Registry, Scripted, file, listed, name};
-use crate::dispatch::dispatch;
+use crate::dispatch::{Reply, dispatch};
 use etmem_core::kernel::nodes::Node;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
@@ -33,12 +33,15 @@ fn machine() -> FakeMachine {
 }
 
 fn registry(machine: &FakeMachine) -> Registry {
-    Registry::new(Arc::new(Scripted { machine: machine.clone(), lacks: None }))
+    Registry::new(Arc::new(Scripted { machine: machine.clone(), lacks: None, plugins: Arc::default() }))
 }
 
 fn ask(registry: &mut Registry, command: &str, task: &str) -> Vec<u8> {
     let line = format!("proj_name p file_name - cmd 5 eng_name cslide eng_cmd {command} task_name {task}");
-    dispatch(registry, &Request::decode(line.as_bytes()).unwrap()).encode()
+    match dispatch(registry, &Request::decode(line.as_bytes()).unwrap()) {
+        Reply::Response(response) => response.encode(),
+        Reply::Asked(asked) => asked.answer().encode(),
+    }
 }
 
 /// Asks until a scan is complete: the text, and the last byte.

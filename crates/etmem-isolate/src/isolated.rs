@@ -1,0 +1,198 @@
+//! An engine whose other half is in a child process.
+
+use crate::link::Link;
+use crate::message::Request;
+use etmem_config::{EngineSection, FaultClass, ProjectSection, TaskSection};
+use etmem_core::kernel::process::ProcessId;
+use etmem_core::name::Name;
+use etmem_engine::{Hosted, Question, Refusal};
+use std::fmt;
+use std::io;
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tracing::info;
+
+/// How long an engine command may take: longer than the engine takes to say that it takes too long, and less than the ten
+/// seconds for which clients of etmem 1.x wait.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(9);
+
+/// Gives the command that runs a process in which [`serve`](crate::serve) answers, on its standard input.
+pub type Program = Box<dyn Fn() -> io::Result<Command> + Send + Sync>;
+
+/// An engine in a process of its own.
+pub struct Isolated {
+    label: String,
+    project: ProjectSection,
+    engine: EngineSection,
+    program: Program,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    link: Arc<Link>,
+    /// What it was told of, in the order in which it was.
+    tasks: Vec<Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    section: TaskSection,
+    /// Started, and not stopped since.
+    started: bool,
+}
+
+impl fmt::Debug for Isolated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Isolated")
+            .field("label", &self.label)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Isolated {
+    /// Runs `program` and has it make the engine of `section`. Waits for at most `patience`.
+    ///
+    /// # Errors
+    /// It cannot be run, or cannot make the engine.
+    pub fn start(
+        project: &ProjectSection,
+        section: &EngineSection,
+        program: Program,
+        patience: Duration,
+    ) -> Result<Self, Refusal> {
+        let label = format!("project {} engine {}", project.name, section.name);
+        let link = open(&label, project, section, &program, patience)?;
+        let state = State { link, tasks: Vec::new() };
+        Ok(Self {
+            label,
+            project: project.clone(),
+            engine: section.clone(),
+            program,
+            state: Mutex::new(state),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the process has ended and none of its tasks is said to run, runs a new one with the same tasks.
+    fn revive(&self, state: &mut State, patience: Duration) -> Result<(), Refusal> {
+        if state.link.end().is_none() || state.tasks.iter().any(|task| task.started) {
+            return Ok(());
+        }
+        let link = open(&self.label, &self.project, &self.engine, &self.program, patience)?;
+        for task in &state.tasks {
+            let request = Request::Add { task: task.section.clone(), patience };
+            if let Err(refusal) = link.ask(&request, patience) {
+                link.let_go();
+                return Err(refusal);
+            }
+        }
+        state.link = link;
+        Ok(())
+    }
+}
+
+fn open(
+    label: &str,
+    project: &ProjectSection,
+    engine: &EngineSection,
+    program: &Program,
+    patience: Duration,
+) -> Result<Arc<Link>, Refusal> {
+    let started = program().and_then(|command| Link::start(label, command));
+    let link = started.map_err(|error| Refusal {
+        reason: format!("{label}: isolate=yes: its process cannot be started: {error}"),
+        class: FaultClass::Internal,
+    })?;
+    let request = Request::Open { project: project.clone(), engine: engine.clone(), patience };
+    match link.ask(&request, patience) {
+        Ok(_) => {
+            info!("{label}: in process {}", link.pid);
+            Ok(link)
+        }
+        Err(refusal) => {
+            link.let_go();
+            Err(refusal)
+        }
+    }
+}
+
+impl Hosted for Isolated {
+    fn add_task(&self, task: &TaskSection, patience: Duration) -> Result<(), Refusal> {
+        let mut state = self.state();
+        self.revive(&mut state, patience)?;
+        let request = Request::Add { task: task.clone(), patience };
+        if let Err(refusal) = state.link.ask(&request, patience) {
+            // It may still be done, by a process that answers too late.
+            state.link.tell(&Request::Remove { task: task.name.clone() });
+            return Err(refusal);
+        }
+        state.tasks.push(Told { section: task.clone(), started: false });
+        Ok(())
+    }
+
+    fn start_task(&self, task: &Name, processes: &[ProcessId], patience: Duration) -> Result<(), Refusal> {
+        let mut state = self.state();
+        self.revive(&mut state, patience)?;
+        let request = Request::Start { task: task.clone(), processes: processes.to_vec(), patience };
+        if let Err(refusal) = state.link.ask(&request, patience) {
+            state.link.tell(&Request::Stop { task: task.clone() });
+            return Err(refusal);
+        }
+        let told = state.tasks.iter_mut().find(|told| told.section.name == *task);
+        told.into_iter().for_each(|told| told.started = true);
+        Ok(())
+    }
+
+    fn stop_task(&self, task: &Name) {
+        let mut state = self.state();
+        let told = state.tasks.iter_mut().find(|told| told.section.name == *task);
+        told.into_iter().for_each(|told| told.started = false);
+        state.link.tell(&Request::Stop { task: task.clone() });
+    }
+
+    fn remove_task(&self, task: &Name) {
+        let mut state = self.state();
+        state.tasks.retain(|told| told.section.name != *task);
+        state.link.tell(&Request::Remove { task: task.clone() });
+    }
+
+    fn project_runs(&self, runs: bool) {
+        self.state().link.tell(&Request::Runs { runs });
+    }
+
+    fn close(&self) {
+        self.state().link.tell(&Request::Close);
+    }
+
+    fn settle(&self, patience: Duration) -> Option<String> {
+        let link = Arc::clone(&self.state().link);
+        match link.ask(&Request::Settle { patience }, patience) {
+            Ok(late) => late,
+            // Nothing is left to be done in a process that is gone.
+            Err(_) if link.end().is_some() => None,
+            Err(refusal) => Some(refusal.reason),
+        }
+    }
+
+    fn question(&self, task: Option<&Name>, command: &str) -> Question {
+        let link = Arc::clone(&self.state().link);
+        let request = Request::Ask { task: task.cloned(), command: command.to_owned() };
+        Box::new(move || link.ask(&request, COMMAND_PATIENCE).map(Option::unwrap_or_default))
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.state().link.trouble()
+    }
+}
+
+impl Drop for Isolated {
+    fn drop(&mut self) {
+        Arc::clone(&self.state().link).let_go();
+    }
+}

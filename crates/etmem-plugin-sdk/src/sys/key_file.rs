@@ -1,0 +1,88 @@
+//! GLib's key file, read by GLib, which the daemon has loaded by then: nothing here is linked with it.
+#![expect(unsafe_code, reason = "functions of another library")]
+
+use super::abi::GKeyFile;
+use crate::policy::Refusal;
+use libloading::Library;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::OnceLock;
+
+/// By the name that its version 2 has had since 2002.
+const LIBRARY: &str = "libglib-2.0.so.0";
+
+type GetString =
+    unsafe extern "C" fn(*mut GKeyFile, *const c_char, *const c_char, *mut *mut c_void) -> *mut c_char;
+type HasKey = unsafe extern "C" fn(*mut GKeyFile, *const c_char, *const c_char, *mut *mut c_void) -> c_int;
+type Free = unsafe extern "C" fn(*mut c_void);
+
+/// What is used of GLib.
+#[derive(Debug)]
+struct Glib {
+    has_key: HasKey,
+    get_string: GetString,
+    free: Free,
+    _library: Library,
+}
+
+fn glib() -> Result<&'static Glib, Refusal> {
+    static GLIB: OnceLock<Result<Glib, String>> = OnceLock::new();
+    let glib = GLIB.get_or_init(|| find().map_err(|error| format!("cannot read the key file: {error}")));
+    glib.as_ref().map_err(|error| Refusal::new(error.as_str()))
+}
+
+fn find() -> Result<Glib, libloading::Error> {
+    // SAFETY: GLib may be loaded at any time; the daemon, which made the key file with it, has done so already.
+    let library = unsafe { Library::new(LIBRARY) }?;
+    // SAFETY: the types are those of GLib's manual, gint as int and gchar as char; the library stays with them.
+    unsafe {
+        Ok(Glib {
+            has_key: *library.get::<HasKey>(c"g_key_file_has_key")?,
+            get_string: *library.get::<GetString>(c"g_key_file_get_string")?,
+            free: *library.get::<Free>(c"g_free")?,
+            _library: library,
+        })
+    }
+}
+
+/// A key file of the daemon's, for the length of a call.
+#[derive(Debug)]
+pub(crate) struct KeyFile<'file> {
+    glib: &'static Glib,
+    file: *mut GKeyFile,
+    lent: PhantomData<&'file GKeyFile>,
+}
+
+impl KeyFile<'_> {
+    /// The one at `file`.
+    ///
+    /// # Safety
+    /// `file` is null or a key file of GLib, which is there as long as what this gives and used by nobody else.
+    pub(crate) unsafe fn new(file: *mut GKeyFile) -> Result<Self, Refusal> {
+        if file.is_null() {
+            return Err(Refusal::new("the key file is NULL"));
+        }
+        Ok(Self { glib: glib()?, file, lent: PhantomData })
+    }
+
+    /// The value of `key` of `group`, if it has one.
+    pub(crate) fn text(&self, group: &str, key: &str) -> Option<String> {
+        let (group, key) = (CString::new(group).ok()?, CString::new(key).ok()?);
+        let Glib { has_key, get_string, free, .. } = self.glib;
+        // SAFETY: a key file and two strings; NULL asks for no reason. So below.
+        if unsafe { has_key(self.file, group.as_ptr(), key.as_ptr(), ptr::null_mut()) } == 0 {
+            return None;
+        }
+        // SAFETY: as above.
+        let value = unsafe { get_string(self.file, group.as_ptr(), key.as_ptr(), ptr::null_mut()) };
+        if value.is_null() {
+            return None;
+        }
+        // SAFETY: not null, so a string, and ours.
+        let text = unsafe { CStr::from_ptr(value) }.to_string_lossy().into_owned();
+        // SAFETY: it came from GLib and is not used again.
+        unsafe { free(value.cast()) };
+        Some(text)
+    }
+}

@@ -1,0 +1,189 @@
+//! The scan library, found when it is first needed.
+//!
+//! All plugins of a process share one copy of it and its state. So it is looked for by its name first, which finds the copy
+//! that another plugin is linked with; and what this crate initialises it never ends, since others may be using it.
+#![expect(unsafe_code, reason = "functions of another library, and its lists")]
+
+use super::abi::{PageRefs, Vma, Vmas};
+use crate::pages::{Mapping, Page};
+use libloading::Library;
+use std::env;
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::io;
+use std::path::PathBuf;
+use std::ptr;
+use std::sync::OnceLock;
+
+const NAME: &str = "libetmemd_scan.so";
+
+/// Where else it may be, from the folder of the daemon's program.
+const BESIDE: [&str; 3] = [".", "../lib", "../lib64"];
+
+type Init = unsafe extern "C" fn() -> c_int;
+type GetVmas = unsafe extern "C" fn(*const c_char, *mut *mut c_char, c_int, bool) -> *mut Vmas;
+type FreeVmas = unsafe extern "C" fn(*mut Vmas);
+type GetPageRefs = unsafe extern "C" fn(*const Vmas, *const c_char, *mut *mut PageRefs, c_int) -> c_int;
+type FreePageRefs = unsafe extern "C" fn(*mut PageRefs);
+
+#[derive(Debug)]
+struct Scan {
+    init: Init,
+    get_vmas: GetVmas,
+    free_vmas: FreeVmas,
+    get_page_refs: GetPageRefs,
+    free_page_refs: FreePageRefs,
+    _library: Library,
+}
+
+fn library() -> io::Result<&'static Scan> {
+    static SCAN: OnceLock<Result<Scan, String>> = OnceLock::new();
+    SCAN.get_or_init(find).as_ref().map_err(|reason| io::Error::other(reason.as_str()))
+}
+
+fn find() -> Result<Scan, String> {
+    let program = env::current_exe().unwrap_or_default();
+    let folder = program.parent().map(PathBuf::from).unwrap_or_default();
+    let beside = BESIDE.iter().map(|place| folder.join(place).join(NAME));
+    let mut reasons = Vec::new();
+    for place in std::iter::once(PathBuf::from(NAME)).chain(beside) {
+        // SAFETY: the scan library does nothing when it is loaded.
+        match unsafe { Library::new(&place) } {
+            Ok(library) => {
+                return functions(library).map_err(|error| format!("{}: {error}", place.display()));
+            }
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
+    Err(format!("no scan library: install {NAME} (make install, then ldconfig); {}", reasons.join("; ")))
+}
+
+fn functions(library: Library) -> Result<Scan, libloading::Error> {
+    // SAFETY: the types are those of etmemd_scan_export.h; the library stays with them.
+    unsafe {
+        Ok(Scan {
+            init: *library.get::<Init>(c"etmemd_scan_init")?,
+            get_vmas: *library.get::<GetVmas>(c"etmemd_get_vmas")?,
+            free_vmas: *library.get::<FreeVmas>(c"etmemd_free_vmas")?,
+            get_page_refs: *library.get::<GetPageRefs>(c"etmemd_get_page_refs")?,
+            free_page_refs: *library.get::<FreePageRefs>(c"etmemd_free_page_refs")?,
+            _library: library,
+        })
+    }
+}
+
+fn text(pid: u32) -> CString {
+    CString::new(pid.to_string()).unwrap_or_default()
+}
+
+/// The mappings of process `pid`.
+pub(crate) fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
+    let scan = library()?;
+    // SAFETY: a string, and no flags.
+    let vmas = unsafe { (scan.get_vmas)(text(pid).as_ptr(), ptr::null_mut(), 0, false) };
+    // SAFETY: NULL or a list, ours until it is freed; so is each mapping below.
+    let Some(list) = (unsafe { vmas.as_ref() }) else { return Err(io::Error::last_os_error()) };
+    let mut mappings = Vec::new();
+    let mut next = list.vma_list;
+    // SAFETY: as above.
+    while let Some(vma) = unsafe { next.as_ref() } {
+        mappings.push(mapping(vma));
+        next = vma.next;
+    }
+    // SAFETY: from this library, and not used again.
+    unsafe { (scan.free_vmas)(vmas) };
+    Ok(mappings)
+}
+
+fn mapping(vma: &Vma) -> Mapping {
+    let [readable, writable, executable, shared] = vma.stat;
+    // SAFETY: the library ends it by zero.
+    let name = unsafe { CStr::from_ptr(vma.path.as_ptr()) }.to_bytes().to_vec();
+    Mapping { range: vma.start..vma.end, readable, writable, executable, shared, inode: vma.inode, name }
+}
+
+/// One look at the pages of process `pid` in `mappings`, added into `list`.
+pub(crate) fn look(pid: u32, mappings: &[Mapping], list: &mut PageList) -> io::Result<()> {
+    let scan = library()?;
+    let mut vmas: Vec<Vma> =
+        mappings.iter().map(|mapping| vma(mapping.range.start, mapping.range.end)).collect();
+    let mut behind = ptr::null_mut();
+    for vma in vmas.iter_mut().rev() {
+        vma.next = behind;
+        behind = vma;
+    }
+    let vmas = Vmas { vma_cnt: vmas.len() as u64, vma_list: behind };
+    let pid = text(pid);
+    // SAFETY: a list of as many mappings as it says, a string, and a list of this library's or NULL.
+    let look = |list: &mut PageList| unsafe {
+        (scan.get_page_refs)(&raw const vmas, pid.as_ptr(), &raw mut list.first, 0)
+    };
+    if look(list) == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    // Not initialised yet, or ended by another plugin. Between two that initialise at once one finds it done.
+    if error.raw_os_error() != Some(libc::EPERM) {
+        return Err(error);
+    }
+    // SAFETY: may be called at any time.
+    unsafe { (scan.init)() };
+    if look(list) == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn vma(start: u64, end: u64) -> Vma {
+    Vma {
+        start,
+        end,
+        stat: [false; 4],
+        offset: 0,
+        inode: 0,
+        path: [0; 256],
+        major: [0; 8],
+        minor: [0; 8],
+        next: ptr::null_mut(),
+    }
+}
+
+/// A list of pages that the library made.
+#[derive(Debug)]
+pub(crate) struct PageList {
+    first: *mut PageRefs,
+}
+
+// SAFETY: the list is this value's alone, and the library's functions may be called by any thread.
+unsafe impl Send for PageList {}
+// SAFETY: shared, it is only read.
+unsafe impl Sync for PageList {}
+
+impl Default for PageList {
+    fn default() -> Self {
+        Self { first: ptr::null_mut() }
+    }
+}
+
+impl PageList {
+    /// The pages in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Page> + '_ {
+        let mut next = self.first;
+        std::iter::from_fn(move || {
+            // SAFETY: NULL or a node of the list, which lives as long as this borrow of it.
+            let node = unsafe { next.as_ref() }?;
+            next = node.next;
+            let bytes = match node.kind {
+                0 => 4 << 10,
+                1 => 2 << 20,
+                _ => 1 << 30,
+            };
+            Some(Page { address: node.addr, bytes, count: u32::try_from(node.count).unwrap_or(0) })
+        })
+    }
+}
+
+impl Drop for PageList {
+    fn drop(&mut self) {
+        if let (false, Ok(scan)) = (self.first.is_null(), library()) {
+            // SAFETY: from this library, and not used again.
+            unsafe { (scan.free_page_refs)(self.first) };
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Loading a plugin's shared object, and letting go of it.
+//!
+//! Code in which a thread may still be cannot be unloaded, and who can say what a plugin's threads do after stop_task?
+//! So a library stays loaded until the daemon ends once a task of it was started; only one of which no task was is
+//! unloaded with the last engine that uses it. The dynamic linker knows a library by its path: a file that was exchanged
+//! for another would go unnoticed while the old one is loaded, and is refused.
+
+use crate::abi::EngineOps;
+use crate::guest::fault;
+use etmem_config::library::{CheckedLibrary, check};
+use etmem_engine::Refusal;
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::ffi::{c_int, c_void};
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What `dladdr1` is asked for: the entry in the table of symbols (`RTLD_DL_SYMENT` of dlfcn.h).
+const SYMBOL_ENTRY: c_int = 1;
+
+/// The kinds of symbols that may be a structure: without a kind, and an object (elf.h).
+const STRUCTURES: [u8; 2] = [0, 1];
+
+/// A file of which a library is loaded.
+#[derive(Debug)]
+struct Resident {
+    file: CheckedLibrary,
+    /// Engines that use it.
+    users: usize,
+    /// Not to be unloaded any more.
+    stays: bool,
+}
+
+static RESIDENTS: Mutex<BTreeMap<PathBuf, Resident>> = Mutex::new(BTreeMap::new());
+
+fn residents() -> MutexGuard<'static, BTreeMap<PathBuf, Resident>> {
+    RESIDENTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A loaded plugin.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    path: PathBuf,
+    handle: *mut c_void,
+    operations: *mut EngineOps,
+}
+
+impl Plugin {
+    /// Checks the file at `path`, loads it, and finds its `struct engine_ops` called `symbol`. What a library does when
+    /// it is loaded is done here.
+    pub(crate) fn load(path: &Path, symbol: &str) -> Result<Self, Refusal> {
+        let shown = path.display();
+        let refused = |rule: String| fault(format!("[engine] libname={shown}: {rule}"));
+        let file = check(path).map_err(|error| refused(error.to_string()))?;
+        if residents().get(&file.path).is_some_and(|resident| resident.file != file) {
+            return Err(refused(String::from(
+                "was exchanged for another file, and the old one is still loaded, as its tasks ran; restart etmemd, \
+                 or give the new one another name",
+            )));
+        }
+        // SAFETY: none can be promised: a plugin runs what it likes. The file is root's own, and the one that root named.
+        let library = unsafe { Library::open(Some(&file.path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+            let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            refused(format!("cannot be loaded: {reason}"))
+        })?;
+        // SAFETY: only the address is looked at.
+        let found = unsafe { library.get::<*mut EngineOps>(symbol) };
+        let operations = found.map_or(ptr::null_mut(), |found| found.into_raw().cast::<EngineOps>());
+        if operations.is_null() {
+            return Err(fault(format!(
+                "[engine] ops_name={symbol}: {shown} exports no such symbol; see nm -D {shown}"
+            )));
+        }
+        if let Some(wrong) = no_structure(operations) {
+            return Err(fault(format!(
+                "[engine] ops_name={symbol}: in {shown} it is {wrong}, and must be a struct engine_ops"
+            )));
+        }
+        let path = file.path.clone();
+        residents().entry(path.clone()).or_insert(Resident { file, users: 0, stays: false }).users += 1;
+        Ok(Self { path, handle: library.into_raw(), operations })
+    }
+
+    /// The file, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) const fn handle(&self) -> *mut c_void {
+        self.handle
+    }
+
+    pub(crate) const fn operations(&self) -> *mut EngineOps {
+        self.operations
+    }
+
+    /// From now on a thread may be in it.
+    pub(crate) fn stays(&self) {
+        if let Some(resident) = residents().get_mut(&self.path) {
+            resident.stays = true;
+        }
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        let mut residents = residents();
+        let Some(resident) = residents.get_mut(&self.path) else { return };
+        resident.users = resident.users.saturating_sub(1);
+        if resident.stays {
+            return;
+        }
+        if resident.users == 0 {
+            residents.remove(&self.path);
+        }
+        drop(residents);
+        // SAFETY: loaded above, and nothing of it was ever started; nobody uses the handle or the operations again.
+        drop(unsafe { Library::from_raw(self.handle) });
+    }
+}
+
+/// Why the symbol at `operations` cannot be a `struct engine_ops`; none where the library does not tell.
+fn no_structure(operations: *mut EngineOps) -> Option<String> {
+    if !operations.is_aligned() {
+        return Some(String::from("at an odd address"));
+    }
+    let mut place = libc::Dl_info {
+        dli_fname: ptr::null(),
+        dli_fbase: ptr::null_mut(),
+        dli_sname: ptr::null(),
+        dli_saddr: ptr::null_mut(),
+    };
+    let mut entry: *mut libc::Elf64_Sym = ptr::null_mut();
+    // SAFETY: both places are there, and the second is asked to be what it is.
+    let found =
+        unsafe { libc::dladdr1(operations.cast(), &raw mut place, (&raw mut entry).cast(), SYMBOL_ENTRY) };
+    if found == 0 || place.dli_saddr != operations.cast() {
+        return None;
+    }
+    // SAFETY: found, so it is null or in the table of symbols of a library that is loaded.
+    let entry = unsafe { entry.as_ref() }?;
+    let needed = size_of::<EngineOps>();
+    if !STRUCTURES.contains(&(entry.st_info & 0xf)) {
+        return Some(String::from("no variable"));
+    }
+    let size = usize::try_from(entry.st_size).unwrap_or(usize::MAX);
+    (size != 0 && size < needed).then(|| format!("{size} bytes, not {needed}"))
+}

@@ -1,0 +1,186 @@
+//! `struct project`, which the plugins of one project share, and the list of their engines in it.
+//!
+//! It is there for as long as any of them is, whatever became of the project meanwhile. What changes while plugins may
+//! look is changed in one store: where the list begins and goes on, and whether the project runs.
+
+use crate::abi;
+use crate::text::Text;
+use etmem_config::values::Percent;
+use etmem_config::{ProjectSection, Scan};
+use std::ffi::{c_int, c_ulong, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// What the plugins of one project share; made when the first of them is.
+#[derive(Debug, Default)]
+pub struct SharedProject {
+    mirror: OnceLock<Arc<Mirror>>,
+}
+
+impl SharedProject {
+    /// The structure, made of `section` if it is not there yet.
+    pub(crate) fn mirror(&self, section: &ProjectSection) -> Arc<Mirror> {
+        Arc::clone(self.mirror.get_or_init(|| Arc::new(Mirror::new(section))))
+    }
+}
+
+/// `struct project` with what it points to.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    project: *mut abi::Project,
+    scan: ScanParameters,
+    _name: Text,
+    /// Held while the list of engines is changed.
+    list: Mutex<()>,
+}
+
+/// What `scan_param` points to.
+#[derive(Debug)]
+enum ScanParameters {
+    Page(*mut abi::PageScan),
+    Region(*mut abi::RegionScan),
+    Psi(*mut abi::PsiScan),
+}
+
+// SAFETY: the structures are made here, freed when the last owner lets go, and changed by single atomic stores alone,
+// those of the list under its lock.
+unsafe impl Send for Mirror {}
+// SAFETY: as above.
+unsafe impl Sync for Mirror {}
+
+fn seconds(duration: Duration) -> c_int {
+    c_int::try_from(duration.as_secs()).unwrap_or(c_int::MAX)
+}
+
+fn microseconds(duration: Duration) -> c_ulong {
+    c_ulong::try_from(duration.as_micros()).unwrap_or(c_ulong::MAX)
+}
+
+fn percent(percent: Option<Percent>) -> c_int {
+    percent.map_or(-1, |percent| c_int::from(percent.get()))
+}
+
+fn leak<T>(thing: T) -> *mut T {
+    Box::into_raw(Box::new(thing))
+}
+
+impl Mirror {
+    fn new(section: &ProjectSection) -> Self {
+        let (scan, kind, scan_param): (ScanParameters, c_int, *mut c_void) = match &section.scan {
+            Scan::Page(scan) => {
+                let (interval, sleep) = (seconds(scan.interval), seconds(scan.sleep));
+                let scan = leak(abi::PageScan { interval, loops: c_int::from(scan.loops), sleep });
+                (ScanParameters::Page(scan), abi::PAGE_SCAN, scan.cast())
+            }
+            Scan::Region(scan) => {
+                let scan = leak(abi::RegionScan {
+                    sample_interval: microseconds(scan.sample_interval),
+                    aggr_interval: microseconds(scan.aggregation_interval),
+                    update_interval: microseconds(scan.update_interval),
+                    min_nr_regions: scan.min_regions,
+                    max_nr_regions: scan.max_regions,
+                });
+                (ScanParameters::Region(scan), abi::REGION_SCAN, scan.cast())
+            }
+            Scan::Psi(scan) => {
+                let scan = leak(abi::PsiScan { interval: seconds(scan.interval) });
+                (ScanParameters::Psi(scan), abi::PSI_SCAN, scan.cast())
+            }
+        };
+        let mut name = Text::new(section.name.as_str());
+        let watermarks = section.swapcache_watermarks.as_ref();
+        let project = leak(abi::Project {
+            name: name.as_mut_ptr(),
+            kind,
+            scan_param,
+            sysmem_threshold: percent(section.sysmem_threshold),
+            swapcache_high_wmark: percent(watermarks.map(|marks| marks.high)),
+            swapcache_low_wmark: percent(watermarks.map(|marks| marks.low)),
+            start: false,
+            wmark_set: false,
+            engs: ptr::null_mut(),
+            entry: ptr::null_mut(),
+        });
+        Self { project, scan, _name: name, list: Mutex::new(()) }
+    }
+
+    pub(crate) const fn as_ptr(&self) -> *mut abi::Project {
+        self.project
+    }
+
+    /// The project runs, or no longer does.
+    pub(crate) fn runs(&self, runs: bool) {
+        // SAFETY: ours, alive, and changed in no other way.
+        unsafe { AtomicBool::from_ptr(&raw mut (*self.project).start) }.store(runs, Ordering::Release);
+    }
+
+    /// Puts `engine` before the others.
+    ///
+    /// # Safety
+    /// It is valid until it is taken out again.
+    pub(crate) unsafe fn put(&self, engine: *mut abi::Engine) {
+        let _list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: ours and alive; the engine's link as the caller promises.
+        unsafe { put(&raw mut (*self.project).engs, engine, |engine| &raw mut (*engine).next) };
+    }
+
+    /// Takes `engine` out again, if it is there.
+    pub(crate) fn take(&self, engine: *mut abi::Engine) {
+        let _list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: ours and alive; all in the list are valid, as whoever put them promised.
+        unsafe { take(&raw mut (*self.project).engs, engine, |engine| &raw mut (*engine).next) };
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        // SAFETY: made by Box, and nobody has them any more.
+        unsafe {
+            match self.scan {
+                ScanParameters::Page(scan) => drop(Box::from_raw(scan)),
+                ScanParameters::Region(scan) => drop(Box::from_raw(scan)),
+                ScanParameters::Psi(scan) => drop(Box::from_raw(scan)),
+            }
+            drop(Box::from_raw(self.project));
+        }
+    }
+}
+
+/// Puts `thing` at the front of the list that begins at `head` and goes on at `next` of each. Those who walk it see it
+/// with the thing or without.
+///
+/// # Safety
+/// `head` and the link of `thing` are valid; nobody else changes the list meanwhile.
+pub(crate) unsafe fn put<T>(head: *mut *mut T, thing: *mut T, next: impl Fn(*mut T) -> *mut *mut T) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let head = AtomicPtr::from_ptr(head);
+        AtomicPtr::from_ptr(next(thing)).store(head.load(Ordering::Acquire), Ordering::Release);
+        head.store(thing, Ordering::Release);
+    }
+}
+
+/// Takes `thing` out of the list, if it is there. Its own link stays: whoever stands there may walk on.
+///
+/// # Safety
+/// `head` and all that is in the list are valid; nobody else changes the list meanwhile.
+pub(crate) unsafe fn take<T>(head: *mut *mut T, thing: *mut T, next: impl Fn(*mut T) -> *mut *mut T) {
+    // SAFETY: as the caller promises: each place is the head or the link of something in the list.
+    unsafe {
+        let mut place = head;
+        loop {
+            let at = AtomicPtr::from_ptr(place).load(Ordering::Acquire);
+            if at.is_null() {
+                return;
+            }
+            if at == thing {
+                let rest = AtomicPtr::from_ptr(next(thing)).load(Ordering::Acquire);
+                AtomicPtr::from_ptr(place).store(rest, Ordering::Release);
+                return;
+            }
+            place = next(at);
+        }
+    }
+}

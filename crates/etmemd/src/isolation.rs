@@ -1,0 +1,70 @@
+//! `isolate=yes`: this program, run anew as the process of one engine.
+//!
+//! Run anew instead of forked, as in the background: with the same command line, and its end of the socket pair as standard
+//! input. What it is told there, `etmem_isolate` passes on to the engine.
+
+use crate::log;
+use crate::options::Options;
+use etmem_isolate::Program;
+use etmem_linux::pacer::SystemPacer;
+use nix::sys::signal::{SigSet, Signal};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+
+/// Set in the environment of an engine's process.
+const MARK: &str = "ETMEMD_ENGINE_PROCESS";
+
+/// What its command line begins with.
+const NAME: &str = "etmemd-engine";
+
+/// Whether this process is one.
+pub(crate) fn is_inside() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
+/// How to run one.
+pub(crate) fn program() -> Program {
+    Box::new(|| {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg0(NAME).args(std::env::args_os().skip(1)).env(MARK, "1");
+        Ok(command)
+    })
+}
+
+/// Runs this one until the daemon lets go of it or ends.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    match serve(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("etmemd: the process of an engine: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(options: &Options) -> Result<(), String> {
+    // Whoever asks all processes of a service to end means the daemon; this one ends with it.
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+    signals.thread_block().map_err(|error| format!("cannot block signals: {error}"))?;
+    let stream = take_standard_input().map_err(|error| format!("cannot take standard input: {error}"))?;
+    log::init(options.log_level)?;
+    let served = etmem_isolate::serve(stream, |project, section, patience| {
+        let clock = Arc::new(SystemPacer::new());
+        etmem_plugin::engine(project, section, &Arc::default(), clock, patience)
+    });
+    served
+        .inspect_err(|error| tracing::error!("the process of an engine: {error}"))
+        .map_err(|error| error.to_string())
+}
+
+/// The socket, out of the plugin's way.
+fn take_standard_input() -> io::Result<UnixStream> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(socket.into())
+}

@@ -1,0 +1,159 @@
+//! Plugins, built and installed as their READMEs say: with the scan library below a prefix of its own, and found by
+//! pkg-config.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use etmem_testkit::daemon::scan_library;
+use etmem_testkit::process::{Ran, run};
+use etmem_testkit::stage::Stage;
+
+/// From nothing, on two slow processors.
+const BUILD_LIMIT: Duration = Duration::from_secs(1800);
+
+/// A plugin of these tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plugin {
+    /// `examples/plugin-c`.
+    C,
+    /// `examples/plugin-rust`.
+    Rust,
+    /// Pages out what is cold in large mappings alone.
+    LargeMappings,
+    /// Aborts when it is asked to.
+    Aborts,
+    /// Aborts as soon as it is loaded.
+    AbortsWhenLoaded,
+    /// No shared object.
+    Nonsense,
+}
+
+impl Plugin {
+    /// The configuration file that comes with it.
+    pub(crate) fn sample(self) -> Result<String> {
+        let folder = if self == Self::Rust { "plugin-rust" } else { "plugin-c" };
+        let path = top().join("examples").join(folder).join("cold_pages.conf");
+        fs::read_to_string(&path).with_context(|| path.display().to_string())
+    }
+}
+
+/// What plugins are built with, in a folder that goes with the daemon.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    folder: PathBuf,
+}
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn success(command: &mut Command) -> Result<Ran> {
+    let ran = run(command, BUILD_LIMIT)?;
+    ensure!(ran.status == 0, "{command:?}: {}\n{}{}", ran.status, ran.stdout, ran.stderr);
+    Ok(ran)
+}
+
+impl Tools {
+    /// Builds the scan library, beside the daemon as `make build` does, and installs it with its headers.
+    pub(crate) fn build(stage: &Stage) -> Result<Self> {
+        let beside = stage.binaries.etmemd.parent().context("the daemon has no folder")?;
+        let library = scan_library::build_in(beside)?;
+        let folder = stage.daemon.folder().to_owned();
+        let mut make = Command::new("make");
+        make.current_dir(top())
+            .arg("install-scan-library")
+            .arg(format!("SCAN_LIBRARY={}", library.display()));
+        success(make.arg(format!("PREFIX={}", folder.join("usr").display())))?;
+        Ok(Self { folder })
+    }
+
+    /// Builds `plugin` and installs it: where.
+    pub(crate) fn install(&self, plugin: Plugin) -> Result<PathBuf> {
+        match plugin {
+            Plugin::C => self.make(),
+            Plugin::Rust => self.cargo(),
+            Plugin::LargeMappings => self.compile("large_mappings", &[]),
+            Plugin::Aborts => self.compile("aborts", &[]),
+            Plugin::AbortsWhenLoaded => self.compile("aborts", &["-DWHEN_LOADED"]),
+            Plugin::Nonsense => self.put(&top().join("README.md"), "nonsense.so"),
+        }
+    }
+
+    fn pkg_config_path(&self) -> PathBuf {
+        self.folder.join("usr/lib/pkgconfig")
+    }
+
+    fn find_library(&self) -> String {
+        format!("-Wl,-rpath,{}", self.folder.join("usr/lib").display())
+    }
+
+    /// By its Makefile, in a copy of its folder.
+    fn make(&self) -> Result<PathBuf> {
+        let copy = self.folder.join("plugin-c");
+        fs::create_dir_all(&copy)?;
+        for file in ["cold_pages.c", "Makefile"] {
+            fs::copy(top().join("examples/plugin-c").join(file), copy.join(file))?;
+        }
+        let mut make = Command::new("make");
+        make.current_dir(&copy).arg("CFLAGS=-O2 -g -Wall -Wextra -Wpedantic -Werror");
+        make.arg(format!("LDFLAGS={}", self.find_library())).arg("install");
+        make.arg(format!("PKG_CONFIG_PATH={}", self.pkg_config_path().display()));
+        success(make.arg(format!("PLUGINDIR={}", self.folder.join("etmem").display())))?;
+        Ok(self.folder.join("etmem/cold_pages.so"))
+    }
+
+    fn cargo(&self) -> Result<PathBuf> {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        let mut command = Command::new(cargo);
+        command.args([
+            "build",
+            "--quiet",
+            "--package=cold-pages",
+            "--message-format=json-render-diagnostics",
+        ]);
+        command.current_dir(top());
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        let library = success(&mut command)?
+            .stdout
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter_map(|message| Some(message.get("filenames")?.as_array()?.first()?.as_str()?.to_owned()))
+            .find(|file| file.ends_with("/libcold_pages.so"))
+            .context("cargo built no libcold_pages.so")?;
+        self.put(Path::new(&library), "libcold_pages.so")
+    }
+
+    /// A source of these tests, with what pkg-config says.
+    fn compile(&self, name: &str, options: &[&str]) -> Result<PathBuf> {
+        let mut package = Command::new("pkg-config");
+        package.env("PKG_CONFIG_PATH", self.pkg_config_path());
+        let flags = success(package.args(["--cflags", "--libs", "etmemd_scan"]))?.stdout;
+        let built = self.folder.join(format!("{name}.so"));
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared"]).args(options);
+        gcc.arg(top().join(format!("tests/plugin_examples/{name}.c"))).arg("-o").arg(&built);
+        success(gcc.args(flags.split_whitespace()).arg(self.find_library()).arg("-pthread"))?;
+        let installed = format!("{name}{}.so", options.concat());
+        self.put(&built, &installed)
+    }
+
+    /// Where the daemon may load it from.
+    fn put(&self, file: &Path, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.join("etmem");
+        fs::create_dir_all(&folder)?;
+        let installed = folder.join(name);
+        // A file that is loaded is not written to.
+        let _ = fs::remove_file(&installed);
+        fs::copy(file, &installed)?;
+        fs::set_permissions(&installed, fs::Permissions::from_mode(0o500))?;
+        Ok(installed)
+    }
+}
