@@ -14,5 +14,5 @@ mod turns;
 
 pub use catalogue::engine;
 pub use engine::{CommandError, Engine, EngineError, FaultClass, Work};
-pub use report::{ProcessReport, ProcessResult, Scanned, StepReport};
+pub use report::{Effort, Feedback, ProcessReport, ProcessResult, Scanned, StepReport};
 pub use turns::{Turn, Turns};

@@ -5,9 +5,11 @@
 //! refused, never replaced.
 
 use crate::capabilities::{Capabilities, Capability};
+use crate::groups::MachineGroups;
 use crate::mapping::Mappings;
 use crate::memory::MachineMemory;
 use crate::mover::{self, madvise::Madvise};
+use crate::pressure::MachinePressure;
 use crate::probe::bpf::Bpf;
 use crate::probe::etmem::Etmem;
 use crate::process::table::Processes;
@@ -81,6 +83,8 @@ impl Interfaces {
             processes: Arc::new(Processes::new(proc.clone())),
             mappings: Arc::new(Mappings::new(proc.clone())),
             memory: Arc::new(MachineMemory::new(proc.clone())),
+            pressure: Arc::new(MachinePressure::new(proc.clone())),
+            groups: Arc::new(MachineGroups::new(&self.roots)),
             probe,
             mover,
         };

@@ -1,7 +1,7 @@
 //! etmem on a Linux machine: the ports of [`etmem_core::kernel`], each over one kernel interface.
 //!
 //! In the order of a cycle: [`process`] (whom), [`mapping`] (where), [`probe`] (what was touched),
-//! [`memory`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits. [`root`] says where the kernel's
+//! [`memory`], [`pressure`] and [`groups`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits. [`root`] says where the kernel's
 //! file systems are mounted, [`capabilities`] what this machine can do and why not, [`choice`] which of it a task gets.
 //! [`own_memory`] and [`local_time`] are for the daemon itself.
 //!
@@ -10,6 +10,7 @@
 pub mod capabilities;
 pub mod choice;
 mod figures;
+pub mod groups;
 pub mod local_time;
 pub mod mapping;
 pub mod memory;
@@ -17,6 +18,7 @@ mod module;
 pub mod mover;
 pub mod own_memory;
 pub mod pacer;
+pub mod pressure;
 pub mod probe;
 pub mod process;
 pub mod root;

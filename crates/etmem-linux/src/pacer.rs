@@ -57,6 +57,10 @@ impl Pacer for SystemPacer {
     fn now(&self) -> Duration {
         self.start.elapsed()
     }
+
+    fn processor_time(&self) -> Duration {
+        crate::sys::machine::thread_processor_time()
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +74,16 @@ mod tests {
         assert_eq!(pacer.pause(Duration::from_millis(5)), Pace::Continue);
         assert!(pacer.now() - before >= Duration::from_millis(5));
         assert_eq!(pacer.pace(), Pace::Continue);
+    }
+
+    #[test]
+    fn processor_time_passes_with_work_and_not_with_waiting() {
+        let pacer = SystemPacer::new();
+        let before = pacer.processor_time();
+        while pacer.processor_time() - before < Duration::from_millis(5) {}
+        let worked = pacer.processor_time();
+        assert_eq!(pacer.pause(Duration::from_millis(50)), Pace::Continue);
+        assert!(pacer.processor_time() - worked < Duration::from_millis(25));
     }
 
     #[test]

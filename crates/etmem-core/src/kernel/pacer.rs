@@ -23,4 +23,10 @@ pub trait Pacer: fmt::Debug + Send + Sync {
 
     /// Time since some fixed moment, never going back.
     fn now(&self) -> Duration;
+
+    /// Processor time that the calling thread has used, the kernel's on its behalf included; always nothing with a clock that
+    /// cannot tell.
+    fn processor_time(&self) -> Duration {
+        Duration::ZERO
+    }
 }

@@ -2,9 +2,11 @@
 
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::Kernel;
+use etmem_core::kernel::groups::{ControlGroups, GroupLimits};
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
+use etmem_core::kernel::pressure::{MemoryPressure, Pressure};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
@@ -82,6 +84,8 @@ impl FakeProcess {
 #[derive(Debug, Default)]
 struct State {
     memory: MemoryState,
+    pressure: Option<Pressure>,
+    groups: GroupLimits,
     processes: BTreeMap<Pid, FakeProcess>,
 }
 
@@ -94,7 +98,7 @@ impl FakeMachine {
     #[must_use]
     pub fn new(memory: MemoryState, processes: Vec<FakeProcess>) -> Self {
         let processes = processes.into_iter().map(|process| (process.id.pid, process)).collect();
-        Self(Arc::new(Mutex::new(State { memory, processes })))
+        Self(Arc::new(Mutex::new(State { memory, processes, ..State::default() })))
     }
 
     /// Plenty of memory and swap.
@@ -104,6 +108,7 @@ impl FakeMachine {
         MemoryState {
             total: 64 * gib,
             free: 32 * gib,
+            available: 32 * gib,
             swap_total: 64 * gib,
             swap_free: 64 * gib,
             swap_cached: 0,
@@ -119,7 +124,9 @@ impl FakeMachine {
             mappings: machine.clone(),
             probe: machine.clone(),
             mover: machine.clone(),
-            memory: machine,
+            memory: machine.clone(),
+            pressure: machine.clone(),
+            groups: machine,
         }
     }
 
@@ -132,6 +139,24 @@ impl FakeMachine {
     /// Changes the machine's figures.
     pub fn set_memory(&self, memory: MemoryState) {
         self.lock().memory = memory;
+    }
+
+    /// Changes the pressure on its memory.
+    pub fn set_pressure(&self, pressure: Option<Pressure>) {
+        self.lock().pressure = pressure;
+    }
+
+    /// Changes what the control groups of its processes say.
+    pub fn set_groups(&self, groups: GroupLimits) {
+        self.lock().groups = groups;
+    }
+
+    /// Changes process `pid`, if there is one.
+    pub fn change(&self, pid: u32, change: impl FnOnce(&mut FakeProcess)) {
+        let mut state = self.lock();
+        if let Some(process) = Pid::new(pid).and_then(|pid| state.processes.get_mut(&pid)) {
+            change(process);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -183,7 +208,7 @@ impl ProcessTable for FakeMachine {
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
         self.with(process, |process| {
             let swapped = process.swapped_pages().len() as u64 * PAGE_SIZE;
-            Ok(ProcessMemory { resident: process.mapping.range.bytes() - swapped, swapped })
+            Ok(ProcessMemory { resident: process.mapping.range.bytes() - swapped, swapped, ..ProcessMemory::default() })
         })
     }
 }
@@ -210,6 +235,19 @@ impl MappingSource for FakeMachine {
 impl SystemMemory for FakeMachine {
     fn state(&self) -> Result<MemoryState, ProcessError> {
         Ok(self.lock().memory)
+    }
+}
+
+impl MemoryPressure for FakeMachine {
+    fn pressure(&self) -> Result<Option<Pressure>, ProcessError> {
+        Ok(self.lock().pressure)
+    }
+}
+
+impl ControlGroups for FakeMachine {
+    fn limits(&self, process: ProcessId) -> Result<GroupLimits, ProcessError> {
+        self.with(process, |_| Ok(()))?;
+        Ok(self.lock().groups)
     }
 }
 
