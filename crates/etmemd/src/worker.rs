@@ -108,8 +108,10 @@ impl Journal {
                 | ProcessResult::Stopped => info!("{label}: process {process}: {}", now.result),
             }
             self.held.remove(&process);
+        }
+        for now in &report.processes {
             if let ProcessResult::Scanned(scanned) = &now.result {
-                self.record_scanned(process, scanned);
+                self.record_scanned(now.process, scanned);
             }
         }
     }

@@ -14,8 +14,9 @@
 //!       a step for each calm     on probation: what moves is paid for in advance
 //! ```
 //!
-//! After a pause, all that moves until step 0 is reached is paid for as if it were to come back, so that another such
-//! program's second surprise costs no more than was saved for it. A step back takes as long a calm as the pause was.
+//! After a pause, all that moves until step 0 is reached is paid for as if it were to come back, from half of what the goal
+//! pays: so such a program's second surprise costs no more than was saved for it. A step back takes as long a calm as the
+//! pause was.
 
 use super::standing::BAR_MAX;
 use crate::kernel::pressure::Share;
@@ -31,6 +32,9 @@ const SAVED_MINUTES: f64 = 5.0;
 
 /// Minutes of the goal that may be owed without a pause.
 const OWED_MINUTES: f64 = 5.0;
+
+/// What of the goal's pay may move on probation: should all of it come back, the rest pays off what is still owed.
+const PROBATION_SHARE: f64 = 0.5;
 
 /// The shortest calm that takes a step back, and over which the rate is told.
 const CALM: Duration = Duration::from_secs(300);
@@ -191,7 +195,7 @@ impl Brake {
         self.last = Some(now);
         let pay = self.pay();
         self.account = (self.account + pay * minutes - bytes(came_back)).min(pay * SAVED_MINUTES);
-        self.allowance = if self.paused { 0.0 } else { self.allowance + pay * minutes };
+        self.allowance = if self.paused { 0.0 } else { self.allowance + pay * minutes * PROBATION_SHARE };
         if came_back > 0 && self.account < 0.0 {
             self.back_off(now, pay);
         } else if self.paused && self.account >= 0.0 {
@@ -333,8 +337,8 @@ mod tests {
         assert_eq!(brake.limits().bytes, Some(0), "on probation, with nothing saved");
         assert!(matches!(brake.state(), BackOff::Slower { step: 3, idle_cycles: 4, divisor: 8, probation: true }));
         brake.came_back(minutes(9), 0, 100 * MIB);
-        assert_eq!(brake.limits().bytes, Some(MIB));
-        brake.left(MIB);
+        assert_eq!(brake.limits().bytes, Some(MIB / 2));
+        brake.left(MIB / 2);
         assert_eq!(brake.limits().bytes, Some(0));
         let mut steps = Vec::new();
         for minute in 10..=24 {

@@ -21,6 +21,8 @@ pub struct Cycle<'a> {
     pub ranges: &'a [AddressRange],
     /// Pages touched within so many cycles, this one included, are the working set.
     pub working_set_cycles: u8,
+    /// Whether pages that came back are left alone for some cycles.
+    pub hold: bool,
 }
 
 /// What came of it.
@@ -74,6 +76,7 @@ impl Rules {
             for byte in 0..=u8::MAX {
                 let before = Standing(byte);
                 let after = before.after(seen, cycle.number);
+                let after = if cycle.hold || !after.is_held() { after } else { Standing::idle(0) };
                 let came_back = before.is_out() && seen == Seen::Touched;
                 let stayed = before.is_out() && seen == Seen::Idle;
                 let touched = seen == Seen::Touched;

@@ -177,6 +177,7 @@ impl Known {
                 window: seen.window,
                 ranges: &seen.ranges,
                 working_set_cycles: u8::try_from(cycles).unwrap_or(u8::MAX).min(AGE_MAX),
+                hold: settings.goal.is_some(),
             },
         );
         self.standings = std::mem::take(&mut settled.standings);
