@@ -162,6 +162,14 @@ pub enum Rule {
         /// The greatest.
         most: f64,
     },
+    /// A decimal number within bounds, both included, or the word for no bound.
+    #[error("must be a number in {least}..={most}, or none")]
+    DecimalOrNone {
+        /// The least.
+        least: f64,
+        /// The greatest.
+        most: f64,
+    },
     /// A count in a cycle, from 1 to what its scans can count.
     #[error("must be 1..={most} (3 times loop : {loops})")]
     TimesLoop {

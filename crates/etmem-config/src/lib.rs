@@ -38,7 +38,9 @@ pub use error::{ConfigError, FaultClass};
 pub use listing::ListedObjects;
 pub use section::engine::{CslideEngine, DamonEngine, EngineKind, EngineSection, ThirdpartyEngine};
 pub use section::project::{PageScan, ProjectSection, PsiScan, RegionScan, Scan};
-pub use section::task::{CslideTask, MemdcdTask, OtherTask, PsiTask, SlideTask, TaskParameters, TaskSection};
+pub use section::task::{
+    Care, CslideTask, MemdcdTask, OtherTask, PsiTask, SlideTask, TaskParameters, TaskSection,
+};
 pub use warning::Warning;
 
 use crate::error::Form;

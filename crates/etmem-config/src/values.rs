@@ -3,17 +3,19 @@
 use crate::error::Rule;
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::name::Name;
+use etmem_core::throttle::Rate;
 use std::fmt;
 use std::num::IntErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Bytes of a mebibyte and of a gibibyte.
+/// Bytes of a kibibyte, a mebibyte and a gibibyte.
+const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// A share in percent, 0 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent(u8);
 
 impl Percent {
@@ -221,6 +223,37 @@ pub(crate) fn gibibytes(text: &str) -> Result<u64, Rule> {
     let count: Option<u64> = digits.and_then(|digits| digits.parse().ok());
     let form = Rule::Form("digits and then g or G, at most 10 characters, for example 10g");
     count.map(|count| count * GIB).ok_or(form)
+}
+
+/// Reads how fast pages may leave: `auto`, `none`, or digits and then `k`, `m` or `g` for so many KiB, MiB or GiB a second,
+/// at least 1.
+pub(crate) fn rate(text: &str) -> Result<Rate, Rule> {
+    const FORM: Rule = Rule::Form(
+        "auto, none, or digits (at least 1) and then k, m or g, at most 10 characters, for example 50m for 50 MiB a second",
+    );
+    match text {
+        "auto" => return Ok(Rate::default()),
+        "none" => return Ok(Rate::Unlimited),
+        _ => {}
+    }
+    let mut digits = text.chars();
+    let unit = match digits.next_back() {
+        Some('k' | 'K') => KIB,
+        Some('m' | 'M') => MIB,
+        Some('g' | 'G') => GIB,
+        Some(_) | None => return Err(FORM),
+    };
+    let digits = Some(digits.as_str()).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let count: Option<u64> = digits.filter(|_| text.len() <= 10).and_then(|digits| digits.parse().ok());
+    count.filter(|count| *count > 0).map(|count| Rate::BytesPerSecond(count * unit)).ok_or(FORM)
+}
+
+/// Reads a decimal number in `least..=most`, or `none`.
+pub(crate) fn decimal_or_none(text: &str, least: f64, most: f64) -> Result<Option<f64>, Rule> {
+    if text == "none" {
+        return Ok(None);
+    }
+    decimal(text, least, most).map(Some).map_err(|_| Rule::DecimalOrNone { least, most })
 }
 
 /// Reads `yes` or `no`.

@@ -1,37 +1,70 @@
-//! Carrying out a plan: batches of ranges to a mover, within a budget, stopping when told to.
+//! Carrying out a plan: batches of ranges to a mover, within a budget and a rate, stopping when told to.
+//!
+//! Between a look and the act pages may be touched again, the more the longer the act takes. So where the probe can look
+//! without clearing, each batch is looked at once more right before it leaves, and what was touched stays.
 
-use crate::address::AddressRange;
+use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
+use crate::feedback::PageSetBuilder;
 use crate::kernel::mover::SwapOut;
 use crate::kernel::pacer::{Pace, Pacer};
+use crate::kernel::probe::{Access, AccessProbe, AccessSink, Block};
+use crate::kernel::process::ProcessError;
 use crate::plan::{Budget, Ended, Outcome, Piece, Plan};
+use crate::throttle::Throttle;
+use std::sync::{Mutex, PoisonError};
 
 /// Ranges per call of the mover (Linux takes 1024 per `process_madvise`: `UIO_MAXIOV`).
 const BATCH_RANGES: usize = 1024;
 
-/// Bytes per call of the mover. Between two calls the work looks whether it should stop; 64 MiB to compressed
-/// memory take about 0.1 s.
-const BATCH_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes per call of the mover, a multiple of a block. Between two calls the work looks whether it should stop, and rests
+/// so that no more leaves than should: 8 MiB to compressed memory take some 20 ms.
+const BATCH_BYTES: u64 = 8 * 1024 * 1024;
+
+/// What an act works with.
+#[derive(Debug)]
+pub struct Tools<'a> {
+    /// What moves the pages.
+    pub mover: &'a mut dyn SwapOut,
+    /// What looks at them once more before they leave; none where that is not to be done.
+    pub probe: Option<&'a mut dyn AccessProbe>,
+    /// How fast they may leave.
+    pub throttle: &'a Mutex<Throttle>,
+    /// By how many powers of two that is less.
+    pub halvings: u32,
+    /// Takes the pages that were given to the mover.
+    pub given: &'a mut PageSetBuilder,
+    /// The clock.
+    pub pacer: &'a dyn Pacer,
+}
 
 /// Moves what `plan` holds, in address order, each page once, at most `budget`.
-pub fn swap_out(plan: &Plan<'_>, budget: Budget, mover: &mut dyn SwapOut, pacer: &dyn Pacer) -> Outcome {
+pub fn swap_out(plan: &Plan<'_>, budget: Budget, tools: &mut Tools<'_>) -> Outcome {
     let mut outcome = Outcome { planned: plan.bytes(), ..Outcome::default() };
     let mut batch = Batch { ranges: Vec::with_capacity(BATCH_RANGES), huge: Vec::new(), bytes: 0 };
     let mut left = budget.bytes;
+    let mut covered = 0;
     'plan: for Piece { mut range, huge } in plan.pieces() {
         if range.bytes() > left {
-            outcome.over_budget += range.bytes() - left;
-            range.end = range.start + left;
+            // A huge page goes as a whole or not at all.
+            let room = if huge { left & !(BLOCK_SIZE - 1) } else { left };
+            outcome.over_budget += range.bytes() - room;
+            range.end = range.start + room;
         }
         left -= range.bytes();
+        covered += range.bytes();
         while !range.is_empty() {
             let piece = batch.take(&mut range, huge);
-            if piece.is_empty() && !batch.send(&mut outcome, mover, pacer) {
+            if piece.is_empty() && !batch.send(&mut outcome, budget, tools) {
+                covered -= range.bytes();
                 break 'plan;
             }
         }
     }
-    if outcome.ended.is_none() {
-        batch.send(&mut outcome, mover, pacer);
+    if outcome.ended.is_none() && !batch.ranges.is_empty() && outcome.later == 0 {
+        batch.send(&mut outcome, budget, tools);
+    }
+    if outcome.later > 0 {
+        outcome.later += plan.bytes().saturating_sub(covered + outcome.over_budget);
     }
     outcome
 }
@@ -82,6 +115,8 @@ impl Batch {
         let is_full = self.ranges.len() == BATCH_RANGES
             && self.ranges.last().is_none_or(|last| last.end != range.start);
         let room = if is_full { 0 } else { BATCH_BYTES - self.bytes };
+        // A huge page goes in one piece: to cut it would split it.
+        let room = if huge { room & !(BLOCK_SIZE - 1) } else { room };
         let piece = AddressRange::new(range.start, range.end.min(range.start + room));
         if !piece.is_empty() {
             append(&mut self.ranges, piece);
@@ -94,30 +129,96 @@ impl Batch {
         piece
     }
 
-    /// Gives the batch to the mover; false where the act ends here.
-    fn send(&mut self, outcome: &mut Outcome, mover: &mut dyn SwapOut, pacer: &dyn Pacer) -> bool {
+    /// Gives the batch to the mover when its time has come; false where the act ends here.
+    fn send(&mut self, outcome: &mut Outcome, budget: Budget, tools: &mut Tools<'_>) -> bool {
         if self.ranges.is_empty() {
             return true;
         }
-        if pacer.pace() == Pace::Stop {
+        let pacer = tools.pacer;
+        let throttle = || tools.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = throttle().wait(pacer.now());
+        if budget.until.is_some_and(|until| pacer.now() + wait >= until) {
+            outcome.later += self.bytes;
+            return false;
+        }
+        let pace = if wait.is_zero() { pacer.pace() } else { pacer.pause(wait) };
+        if pace == Pace::Stop {
             outcome.ended = Some(Ended::Stopped);
             return false;
         }
-        outcome.tried += self.bytes;
-        let result = mover.swap_out_pages(&self.ranges, &self.huge);
+        let (start, processor) = (pacer.now(), pacer.processor_time());
+        let result = self.give(outcome, tools);
+        let tried = self.ranges.iter().map(AddressRange::bytes).sum();
+        let spent = pacer.processor_time().saturating_sub(processor);
+        let mut throttle = tools.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        throttle.moved(start, pacer.now(), spent, tried, tools.halvings);
         self.ranges.clear();
         self.huge.clear();
         self.bytes = 0;
         match result {
-            Ok(moved) => {
-                outcome.applied += moved.applied;
-                outcome.vanished += moved.vanished;
-                outcome.refused += moved.refused;
-                true
-            }
+            Ok(()) => true,
             Err(error) => {
                 outcome.ended = Some(Ended::Process(error));
                 false
+            }
+        }
+    }
+
+    /// Looks once more, and gives what is still idle to the mover.
+    fn give(&mut self, outcome: &mut Outcome, tools: &mut Tools<'_>) -> Result<(), ProcessError> {
+        if let Some(probe) = &mut tools.probe {
+            let mut look = LastLook::default();
+            probe.check(&self.ranges, &mut look)?;
+            outcome.touched += look.touched;
+            let gone = self.bytes.saturating_sub(look.touched + look.idle);
+            outcome.tried += gone;
+            outcome.vanished += gone;
+            (self.ranges, self.huge) = (look.ranges, look.huge);
+            if self.ranges.is_empty() {
+                return Ok(());
+            }
+        }
+        let tried: u64 = self.ranges.iter().map(AddressRange::bytes).sum();
+        outcome.tried += tried;
+        let moved = tools.mover.swap_out_pages(&self.ranges, &self.huge)?;
+        outcome.applied += moved.applied;
+        outcome.vanished += moved.vanished;
+        outcome.refused += moved.refused;
+        self.ranges.iter().for_each(|range| tools.given.add(*range));
+        Ok(())
+    }
+}
+
+/// What of a batch is still there and idle.
+#[derive(Debug, Default)]
+struct LastLook {
+    ranges: Vec<AddressRange>,
+    huge: Vec<AddressRange>,
+    /// In bytes.
+    idle: u64,
+    touched: u64,
+}
+
+impl AccessSink for LastLook {
+    fn block(&mut self, start: u64, block: Block<'_>) {
+        match block {
+            Block::Huge(Access::IDLE) => {
+                let range = AddressRange::new(start, start + BLOCK_SIZE);
+                append(&mut self.ranges, range);
+                append(&mut self.huge, range);
+                self.idle += BLOCK_SIZE;
+            }
+            Block::Huge(access) => self.touched += if access.is_present() { BLOCK_SIZE } else { 0 },
+            Block::Pages(pages) => {
+                for (index, access) in (0u64..).zip(pages) {
+                    let at = start + index * PAGE_SIZE;
+                    if *access == Access::IDLE {
+                        append(&mut self.ranges, AddressRange::new(at, at + PAGE_SIZE));
+                        self.idle += PAGE_SIZE;
+                    } else if access.is_present() {
+                        self.touched += PAGE_SIZE;
+                    }
+                }
             }
         }
     }
@@ -132,6 +233,7 @@ mod tests {
     use crate::kernel::probe::{Access, AccessSink, Block};
     use crate::kernel::process::ProcessError;
     use crate::plan::Selection;
+    use crate::throttle::Rate;
     use std::sync::Mutex;
     use std::time::Duration;
 
@@ -197,7 +299,16 @@ mod tests {
 
     fn run(heat: &HeatMap, budget: u64, recorder: &mut Recorder, calls: usize) -> Outcome {
         let plan = Plan::new(heat, &heat.histogram(), Selection::below(1));
-        swap_out(&plan, Budget { bytes: budget }, recorder, &StopAfter(Mutex::new(calls)))
+        let throttle = Mutex::new(Throttle::new(Rate::Unlimited, None));
+        let mut tools = Tools {
+            mover: recorder,
+            probe: None,
+            throttle: &throttle,
+            halvings: 0,
+            given: &mut PageSetBuilder::default(),
+            pacer: &StopAfter(Mutex::new(calls)),
+        };
+        swap_out(&plan, Budget { bytes: budget, until: None }, &mut tools)
     }
 
     #[test]
@@ -234,9 +345,11 @@ mod tests {
         let outcome = run(&update.finish(), u64::MAX, &mut recorder, usize::MAX);
         assert_eq!(outcome.applied, block(44));
         let range = |from, to| AddressRange::new(block(from), block(to));
-        // Cut where a batch is full: after 64 MiB.
-        assert_eq!(recorder.calls, [vec![range(1, 33)], vec![range(33, 44), range(51, 52)]]);
-        assert_eq!(recorder.huge, [range(3, 33), range(33, 43), range(51, 52)]);
+        // Cut where a batch is full: after 8 MiB.
+        assert_eq!(recorder.calls.len(), 11);
+        assert_eq!(recorder.calls[..2], [vec![range(1, 5)], vec![range(5, 9)]]);
+        assert_eq!(recorder.calls[10], [range(41, 44), range(51, 52)]);
+        assert_eq!(recorder.huge[..2], [range(3, 5), range(5, 9)]);
     }
 
     #[test]
@@ -255,12 +368,15 @@ mod tests {
             let plan = Plan::new(&heat, &heat.histogram(), Selection::below(1));
             for bytes in [0, PAGE_SIZE, 7 * BLOCK_SIZE + PAGE_SIZE, u64::MAX] {
                 let acted = run(&heat, bytes, &mut Recorder::default(), usize::MAX);
-                let (outcome, rehearsal) = rehearse(&plan, Budget { bytes });
+                let (outcome, rehearsal) = rehearse(&plan, Budget { bytes, until: None });
                 assert_eq!((outcome.planned, outcome.over_budget), (acted.planned, acted.over_budget));
                 assert_eq!((rehearsal.bytes, outcome.tried, outcome.applied), (acted.tried, 0, 0));
                 assert_eq!(rehearsal.ranges == 0, bytes == 0);
             }
-            assert_eq!(rehearse(&plan, Budget { bytes: u64::MAX }).1.ranges, plan.ranges().count() as u64);
+            assert_eq!(
+                rehearse(&plan, Budget { bytes: u64::MAX, until: None }).1.ranges,
+                plan.ranges().count() as u64
+            );
         }
     }
 
@@ -273,5 +389,126 @@ mod tests {
         let outcome = run(&heat, u64::MAX, &mut recorder, usize::MAX);
         assert_eq!(outcome.applied, BATCH_BYTES);
         assert_eq!(outcome.ended, Some(Ended::Process(ProcessError::Exited)));
+    }
+
+    #[test]
+    fn huge_pages_are_never_cut() {
+        let mut update = HeatUpdate::new(HeatMap::default());
+        let mut pages = [Access::ABSENT; PAGES_PER_BLOCK];
+        pages[PAGES_PER_BLOCK - 1] = Access::IDLE;
+        update.block(0, Block::Pages(&pages));
+        update.equal_huge_blocks(BLOCK_SIZE, 40, Access::IDLE);
+        let heat = update.finish();
+        for budget in [u64::MAX, PAGE_SIZE + 5 * BLOCK_SIZE / 2, BLOCK_SIZE] {
+            let mut recorder = Recorder::default();
+            let outcome = run(&heat, budget, &mut recorder, usize::MAX);
+            let cuts = recorder.calls.iter().flatten().flat_map(|range| [range.start, range.end]);
+            for cut in cuts.filter(|cut| *cut > BLOCK_SIZE) {
+                assert!(cut.is_multiple_of(BLOCK_SIZE), "{cut:#x}");
+            }
+            let room = budget.min(outcome.planned);
+            assert_eq!(outcome.applied, PAGE_SIZE + (room - PAGE_SIZE) / BLOCK_SIZE * BLOCK_SIZE);
+            assert_eq!(outcome.over_budget, outcome.planned - outcome.applied);
+        }
+    }
+
+    /// Sees every third page touched, and every fifth gone.
+    #[derive(Debug)]
+    struct Glance;
+
+    impl AccessProbe for Glance {
+        fn prepare(&mut self, _: &[AddressRange]) -> Result<(), ProcessError> {
+            panic!("a last look clears nothing")
+        }
+
+        fn check(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError> {
+            for range in ranges {
+                let mut start = range.start / BLOCK_SIZE * BLOCK_SIZE;
+                while start < range.end {
+                    let mut pages = [Access::ABSENT; PAGES_PER_BLOCK];
+                    for (index, page) in (0u64..).zip(&mut pages) {
+                        let at = start + index * PAGE_SIZE;
+                        if at < range.start || at >= range.end || (at / PAGE_SIZE).is_multiple_of(5) {
+                            continue;
+                        }
+                        let touched = (at / PAGE_SIZE).is_multiple_of(3);
+                        *page = if touched { Access::WRITTEN } else { Access::IDLE };
+                    }
+                    sink.block(start, Block::Pages(&pages));
+                    start += BLOCK_SIZE;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_was_touched_meanwhile_stays() {
+        let heat = idle_blocks(15, false);
+        let plan = Plan::new(&heat, &heat.histogram(), Selection::below(1));
+        let mut recorder = Recorder::default();
+        let mut given = PageSetBuilder::default();
+        let throttle = Mutex::new(Throttle::new(Rate::Unlimited, None));
+        let pacer = StopAfter(Mutex::new(usize::MAX));
+        let mut tools = Tools {
+            mover: &mut recorder,
+            probe: Some(&mut Glance),
+            throttle: &throttle,
+            halvings: 0,
+            given: &mut given,
+            pacer: &pacer,
+        };
+        let outcome = swap_out(&plan, Budget { bytes: u64::MAX, until: None }, &mut tools);
+        let pages = 15 * PAGES_PER_BLOCK as u64;
+        let of = |test: fn(u64) -> bool| (0..pages).filter(|page| test(*page)).count() as u64 * PAGE_SIZE;
+        assert_eq!(outcome.applied, of(|page| page % 3 != 0 && page % 5 != 0));
+        assert_eq!(outcome.touched, of(|page| page % 3 == 0 && page % 5 != 0));
+        assert_eq!(outcome.vanished, of(|page| page % 5 == 0));
+        assert_eq!(outcome.tried + outcome.touched, outcome.planned);
+        let moved = recorder.calls.iter().flatten().flat_map(|range| (range.start..range.end).step_by(4096));
+        assert!(moved.map(|at| at / PAGE_SIZE).all(|page| page % 3 != 0 && page % 5 != 0));
+    }
+
+    /// A clock that passes 100 ms with each batch and as long as is waited.
+    #[derive(Debug, Default)]
+    struct Slow(Mutex<Duration>);
+
+    impl Pacer for Slow {
+        fn pause(&self, duration: Duration) -> Pace {
+            *self.0.lock().unwrap() += duration;
+            Pace::Continue
+        }
+
+        fn pace(&self) -> Pace {
+            Pace::Continue
+        }
+
+        fn now(&self) -> Duration {
+            *self.0.lock().unwrap() += Duration::from_millis(10);
+            *self.0.lock().unwrap()
+        }
+    }
+
+    #[test]
+    fn no_more_than_the_rate_and_not_beyond_the_time() {
+        let heat = idle_blocks(400, false);
+        let plan = Plan::new(&heat, &heat.histogram(), Selection::below(1));
+        let mut recorder = Recorder::default();
+        let throttle = Mutex::new(Throttle::new(Rate::BytesPerSecond(16 << 20), None));
+        let pacer = Slow::default();
+        let mut tools = Tools {
+            mover: &mut recorder,
+            probe: None,
+            throttle: &throttle,
+            halvings: 0,
+            given: &mut PageSetBuilder::default(),
+            pacer: &pacer,
+        };
+        let until = Some(Duration::from_secs(10));
+        let outcome = swap_out(&plan, Budget { bytes: u64::MAX, until }, &mut tools);
+        // Ten seconds' worth, and the batch that goes at once.
+        assert!((152 << 20..=168 << 20).contains(&outcome.applied), "{outcome:?}");
+        assert_eq!(outcome.applied + outcome.later, outcome.planned);
+        assert_eq!(outcome.ended, None);
     }
 }

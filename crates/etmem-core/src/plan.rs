@@ -6,6 +6,7 @@
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::heat::{BlockCounts, Cursor, Entry, HeatMap, Histogram};
 use crate::kernel::process::ProcessError;
+use std::time::Duration;
 
 /// Which pages of a [`HeatMap`]: all below a count, and of those at the count so many bytes, lowest address
 /// first. A huge page is taken as a whole or not at all.
@@ -235,13 +236,15 @@ impl Iterator for Ranges<'_> {
 pub struct Budget {
     /// In bytes.
     pub bytes: u64,
+    /// When it ends, by the pacer's clock; never, if none.
+    pub until: Option<Duration>,
 }
 
-/// What became of a plan, in bytes. `tried = applied + vanished + refused` unless `ended` says that the act
-/// was cut short.
+/// What became of a plan, in bytes. `tried = applied + vanished + refused`, and what was planned and not tried was touched,
+/// is left for later, over the budget, or `ended` says that the act was cut short.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// What the plan held.
+    /// What was cold.
     pub planned: u64,
     /// Given to the mover.
     pub tried: u64,
@@ -251,7 +254,11 @@ pub struct Outcome {
     pub vanished: u64,
     /// Mappings that cannot be paged out.
     pub refused: u64,
-    /// Left where they are because the budget was used up.
+    /// Touched since they were scanned: left alone.
+    pub touched: u64,
+    /// Left for the next cycles, as no more leaves in one.
+    pub later: u64,
+    /// Left where they are because there is no room for them, or they may not leave.
     pub over_budget: u64,
     /// Why the act ended before the plan did.
     pub ended: Option<Ended>,

@@ -1,12 +1,16 @@
 //! Which pages are cold, and whether to look at all: pure functions of heat, limits and the state of memory.
 //!
 //! Between NUMA nodes it is [`pairs`] that tells the fast one from the slow one, and [`exchange`] how much changes places.
+//! What guards the machine and the targets from the daemon itself is in [`crate::guard`].
 
 pub mod exchange;
 pub mod pairs;
 
-use crate::heat::Histogram;
+use crate::feedback::TOUCHED_RANK;
+use crate::guard::GroupFigures;
+use crate::heat::{COUNT_MAX, Histogram};
 use crate::kernel::memory::MemoryState;
+use crate::kernel::pressure::Share;
 use crate::kernel::process::ProcessMemory;
 use crate::plan::Selection;
 use std::fmt;
@@ -34,6 +38,29 @@ pub enum Hold {
     NoSwap,
     /// Swap has no room left.
     SwapFull,
+    /// Swap has no room left, though there is plenty of memory.
+    SwapFullMemoryFine {
+        /// Bytes of memory available.
+        available: u64,
+    },
+    /// More of swap is in use than may be.
+    SwapUse {
+        /// In percent.
+        used_percent: u64,
+        /// The limit.
+        most: u8,
+    },
+    /// Programs already wait for memory.
+    Pressure {
+        /// Share of the last ten seconds in which at least one did.
+        some: Share,
+        /// The limit.
+        most: Share,
+    },
+    /// The process's cgroup may not use swap, or no more of it.
+    GroupSwap(GroupFigures),
+    /// The process's cgroup is promised its memory.
+    GroupProtected(GroupFigures),
     /// There is free memory enough.
     MemoryFree {
         /// Free memory in percent of the total.
@@ -63,7 +90,11 @@ impl Hold {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NoSwap => "no_swap",
-            Self::SwapFull => "swap_full",
+            Self::SwapFull | Self::SwapFullMemoryFine { .. } => "swap_full",
+            Self::SwapUse { .. } => "swap_use",
+            Self::Pressure { .. } => "pressure",
+            Self::GroupSwap(_) => "cgroup_swap",
+            Self::GroupProtected(_) => "cgroup_protected",
             Self::MemoryFree { .. } => "memory_free",
             Self::Small { .. } => "small",
             Self::SwappedEnough { .. } => "swapped_enough",
@@ -78,6 +109,32 @@ impl fmt::Display for Hold {
                 f.write_str("this machine has no swap, so nothing can be moved out: add some (swapon)")
             }
             Self::SwapFull => f.write_str("swap is full, so nothing can be moved out until there is room"),
+            Self::SwapFullMemoryFine { available } => write!(
+                f,
+                "swap is full though {} MiB of memory are available, so nothing is moved out until there is room: \
+                 make swap larger, or move less",
+                available >> 20
+            ),
+            Self::SwapUse { used_percent, most } => write!(
+                f,
+                "{used_percent} % of swap is in use; max_swap_use={most} keeps the rest for the machine's own need"
+            ),
+            Self::Pressure { some, most } => write!(
+                f,
+                "programs wait for memory {some} of the time (PSI some avg10); max_pressure={most} moves nothing then"
+            ),
+            Self::GroupSwap(group) => write!(
+                f,
+                "its cgroup has no room in swap: memory.swap.max is {} MiB and {} MiB are used",
+                group.most >> 20,
+                group.used >> 20
+            ),
+            Self::GroupProtected(group) => write!(
+                f,
+                "its cgroup is promised {} MiB of memory (memory.min, memory.low) and has {} MiB",
+                group.most >> 20,
+                group.used >> 20
+            ),
             Self::MemoryFree { free_percent, below } => {
                 write!(f, "{free_percent} % of memory is free; sysmem_threshold acts below {below} %")
             }
@@ -97,6 +154,9 @@ impl fmt::Display for Hold {
     }
 }
 
+/// As much of memory available is plenty, in percent.
+const PLENTY_PERCENT: u64 = 10;
+
 /// Whether swap can take anything.
 ///
 /// # Errors
@@ -106,7 +166,9 @@ pub fn room(memory: &MemoryState) -> Result<(), Hold> {
         return Err(Hold::NoSwap);
     }
     if memory.swap_free == 0 {
-        return Err(Hold::SwapFull);
+        let fine = percent(memory.available, memory.total) >= PLENTY_PERCENT && memory.total > 0;
+        let available = memory.available;
+        return Err(if fine { Hold::SwapFullMemoryFine { available } } else { Hold::SwapFull });
     }
     Ok(())
 }
@@ -144,16 +206,33 @@ pub enum ColdRule {
     Keep(u8),
 }
 
-/// The cold pages of a process.
+/// Which pages go, by the ranks that [`crate::feedback::settle`] gave them: those that `rule` calls cold and that were
+/// idle for `bar` cycles in a row, the coldest first, at most `bytes`. Also how many bytes are cold.
+///
+/// Above a bar of 1 only pages go that were not touched at all, whatever the rule says.
 #[must_use]
-pub fn cold(rule: ColdRule, histogram: &Histogram, process: &ProcessMemory) -> Selection {
-    match rule {
-        ColdRule::Below(threshold) => Selection::below(threshold),
+pub fn pick(
+    rule: ColdRule,
+    bar: u8,
+    bytes: u64,
+    ranks: &Histogram,
+    process: &ProcessMemory,
+) -> (Selection, u64) {
+    let below = match rule {
+        ColdRule::Below(0) => 0,
+        ColdRule::Below(threshold) => (TOUCHED_RANK - 1).saturating_add(threshold).min(COUNT_MAX + 1),
+        ColdRule::Keep(_) => COUNT_MAX + 1,
+    };
+    let below = if bar > 1 { below.min((TOUCHED_RANK + 1).saturating_sub(bar.into())) } else { below };
+    let candidates = ranks.below(below);
+    let cold = match rule {
+        ColdRule::Below(_) => candidates,
         ColdRule::Keep(percent) => {
             let keep = share_of(process.resident + process.swapped, percent);
-            coldest(histogram, process.resident.saturating_sub(keep))
+            candidates.min(process.resident.saturating_sub(keep))
         }
-    }
+    };
+    (coldest(ranks, cold.min(bytes)), cold)
 }
 
 /// The coldest `bytes` of what the histogram holds.
@@ -168,7 +247,7 @@ fn coldest(histogram: &Histogram, bytes: u64) -> Selection {
     Selection::below(crate::heat::COUNT_MAX + 1)
 }
 
-fn percent(part: u64, whole: u64) -> u64 {
+pub(crate) fn percent(part: u64, whole: u64) -> u64 {
     part.saturating_mul(100).checked_div(whole).unwrap_or(100)
 }
 
@@ -199,7 +278,7 @@ mod tests {
     #[test]
     fn gates_in_the_originals_order() {
         let memory = |free| MemoryState { total: 100 * GIB, free, ..MemoryState::default() };
-        let process = |resident, swapped| ProcessMemory { resident, swapped };
+        let process = |resident, swapped| ProcessMemory { resident, swapped, ..ProcessMemory::default() };
         let gates = |percent, above| Gates { free_below_percent: percent, resident_above: above };
         for (name, gates, memory, process, want) in [
             ("no limits", gates(None, None), memory(100 * GIB), process(0, 0), Ok(())),
@@ -239,6 +318,10 @@ mod tests {
         assert_eq!(room(&memory(0, 0)), Err(Hold::NoSwap));
         assert_eq!(room(&memory(GIB, 0)), Err(Hold::SwapFull));
         assert_eq!(room(&memory(GIB, 1)), Ok(()));
+        let plenty = MemoryState { total: 10 * GIB, available: GIB, ..memory(GIB, 0) };
+        assert_eq!(room(&plenty), Err(Hold::SwapFullMemoryFine { available: GIB }));
+        let short = MemoryState { available: GIB - 1, ..plenty };
+        assert_eq!(room(&short), Err(Hold::SwapFull));
     }
 
     /// Blocks of 512 pages with the counts 0, 1, 3, 0, 1, 3, …
@@ -264,21 +347,22 @@ mod tests {
             (50, resident, 0),
             (25, resident, 150 * BLOCK_SIZE),
         ] {
-            let process = ProcessMemory { resident, swapped };
-            let selection = cold(ColdRule::Keep(percent), &histogram, &process);
+            let process = ProcessMemory { resident, swapped, ..ProcessMemory::default() };
+            let selection = pick(ColdRule::Keep(percent), 1, u64::MAX, &histogram, &process).0;
             let plan = Plan::new(&heat, &histogram, selection);
             let bytes: u64 = plan.ranges().map(|range| range.bytes()).sum();
             assert!(bytes.abs_diff(want) <= 8192, "{percent} %: {bytes} bytes go, wanted {want}");
         }
-        let half = cold(ColdRule::Keep(50), &histogram, &ProcessMemory { resident, swapped: 0 });
+        let memory = ProcessMemory { resident, ..ProcessMemory::default() };
+        let (half, _) = pick(ColdRule::Keep(50), 1, u64::MAX, &histogram, &memory);
         assert_eq!(half.below, 1, "all idle blocks, then blocks read");
     }
 
     #[test]
     fn more_wanted_than_there_is_takes_all() {
         let heat = heat(3);
-        let selection =
-            cold(ColdRule::Keep(1), &heat.histogram(), &ProcessMemory { resident: GIB, swapped: 0 });
+        let memory = ProcessMemory { resident: GIB, ..ProcessMemory::default() };
+        let (selection, _) = pick(ColdRule::Keep(1), 1, u64::MAX, &heat.histogram(), &memory);
         let plan = Plan::new(&heat, &heat.histogram(), selection);
         assert_eq!(plan.ranges().map(|range| range.bytes()).sum::<u64>(), 3 * BLOCK_SIZE);
     }

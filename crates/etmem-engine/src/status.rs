@@ -24,6 +24,10 @@ pub struct Tally {
     pub cold: u64,
     /// Bytes that the kernel took out of memory.
     pub moved: u64,
+    /// Bytes that had been moved and came back.
+    pub came_back: u64,
+    /// Bytes left alone, as they came back before.
+    pub left_alone: u64,
     /// Bytes that moved to fast NUMA nodes.
     pub moved_up: u64,
     /// Bytes that moved to slow NUMA nodes.
@@ -32,11 +36,19 @@ pub struct Tally {
     pub not_carried: u64,
     /// Bytes that would have been given to the kernel, had the task not been told to move nothing.
     pub would_move: u64,
+    /// Cold bytes that were touched before they could be moved.
+    pub touched: u64,
+    /// Cold bytes left for a later cycle, as more may not leave in one.
+    pub later: u64,
+    /// Bytes that the kernel took and left in memory without a word: shared, locked or in use.
+    pub stayed: u64,
+    /// Bytes not looked at because they are locked in memory.
+    pub locked: u64,
     /// Cold bytes that were unmapped before they could be moved.
     pub vanished: u64,
     /// Cold bytes that cannot be paged out: locked, or of a kind that has no place in swap.
     pub refused: u64,
-    /// Cold bytes that stayed because swap had no room.
+    /// Cold bytes that stayed because more may not leave: swap has no room, or a limit stands in the way.
     pub no_room: u64,
     /// Processor time, of all threads.
     pub processor_time: Duration,
@@ -96,14 +108,21 @@ impl Tally {
     }
 
     fn count(&mut self, scanned: &Scanned) {
-        let Scanned { present, window: _, outcome, rehearsal } = scanned;
+        let Scanned { present, window: _, outcome, rehearsal, bound: _, stayed, locked, feedback, effort: _ } =
+            scanned;
         self.looked_at += 1;
         self.scanned += present;
         self.hot += present.saturating_sub(outcome.planned);
         self.cold += outcome.planned;
         self.moved += outcome.applied;
+        self.came_back += feedback.came_back;
+        self.left_alone += feedback.held;
         self.would_move += rehearsal.map_or(0, |rehearsal| rehearsal.bytes);
         self.vanished += outcome.vanished;
+        self.touched += outcome.touched;
+        self.later += outcome.later;
+        self.stayed += stayed;
+        self.locked += locked;
         self.refused += outcome.refused;
         self.no_room += outcome.over_budget;
     }
@@ -130,6 +149,12 @@ impl Tally {
             &mut self.hot,
             &mut self.cold,
             &mut self.moved,
+            &mut self.came_back,
+            &mut self.left_alone,
+            &mut self.touched,
+            &mut self.later,
+            &mut self.stayed,
+            &mut self.locked,
             &mut self.moved_up,
             &mut self.moved_down,
             &mut self.not_carried,
@@ -145,6 +170,12 @@ impl Tally {
             other.hot,
             other.cold,
             other.moved,
+            other.came_back,
+            other.left_alone,
+            other.touched,
+            other.later,
+            other.stayed,
+            other.locked,
             other.moved_up,
             other.moved_down,
             other.not_carried,
@@ -171,10 +202,16 @@ impl Tally {
             bytes("hot", "hot", self.hot),
             bytes("cold", "cold", self.cold),
             bytes("moved", "moved out", self.moved),
+            bytes("came_back", "came back", self.came_back),
+            bytes("left_alone", "left alone, came back before", self.left_alone),
             bytes("moved_up", "moved to fast nodes", self.moved_up),
             bytes("moved_down", "moved to slow nodes", self.moved_down),
             count("skipped_pages", "pages not moved between nodes", self.not_carried),
             bytes("would_move", "would move (dry run)", self.would_move),
+            bytes("skipped_touched", "touched meanwhile", self.touched),
+            bytes("skipped_later", "left for later", self.later),
+            bytes("skipped_stayed", "shared, locked or in use", self.stayed),
+            bytes("skipped_locked", "locked, not looked at", self.locked),
             bytes("skipped_vanished", "unmapped meanwhile", self.vanished),
             bytes("skipped_refused", "cannot be paged out", self.refused),
             bytes("skipped_no_room", "no room in swap", self.no_room),
@@ -362,8 +399,9 @@ mod tests {
             refused: 5,
             over_budget: 10,
             ended: None,
+            ..Outcome::default()
         };
-        Scanned { present: 100, window: Duration::from_secs(3), outcome, rehearsal: None }
+        Scanned { present: 100, window: Duration::from_secs(3), outcome, ..Scanned::default() }
     }
 
     #[test]

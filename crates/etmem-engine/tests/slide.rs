@@ -83,10 +83,10 @@ fn the_cold_pages_leave_and_no_other() {
 fn later_cycles_begin_with_the_sleep_between_them() {
     let machine = machine(every_fifth);
     let mut work = usual("type=name\nvalue=mysqld\nT=1");
-    work.step(&machine.kernel(), &FakePacer::endless());
     let pacer = FakePacer::endless();
     work.step(&machine.kernel(), &pacer);
-    assert_eq!(pacer.pauses(), [Duration::from_secs(1); 2]);
+    work.step(&machine.kernel(), &pacer);
+    assert_eq!(pacer.pauses(), [Duration::from_secs(1); 3 + 2]);
     assert_eq!(machine.process(42).unwrap().armed, 4 + 3);
     assert_eq!(work.period(), Duration::from_secs(5));
 }
@@ -99,7 +99,7 @@ fn a_phase_change_is_followed() {
         if hot { Access::READ } else { Access::IDLE }
     }
     let machine = machine(script);
-    let mut work = usual("type=pid\nvalue=42\nT=1");
+    let mut work = usual("type=pid\nvalue=42\nT=1\nmax_refault=none");
     work.step(&machine.kernel(), &FakePacer::endless());
     assert_eq!(swapped(&machine, 42), pages(|page| page % 2 == 1));
     work.step(&machine.kernel(), &FakePacer::endless());
@@ -187,7 +187,19 @@ fn reasons_for_leaving_a_process_alone() {
     let resident = PAGES as u64 * 4096;
     for (memory, project, task, want) in [
         (MemoryState { swap_total: 0, swap_free: 0, ..roomy }, "", "", Hold::NoSwap),
-        (MemoryState { swap_free: 0, ..roomy }, "", "", Hold::SwapFull),
+        (MemoryState { swap_free: 0, available: 0, ..roomy }, "", "", Hold::SwapFull),
+        (
+            MemoryState { swap_free: 0, ..roomy },
+            "",
+            "",
+            Hold::SwapFullMemoryFine { available: roomy.available },
+        ),
+        (
+            MemoryState { swap_free: roomy.swap_total / 4, ..roomy },
+            "",
+            "max_swap_use=75",
+            Hold::SwapUse { used_percent: 75, most: 75 },
+        ),
         (roomy, "sysmem_threshold=50", "", Hold::MemoryFree { free_percent: 50, below: 50 }),
         (roomy, "sysmem_threshold=51", "swap_threshold=1g", Hold::Small { resident, above: gib }),
         (roomy, "sysmem_threshold=0", "", Hold::MemoryFree { free_percent: 50, below: 0 }),
@@ -243,7 +255,7 @@ fn the_time_over_which_touches_are_seen() {
 fn what_swap_cannot_take_stays() {
     let machine = machine(every_fifth);
     machine.set_memory(MemoryState { swap_free: 100 * 4096, ..FakeMachine::roomy() });
-    let mut work = usual("type=pid\nvalue=42\nT=1");
+    let mut work = usual("type=pid\nvalue=42\nT=1\nmax_swap_use=100");
     let report = work.step(&machine.kernel(), &FakePacer::endless());
     assert_eq!(swapped(&machine, 42).len(), 100);
     let ProcessResult::Scanned(scanned) = only(&report) else { panic!("{report:?}") };

@@ -5,10 +5,12 @@
 //! refused, never replaced.
 
 use crate::capabilities::{Capabilities, Capability};
+use crate::groups::MachineGroups;
 use crate::mapping::Mappings;
 use crate::memory::MachineMemory;
 use crate::mover::{self, madvise::Madvise};
 use crate::nodes::MachineNodes;
+use crate::pressure::MachinePressure;
 use crate::probe::bpf::Bpf;
 use crate::probe::damon::{Damon, SharedDamon};
 use crate::probe::etmem::Etmem;
@@ -83,6 +85,8 @@ impl Interfaces {
             processes: Arc::new(Processes::new(proc.clone())),
             mappings: Arc::new(Mappings::new(proc.clone())),
             memory: Arc::new(MachineMemory::new(proc.clone())),
+            pressure: Arc::new(MachinePressure::new(proc.clone())),
+            groups: Arc::new(MachineGroups::new(&self.roots)),
             probe,
             mover,
             numa: if wishes.nodes { Some(self.numa()?) } else { None },

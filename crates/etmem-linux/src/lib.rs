@@ -1,9 +1,9 @@
 //! etmem on a Linux machine: the ports of [`etmem_core::kernel`], each over one kernel interface.
 //!
 //! In the order of a cycle: [`process`] (whom), [`mapping`] (where), [`probe`] (what was touched),
-//! [`memory`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits. [`root`] says where the kernel's
-//! file systems are mounted, [`capabilities`] what this machine can do and why not, [`choice`] which of it a task gets, [`examination`] all that
-//! a person should know of it.
+//! [`memory`], [`pressure`] and [`groups`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits. [`root`] says
+//! where the kernel's file systems are mounted, [`capabilities`] what this machine can do and why not, [`choice`] which of
+//! it a task gets, [`examination`] all that a person should know of it.
 //! [`own_memory`] and [`local_time`] are for the daemon itself.
 //!
 //! Nothing here decides which pages are cold, and nothing outside builds a path below `/proc` or `/sys`.
@@ -13,6 +13,7 @@ pub mod choice;
 pub mod examination;
 mod figures;
 mod frames;
+pub mod groups;
 pub mod local_time;
 pub mod mapping;
 pub mod memory;
@@ -21,6 +22,7 @@ pub mod mover;
 pub mod nodes;
 pub mod own_memory;
 pub mod pacer;
+pub mod pressure;
 pub mod probe;
 pub mod process;
 pub mod root;

@@ -4,8 +4,10 @@
 
 pub mod line;
 
+use crate::figures::bytes_of;
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
+use etmem_core::address::AddressRange;
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
 use line::MapsLine;
@@ -66,7 +68,24 @@ impl MappingSource for Mappings {
         }
         check_alive(&self.proc, process)
     }
+
+    fn locked(&self, process: ProcessId, out: &mut Vec<AddressRange>) -> Result<(), ProcessError> {
+        out.clear();
+        let path = self.proc.process(process.pid, "status");
+        let failed = |error: &_| process_error(path.display().to_string(), error);
+        let status = std::fs::read(&path).map_err(|error| failed(&error))?;
+        // The list with flags takes the kernel long: it is asked for only where there is anything to find.
+        if bytes_of(&status, "VmLck").unwrap_or(0) > 0 {
+            let mut mappings = Vec::new();
+            self.mappings(process, &LOCKED, &mut mappings)?;
+            out.extend(mappings.iter().map(|mapping| mapping.range));
+        }
+        Ok(())
+    }
 }
+
+/// The flag of locked mappings.
+const LOCKED: [VmFlag; 1] = [VmFlag::LOCKED];
 
 /// What the data path needs of a mapping's line.
 fn parse(line: &[u8]) -> Option<Mapping> {
@@ -84,7 +103,6 @@ fn parse(line: &[u8]) -> Option<Mapping> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use etmem_core::address::AddressRange;
     use proptest::prelude::*;
     use std::fmt::Write;
 
@@ -193,6 +211,26 @@ mod tests {
         std::fs::write(folder.join("smaps"), "1000-2000 rw-p 0 0:0 0\nVmFlags: rd\nnonsense\n").unwrap();
         let error = source.mappings(process, &[VmFlag::new("rd").unwrap()], &mut Vec::new()).unwrap_err();
         assert!(error.to_string().contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn locked_ranges_are_looked_for_only_where_there_are_any() {
+        let tree = tempfile::tempdir().unwrap();
+        let folder = tree.path().join("7");
+        std::fs::create_dir(&folder).unwrap();
+        let write = |file: &str, text: &str| std::fs::write(folder.join(file), text).unwrap();
+        write("stat", "7 (x) S 1 1 1 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 5 1 2\n");
+        let source = Mappings::new(ProcRoot::new(tree.path()));
+        let process = ProcessId { pid: Pid::new(7).unwrap(), start_time: 5 };
+        let mut out = vec![AddressRange::new(1, 2)];
+        assert_eq!(source.locked(process, &mut out), Err(ProcessError::Exited));
+        write("status", "VmLck:\t       0 kB\n");
+        source.locked(process, &mut out).unwrap();
+        assert_eq!(out, [], "and there is no smaps to read");
+        write("status", "VmLck:\t       4 kB\n");
+        write("smaps", "1000-2000 rw-p 0 0:0 0\nVmFlags: rd wr lo\n3000-4000 rw-p 0 0:0 0\nVmFlags: rd wr\n");
+        source.locked(process, &mut out).unwrap();
+        assert_eq!(out, [AddressRange::new(0x1000, 0x2000)]);
     }
 
     #[test]

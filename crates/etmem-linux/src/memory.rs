@@ -28,6 +28,8 @@ impl SystemMemory for MachineMemory {
         Ok(MemoryState {
             total: figure("MemTotal")?,
             free: figure("MemFree")?,
+            // Kernels before 3.14 have no such line.
+            available: figure("MemAvailable").unwrap_or(0),
             // Kernels built without swap have none of these lines.
             swap_total: figure("SwapTotal").unwrap_or(0),
             swap_free: figure("SwapFree").unwrap_or(0),
@@ -58,6 +60,7 @@ mod tests {
             MemoryState {
                 total: 2048 * kib,
                 free: 512 * kib,
+                available: 700 * kib,
                 swap_total: 100 * kib,
                 swap_free: 90 * kib,
                 swap_cached: 4 * kib

@@ -84,6 +84,16 @@ mod tests {
     }
 
     #[test]
+    fn processor_time_passes_with_work_and_not_with_waiting() {
+        let pacer = SystemPacer::new();
+        let before = pacer.processor_time();
+        while pacer.processor_time() - before < Duration::from_millis(5) {}
+        let worked = pacer.processor_time();
+        assert_eq!(pacer.pause(Duration::from_millis(50)), Pace::Continue);
+        assert!(pacer.processor_time() - worked < Duration::from_millis(25));
+    }
+
+    #[test]
     fn a_stop_ends_every_wait() {
         let pacer = SystemPacer::new();
         std::thread::scope(|scope| {

@@ -93,6 +93,11 @@ impl SysRoot {
         self.0.join("kernel/mm/page_idle/bitmap")
     }
 
+    /// Where control groups are mounted, the second version alone or beside the first (systemd's hybrid layout).
+    pub(crate) fn control_groups(&self) -> [PathBuf; 2] {
+        [self.0.join("fs/cgroup"), self.0.join("fs/cgroup/unified")]
+    }
+
     /// What the kernel keeps even from root (`CONFIG_SECURITY_LOCKDOWN_LSM`).
     pub(crate) fn lockdown(&self) -> PathBuf {
         self.0.join("kernel/security/lockdown")

@@ -3,11 +3,13 @@
 //! What it has done lies ready for whoever asks: the thread puts it there between two cycles, and nobody who looks waits
 //! for a cycle.
 
+use etmem_core::feedback::BackOff;
+use etmem_core::guard::Bound;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::policy::Hold;
-use etmem_engine::{ProcessResult, StepReport, TaskStatus, Work};
+use etmem_engine::{ProcessResult, Scanned, StepReport, TaskStatus, Work};
 use etmem_linux::pacer::SystemPacer;
 use std::collections::HashMap;
 use std::io;
@@ -122,6 +124,9 @@ fn change(progress: &Mutex<Progress>, change: impl FnOnce(&mut Progress)) {
 struct Journal {
     label: String,
     held: HashMap<ProcessId, Hold>,
+    /// What bounded the last act on a process.
+    bounds: HashMap<ProcessId, Bound>,
+    back_off: BackOff,
     fault: Option<ProcessError>,
     waiting: bool,
 }
@@ -129,7 +134,14 @@ struct Journal {
 impl Journal {
     fn new(label: String) -> Self {
         info!("{label}: started");
-        Self { label, held: HashMap::new(), fault: None, waiting: false }
+        Self {
+            label,
+            held: HashMap::new(),
+            bounds: HashMap::new(),
+            back_off: BackOff::None,
+            fault: None,
+            waiting: false,
+        }
     }
 
     fn stopped(&self) {
@@ -152,7 +164,9 @@ impl Journal {
         for pair in &report.pairs {
             info!("{label}: {pair}");
         }
-        self.held.retain(|process, _| report.processes.iter().any(|now| now.process == *process));
+        let is_there = |process: &ProcessId| report.processes.iter().any(|now| now.process == *process);
+        self.held.retain(|process, _| is_there(process));
+        self.bounds.retain(|process, _| is_there(process));
         for now in &report.processes {
             let process = now.process;
             match &now.result {
@@ -171,6 +185,33 @@ impl Journal {
             }
             self.held.remove(&process);
         }
+        for now in &report.processes {
+            if let ProcessResult::Scanned(scanned) = &now.result {
+                self.record_scanned(now.process, scanned);
+            }
+        }
+    }
+
+    /// Says what keeps pages from leaving, once for as long as it is the same.
+    fn record_scanned(&mut self, process: ProcessId, scanned: &Scanned) {
+        let label = &self.label;
+        let before = match scanned.bound {
+            Some(bound) => self.bounds.insert(process, bound),
+            None => self.bounds.remove(&process),
+        };
+        if let Some(bound) = scanned.bound.filter(|bound| before != Some(*bound)) {
+            warn!("{label}: process {process}: not all that is cold may leave: {bound}");
+        }
+        let back_off = scanned.feedback.back_off;
+        match back_off {
+            BackOff::Slower { step: now, .. } if matches!(self.back_off, BackOff::Slower { step, .. } if step == now) =>
+                {}
+            BackOff::Paused { .. } if matches!(self.back_off, BackOff::Paused { .. }) => {}
+            BackOff::None if self.back_off == BackOff::None => {}
+            BackOff::None => info!("{label}: {back_off} any more"),
+            BackOff::Slower { .. } | BackOff::Paused { .. } => warn!("{label}: {back_off}"),
+        }
+        self.back_off = back_off;
     }
 }
 
@@ -183,7 +224,12 @@ fn record_held(label: &str, process: ProcessId, before: Option<Hold>, hold: Hold
     match hold {
         // Nothing moves at all, on the whole machine: somebody should know at any log level.
         Hold::NoSwap => error!("{label}: process {process}: {hold}"),
-        Hold::SwapFull => warn!("{label}: process {process}: {hold}"),
+        Hold::SwapFull
+        | Hold::SwapFullMemoryFine { .. }
+        | Hold::SwapUse { .. }
+        | Hold::Pressure { .. }
+        | Hold::GroupSwap(_)
+        | Hold::GroupProtected(_) => warn!("{label}: process {process}: {hold}"),
         Hold::MemoryFree { .. } | Hold::Small { .. } | Hold::SwappedEnough { .. } => {
             info!("{label}: process {process}: {hold}");
         }

@@ -12,7 +12,7 @@ use crate::error::{ConfigError, FaultClass, Rule};
 use crate::section::engine::{EngineKind, EngineSection};
 use crate::section::key_lines::KeyLines;
 use crate::section::project::{PageScan, ProjectSection, Scan};
-use crate::section::task::{self, SlideTask, TaskParameters, TaskSection};
+use crate::section::task::{self, Care, SlideTask, TaskParameters, TaskSection};
 use crate::setting::Reader;
 use crate::values::within;
 use crate::warning::Warnings;
@@ -98,6 +98,7 @@ fn read_task(
             tracker: Tracker::Auto,
             mover: Mover::Auto,
             dry_run: false,
+            care: Care::default(),
         }),
         lines: KeyLines::new([&policy.policies, param]),
     })

@@ -8,13 +8,15 @@ use crate::keyfile::Group;
 use crate::listing::ListedTask;
 use crate::setting::{Reader, needed, optional, or_default, settings};
 use crate::values::{
-    Fraction, Percent, SocketAddress, at_least, decimal, gibibytes, name, vm_flags, within, yes_or_no,
+    Fraction, Percent, SocketAddress, at_least, decimal, decimal_or_none, gibibytes, name, rate, vm_flags,
+    within, yes_or_no,
 };
 use crate::warning::{Ignored, Warnings};
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::process::{Pid, Target};
 use etmem_core::kernel::wishes::{Mover, Tracker};
 use etmem_core::name::Name;
+use etmem_core::throttle::Rate;
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -85,7 +87,7 @@ pub struct OtherTask {
 }
 
 /// Parameters of a task of engine slide.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SlideTask {
     /// `T`: a page counted below it is cold. At most three times the loops of the project, which is not checked
     /// here: 0 to 360, three times the most loops there are.
@@ -107,6 +109,36 @@ pub struct SlideTask {
     pub mover: Mover,
     /// Do everything but move pages (ours).
     pub dry_run: bool,
+    /// How to do no harm (ours).
+    pub care: Care,
+}
+
+/// What keeps a task of engine slide from doing harm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Care {
+    /// `max_refault`: how much of the working set may come back, in percent a minute, 0 to 100; none: it does not matter.
+    pub refault_percent: Option<f64>,
+    /// `max_rate`: how fast pages may leave.
+    pub rate: Rate,
+    /// `max_cpu`: how much of a processor the task may use, in percent; none: the default, which goes for looking alone.
+    pub processor_percent: Option<Percent>,
+    /// `max_swap_use`: most of swap that may be in use, at least 1 %.
+    pub swap_use: Percent,
+    /// `max_pressure`: most of the time that programs may wait for memory, in percent, 0 to 100; none: it does not matter.
+    pub pressure_percent: Option<f64>,
+}
+
+impl Default for Care {
+    /// As if none of the keys were written.
+    fn default() -> Self {
+        Self {
+            refault_percent: Some(0.2),
+            rate: Rate::default(),
+            processor_percent: None,
+            swap_use: Percent::new(80).unwrap_or_default(),
+            pressure_percent: Some(20.0),
+        }
+    }
 }
 
 /// Parameters of a task of engine cslide.
@@ -170,6 +202,11 @@ settings! {
     TRACKER: Tracker = "tracker", "engines slide and cslide", |text| or_default(text, "auto", tracker);
     MOVER: Mover = "mover", "engine slide", |text| or_default(text, "auto", mover);
     DRY_RUN: bool = "dry_run", "engine slide", |text| or_default(text, "no", yes_or_no);
+    MAX_REFAULT: Option<f64> = "max_refault", "engine slide", |text| or_default(text, "0.2", |text| decimal_or_none(text, 0.0, 100.0));
+    MAX_RATE: Rate = "max_rate", "engine slide", |text| or_default(text, "auto", rate);
+    MAX_CPU: Option<Percent> = "max_cpu", "engine slide", |text| optional(text, |text| Percent::read(text, 1));
+    MAX_SWAP_USE: Percent = "max_swap_use", "engine slide", |text| or_default(text, "80", |text| Percent::read(text, 1));
+    MAX_PRESSURE: Option<f64> = "max_pressure", "engine slide", |text| or_default(text, "20", |text| decimal_or_none(text, 0.0, 100.0));
     DRAM_PERCENT: Option<Percent> = "dram_percent", "engine slide", |text| or_default(text, "0", dram_percent);
     VM_FLAGS: Vec<VmFlag> = "vm_flags", "engines slide and cslide", |text| optional(text, vm_flags).map(Option::unwrap_or_default);
     ANON_ONLY: bool = "anon_only", "engine cslide", |text| or_default(text, "no", yes_or_no);
@@ -335,6 +372,13 @@ fn slide(reader: &mut Reader<'_>) -> Result<SlideTask, ConfigError> {
         tracker: reader.get(&TRACKER)?,
         mover: reader.get(&MOVER)?,
         dry_run: reader.get(&DRY_RUN)?,
+        care: Care {
+            refault_percent: reader.get(&MAX_REFAULT)?,
+            rate: reader.get(&MAX_RATE)?,
+            processor_percent: reader.get(&MAX_CPU)?,
+            swap_use: reader.get(&MAX_SWAP_USE)?,
+            pressure_percent: reader.get(&MAX_PRESSURE)?,
+        },
     })
 }
 

@@ -5,10 +5,11 @@ use crate::project::{PAGE, PSI_PROJECT, REGION};
 use crate::row::{KEY_FILE, read};
 use crate::task::{CSLIDE_TASK, MEMDCD_TASK, PSI_TASK, SLIDE_TASK};
 use etmem_config::values::{DamosAction, NodePair, SocketAddress};
-use etmem_config::{EngineKind, Scan, TaskParameters};
+use etmem_config::{Care, EngineKind, Scan, TaskParameters};
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{Mover, Tracker};
+use etmem_core::throttle::Rate;
 use std::time::Duration;
 
 #[test]
@@ -76,6 +77,17 @@ fn meaning_of_a_slide_task() {
     assert_eq!((slide("tracker=bpf").tracker, slide("mover=madvise").mover), (Tracker::Bpf, Mover::Madvise));
     assert!(slide("dry_run=yes").dry_run && !plain.dry_run);
     assert_eq!(slide("vm_flags=ht").vm_flags, [VmFlag::new("ht").unwrap()]);
+    assert_eq!(plain.care, Care::default());
+    assert_eq!(plain.care.refault_percent, Some(0.2));
+    assert_eq!((plain.care.swap_use.get(), plain.care.pressure_percent), (80, Some(20.0)));
+    assert_eq!((plain.care.rate, plain.care.processor_percent), (Rate::default(), None));
+    assert_eq!(slide("max_refault=none").care.refault_percent, None);
+    assert_eq!(slide("max_pressure=none").care.pressure_percent, None);
+    assert_eq!(slide("max_cpu=5").care.processor_percent.unwrap().get(), 5);
+    assert_eq!(slide("max_rate=none").care.rate, Rate::Unlimited);
+    for (text, want) in [("3k", 3 << 10), ("50m", 50 << 20), ("50M", 50 << 20), ("2g", 2 << 30)] {
+        assert_eq!(slide(&format!("max_rate={text}")).care.rate, Rate::BytesPerSecond(want));
+    }
     assert_eq!(slide("dram_percent=0").dram_percent, None);
     assert_eq!(slide("dram_percent=60").dram_percent.unwrap().get(), 60);
 }

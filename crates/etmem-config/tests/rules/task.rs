@@ -127,6 +127,43 @@ fn slide() {
 }
 
 #[test]
+fn care() {
+    let number = |key: &str, value: &str| {
+        let want = format!("f:8: [task] {key}={value}: must be a number in 0..=100, or none");
+        (format!("{key}={value}"), want)
+    };
+    for key in ["max_refault", "max_pressure"] {
+        Rule::of("max_refault, max_pressure (ours): optional, 0..=100 or none", SLIDE_TASK)
+            .takes(["0", "0.2", "100", "none"].map(|value| format!("{key}={value}")))
+            .refuses(
+                INTERNAL,
+                ["-0.1", "100.1", "NaN", "inf", "", "off", "0,2"].map(|value| number(key, value)),
+            );
+    }
+    let whole = |key: &str, value: &str| {
+        (format!("{key}={value}"), format!("f:8: [task] {key}={value}: must be 1..=100"))
+    };
+    for key in ["max_cpu", "max_swap_use"] {
+        Rule::of("max_cpu, max_swap_use (ours): optional, 1..=100", SLIDE_TASK)
+            .takes(["1", "100"].map(|value| format!("{key}={value}")))
+            .refuses(INTERNAL, ["0", "101", "-1", "1.5", "", "none"].map(|value| whole(key, value)));
+    }
+    let rate = |value: &str| {
+        let want = format!(
+            "f:8: [task] max_rate={value}: must be auto, none, or digits (at least 1) and then k, m or g, at most 10 \
+             characters, for example 50m for 50 MiB a second"
+        );
+        (format!("max_rate={value}"), want)
+    };
+    Rule::of("max_rate (ours): optional, auto, none or so much a second", SLIDE_TASK)
+        .takes(["auto", "none", "1k", "50m", "2G", "123456789M"].map(|value| format!("max_rate={value}")))
+        .refuses(
+            INTERNAL,
+            ["", "50", "m", "0m", "-1m", "1.5m", "50mb", "1234567890m", "50 m", "Auto", "50t", "é"].map(rate),
+        );
+}
+
+#[test]
 fn swap_threshold() {
     let refused = |value: &str| {
         let want = format!(

@@ -200,7 +200,7 @@ struct OpenRun {
 
 /// Writes a [`HeatMap`], block after block in ascending order.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     closed: VecDeque<Segment>,
     open: Segment,
     /// The block behind the last item of the open segment.
@@ -210,7 +210,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Appends one block of base pages, in the form that its counts ask for.
-    pub(super) fn pages(&mut self, block: u64, counts: &BlockCounts) {
+    pub(crate) fn pages(&mut self, block: u64, counts: &BlockCounts) {
         let extent = counts.extent();
         if extent.present == 0 {
             return;
@@ -226,7 +226,7 @@ impl Writer {
     }
 
     /// Appends blocks that are huge pages, or whose base pages are all present, with one count.
-    pub(super) fn equal_blocks(&mut self, block: u64, blocks: u64, count: u16, huge: bool) {
+    pub(crate) fn equal_blocks(&mut self, block: u64, blocks: u64, count: u16, huge: bool) {
         match &mut self.run {
             Some(run) if run.count == count && run.huge == huge && run.first_block + run.blocks == block => {
                 run.blocks += blocks;
@@ -262,7 +262,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn finish(mut self) -> HeatMap {
+    pub(crate) fn finish(mut self) -> HeatMap {
         self.close_run();
         if !self.open.bytes.is_empty() {
             self.open.bytes.shrink_to_fit();

@@ -18,5 +18,6 @@ mod map;
 mod update;
 
 pub use counts::{ABSENT, BlockCounts, COUNT_MAX};
+pub(crate) use map::Writer;
 pub use map::{Cursor, Entry, HeatMap, Histogram};
 pub use update::HeatUpdate;

@@ -26,6 +26,9 @@ pub struct Mapping {
 pub struct VmFlag([u8; 2]);
 
 impl VmFlag {
+    /// Locked in memory (`VM_LOCKED`).
+    pub const LOCKED: Self = Self(*b"lo");
+
     /// The flag `text`; none if it is not two lower-case letters.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
@@ -53,4 +56,15 @@ pub trait MappingSource: fmt::Debug + Send + Sync {
         flags: &[VmFlag],
         out: &mut Vec<Mapping>,
     ) -> Result<(), ProcessError>;
+
+    /// The ranges of `process` that the kernel keeps in memory whatever it is asked (`mlock(2)`), in ascending order, into
+    /// `out` (cleared first). Cheap where there are none.
+    ///
+    /// # Errors
+    /// [`ProcessError::Exited`] where the process is gone.
+    fn locked(&self, process: ProcessId, out: &mut Vec<AddressRange>) -> Result<(), ProcessError> {
+        let _ = process;
+        out.clear();
+        Ok(())
+    }
 }

@@ -10,6 +10,8 @@ pub struct MemoryState {
     pub total: u64,
     /// `MemFree`.
     pub free: u64,
+    /// `MemAvailable`: what could be had without pushing anything out.
+    pub available: u64,
     /// `SwapTotal`: 0 where the machine has no swap.
     pub swap_total: u64,
     /// `SwapFree`.

@@ -2,14 +2,16 @@
 //!
 //! `etmem-linux` implements them over a real machine, `etmem-testkit` over a scripted one. The order in which
 //! a cycle calls them is the order of the modules: [`process`] (whom), [`mapping`] (where), [`probe`] (what was
-//! touched), [`memory`] (is there a need, and room), [`mover`] (out with it); every wait goes through [`pacer`]. [`wishes`] is how
+//! touched), [`memory`] (is there a need, and room), [`pressure`] and [`groups`] (must it be left alone), [`mover`] (out with it); every wait goes through [`pacer`]. [`wishes`] is how
 //! a task says which probe and mover it wants.
 
+pub mod groups;
 pub mod mapping;
 pub mod memory;
 pub mod mover;
 pub mod nodes;
 pub mod pacer;
+pub mod pressure;
 pub mod probe;
 pub mod process;
 pub mod wishes;
@@ -31,4 +33,8 @@ pub struct Kernel {
     pub memory: Arc<dyn memory::SystemMemory>,
     /// Tells of NUMA nodes and moves pages between them: there for a task that wishes for it.
     pub numa: Option<nodes::Numa>,
+    /// Tells how much programs wait for memory.
+    pub pressure: Arc<dyn pressure::MemoryPressure>,
+    /// Tells what control groups promise and forbid their processes.
+    pub groups: Arc<dyn groups::ControlGroups>,
 }

@@ -108,12 +108,28 @@ pub trait AccessProbe: fmt::Debug {
     /// # Errors
     /// As `prepare`; blocks given to `sink` before the error are to be thrown away.
     fn check(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError>;
+
+    /// Whether `check` leaves what it tells as it was, so that it may be asked again and again. Where reading clears, it
+    /// does not.
+    fn looks_without_clearing(&self) -> bool {
+        false
+    }
+
+    /// Whether `prepare` arms the ranges it is given and no others, so that a scan can be done in slices.
+    fn arms_by_range(&self) -> bool {
+        false
+    }
 }
 
 /// Makes probes. One per kernel interface.
 pub trait ProbeSource: fmt::Debug + Send + Sync {
     /// Its short name: what `tracker=` in a task and the log call it.
     fn name(&self) -> &'static str;
+
+    /// Whether its probes see each page by itself. Where not, what came back is estimated.
+    fn is_page_exact(&self) -> bool {
+        true
+    }
 
     /// A probe on `process`. Called once per process and cycle.
     ///

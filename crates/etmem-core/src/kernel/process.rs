@@ -60,13 +60,15 @@ impl fmt::Display for Target {
     }
 }
 
-/// A process's use of memory in bytes (`VmRSS` and `VmSwap` of `/proc/PID/status`).
+/// A process's use of memory (`VmRSS` and `VmSwap` of `/proc/PID/status`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessMemory {
     /// Bytes in memory.
     pub resident: u64,
     /// Bytes in swap.
     pub swapped: u64,
+    /// Major faults since it started: how often something had to be fetched for it (field 12 of `/proc/PID/stat`).
+    pub major_faults: u64,
 }
 
 /// Why a step on a process could not be done. The first two are outcomes, not faults.

@@ -1,7 +1,9 @@
 //! Slide: the cold pages of a task's processes go to swap.
 //!
-//! `settings` is what a task asks for; `step` is a cycle, the page to read first.
+//! `settings` is what a task asks for; `step` is a cycle, the page to read first; `memory` is what is remembered from one to
+//! the next.
 
+mod memory;
 mod settings;
 mod step;
 

@@ -3,18 +3,22 @@
 use crate::engine::{EngineError, FaultClass};
 use etmem_config::values::Watermarks;
 use etmem_config::{ProjectSection, Scan, TaskParameters, TaskSection};
+use etmem_core::feedback::Goal;
+use etmem_core::guard::Guards;
 use etmem_core::kernel::mapping::VmFlag;
+use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{ScanWishes, Wishes};
 use etmem_core::policy::{ColdRule, Gates};
 use etmem_core::scan::Schedule;
+use etmem_core::throttle::Rate;
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// A slide task, ready to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The task's name, for notes.
     pub task: String,
@@ -40,7 +44,20 @@ pub struct Settings {
     pub wishes: Wishes,
     /// Everything but the moving.
     pub dry_run: bool,
+    /// How much may come back; none: it does not matter.
+    pub goal: Option<Goal>,
+    /// How fast pages may leave.
+    pub rate: Rate,
+    /// How much of a processor looking may take, in percent.
+    pub looking_percent: u32,
+    /// How much of a processor moving may take, in percent; none: its rate alone counts.
+    pub moving_percent: Option<u32>,
+    /// When to leave the machine and the processes alone.
+    pub guards: Guards,
 }
+
+/// How much of a processor looking may take where a task does not say, in percent.
+const LOOKING_PERCENT: u32 = 10;
 
 impl Settings {
     /// The settings of `task` in `project`.
@@ -67,6 +84,8 @@ impl Settings {
             });
         }
         let most = most_threads();
+        let care = &slide.care;
+        let processor_percent = care.processor_percent.map(|percent| u32::from(percent.get()));
         Ok(Self {
             task: task.name.to_string(),
             target: task.target.clone(),
@@ -91,7 +110,23 @@ impl Settings {
                 nodes: false,
             },
             dry_run: slide.dry_run,
+            goal: care.refault_percent.and_then(Goal::percent_per_minute),
+            rate: care.rate,
+            looking_percent: processor_percent.unwrap_or(LOOKING_PERCENT),
+            moving_percent: processor_percent,
+            guards: Guards {
+                swap_use_percent: care.swap_use.get(),
+                pressure: care.pressure_percent.and_then(Share::nearest_to_percent),
+            },
         })
+    }
+}
+
+impl Settings {
+    /// How long a cycle takes at least.
+    #[must_use]
+    pub fn cycle_time(&self) -> Duration {
+        self.schedule.interval * u32::from(self.schedule.loops) + self.sleep
     }
 }
 

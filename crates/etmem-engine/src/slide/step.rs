@@ -1,14 +1,18 @@
 //! One cycle of a slide task.
 //!
 //! ```text
-//! find processes -> is there a need, and room? -> look `loop` times -> which pages are cold? -> page them out
+//! find processes -> is there a need, and room? -> look `loop` times -> who came back? -> which pages are cold?
+//!                -> page them out, at a rate -> what really left?
 //! ```
 
+use super::memory::Memory;
 use super::settings::Settings;
 use crate::engine::Work;
-use crate::report::{ProcessReport, ProcessResult, Scanned, StepReport};
+use crate::report::{Effort, ProcessReport, ProcessResult, Scanned, StepReport};
 use crate::turns::Turns;
-use etmem_core::act;
+use etmem_core::act::{self, Tools};
+use etmem_core::feedback::PageSetBuilder;
+use etmem_core::guard::{self, Bound, Room};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::pacer::{Pace, Pacer};
@@ -16,16 +20,20 @@ use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::plan::{Budget, Plan};
 use etmem_core::policy::{self, Hold};
-use etmem_core::scan::{self, ScanEnd, Wanted};
+use etmem_core::scan::{self, Looking, ScanEnd, Wanted};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
+
+/// The longest that a cycle moves pages of one process: what is known of them ages meanwhile.
+const ACT_LONGEST: Duration = Duration::from_secs(10);
 
 /// The work of a slide task.
 #[derive(Debug)]
 pub struct SlideWork {
     settings: Settings,
     turns: Turns,
+    memory: Memory,
     /// The kernel was told the watermarks of the swap cache.
     watermarks_set: AtomicBool,
 }
@@ -33,8 +41,9 @@ pub struct SlideWork {
 impl SlideWork {
     /// The work that `settings` describe, taking turns with the other scanners of `turns`.
     #[must_use]
-    pub const fn new(settings: Settings, turns: Turns) -> Self {
-        Self { settings, turns, watermarks_set: AtomicBool::new(false) }
+    pub fn new(settings: Settings, turns: Turns) -> Self {
+        let memory = Memory::new(&settings);
+        Self { settings, turns, memory, watermarks_set: AtomicBool::new(false) }
     }
 
     fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessResult {
@@ -51,41 +60,112 @@ impl SlideWork {
         kernel: &Kernel,
         pacer: &dyn Pacer,
     ) -> Result<ProcessResult, End> {
+        let settings = &self.settings;
         let memory = kernel.memory.state()?;
         policy::room(&memory)?;
-        policy::gate(self.settings.gates, &memory, &kernel.processes.memory(process)?)?;
+        policy::gate(settings.gates, &memory, &kernel.processes.memory(process)?)?;
+        self.room(process, kernel)?;
 
         let mut turn = self.turns.take(process, pacer).ok_or(End::Stopped)?;
         // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
         // between, nothing moves.
         let mut mover = kernel.mover.attach(process)?;
         let mut probe = kernel.probe.attach(process)?;
-        let armed_since = turn.armed_since().unwrap_or_else(|| pacer.now());
-        let heat = scan::observe(
-            process,
-            &*kernel.mappings,
-            Wanted { is_wanted: scan::is_swappable, flags: &self.settings.vm_flags, without: &[] },
+        let begun = pacer.now();
+        // Dropped with what is known of the process where the cycle ends early: its pages may be others by then.
+        let mut known = self.memory.take(process);
+        let continues = turn.is_armed() && known.was_whole;
+        let wanted = Wanted { is_wanted: scan::is_swappable, flags: &settings.vm_flags, without: &[] };
+        let seen = Looking::new(process, &*kernel.mappings, wanted, pacer).cycle(
             &mut *probe,
-            self.settings.schedule,
-            turn.is_armed(),
-            pacer,
+            settings.schedule,
+            continues,
+            scan::Effort {
+                processor_percent: Some(settings.looking_percent),
+                slice: Some(known.slice(settings)),
+                resume: known.resume,
+            },
         )?;
-        let seen = pacer.now();
-        turn.leave_armed(seen);
+        let looked = pacer.now();
+        turn.leave_armed(looked);
+        let armed_since = turn.armed_since().filter(|_| continues && seen.is_whole()).unwrap_or(begun);
+        let window = looked.saturating_sub(armed_since);
 
-        let histogram = heat.histogram();
-        let selection = policy::cold(self.settings.cold, &histogram, &kernel.processes.memory(process)?);
-        let plan = Plan::new(&heat, &histogram, selection);
-        let budget = Budget { bytes: kernel.memory.state()?.swap_free };
-        let window = seen.saturating_sub(armed_since);
-        let scanned = Scanned { present: histogram.total(), window, ..Scanned::default() };
-        if self.settings.dry_run {
-            let (outcome, rehearsal) = act::rehearse(&plan, budget);
-            return Ok(ProcessResult::Scanned(Scanned { outcome, rehearsal: Some(rehearsal), ..scanned }));
+        let settled = known.settle(&seen, settings, self.memory.paused_for());
+        let figures = kernel.processes.memory(process)?;
+        let exact = kernel.probe.is_page_exact();
+        let (came_back, limits) = self.memory.account(&mut known, &settled, exact, figures, pacer.now());
+        let room = self.room(process, kernel).map(|room| match limits {
+            limits if limits.paused => Room { bytes: 0, bound: Bound::Paused },
+            limits => room.or(limits.bytes.unwrap_or(u64::MAX), Bound::Probation),
+        });
+
+        let ranks = settled.ranks.histogram();
+        let per_cycle = self.memory.per_cycle(limits.halvings, ACT_LONGEST);
+        let may = room.as_ref().map_or(0, |room| room.bytes);
+        let (selection, cold) = policy::pick(settings.cold, limits.bar, may.min(per_cycle), &ranks, &figures);
+        let plan = Plan::new(&settled.ranks, &ranks, selection);
+        if settings.dry_run {
+            let (mut outcome, rehearsal) = act::rehearse(&plan, Budget { bytes: may, until: None });
+            outcome.over_budget += cold.saturating_sub(may);
+            outcome.later += cold.min(may).saturating_sub(plan.bytes());
+            outcome.planned = cold;
+            let scanned = Scanned { window, outcome, rehearsal: Some(rehearsal), ..Scanned::default() };
+            return Ok(ProcessResult::Scanned(scanned));
         }
-        let outcome = act::swap_out(&plan, budget, &mut *mover, pacer);
-        self.reclaim_swap_cache(kernel, &mut *mover)?;
-        Ok(ProcessResult::Scanned(Scanned { outcome, ..scanned }))
+        let can_glance = probe.looks_without_clearing();
+        let mut given = PageSetBuilder::default();
+        let moving = pacer.processor_time();
+        let budget = Budget { bytes: may, until: Some(pacer.now() + ACT_LONGEST) };
+        let mut outcome = act::swap_out(
+            &plan,
+            budget,
+            &mut Tools {
+                mover: &mut *mover,
+                probe: if can_glance { Some(&mut *probe) } else { None },
+                throttle: &self.memory.throttle,
+                halvings: limits.halvings,
+                given: &mut given,
+                pacer,
+            },
+        );
+        let moving = pacer.processor_time().saturating_sub(moving);
+        outcome.over_budget += cold.saturating_sub(may);
+        outcome.later += cold.min(may).saturating_sub(plan.bytes());
+        outcome.planned = cold;
+        let look_behind = can_glance && outcome.applied > 0 && outcome.ended.is_none();
+        let after = if look_behind { Looking::glance(&mut *probe, &seen.ranges).ok() } else { None };
+        let figures = kernel.processes.memory(process).unwrap_or(figures);
+        let (left, stayed) = self.memory.left(&mut known, given.finish(), after.as_ref(), figures);
+        let swap_cache = self.reclaim_swap_cache(kernel, &mut *mover);
+        self.memory.rest(seen.unrested, settings);
+        self.memory.put_back(process, known);
+        swap_cache?;
+
+        let bound = match room {
+            Ok(room) => (outcome.over_budget > 0).then_some(room.bound),
+            // What has come up since the scan began.
+            Err(End::Held(hold)) => return Ok(ProcessResult::Held(hold)),
+            Err(end) => return Err(end),
+        };
+        Ok(ProcessResult::Scanned(Scanned {
+            present: ranks.total() + settled.held,
+            window,
+            outcome,
+            rehearsal: None,
+            bound,
+            stayed,
+            locked: seen.locked,
+            feedback: self.memory.feedback(&settled, came_back, left, limits),
+            effort: Effort { moving, ..Effort::of(&seen) },
+        }))
+    }
+
+    /// How much of `process` may leave now.
+    fn room(&self, process: ProcessId, kernel: &Kernel) -> Result<Room, End> {
+        let groups = kernel.groups.limits(process)?;
+        let (memory, pressure) = (kernel.memory.state()?, kernel.pressure.pressure()?);
+        Ok(guard::room(self.settings.guards, &memory, pressure, groups)?)
     }
 
     /// Keeps the swap cache between the project's watermarks, where the kernel can be told to.
@@ -178,6 +258,8 @@ impl Work for SlideWork {
         let mut report = match kernel.processes.find(&self.settings.target) {
             Ok(found) => {
                 self.turns.forget_all_but(&found);
+                self.memory.forget_all_but(&found);
+                self.memory.begin();
                 self.all(&found, kernel, pacer)
             }
             Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
@@ -187,7 +269,7 @@ impl Work for SlideWork {
     }
 
     fn period(&self) -> Duration {
-        self.settings.sleep
+        self.memory.period(self.settings.sleep)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/proc/PID/status`: how much memory a process uses.
 
-use super::stat::{check_alive, process_error};
+use super::stat::{alive, process_error};
 use crate::figures::bytes_of;
 use crate::root::ProcRoot;
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
@@ -12,8 +12,8 @@ use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 pub(crate) fn memory(proc: &ProcRoot, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
     let path = proc.process(process.pid, "status");
     let text = std::fs::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
-    check_alive(proc, process)?;
+    let major_faults = alive(proc, process)?;
     // A process on its way out has no memory, and then no such lines.
     let figure = |name| bytes_of(&text, name).unwrap_or(0);
-    Ok(ProcessMemory { resident: figure("VmRSS"), swapped: figure("VmSwap") })
+    Ok(ProcessMemory { resident: figure("VmRSS"), swapped: figure("VmSwap"), major_faults })
 }

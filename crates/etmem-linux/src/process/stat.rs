@@ -22,6 +22,7 @@ pub(crate) struct Stat<'a> {
     /// Who started it, or who took it over; 0 for none.
     pub(crate) parent: u32,
     flags: u32,
+    major_faults: u64,
     start_time: u64,
 }
 
@@ -37,7 +38,9 @@ impl<'a> Stat<'a> {
         let state = *fields.next()?.first()?;
         let parent = number(fields.next()?)?;
         let flags = number(fields.nth(4)?)?;
-        let start_time = number(fields.nth(12)?)?;
+        // Field 12 here, 22 next.
+        let major_faults = number(fields.nth(2)?)?;
+        let start_time = number(fields.nth(9)?)?;
         let pid = Pid::new(u32::try_from(number(text.get(..open)?.trim_ascii())?).ok()?)?;
         Some(Self {
             pid,
@@ -45,6 +48,7 @@ impl<'a> Stat<'a> {
             state,
             parent: u32::try_from(parent).ok()?,
             flags: u32::try_from(flags).ok()?,
+            major_faults,
             start_time,
         })
     }
@@ -107,13 +111,21 @@ pub(crate) fn check_own_pid(proc: &ProcRoot) -> Result<(), Unavailable> {
 /// # Errors
 /// [`ProcessError::Exited`] where it ended or its pid belongs to another process.
 pub(crate) fn check_alive(proc: &ProcRoot, process: ProcessId) -> Result<(), ProcessError> {
+    alive(proc, process).map(drop)
+}
+
+/// The same; gives the major faults of the process since its start.
+///
+/// # Errors
+/// As `check_alive`.
+pub(crate) fn alive(proc: &ProcRoot, process: ProcessId) -> Result<u64, ProcessError> {
     let path = proc.process(process.pid, "stat");
     let text = std::fs::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
     let stat = Stat::parse(&text).ok_or_else(|| ProcessError::Refused {
         call: path.display().to_string(),
         reason: "is not a process's stat as proc_pid_stat(5) describes it".into(),
     })?;
-    if stat.id() == process && !stat.has_ended() { Ok(()) } else { Err(ProcessError::Exited) }
+    if stat.id() == process && !stat.has_ended() { Ok(stat.major_faults) } else { Err(ProcessError::Exited) }
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use super::nodes::FakeNodes;
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::Kernel;
+use etmem_core::kernel::groups::{ControlGroups, GroupLimits};
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
 use etmem_core::kernel::nodes::{Node, NodeId, Numa};
+use etmem_core::kernel::pressure::{MemoryPressure, Pressure};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
@@ -119,6 +121,8 @@ impl FakeProcess {
 #[derive(Debug, Default)]
 pub(super) struct State {
     memory: MemoryState,
+    pressure: Option<Pressure>,
+    groups: GroupLimits,
     pub(super) processes: BTreeMap<Pid, FakeProcess>,
     pub(super) nodes: FakeNodes,
 }
@@ -132,7 +136,7 @@ impl FakeMachine {
     #[must_use]
     pub fn new(memory: MemoryState, processes: Vec<FakeProcess>) -> Self {
         let processes = processes.into_iter().map(|process| (process.id.pid, process)).collect();
-        Self(Arc::new(Mutex::new(State { memory, processes, nodes: FakeNodes::default() })))
+        Self(Arc::new(Mutex::new(State { memory, processes, ..State::default() })))
     }
 
     /// The same machine with these nodes, of whose free memory its processes take what lies on them.
@@ -151,6 +155,7 @@ impl FakeMachine {
         MemoryState {
             total: 64 * gib,
             free: 32 * gib,
+            available: 32 * gib,
             swap_total: 64 * gib,
             swap_free: 64 * gib,
             swap_cached: 0,
@@ -169,6 +174,8 @@ impl FakeMachine {
             memory: machine.clone(),
             numa: (!machine.lock().nodes.is_empty())
                 .then(|| Numa { nodes: machine.clone(), mover: machine.clone() }),
+            pressure: machine.clone(),
+            groups: machine.clone(),
         }
     }
 
@@ -189,6 +196,16 @@ impl FakeMachine {
     /// Changes the machine's figures.
     pub fn set_memory(&self, memory: MemoryState) {
         self.lock().memory = memory;
+    }
+
+    /// Changes the pressure on its memory.
+    pub fn set_pressure(&self, pressure: Option<Pressure>) {
+        self.lock().pressure = pressure;
+    }
+
+    /// Changes what the control groups of its processes say.
+    pub fn set_groups(&self, groups: GroupLimits) {
+        self.lock().groups = groups;
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -240,7 +257,11 @@ impl ProcessTable for FakeMachine {
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
         self.with(process, |process| {
             let swapped = process.swapped_pages().len() as u64 * PAGE_SIZE;
-            Ok(ProcessMemory { resident: process.mapping.range.bytes() - swapped, swapped })
+            Ok(ProcessMemory {
+                resident: process.mapping.range.bytes() - swapped,
+                swapped,
+                ..ProcessMemory::default()
+            })
         })
     }
 }
@@ -266,6 +287,19 @@ impl MappingSource for FakeMachine {
 impl SystemMemory for FakeMachine {
     fn state(&self) -> Result<MemoryState, ProcessError> {
         Ok(self.lock().memory)
+    }
+}
+
+impl MemoryPressure for FakeMachine {
+    fn pressure(&self) -> Result<Option<Pressure>, ProcessError> {
+        Ok(self.lock().pressure)
+    }
+}
+
+impl ControlGroups for FakeMachine {
+    fn limits(&self, process: ProcessId) -> Result<GroupLimits, ProcessError> {
+        self.with(process, |_| Ok(()))?;
+        Ok(self.lock().groups)
     }
 }
 

@@ -26,7 +26,7 @@ fn scanned() -> ProcessResult {
         ..Outcome::default()
     };
     let window = Duration::from_secs(3);
-    ProcessResult::Scanned(Scanned { present: 256 * MIB, window, outcome, rehearsal: None })
+    ProcessResult::Scanned(Scanned { present: 256 * MIB, window, outcome, ..Scanned::default() })
 }
 
 fn shown(running: Option<Standing>) -> ShownWork {

@@ -135,6 +135,10 @@ impl AccessProbe for Watch {
         }
         Ok(())
     }
+
+    fn looks_without_clearing(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -126,6 +126,10 @@ impl<F: IdlePages> AccessProbe for Watch<F> {
         self.cleared.extend_from_slice(ranges);
         Ok(())
     }
+
+    fn arms_by_range(&self) -> bool {
+        true
+    }
 }
 
 impl<F: IdlePages> Drop for Watch<F> {

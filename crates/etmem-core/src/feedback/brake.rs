@@ -1,0 +1,403 @@
+//! Keeping what comes back within the goal: when to ask more of a page, to move less, and to move nothing.
+//!
+//! The goal is a rate: so many percent of the working set a minute may come back. It is kept as an account in bytes: each
+//! minute the goal pays in, what came back is taken off. A little may be saved up, so that single pages do not matter; all
+//! else is owed, and while more than some minutes of the goal are owed nothing moves. So whatever the program does, over
+//! time no more came back than the goal has paid.
+//!
+//! ```text
+//!            owes a little                 owes a little more              owes much
+//!  step 0 ------------------> steps 1 to 3 -------------------> paused <------------- any step
+//!     ^    pages must be idle for 1, 2, 3 more cycles,             |
+//!     |    half, a quarter, an eighth of the budget                | all is paid back
+//!     +---------------------- steps 3 to 1 <-----------------------+
+//!       a step for each calm     on probation: what moves is paid for in advance
+//! ```
+//!
+//! After a pause, all that moves until step 0 is reached is paid for as if it were to come back, from half of what the goal
+//! pays: so such a program's second surprise costs no more than was saved for it. A step back takes as long a calm as the
+//! pause was.
+
+use super::standing::BAR_MAX;
+use crate::kernel::pressure::Share;
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+/// The last step before a pause.
+const STEPS: u8 = 3;
+
+/// Minutes of the goal that may be saved up.
+const SAVED_MINUTES: f64 = 5.0;
+
+/// Minutes of the goal that may be owed without a pause.
+const OWED_MINUTES: f64 = 5.0;
+
+/// What of the goal's pay may move on probation: should all of it come back, the rest pays off what is still owed.
+const PROBATION_SHARE: f64 = 0.5;
+
+/// The shortest calm that takes a step back, and over which the rate is told.
+const CALM: Duration = Duration::from_secs(300);
+const RATE_WINDOW: Duration = Duration::from_secs(60);
+
+/// How often to look while nothing moves.
+const LOOK_WHILE_PAUSED: Duration = Duration::from_secs(60);
+
+/// How much may come back, as a share of the working set a minute.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Goal(f64);
+
+impl Goal {
+    /// So many percent a minute, 0 to 100.
+    #[must_use]
+    pub fn percent_per_minute(percent: f64) -> Option<Self> {
+        (0.0..=100.0).contains(&percent).then_some(Self(percent / 100.0))
+    }
+
+    /// The number, in percent a minute.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0 * 100.0
+    }
+}
+
+/// What holds for the next act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For how many cycles in a row a page must not have been touched; 1: the task's own rule alone.
+    pub bar: u8,
+    /// By how many powers of two the budget is less.
+    pub halvings: u32,
+    /// Most bytes, on probation.
+    pub bytes: Option<u64>,
+    /// Nothing moves.
+    pub paused: bool,
+}
+
+impl Limits {
+    /// No limits.
+    pub const NONE: Self = Self { bar: 1, halvings: 0, bytes: None, paused: false };
+}
+
+/// How a task is held back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BackOff {
+    /// Not at all.
+    #[default]
+    None,
+    /// Too much came back: less moves.
+    Slower {
+        /// 1 to 3.
+        step: u8,
+        /// For how many cycles in a row a page must not have been touched.
+        idle_cycles: u8,
+        /// By how much the budget is divided.
+        divisor: u32,
+        /// What moves is paid for in advance.
+        probation: bool,
+    },
+    /// Far too much came back: nothing moves until the goal has paid for it.
+    Paused {
+        /// How long that takes, if nothing more comes back.
+        left: Duration,
+    },
+}
+
+/// Keeps a task within its goal.
+#[derive(Debug, Clone)]
+pub struct Brake {
+    goal: Option<Goal>,
+    /// In bytes; negative: owed.
+    account: f64,
+    /// Bytes that may move on probation.
+    allowance: f64,
+    step: u8,
+    paused: bool,
+    probation: bool,
+    paused_since: Duration,
+    /// A step back takes this long.
+    calm: Duration,
+    calm_since: Duration,
+    last: Option<Duration>,
+    working_set: f64,
+    /// What came back when, over the rate's window.
+    recent: VecDeque<(Duration, u64)>,
+}
+
+fn bytes(number: u64) -> f64 {
+    // Exact up to 8 PiB.
+    #[expect(clippy::cast_precision_loss, reason = "figures of memory, for a rate")]
+    let bytes = number as f64;
+    bytes
+}
+
+impl fmt::Display for BackOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("not held back"),
+            Self::Slower { idle_cycles, divisor, probation, .. } => {
+                let most = if *probation { ", and no more than may come back" } else { "" };
+                write!(
+                    f,
+                    "more came back than max_refault allows: pages go when idle for {idle_cycles} cycles, at 1/{divisor} of \
+                     the rate{most}"
+                )
+            }
+            Self::Paused { left } if left.as_secs() > 365 * 86_400 => {
+                f.write_str("more came back than max_refault will ever allow: nothing moves")
+            }
+            Self::Paused { left } => write!(
+                f,
+                "far more came back than max_refault allows: nothing moves for {} min",
+                left.as_secs().div_ceil(60)
+            ),
+        }
+    }
+}
+
+impl Brake {
+    /// A brake for this goal; without one it never brakes, and only counts.
+    #[must_use]
+    pub const fn new(goal: Option<Goal>) -> Self {
+        Self {
+            goal,
+            account: 0.0,
+            allowance: 0.0,
+            step: 0,
+            paused: false,
+            probation: false,
+            paused_since: Duration::ZERO,
+            calm: CALM,
+            calm_since: Duration::ZERO,
+            last: None,
+            working_set: 0.0,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// What the goal pays a minute, in bytes.
+    fn pay(&self) -> f64 {
+        self.goal.map_or(0.0, |goal| goal.0 * self.working_set)
+    }
+
+    /// Takes note, `now`, that so many bytes came back and that the working set is `working_set` bytes.
+    pub fn came_back(&mut self, now: Duration, came_back: u64, working_set: u64) {
+        // What came back was touched.
+        self.working_set = bytes(working_set.max(came_back));
+        self.recent.push_back((now, came_back));
+        while self.recent.front().is_some_and(|(at, _)| *at + RATE_WINDOW <= now) {
+            self.recent.pop_front();
+        }
+        if self.goal.is_none() {
+            return;
+        }
+        let minutes = now.saturating_sub(self.last.unwrap_or(now)).as_secs_f64() / 60.0;
+        self.last = Some(now);
+        let pay = self.pay();
+        self.account = (self.account + pay * minutes - bytes(came_back)).min(pay * SAVED_MINUTES);
+        self.allowance = if self.paused { 0.0 } else { self.allowance + pay * minutes * PROBATION_SHARE };
+        if came_back > 0 && self.account < 0.0 {
+            self.back_off(now, pay);
+        } else if self.paused && self.account >= 0.0 {
+            self.paused = false;
+            self.step = STEPS;
+            self.probation = true;
+            self.calm = CALM.max(now.saturating_sub(self.paused_since));
+            self.calm_since = now;
+        } else if self.step > 0 && !self.paused && now.saturating_sub(self.calm_since) >= self.calm {
+            self.step -= 1;
+            self.calm_since = now;
+            self.probation &= self.step > 0;
+        }
+    }
+
+    fn back_off(&mut self, now: Duration, pay: f64) {
+        self.calm_since = now;
+        if self.paused {
+            return;
+        }
+        if self.step == STEPS || -self.account > pay * OWED_MINUTES {
+            self.paused = true;
+            self.paused_since = now;
+            return;
+        }
+        self.step += 1;
+    }
+
+    /// Takes note that so many bytes left.
+    pub fn left(&mut self, left: u64) {
+        if self.probation {
+            self.allowance = (self.allowance - bytes(left)).max(0.0);
+        }
+    }
+
+    /// What holds now.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let budget = self.probation.then(|| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "never negative; saturates"
+            )]
+            let budget = self.allowance as u64;
+            budget
+        });
+        Limits {
+            bar: (self.step + 1).min(BAR_MAX),
+            halvings: u32::from(self.step),
+            bytes: budget,
+            paused: self.paused,
+        }
+    }
+
+    /// How often to look: none where nothing speaks against the task's own pace.
+    #[must_use]
+    pub fn look_every(&self) -> Option<Duration> {
+        self.paused.then_some(LOOK_WHILE_PAUSED)
+    }
+
+    /// What came back over the last minute, as a share of the working set.
+    #[must_use]
+    pub fn rate(&self) -> Share {
+        let back: u64 = self.recent.iter().map(|(_, bytes)| bytes).sum();
+        let hundredths = if back == 0 { 0.0 } else { bytes(back) / self.working_set.max(1.0) * 10_000.0 };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "never negative; saturates"
+        )]
+        let hundredths = hundredths.round() as u32;
+        Share::of_hundredths(hundredths)
+    }
+
+    /// How the task is held back.
+    #[must_use]
+    pub fn state(&self) -> BackOff {
+        if self.paused {
+            let minutes = -self.account / self.pay();
+            // With nothing that pays, for ever.
+            let left = Duration::try_from_secs_f64(minutes.max(0.0) * 60.0).unwrap_or(Duration::MAX);
+            BackOff::Paused { left }
+        } else if self.step == 0 {
+            BackOff::None
+        } else {
+            let limits = self.limits();
+            BackOff::Slower {
+                step: self.step,
+                idle_cycles: limits.bar,
+                divisor: 1 << limits.halvings,
+                probation: self.probation,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn minutes(minutes: u64) -> Duration {
+        Duration::from_secs(60 * minutes)
+    }
+
+    fn brake(percent: f64) -> Brake {
+        Brake::new(Goal::percent_per_minute(percent))
+    }
+
+    #[test]
+    fn goals() {
+        assert_eq!(
+            Goal::percent_per_minute(0.2).map(|goal| format!("{:.3}", goal.get())),
+            Some("0.200".into())
+        );
+        for outside in [-0.1, 100.1, f64::NAN] {
+            assert_eq!(Goal::percent_per_minute(outside), None);
+        }
+    }
+
+    #[test]
+    fn within_the_goal_nothing_happens() {
+        let mut brake = brake(1.0);
+        brake.came_back(minutes(0), 0, 100 * MIB);
+        for minute in 1..100 {
+            brake.came_back(minutes(minute), MIB, 100 * MIB);
+            assert_eq!((brake.limits(), brake.state()), (Limits::NONE, BackOff::None));
+            assert_eq!(brake.rate(), Share::of_percent(1));
+        }
+    }
+
+    #[test]
+    fn a_step_for_each_time_that_a_little_too_much_comes_back() {
+        let mut brake = brake(1.0);
+        brake.came_back(minutes(0), 0, 100 * MIB);
+        let mut steps = Vec::new();
+        for minute in 1..=4 {
+            brake.came_back(minutes(minute), 2 * MIB, 100 * MIB);
+            let limits = brake.limits();
+            steps.push((limits.bar, limits.halvings, limits.paused));
+        }
+        assert_eq!(steps, [(2, 1, false), (3, 2, false), (4, 3, false), (4, 3, true)]);
+        assert_eq!(brake.look_every(), Some(LOOK_WHILE_PAUSED));
+        assert_eq!(brake.state(), BackOff::Paused { left: minutes(4) });
+        brake.came_back(minutes(7), 0, 100 * MIB);
+        assert!(brake.limits().paused);
+        brake.came_back(minutes(8), 0, 100 * MIB);
+        assert_eq!(brake.limits().bytes, Some(0), "on probation, with nothing saved");
+        assert!(matches!(
+            brake.state(),
+            BackOff::Slower { step: 3, idle_cycles: 4, divisor: 8, probation: true }
+        ));
+        brake.came_back(minutes(9), 0, 100 * MIB);
+        assert_eq!(brake.limits().bytes, Some(MIB / 2));
+        brake.left(MIB / 2);
+        assert_eq!(brake.limits().bytes, Some(0));
+        let mut steps = Vec::new();
+        for minute in 10..=24 {
+            brake.came_back(minutes(minute), 0, 100 * MIB);
+            steps.push(brake.limits().halvings);
+        }
+        assert_eq!(steps, [3, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0]);
+        assert_eq!((brake.limits(), brake.state()), (Limits::NONE, BackOff::None));
+    }
+
+    #[test]
+    fn a_flood_pauses_at_once_and_until_it_is_paid_for() {
+        let mut brake = brake(0.2);
+        brake.came_back(minutes(0), 0, 100 * MIB);
+        brake.came_back(minutes(1), 100 * MIB, 100 * MIB);
+        assert!(brake.limits().paused);
+        let BackOff::Paused { left } = brake.state() else { panic!("{:?}", brake.state()) };
+        assert!(left > minutes(498) && left < minutes(500), "{left:?}");
+        brake.came_back(minutes(499), 0, 100 * MIB);
+        assert!(brake.limits().paused);
+        brake.came_back(minutes(501), 0, 100 * MIB);
+        assert!(!brake.limits().paused);
+        // A step back takes as long as the pause was.
+        brake.came_back(minutes(900), 0, 100 * MIB);
+        assert_eq!(brake.limits().halvings, 3);
+        brake.came_back(minutes(1002), 0, 100 * MIB);
+        assert_eq!(brake.limits().halvings, 2);
+    }
+
+    #[test]
+    fn without_a_goal_it_only_counts() {
+        let mut brake = Brake::new(None);
+        brake.came_back(minutes(1), 50 * MIB, 100 * MIB);
+        assert_eq!((brake.limits(), brake.state()), (Limits::NONE, BackOff::None));
+        assert_eq!(brake.rate(), Share::of_percent(50));
+        brake.came_back(minutes(3), 0, 100 * MIB);
+        assert_eq!(brake.rate(), Share::default());
+    }
+
+    #[test]
+    fn a_goal_of_nothing_never_forgives() {
+        let mut brake = brake(0.0);
+        brake.came_back(minutes(1), 4096, 100 * MIB);
+        assert_eq!(brake.state(), BackOff::Paused { left: Duration::MAX });
+        brake.came_back(minutes(10_000), 0, 100 * MIB);
+        assert!(brake.limits().paused);
+    }
+}

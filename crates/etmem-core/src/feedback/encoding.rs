@@ -1,0 +1,188 @@
+//! The byte stream that holds standings.
+//!
+//! A segment is a sequence of items, each a tag byte and what the tag says, for consecutive blocks:
+//!
+//! | tag | holds | then |
+//! | --- | --- | --- |
+//! | gap | blocks of which nothing is known | number of blocks |
+//! | run | blocks whose pages all stand alike | number of blocks, standing |
+//! | few | one block of which few pages differ | the others' standing, how many, then two bytes of index and a standing for each |
+//! | 1, 2, 4 bits | one block | its 2, 4 or 16 standings, then the number of one of them for each page |
+//! | 8 bits | one block | 512 standings |
+//!
+//! Numbers are little-endian base 128. Streams are only ever written and read by this process, so reading trusts what
+//! writing wrote.
+
+use crate::address::PAGES_PER_BLOCK;
+
+/// What is known of each page of a block, as [`super::Standing`] has it.
+pub(super) type BlockStandings = [u8; PAGES_PER_BLOCK];
+
+const GAP: u8 = 0;
+const RUN: u8 = 1;
+const FEW: u8 = 2;
+const BITS: [(u8, usize, usize); 3] = [(3, 1, 2), (4, 2, 4), (5, 4, 16)];
+const BYTES: u8 = 6;
+
+/// Pages of a `few` item, less than which take more bits otherwise.
+const FEW_MAX: usize = 20;
+
+/// Most bytes that one item takes.
+pub(super) const ITEM_BYTES_MAX: usize = 1 + PAGES_PER_BLOCK;
+
+/// One item of the stream, without the standings of a mixed block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Item {
+    /// Nothing is known.
+    Gap { blocks: u64 },
+    /// All pages stand alike.
+    Run { blocks: u64, standing: u8 },
+    /// One block; its standings are in the caller's scratch.
+    Mixed,
+}
+
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes()[0]);
+}
+
+pub(super) fn put_gap(out: &mut Vec<u8>, blocks: u64) {
+    out.push(GAP);
+    put_number(out, blocks);
+}
+
+pub(super) fn put_run(out: &mut Vec<u8>, blocks: u64, standing: u8) {
+    out.push(RUN);
+    put_number(out, blocks);
+    out.push(standing);
+}
+
+/// The ways in which the pages of a block stand.
+pub(super) struct Palette {
+    number: [u8; 256],
+    ways: [u8; 256],
+    pages: [u16; 256],
+    pub(super) len: usize,
+}
+
+impl Palette {
+    /// Of `block`.
+    pub(super) fn of(block: &BlockStandings) -> Self {
+        let mut palette = Self { number: [u8::MAX; 256], ways: [0; 256], pages: [0; 256], len: 0 };
+        let mut seen = [0u16; 256];
+        for &standing in block {
+            seen[usize::from(standing)] += 1;
+        }
+        for (standing, &pages) in (0u8..=u8::MAX).zip(&seen).filter(|(_, pages)| **pages > 0) {
+            palette.number[usize::from(standing)] = palette.len.to_le_bytes()[0];
+            palette.ways[palette.len] = standing;
+            palette.pages[palette.len] = pages;
+            palette.len += 1;
+        }
+        palette
+    }
+
+    /// In which way most pages stand, and how many do not.
+    fn most(&self) -> (u8, usize) {
+        let most = (0..self.len).max_by_key(|&way| self.pages[way]).unwrap_or(0);
+        (self.ways[most], PAGES_PER_BLOCK - usize::from(self.pages[most]))
+    }
+}
+
+/// Writes one block whose pages stand in more than one way, in its smallest form.
+pub(super) fn put_mixed(out: &mut Vec<u8>, block: &BlockStandings, palette: &Palette) {
+    let (most, others) = palette.most();
+    if others <= FEW_MAX {
+        out.extend([FEW, most, others.to_le_bytes()[0]]);
+        for (index, &standing) in (0u16..).zip(block).filter(|(_, standing)| **standing != most) {
+            out.extend_from_slice(&index.to_le_bytes());
+            out.push(standing);
+        }
+        return;
+    }
+    let Some(&(tag, bits, ways)) = BITS.iter().find(|(_, _, ways)| palette.len <= *ways) else {
+        out.push(BYTES);
+        out.extend_from_slice(block);
+        return;
+    };
+    out.push(tag);
+    out.extend_from_slice(&palette.ways[..ways]);
+    for pages in block.chunks_exact(8 / bits) {
+        let number = |standing: &u8| palette.number[usize::from(*standing)];
+        out.push(pages.iter().rev().fold(0, |byte, standing| (byte << bits) | number(standing)));
+    }
+}
+
+/// Reads a stream front to back.
+#[derive(Debug, Clone)]
+pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn new(bytes: &'a [u8], position: usize) -> Self {
+        Self { bytes, position }
+    }
+
+    /// Where the next item starts.
+    pub(super) const fn position(&self) -> usize {
+        self.position
+    }
+
+    fn take(&mut self, length: usize) -> &'a [u8] {
+        let taken = &self.bytes[self.position..self.position + length];
+        self.position += length;
+        taken
+    }
+
+    fn number(&mut self) -> u64 {
+        let (mut number, mut shift) = (0, 0);
+        loop {
+            let byte = self.take(1)[0];
+            number |= u64::from(byte & 0x7F) << shift;
+            if byte & 0x80 == 0 {
+                return number;
+            }
+            shift += 7;
+        }
+    }
+
+    /// The next item; the standings of a mixed one go to `block`.
+    pub(super) fn next(&mut self, block: &mut BlockStandings) -> Option<Item> {
+        let &tag = self.bytes.get(self.position)?;
+        self.position += 1;
+        Some(match tag {
+            GAP => Item::Gap { blocks: self.number() },
+            RUN => Item::Run { blocks: self.number(), standing: self.take(1)[0] },
+            FEW => {
+                let head = self.take(2);
+                block.fill(head[0]);
+                for page in self.take(3 * usize::from(head[1])).chunks_exact(3) {
+                    block[usize::from(u16::from_le_bytes([page[0], page[1]])) % PAGES_PER_BLOCK] = page[2];
+                }
+                Item::Mixed
+            }
+            BYTES => {
+                block.copy_from_slice(self.take(PAGES_PER_BLOCK));
+                Item::Mixed
+            }
+            _ => {
+                let (_, bits, ways) = BITS[usize::from(tag - BITS[0].0)];
+                let ways = self.take(ways);
+                let packed = self.take(PAGES_PER_BLOCK * bits / 8);
+                for (pages, &byte) in block.chunks_exact_mut(8 / bits).zip(packed) {
+                    let mut left = byte;
+                    for page in pages {
+                        *page = ways[usize::from(left) % ways.len()];
+                        left >>= bits;
+                    }
+                }
+                Item::Mixed
+            }
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! A compact set of pages: those that were given to a mover.
+
+use super::encoding::BlockStandings;
+use super::standing::Standing;
+use super::standings::{Known, Reading, Standings, Writing};
+use super::walk::{PageBits, Part};
+use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
+
+/// In the set; those outside are unknown.
+const INSIDE: u8 = 0;
+const OUTSIDE: u8 = Standing::UNKNOWN.0;
+
+/// Pages, held as [`Standings`] are: nothing per page for whole blocks, a bit for each page of other blocks.
+#[derive(Debug, Default, Clone)]
+pub struct PageSet(Standings);
+
+impl PageSet {
+    /// Bytes of heap that it holds.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.0.heap_bytes()
+    }
+}
+
+/// Makes a [`PageSet`] of ranges that ascend.
+#[derive(Debug, Default)]
+pub struct PageSetBuilder {
+    writing: Writing,
+    /// A block of which not all pages came yet, and those that did.
+    open: Option<(u64, PageBits)>,
+}
+
+impl PageSetBuilder {
+    /// Adds the pages of `range`, which lies behind all that came before.
+    pub fn add(&mut self, range: AddressRange) {
+        let mut at = range.start;
+        while at < range.end {
+            let (start, block) = (block_of(at), at / BLOCK_SIZE);
+            let blocks = (range.end - start) / BLOCK_SIZE;
+            if at == start && blocks > 0 {
+                self.close();
+                self.writing.alike(block, blocks, INSIDE);
+                at += blocks * BLOCK_SIZE;
+                continue;
+            }
+            let end = range.end.min(start + BLOCK_SIZE);
+            if self.open.is_none_or(|(open, _)| open != block) {
+                self.close();
+                self.open = Some((block, PageBits::default()));
+            }
+            if let Some((_, bits)) = &mut self.open {
+                let page = |address: u64| usize::try_from((address - start) / PAGE_SIZE).unwrap_or(0);
+                bits.insert(page(at)..page(end));
+            }
+            at = end;
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some((block, bits)) = self.open.take() {
+            let pages: BlockStandings =
+                std::array::from_fn(|page| if bits.holds(page) { INSIDE } else { OUTSIDE });
+            self.writing.block(block, &pages);
+        }
+    }
+
+    /// The set.
+    #[must_use]
+    pub fn finish(mut self) -> PageSet {
+        self.close();
+        PageSet(self.writing.finish())
+    }
+}
+
+/// Asks a set for block after block.
+#[derive(Debug)]
+pub(super) struct SetWalk(Reading);
+
+impl SetWalk {
+    pub(super) fn new(set: PageSet) -> Self {
+        Self(Reading::new(set.0))
+    }
+
+    /// Which part of `block` is in the set, and for how many blocks from there on. Blocks ascend.
+    pub(super) fn at(&mut self, block: u64) -> (u64, Part) {
+        let (blocks, known) = self.0.at(block);
+        match known {
+            Known::Alike(INSIDE) => (blocks, Part::Whole),
+            Known::Alike(_) => (blocks, Part::Nothing),
+            Known::Mixed => {
+                let mut bits = PageBits::default();
+                for page in (0..PAGES_PER_BLOCK).filter(|&page| self.0.block[page] == INSIDE) {
+                    bits.insert(page..page + 1);
+                }
+                (1, Part::Some(bits))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #[test]
+        fn holds_what_was_added(steps in prop::collection::vec((0u64..700, 1u64..1500), 0..40)) {
+            let mut builder = PageSetBuilder::default();
+            let (mut at, mut want) = (100, BTreeSet::new());
+            for (gap, pages) in steps {
+                let start = at + gap;
+                at = start + pages;
+                want.extend(start..at);
+                builder.add(AddressRange::new(start * PAGE_SIZE, at * PAGE_SIZE));
+            }
+            let mut walk = SetWalk::new(builder.finish());
+            let mut got = BTreeSet::new();
+            for block in 0..=at / PAGES_PER_BLOCK as u64 {
+                let first = block * PAGES_PER_BLOCK as u64;
+                match walk.at(block).1 {
+                    Part::Nothing => {}
+                    Part::Whole => got.extend(first..first + PAGES_PER_BLOCK as u64),
+                    Part::Some(bits) => {
+                        got.extend((0..PAGES_PER_BLOCK).filter(|&page| bits.holds(page)).map(|page| first + page as u64));
+                    }
+                }
+            }
+            prop_assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn a_page_takes_a_bit_at_most() {
+        for (name, step, bound) in [("whole", 1, 0.0002), ("every second", 2, 0.14), ("one in 64", 64, 0.06)]
+        {
+            let mut builder = PageSetBuilder::default();
+            let pages = 2000 * PAGES_PER_BLOCK as u64;
+            for page in (0..pages).step_by(step) {
+                builder.add(AddressRange::new(page * PAGE_SIZE, (page + 1) * PAGE_SIZE));
+            }
+            let bytes = builder.finish().heap_bytes() as f64 / pages as f64;
+            assert!(bytes <= bound, "{name}: {bytes} bytes per page of the range, at most {bound}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What is known of one page: how long it is idle, whether it was moved out, how often it came back.
+
+/// Most cycles in a row that are counted in which a page was not touched.
+pub const AGE_MAX: u8 = 31;
+
+/// Most cycles in a row that a page may be asked to be idle.
+pub const BAR_MAX: u8 = AGE_MAX;
+
+/// How often a page came back is counted up to this.
+const LEVEL_MAX: u8 = 5;
+
+/// Moved out.
+const OUT: u8 = AGE_MAX + 1;
+
+/// Steps for which a page that came back is left alone; from `OUT + 1` on.
+const HELD_STEPS: u8 = 5;
+
+/// Ways in which a page of one level can stand.
+const PHASES: u8 = OUT + HELD_STEPS + 1;
+
+/// What is known of a page between two cycles, in a byte: how often it came back, and one of
+/// - present, and idle for so many cycles in a row (0: touched in the last one),
+/// - moved out,
+/// - left alone for so many steps more, as it came back.
+///
+/// A page that came back for the nth time is left alone for 4ⁿ cycles at least: 4, 16, 64, 256, 1024, and not more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Standing(pub(super) u8);
+
+impl Standing {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self(u8::MAX);
+
+    const fn new(level: u8, phase: u8) -> Self {
+        Self(level * PHASES + phase)
+    }
+
+    /// Present and idle for `age` cycles in a row.
+    #[must_use]
+    pub const fn idle(age: u8) -> Self {
+        Self::new(0, if age > AGE_MAX { AGE_MAX } else { age })
+    }
+
+    const fn parts(self) -> Option<(u8, u8)> {
+        if self.0 == u8::MAX { None } else { Some((self.0 / PHASES, self.0 % PHASES)) }
+    }
+
+    /// Whether it was moved out and did not come back yet.
+    #[must_use]
+    pub const fn is_out(self) -> bool {
+        matches!(self.parts(), Some((_, OUT)))
+    }
+
+    /// Whether it is left alone.
+    #[must_use]
+    pub const fn is_held(self) -> bool {
+        matches!(self.parts(), Some((_, phase)) if phase > OUT)
+    }
+
+    /// How often it came back, as far as that is counted.
+    #[must_use]
+    pub const fn level(self) -> u8 {
+        match self.parts() {
+            Some((level, _)) => level,
+            None => 0,
+        }
+    }
+
+    /// For how many cycles in a row it was idle; none where it is out, left alone or unknown.
+    #[must_use]
+    pub const fn age(self) -> Option<u8> {
+        match self.parts() {
+            Some((_, phase)) if phase <= AGE_MAX => Some(phase),
+            _ => None,
+        }
+    }
+
+    /// The same page once it was moved out.
+    #[must_use]
+    pub const fn moved_out(self) -> Self {
+        Self::new(self.level(), OUT)
+    }
+
+    /// The same page after cycle number `cycle`, in which it was seen as `seen`.
+    #[must_use]
+    pub(super) const fn after(self, seen: Seen, cycle: u64) -> Self {
+        let Some((level, phase)) = self.parts() else {
+            return match seen {
+                Seen::Absent => Self::UNKNOWN,
+                Seen::Idle => Self::idle(1),
+                Seen::Touched => Self::idle(0),
+            };
+        };
+        match (phase, seen) {
+            (OUT, Seen::Absent) => self,
+            (OUT, Seen::Touched) => {
+                let level = if level < LEVEL_MAX { level + 1 } else { LEVEL_MAX };
+                Self::new(level, OUT + HELD_STEPS)
+            }
+            // It never left: the kernel leaves alone, without a word, what is shared, locked or in use.
+            (OUT, Seen::Idle) => Self::new(level, 1),
+            (OUT.., _) => {
+                // A step of level n is 4ⁿ⁻¹ cycles, and the first may be cut short.
+                let is_step = cycle.is_multiple_of(1 << (2 * (level.saturating_sub(1))));
+                match (phase - OUT, is_step) {
+                    (_, false) => self,
+                    (1, true) => Self::new(level, 0),
+                    (_, true) => Self::new(level, phase - 1),
+                }
+            }
+            (_, Seen::Touched) => Self::new(level, 0),
+            (_, Seen::Idle) => Self::new(level, if phase < AGE_MAX { phase + 1 } else { AGE_MAX }),
+            // Gone by itself: unmapped, or taken by the kernel.
+            (_, Seen::Absent) if level == 0 => Self::UNKNOWN,
+            (_, Seen::Absent) => Self::new(level, 0),
+        }
+    }
+}
+
+/// How a page was seen in a cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Not in memory.
+    Absent,
+    /// In memory and not touched.
+    Idle,
+    /// Touched.
+    Touched,
+}
+
+impl Seen {
+    pub(super) const ALL: [Self; 3] = [Self::Absent, Self::Idle, Self::Touched];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_to_stand_fit_a_byte() {
+        assert!(u16::from(LEVEL_MAX + 1) * u16::from(PHASES) <= u16::from(u8::MAX));
+        let last = Standing::new(LEVEL_MAX, PHASES - 1);
+        assert!(last != Standing::UNKNOWN && last.is_held() && last.level() == LEVEL_MAX);
+        assert!(!Standing::UNKNOWN.is_out() && !Standing::UNKNOWN.is_held());
+        assert_eq!(Standing::UNKNOWN.age(), None);
+    }
+
+    #[test]
+    fn idle_cycles_are_counted_in_a_row() {
+        let mut page = Standing::UNKNOWN;
+        for want in 1..=AGE_MAX {
+            page = page.after(Seen::Idle, 7);
+            assert_eq!(page.age(), Some(want));
+        }
+        assert_eq!(page.after(Seen::Idle, 7).age(), Some(AGE_MAX));
+        assert_eq!(page.after(Seen::Touched, 7).age(), Some(0));
+        assert_eq!(page.after(Seen::Absent, 7), Standing::UNKNOWN);
+    }
+
+    #[test]
+    fn who_comes_back_is_left_alone_longer_each_time() {
+        let mut page = Standing::idle(3);
+        let mut cycle = 1000;
+        for level in 1..=7u8 {
+            page = page.moved_out();
+            assert!(page.is_out());
+            assert_eq!(page.after(Seen::Absent, cycle), page, "stays out");
+            page = page.after(Seen::Touched, cycle);
+            assert_eq!(page.level(), level.min(LEVEL_MAX));
+            let mut held: u64 = 0;
+            while page.is_held() {
+                cycle += 1;
+                held += 1;
+                // Whether it is touched meanwhile does not matter.
+                page = page.after(if held.is_multiple_of(3) { Seen::Touched } else { Seen::Idle }, cycle);
+            }
+            let least = 4u64.pow(u32::from(level.min(LEVEL_MAX)));
+            assert!((least..=least + least / 4).contains(&held), "time {level}: {held} cycles");
+            assert_eq!(page.age(), Some(0), "and must be idle anew");
+        }
+    }
+
+    #[test]
+    fn what_never_left_did_not_come_back() {
+        let out = Standing::idle(2).moved_out();
+        let page = out.after(Seen::Idle, 1);
+        assert_eq!((page.age(), page.level()), (Some(1), 0));
+    }
+}

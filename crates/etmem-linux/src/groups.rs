@@ -1,0 +1,186 @@
+//! `/proc/PID/cgroup` and the files of control groups (cgroup v2): what a process's groups promise and forbid.
+//!
+//! The first version knows neither; where both are mounted, as systemd's hybrid layout has it, only the second is asked.
+
+use crate::process::stat::{check_alive, process_error};
+use crate::root::{ProcRoot, Roots, SysRoot};
+use etmem_core::kernel::groups::{ControlGroups, GroupLimits, GroupUse};
+use etmem_core::kernel::process::{ProcessError, ProcessId};
+use std::path::{Component, Path, PathBuf};
+
+/// The control groups of the machine.
+#[derive(Debug, Clone)]
+pub struct MachineGroups {
+    proc: ProcRoot,
+    sys: SysRoot,
+}
+
+impl MachineGroups {
+    /// Those of the machine whose file systems are mounted at `roots`.
+    #[must_use]
+    pub fn new(roots: &Roots) -> Self {
+        Self { proc: roots.proc.clone(), sys: roots.sys.clone() }
+    }
+}
+
+/// The path of the group of the second version in the text of `/proc/PID/cgroup`.
+fn group_path(text: &str) -> Option<&Path> {
+    let path = Path::new(text.lines().find_map(|line| line.strip_prefix("0::/"))?);
+    // A group outside of our namespace is shown with dots: its files are not to be had.
+    path.components().all(|part| matches!(part, Component::Normal(_))).then_some(path)
+}
+
+/// A figure of a group: `max` is no bound, and so is a file that is not there.
+fn figure(folder: &Path, file: &str) -> Result<Option<u64>, ProcessError> {
+    let path = folder.join(file);
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    match text.trim_end() {
+        "max" => Ok(None),
+        digits => digits.parse().map(Some).map_err(|_| ProcessError::Refused {
+            call: path.display().to_string(),
+            reason: format!("says {digits:?}, which is neither bytes nor max"),
+        }),
+    }
+}
+
+/// Takes the group that has less: by `room`, what is left of the bound or beyond it.
+fn tighter(one: Option<GroupUse>, other: Option<GroupUse>, room: fn(GroupUse) -> u64) -> Option<GroupUse> {
+    [one, other].into_iter().flatten().min_by_key(|group| room(*group))
+}
+
+impl ControlGroups for MachineGroups {
+    fn limits(&self, process: ProcessId) -> Result<GroupLimits, ProcessError> {
+        let path = self.proc.process(process.pid, "cgroup");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // Gone, or a kernel without control groups.
+                check_alive(&self.proc, process)?;
+                return Ok(GroupLimits::default());
+            }
+            Err(error) => return Err(process_error(path.display().to_string(), &error)),
+        };
+        let Some(group) = group_path(&text) else { return Ok(GroupLimits::default()) };
+        let mounted =
+            self.sys.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists());
+        let Some(root) = mounted else { return Ok(GroupLimits::default()) };
+        let folders: Vec<PathBuf> = group
+            .ancestors()
+            .filter(|part| !part.as_os_str().is_empty())
+            .map(|part| root.join(part))
+            .collect();
+        let mut limits = GroupLimits::default();
+        for folder in folders {
+            if let Some(bound) = figure(&folder, "memory.swap.max")? {
+                let used = figure(&folder, "memory.swap.current")?.unwrap_or(0);
+                let swap = Some(GroupUse { bound, used });
+                limits.swap = tighter(limits.swap, swap, |group| group.bound.saturating_sub(group.used));
+            }
+            // No bound where it says max: all of it is promised.
+            let promised = |file| -> Result<Option<u64>, ProcessError> {
+                let present = folder.join(file).exists();
+                Ok(figure(&folder, file)?.or(present.then_some(u64::MAX)))
+            };
+            let bound = promised("memory.min")?.max(promised("memory.low")?).filter(|bound| *bound > 0);
+            if let Some(bound) = bound {
+                let used = figure(&folder, "memory.current")?.unwrap_or(0);
+                let protection = Some(GroupUse { bound, used });
+                let room = |group: GroupUse| group.used.saturating_sub(group.bound);
+                limits.protection = tighter(limits.protection, protection, room);
+            }
+        }
+        check_alive(&self.proc, process)?;
+        Ok(limits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etmem_core::kernel::process::Pid;
+    use std::fs;
+
+    const STAT: &str = "7 (x) S 1 1 1 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 5 1 2\n";
+
+    fn machine(cgroup: &str, unified: bool, files: &[(&str, &str)]) -> (tempfile::TempDir, MachineGroups) {
+        let tree = tempfile::tempdir().unwrap();
+        let proc = tree.path().join("proc");
+        fs::create_dir_all(proc.join("7")).unwrap();
+        fs::write(proc.join("7/stat"), STAT).unwrap();
+        fs::write(proc.join("7/cgroup"), cgroup).unwrap();
+        let sys = tree.path().join("sys");
+        let root = sys.join(if unified { "fs/cgroup/unified" } else { "fs/cgroup" });
+        fs::create_dir_all(&root).unwrap();
+        fs::write(root.join("cgroup.controllers"), "cpu memory\n").unwrap();
+        for (file, text) in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let roots = Roots { proc: ProcRoot::new(proc), sys: SysRoot::new(sys) };
+        (tree, MachineGroups::new(&roots))
+    }
+
+    fn process() -> ProcessId {
+        ProcessId { pid: Pid::new(7).unwrap(), start_time: 5 }
+    }
+
+    fn limits(cgroup: &str, files: &[(&str, &str)]) -> GroupLimits {
+        let (_tree, groups) = machine(cgroup, false, files);
+        groups.limits(process()).unwrap()
+    }
+
+    #[test]
+    fn the_tightest_of_all_groups_above() {
+        let none = GroupLimits::default();
+        let group = |bound, used| Some(GroupUse { bound, used });
+        let in_group = "0::/a.slice/b.service\n";
+        for (files, want) in [
+            (&[][..], none),
+            (&[("a.slice/memory.swap.max", "max\n"), ("a.slice/memory.low", "0\n")], none),
+            (&[("a.slice/memory.swap.max", "0\n")], GroupLimits { swap: group(0, 0), ..none }),
+            (
+                &[
+                    ("a.slice/memory.swap.max", "1000\n"),
+                    ("a.slice/memory.swap.current", "900\n"),
+                    ("a.slice/b.service/memory.swap.max", "500\n"),
+                    ("a.slice/b.service/memory.swap.current", "100\n"),
+                ],
+                GroupLimits { swap: group(1000, 900), ..none },
+            ),
+            (
+                &[
+                    ("a.slice/b.service/memory.min", "100\n"),
+                    ("a.slice/b.service/memory.low", "300\n"),
+                    ("a.slice/b.service/memory.current", "700\n"),
+                ],
+                GroupLimits { protection: group(300, 700), ..none },
+            ),
+            (
+                &[("a.slice/b.service/memory.min", "max\n"), ("a.slice/b.service/memory.current", "7\n")],
+                GroupLimits { protection: group(u64::MAX, 7), ..none },
+            ),
+            // The root group has no such files, and a group beside does not matter.
+            (&[("memory.swap.max", "0\n"), ("c.slice/memory.swap.max", "0\n")], none),
+        ] {
+            assert_eq!(limits(in_group, files), want, "{files:?}");
+        }
+        let (_tree, groups) = machine(in_group, false, &[("a.slice/memory.swap.max", "much\n")]);
+        let error = groups.limits(process()).unwrap_err().to_string();
+        assert!(error.contains("a.slice/memory.swap.max") && error.contains("much"), "{error}");
+    }
+
+    #[test]
+    fn machines_without_it() {
+        let zero = [("a/memory.swap.max", "0\n")];
+        for cgroup in ["5:memory:/a\n0::/\n", "5:memory:/a\n", "", "0::/../../a\n", "0::/../a\n"] {
+            assert_eq!(limits(cgroup, &zero), GroupLimits::default(), "{cgroup:?}");
+        }
+        let (_tree, hybrid) = machine("5:memory:/a\n0::/a\n", true, &zero);
+        assert_eq!(hybrid.limits(process()).unwrap().swap, Some(GroupUse { bound: 0, used: 0 }));
+        let later = ProcessId { start_time: 6, ..process() };
+        assert_eq!(hybrid.limits(later), Err(ProcessError::Exited));
+        let gone = ProcessId { pid: Pid::new(8).unwrap(), start_time: 5 };
+        assert_eq!(hybrid.limits(gone), Err(ProcessError::Exited));
+    }
+}
