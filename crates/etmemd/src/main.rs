@@ -2,7 +2,8 @@
 //!
 //! The way of a command: [`server`] (bytes) → [`dispatch`] (which verb) → [`registry`] (is it allowed, what
 //! changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle). [`machine`] is the kernel
-//! underneath. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
+//! underneath, [`traces`] what is left set there if the daemon is killed. [`background`], [`pid_file`], [`log`] and [`service`]
+//! make it a service.
 
 mod background;
 mod dispatch;
@@ -15,6 +16,7 @@ mod places;
 mod registry;
 mod server;
 mod service;
+mod traces;
 mod worker;
 
 use etmem_linux::own_memory;
@@ -71,6 +73,7 @@ fn run(options: &Options) -> Result<(), String> {
     if options.background {
         background::leave_session().map_err(|error| format!("cannot leave the session: {error}"))?;
     }
+    traces::take_back(&traces::folder());
     let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
     let manager = ServiceManager::from_environment();
     let ready = || {

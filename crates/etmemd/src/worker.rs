@@ -1,5 +1,6 @@
 //! A thread that runs one task, cycle after cycle, until it is told to stop.
 
+use crate::traces::Trace;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::Bound;
 use etmem_core::kernel::Kernel;
@@ -27,7 +28,12 @@ impl Worker {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(crate) fn start(label: String, mut work: Box<dyn Work>, kernel: Kernel) -> io::Result<Self> {
+    pub(crate) fn start(
+        label: String,
+        mut work: Box<dyn Work>,
+        kernel: Kernel,
+        trace: Option<Trace>,
+    ) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
         let clock = Arc::clone(&pacer);
         let thread = thread::Builder::new().name("etmemd-task".to_owned()).spawn(move || {
@@ -37,6 +43,14 @@ impl Worker {
                 journal.record(&report);
                 if clock.pause(work.period()) == Pace::Stop {
                     break;
+                }
+            }
+            match work.end(&kernel) {
+                Ok(()) => drop(trace),
+                Err(error) => {
+                    error!("{}: cannot take back what was set: {error}", journal.label);
+                    // Left for the next start to try again.
+                    std::mem::forget(trace);
                 }
             }
             journal.stopped();

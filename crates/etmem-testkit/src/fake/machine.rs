@@ -30,6 +30,8 @@ pub struct FakeProcess {
     pub parent: Option<Pid>,
     /// Its only mapping.
     pub mapping: Mapping,
+    /// Ranges of it that are locked in memory.
+    pub locked: Vec<AddressRange>,
     /// How its pages are touched.
     pub script: Script,
     /// How it ends, and in which window.
@@ -59,6 +61,7 @@ impl FakeProcess {
                 inode: 0,
                 special: false,
             },
+            locked: Vec::new(),
             script,
             end: None,
             swapped: vec![false; pages],
@@ -227,6 +230,14 @@ impl MappingSource for FakeMachine {
         }
         self.with(process, |process| {
             out.push(process.mapping);
+            Ok(())
+        })
+    }
+
+    fn locked(&self, process: ProcessId, out: &mut Vec<AddressRange>) -> Result<(), ProcessError> {
+        out.clear();
+        self.with(process, |process| {
+            out.extend_from_slice(&process.locked);
             Ok(())
         })
     }

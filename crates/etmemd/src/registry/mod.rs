@@ -15,6 +15,7 @@ pub(crate) use denied::Denied;
 use named::Named;
 
 use crate::machine::Machine;
+use crate::traces::Trace;
 use crate::worker::Worker;
 use etmem_config::{EngineSection, ProjectSection, TaskSection};
 use etmem_core::kernel::pacer::Pacer;
@@ -78,6 +79,7 @@ struct Ready {
     label: String,
     work: Box<dyn Work>,
     chosen: Chosen,
+    trace: Option<Trace>,
 }
 
 impl Registry {
@@ -225,14 +227,20 @@ fn prepare(
     let chosen =
         machine.kernel(&work.wishes()).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
     info!("{label}: probe {}, mover {}", chosen.probe, chosen.mover);
-    Ok(Ready { label, work, chosen })
+    let trace = if work.sets_in_kernel(&chosen.kernel) {
+        let failed = |error| Denied::Machine(format!("{label}: cannot write down what it sets: {error}"));
+        machine.trace().map_err(failed)?
+    } else {
+        None
+    };
+    Ok(Ready { label, work, chosen, trace })
 }
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>) -> Result<Vec<Running>, Denied> {
     let mut launched: Vec<Running> = Vec::new();
-    for Ready { label, work, chosen: Chosen { kernel, probe, mover } } in ready {
-        match Worker::start(label, work, kernel) {
+    for Ready { label, work, chosen: Chosen { kernel, probe, mover }, trace } in ready {
+        match Worker::start(label, work, kernel, trace) {
             Ok(worker) => launched.push(Running { worker, probe, mover }),
             Err(error) => {
                 launched.iter().for_each(|running| running.worker.ask_to_stop());
