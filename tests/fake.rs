@@ -264,6 +264,21 @@ fn swap_cache() -> Result<()> {
     let waited = clock.wait_until(LIMIT, "the swap cache is reclaimed", || Ok(fake.reclaims() > 0));
     waited.with_context(|| daemon.log())?;
     ensure!(fake.watermarks() == Some((3, 5)), "{:?}", fake.watermarks());
+    ensure!(fake.reclaim_ends() == 0, "it is reclaimed as long as the task runs");
+    daemon.must(&["project", "stop", "-n", "p"])?;
+    clock.wait_until(LIMIT, "the reclaim is ended", || Ok(fake.reclaim_ends() == 1)).with_context(|| daemon.log())?;
+    // A daemon that is killed leaves it on, and the next one takes it back before it listens.
+    daemon.must(&["project", "start", "-n", "p"])?;
+    fake.set_swap_cached(6 * percent);
+    let before = fake.reclaims();
+    clock.wait_until(LIMIT, "the swap cache is reclaimed again", || Ok(fake.reclaims() > before))?;
+    daemon.kill()?;
+    let next = self::daemon(&fake)?;
+    ensure!(fake.reclaim_ends() == 2, "{} ends, log:\n{}", fake.reclaim_ends(), next.log());
+    ensure!(next.log().contains("cannot tell what they were before"), "{}", next.log());
+    let left = std::fs::read_dir(Daemon::state_folder())?.count();
+    ensure!(left == 0, "{left} files of what has to be taken back are left");
+    std::fs::remove_dir(Daemon::state_folder())?;
     Ok(())
 }
 

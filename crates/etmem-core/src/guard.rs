@@ -1,5 +1,6 @@
 //! When the machine or a target must not be asked for more, and how much is left to ask for.
 
+use crate::address::PAGE_SIZE;
 use crate::kernel::groups::{GroupLimits, GroupUse};
 use crate::kernel::memory::MemoryState;
 use crate::kernel::pressure::{Pressure, Share};
@@ -87,7 +88,7 @@ pub fn room(
     policy::room(memory)?;
     let used = memory.swap_total.saturating_sub(memory.swap_free);
     let most = u128::from(memory.swap_total) * u128::from(guards.swap_use_percent) / 100;
-    let left = u64::try_from(most).unwrap_or(u64::MAX).saturating_sub(used);
+    let left = u64::try_from(most).unwrap_or(u64::MAX).saturating_sub(used) & !(PAGE_SIZE - 1);
     if left == 0 {
         let used_percent = policy::percent(used, memory.swap_total);
         return Err(Hold::SwapUse { used_percent, most: guards.swap_use_percent });

@@ -6,6 +6,7 @@ use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::name::Name;
 use std::fmt;
@@ -142,6 +143,21 @@ pub trait Work: fmt::Debug + Send {
 
     /// One whole cycle. Returns soon after `pacer` says stop.
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport;
+
+    /// Whether it sets anything in the kernel that outlives the daemon and has to be taken back by [`Work::end`].
+    fn sets_in_kernel(&self, kernel: &Kernel) -> bool {
+        let _ = kernel;
+        false
+    }
+
+    /// Takes back what it set in the kernel. Called once, behind the last cycle.
+    ///
+    /// # Errors
+    /// What could not be taken back, and why.
+    fn end(&mut self, kernel: &Kernel) -> Result<(), ProcessError> {
+        let _ = kernel;
+        Ok(())
+    }
 
     /// Time between the end of a cycle and the start of the next.
     fn period(&self) -> Duration;

@@ -56,6 +56,17 @@ impl ModuleFile {
         }
     }
 
+    /// Opens it for our own process, or for any that has it: for requests that are about the machine.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(crate) fn open_any(self, proc: &ProcRoot) -> Result<(File, String), ProcessError> {
+        let path = self.any(proc);
+        let call = path.display().to_string();
+        let file = self.try_open(&path).map_err(|error| self.error(call.clone(), &error))?;
+        Ok((file, call))
+    }
+
     /// The file of our own process, or of any that has it where this procfs does not show us.
     fn any(self, proc: &ProcRoot) -> PathBuf {
         let own = proc.own(self.name);

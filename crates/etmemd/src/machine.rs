@@ -1,6 +1,7 @@
 //! The kernel underneath, put together when it is first needed.
 
 use crate::isolation;
+use crate::traces::{self, Trace};
 use etmem_config::{EngineKind, EngineSection, ProjectSection};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::ProcessTable;
@@ -11,11 +12,11 @@ use etmem_linux::choice::Interfaces;
 use etmem_linux::nodes::MachineNodes;
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::process::table::Processes;
-use etmem_linux::root::Roots;
+use etmem_linux::root::{ProcRoot, Roots};
 use etmem_plugin::SharedProject;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 /// A machine that tasks can run on.
 pub(crate) trait Machine: fmt::Debug + Send + Sync {
@@ -24,6 +25,14 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
 
     /// Its NUMA nodes, which can be asked for on any kernel, too.
     fn nodes(&self) -> &dyn NumaNodes;
+
+    /// Writes down that a task sets things in this kernel, for the next daemon if this one is killed.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    fn trace(&self) -> io::Result<Option<Trace>> {
+        Ok(None)
+    }
 
     /// All its ports, the probe and the mover chosen by `wishes`.
     ///
@@ -50,6 +59,7 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
 pub(crate) struct LinuxMachine {
     processes: Processes,
     nodes: MachineNodes,
+    proc: ProcRoot,
     /// Loaded at the first start of a task and kept: until then a daemon costs next to nothing.
     interfaces: Interfaces,
 }
@@ -59,8 +69,9 @@ impl LinuxMachine {
     pub(crate) fn new(roots: Roots) -> Self {
         let (proc, sys) = (roots.proc.clone(), roots.sys.clone());
         Self {
-            processes: Processes::new(proc),
+            processes: Processes::new(proc.clone()),
             nodes: MachineNodes::new(sys),
+            proc,
             interfaces: Interfaces::new(roots),
         }
     }
@@ -73,6 +84,10 @@ impl Machine for LinuxMachine {
 
     fn nodes(&self) -> &dyn NumaNodes {
         &self.nodes
+    }
+
+    fn trace(&self) -> io::Result<Option<Trace>> {
+        Trace::of_swap_cache(&traces::folder(), &self.proc).map(Some)
     }
 
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {

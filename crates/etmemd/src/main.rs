@@ -2,8 +2,8 @@
 //!
 //! The way of a command: [`server`] (bytes) → [`dispatch`] (which verb) → [`registry`] (is it allowed, what
 //! changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle). [`machine`] is the kernel
-//! underneath, [`doctor`] what it can do. [`isolation`] gives an engine from outside a process of its own.
-//! [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
+//! underneath, [`doctor`] what it can do, [`traces`] what is left set there if the daemon is killed. [`isolation`] gives an
+//! engine from outside a process of its own. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
 mod background;
 mod dispatch;
@@ -19,6 +19,7 @@ mod registry;
 mod server;
 mod service;
 mod task_show;
+mod traces;
 mod worker;
 
 use etmem_linux::own_memory;
@@ -78,6 +79,7 @@ fn run(options: &Options) -> Result<(), String> {
     if options.background {
         background::leave_session().map_err(|error| format!("cannot leave the session: {error}"))?;
     }
+    traces::take_back(&traces::folder());
     let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
     let manager = ServiceManager::from_environment();
     let ready = || {

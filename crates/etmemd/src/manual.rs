@@ -19,6 +19,10 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "ETMEMD_LOG",
         "Where the log goes: stderr, or syslog:/SOCKET with the path of a socket. Without it: see NOTES.",
     ),
+    (
+        "ETMEMD_STATE_FOLDER",
+        "Where it is written down what has to be taken back if the daemon is killed, in the place of /run/etmem.",
+    ),
     ("ETMEMD_PID_FILE", "The pid file of -m, in the place of /run/etmemd.pid."),
     ("NOTIFY_SOCKET", "Set by systemd, which is told at that socket when the daemon listens."),
     ("WATCHDOG_USEC", "Set by systemd, which is told at least twice in that time that the daemon is alive."),
@@ -31,6 +35,7 @@ const FILES: &[(&str, &str)] = &[
          0600 or 0400.",
     ),
     ("/run/etmemd.pid", "With -m: the daemon's pid."),
+    ("/run/etmem/", "What has to be taken back by the next daemon if this one is killed."),
 ];
 
 /// The option that asks for the page.

@@ -3,6 +3,7 @@
 //! What it has done lies ready for whoever asks: the thread puts it there between two cycles, and nobody who looks waits
 //! for a cycle.
 
+use crate::traces::Trace;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::Bound;
 use etmem_core::kernel::Kernel;
@@ -65,7 +66,12 @@ impl Worker {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(crate) fn start(label: String, mut work: Box<dyn Work>, kernel: Kernel) -> io::Result<Self> {
+    pub(crate) fn start(
+        label: String,
+        mut work: Box<dyn Work>,
+        kernel: Kernel,
+        trace: Option<Trace>,
+    ) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
         let progress = Arc::<Mutex<Progress>>::default();
         let (clock, shared) = (Arc::clone(&pacer), Arc::clone(&progress));
@@ -83,6 +89,14 @@ impl Worker {
                 });
                 if clock.pause(work.period()) == Pace::Stop {
                     break;
+                }
+            }
+            match work.end(&kernel) {
+                Ok(()) => drop(trace),
+                Err(error) => {
+                    error!("{}: cannot take back what was set: {error}", journal.label);
+                    // Left for the next start to try again.
+                    std::mem::forget(trace);
                 }
             }
             journal.stopped();

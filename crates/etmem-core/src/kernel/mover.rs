@@ -75,6 +75,14 @@ pub trait PageMover: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Takes back what its movers set for the machine's swap cache: nothing where they do not reach it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn leave_swap_cache_alone(&self) -> Result<(), ProcessError> {
+        Ok(())
+    }
+
     /// A mover for `process`, bound to it: should its pid be given to another process, nothing more moves.
     ///
     /// Bound to the program it runs now, too: made before the last `check` of a cycle, a mover tells by

@@ -28,7 +28,11 @@ const SMALLEST_SLICE: u64 = 32 * BLOCK_SIZE;
 pub(super) struct Known {
     standings: Standings,
     cycles: u64,
+    /// How often all of it was looked at, the round under way included.
+    rounds: u64,
+    /// Bytes touched in the last two minutes, and those of the slices of the round under way.
     working_set: u64,
+    of_round: u64,
     /// Where the next slice begins.
     pub(super) resume: u64,
     /// Whether the last cycle looked at all of it.
@@ -109,10 +113,9 @@ impl Memory {
             Some((before, left)) => came_back_by_faults(&before, left, &figures),
             None => 0,
         };
-        known.working_set = settled.working_set;
         let others: u64 = lock(&self.known).values().map(|known| known.working_set).sum();
         let mut brake = lock(&self.brake);
-        brake.came_back(now, came_back, others + settled.working_set);
+        brake.came_back(now, came_back, others + known.working_set);
         (came_back, brake.limits())
     }
 
@@ -168,12 +171,15 @@ impl Known {
         paused_for: Option<Duration>,
     ) -> Settled {
         self.cycles += 1;
+        self.rounds += u64::from(seen.window.start == 0);
         self.resume = seen.resume;
         self.was_whole = seen.is_whole();
         let bytes = seen.ranges.iter().map(AddressRange::bytes).sum();
         self.cost = Some((bytes, seen.processor_time));
         let cycle_time = settings.cycle_time().max(paused_for.unwrap_or_default());
         let cycles = WORKING_SET.as_millis().div_ceil(cycle_time.as_millis().max(1));
+        // What was idle ever since it is known was not touched in that time.
+        let cycles = cycles.min(self.rounds.into());
         let mut settled = settle(
             std::mem::take(&mut self.standings),
             &seen.heat,
@@ -186,6 +192,12 @@ impl Known {
             },
         );
         self.standings = std::mem::take(&mut settled.standings);
+        self.of_round += settled.working_set;
+        self.working_set = if self.resume == 0 { self.of_round } else { self.working_set.max(self.of_round) };
+        if self.resume == 0 {
+            self.of_round = 0;
+        }
+        settled.working_set = self.working_set;
         settled
     }
 }

@@ -268,6 +268,15 @@ impl Work for SlideWork {
         report
     }
 
+    fn sets_in_kernel(&self, kernel: &Kernel) -> bool {
+        self.settings.swapcache_watermarks.is_some() && kernel.mover.reaches_swap_cache()
+    }
+
+    fn end(&mut self, kernel: &Kernel) -> Result<(), ProcessError> {
+        let was_set = std::mem::take(self.watermarks_set.get_mut());
+        if was_set { kernel.mover.leave_swap_cache_alone() } else { Ok(()) }
+    }
+
     fn period(&self) -> Duration {
         self.memory.period(self.settings.sleep)
     }

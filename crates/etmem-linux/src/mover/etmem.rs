@@ -45,6 +45,13 @@ impl PageMover for Etmem {
         true
     }
 
+    /// The reclaim ends. What the watermarks were before nobody knows: the module cannot be asked.
+    fn leave_swap_cache_alone(&self) -> Result<(), ProcessError> {
+        let (file, path) = SWAP_PAGES.open_any(&self.proc)?;
+        let what = || format!("{path}: end of swapcache reclaim");
+        request(&file, RECLAIM_OFF, 0).map_err(|error| SWAP_PAGES.error(what(), &error))
+    }
+
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
         let file = SWAP_PAGES.open(&self.proc, process)?;
         let path = self.proc.process(process.pid, SWAP_PAGES.name).display().to_string();

@@ -88,7 +88,13 @@ impl Daemon {
     pub fn command(binaries: &Binaries, socket: &str) -> Command {
         let mut command = Command::new(&binaries.etmemd);
         command.args(["-s", socket, "-l", "0"]).env("ETMEMD_LOG", "stderr");
+        command.env("ETMEMD_STATE_FOLDER", Self::state_folder());
         command
+    }
+
+    /// Where the daemons of this test program write down what has to be taken back if they are killed.
+    pub fn state_folder() -> PathBuf {
+        std::env::temp_dir().join(format!("etmem-test-state-{}", std::process::id()))
     }
 
     /// The name of its socket.
@@ -183,6 +189,15 @@ impl Daemon {
     /// The kernel does not say.
     pub fn is_running(&self) -> Result<bool> {
         Ok(self.running.ended()?.is_none())
+    }
+
+    /// Kills it by SIGKILL and waits for its end.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn kill(&self) -> Result<()> {
+        self.running.signal(Signal::SIGKILL)?;
+        self.running.wait(STOP_LIMIT).map(drop)
     }
 
     /// Asks it to end by SIGTERM and waits.

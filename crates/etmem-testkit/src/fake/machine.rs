@@ -32,6 +32,8 @@ pub struct FakeProcess {
     pub parent: Option<Pid>,
     /// Its only mapping.
     pub mapping: Mapping,
+    /// Ranges of it that are locked in memory.
+    pub locked: Vec<AddressRange>,
     /// How its pages are touched.
     pub script: Script,
     /// How it ends, and in which window.
@@ -69,6 +71,7 @@ impl FakeProcess {
                 inode: 0,
                 special: false,
             },
+            locked: Vec::new(),
             script,
             end: None,
             swapped: vec![false; pages],
@@ -279,6 +282,14 @@ impl MappingSource for FakeMachine {
             if flags.iter().all(|flag| process.huge && flag.letters() == *b"ht") {
                 out.push(process.mapping);
             }
+            Ok(())
+        })
+    }
+
+    fn locked(&self, process: ProcessId, out: &mut Vec<AddressRange>) -> Result<(), ProcessError> {
+        out.clear();
+        self.with(process, |process| {
+            out.extend_from_slice(&process.locked);
             Ok(())
         })
     }

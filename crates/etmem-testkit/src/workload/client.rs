@@ -124,6 +124,15 @@ impl Workload {
         self.read_ready()
     }
 
+    /// Has it touch other pages from now on.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn jump(&mut self) -> Result<()> {
+        self.send("jump")?;
+        self.read_ready()
+    }
+
     /// Has it map and fill `bytes` more.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ struct Region {
     first: usize,
     /// Its hot pages, numbered from 0.
     hot: Vec<usize>,
+    /// Which pages are or were hot.
+    ever_hot: Vec<bool>,
     touches: u64,
 }
 
@@ -69,6 +71,18 @@ impl Memory {
     /// Unmaps the second region and all after it.
     pub fn drop_half(&mut self) {
         self.regions.truncate(1);
+        self.list_hot();
+    }
+
+    /// Makes the pages behind the hot ones hot in their place, in each region; behind the last comes the first.
+    pub fn jump(&mut self) {
+        for region in &mut self.regions {
+            let by = if self.step.is_some() { 1 } else { region.hot.len() };
+            for page in &mut region.hot {
+                *page = (*page + by) % region.pages;
+                region.ever_hot[*page] = true;
+            }
+        }
         self.list_hot();
     }
 
@@ -124,9 +138,10 @@ impl Memory {
 
     /// Which of them are hot.
     pub fn hot_rule(&self) -> HotRule {
-        let block = |region: &Region| region.address(0)..region.address(region.hot.len() * WORDS);
-        let hot = self.regions.iter().filter(|region| !region.hot.is_empty());
-        self.step.map_or_else(|| HotRule::Ranges(hot.map(block).collect()), HotRule::Every)
+        self.step.map_or_else(
+            || HotRule::Ranges(self.regions.iter().flat_map(Region::hot_ranges).collect()),
+            HotRule::Every,
+        )
     }
 }
 
@@ -137,7 +152,22 @@ impl Region {
         for (page, place) in words[offset..].chunks_exact_mut(WORDS).take(pages).enumerate() {
             place.iter_mut().zip(content::words(seed, first + page)).for_each(|(word, value)| *word = value);
         }
-        Self { words, offset, pages, first, hot, touches: 0 }
+        let mut ever_hot = vec![false; pages];
+        hot.iter().for_each(|page| ever_hot[*page] = true);
+        Self { words, offset, pages, first, hot, ever_hot, touches: 0 }
+    }
+
+    /// The addresses of its hot pages, as few ranges as there are.
+    fn hot_ranges(&self) -> Vec<Range<usize>> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for page in &self.hot {
+            let (start, end) = (self.address(page * WORDS), self.address((page + 1) * WORDS));
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => ranges.push(start..end),
+            }
+        }
+        ranges
     }
 
     fn touched_word(&self, page: usize) -> usize {
@@ -154,10 +184,9 @@ impl Region {
     }
 
     fn verify(&self, seed: u64) -> Result<usize, usize> {
-        let mut hot = self.hot.iter().peekable();
         let mut touches = 0_u64;
         for page in 0..self.pages {
-            let touched = hot.next_if(|hot| **hot == page).map(|_| content::touched_word(page));
+            let touched = self.ever_hot[page].then(|| content::touched_word(page));
             let start = self.offset + page * WORDS;
             let found = &self.words[start..start + WORDS];
             for (at, (word, expected)) in
@@ -205,6 +234,22 @@ mod tests {
             let expected = memory.regions[0].address(if word < WORDS { 0 } else { word });
             assert_eq!(named, expected);
         }
+    }
+
+    #[test]
+    fn the_hot_part_jumps_and_what_was_touched_stays_whole() {
+        let mut memory = memory(Layout::Blocks);
+        let mut seen = Vec::new();
+        for _ in 0..9 {
+            memory.touch(&mut Random::new(1), 10_000);
+            let HotRule::Ranges(ranges) = memory.hot_rule() else { panic!("blocks are ranges") };
+            assert_eq!(ranges.iter().map(ExactSizeIterator::len).sum::<usize>(), MIB / 8);
+            seen.push(ranges);
+            memory.jump();
+        }
+        assert_eq!(seen[0], seen[8], "behind the last comes the first");
+        assert!(seen[..8].windows(2).all(|pair| pair[0] != pair[1]));
+        assert_eq!(memory.verify(), Ok(MIB));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | `unmap-half` | `ready FOOTPRINT` of what is left |
 //! | `grow SIZE` | `ready FOOTPRINT`, now larger |
 //! | `exec` | the program replaces itself by itself with half the memory and says `ready` again |
+//! | `jump` | `ready FOOTPRINT`, with other pages hot: in a layout of blocks the next ones |
 //! | `idle`, `touch` | `idle`, `touching`: stop touching, go on |
 //! | `quit`, end of input | it leaves |
 //!
@@ -125,6 +126,10 @@ impl Program {
             }
             "unmap-half" => {
                 self.memory.drop_half();
+                self.say_ready()?;
+            }
+            "jump" => {
+                self.memory.jump();
                 self.say_ready()?;
             }
             "grow" => match size::parse(operand) {

@@ -20,6 +20,7 @@ use named::Named;
 
 use crate::machine::Machine;
 use crate::task_show::{ShownRun, ShownRunning, ShownWork};
+use crate::traces::Trace;
 use crate::worker::Worker;
 use etmem_config::{EngineSection, ProjectSection, TaskParameters, TaskSection};
 use etmem_core::kernel::pacer::Pacer;
@@ -111,6 +112,7 @@ struct Ready {
     work: Box<dyn Work>,
     chosen: Chosen,
     decisions: Vec<String>,
+    trace: Option<Trace>,
 }
 
 impl Registry {
@@ -351,14 +353,20 @@ fn prepare(
     for decision in &decisions {
         info!("{label}: {decision}");
     }
-    Ok(Ready { label, work, chosen, decisions })
+    let trace = if work.sets_in_kernel(&chosen.kernel) {
+        let failed = |error| Denied::Machine(format!("{label}: cannot write down what it sets: {error}"));
+        machine.trace().map_err(failed)?
+    } else {
+        None
+    };
+    Ok(Ready { label, work, chosen, decisions, trace })
 }
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>) -> Result<Vec<Running>, Denied> {
     let mut launched: Vec<(Worker, Choice, Choice, Vec<String>)> = Vec::new();
-    for Ready { label, work, chosen: Chosen { kernel, probe, mover }, decisions } in ready {
-        match Worker::start(label, work, kernel) {
+    for Ready { label, work, chosen: Chosen { kernel, probe, mover }, decisions, trace } in ready {
+        match Worker::start(label, work, kernel, trace) {
             Ok(worker) => launched.push((worker, probe, mover, decisions)),
             Err(error) => {
                 launched.iter().for_each(|(worker, ..)| worker.ask_to_stop());

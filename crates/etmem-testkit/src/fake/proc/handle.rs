@@ -191,6 +191,12 @@ impl FakeProc {
         self.locked().reclaims
     }
 
+    /// How often the reclaim of the swap cache was ended.
+    #[must_use]
+    pub fn reclaim_ends(&self) -> u64 {
+        self.locked().reclaim_ends
+    }
+
     /// Sets `SwapCached`, in bytes.
     pub fn set_swap_cached(&self, bytes: u64) {
         self.locked().swap_cached = bytes;

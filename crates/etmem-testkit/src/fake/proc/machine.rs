@@ -46,6 +46,8 @@ pub struct Machine {
     pub(super) violations: Vec<String>,
     pub(super) watermarks: Option<(u8, u8)>,
     pub(super) reclaims: u64,
+    /// How often that was ended.
+    pub(super) reclaim_ends: u64,
     observer: Option<Observer>,
 }
 
@@ -73,6 +75,7 @@ impl Machine {
             violations: Vec::new(),
             watermarks: None,
             reclaims: 0,
+            reclaim_ends: 0,
             observer,
         }
     }
@@ -272,7 +275,7 @@ impl Machine {
             (File::IdlePages, SCAN_REMOVE) => flags.scan &= !argument,
             (File::IdlePages, MAPPING_ADD) => flags.mapping |= argument & ONLY_MARKED,
             (File::IdlePages, MAPPING_REMOVE) => flags.mapping &= !argument,
-            (File::SwapPages, RECLAIM_OFF) => {}
+            (File::SwapPages, RECLAIM_OFF) => self.reclaim_ends += 1,
             (File::SwapPages, RECLAIM_ON) => {
                 self.reclaims += 1;
                 let low = self.watermarks.map_or(0, |(low, _)| low);
