@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     {
         let [etmemd, etmem, hotcold] = [etmemd, etmem, hotcold].map(PathBuf::from);
         let inside = Inside::new(Binaries { etmemd, etmem, hotcold });
-        return match tell(&story.to_string_lossy(), &inside) {
+        return match inside.and_then(|inside| tell(&story.to_string_lossy(), &inside)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error:#}");
