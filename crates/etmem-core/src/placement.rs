@@ -8,7 +8,7 @@
 //! Nothing is kept per page: a census has a number per node and count, and what is to move is asked for once more when
 //! it moves, count by count (the count is what pages are sorted by), a batch at a time. That costs a second question for
 //! pages of the counts that move, and spares eight bytes and more for each page of memory; and what has moved or gone
-//! since the census is known. A batch takes 1.3 MiB.
+//! since the census is known. A batch takes 3 MiB at most.
 
 mod carry;
 mod census;

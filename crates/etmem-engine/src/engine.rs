@@ -100,12 +100,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// What is wrong with the task.
     fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn Work>, EngineError>;
 
-    /// Whether the machine has what the engine's own keys name; `nodes` tells of its NUMA nodes, where that can be told.
-    /// Called when the engine is added.
+    /// Whether the machine has what the engine's own keys name; `nodes` tells of its NUMA nodes. Called when the engine is
+    /// added.
     ///
     /// # Errors
     /// What the machine lacks.
-    fn check(&self, nodes: Option<&dyn NumaNodes>) -> Result<(), EngineError> {
+    fn check(&self, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
         let _ = nodes;
         Ok(())
     }

@@ -106,7 +106,10 @@ impl Interfaces {
         let etmem = || Ok(Arc::new(Etmem::detect(&self.roots.proc, wishes.scan)?) as Arc<dyn ProbeSource>);
         let bpf = || {
             only_module()?;
-            not_of_pool("bpf", "the kernel clears no accessed bits there (clear_refs), so that all would look touched")?;
+            not_of_pool(
+                "bpf",
+                "the kernel clears no accessed bits there (clear_refs), so that all would look touched",
+            )?;
             Ok(self.bpf()? as Arc<dyn ProbeSource>)
         };
         let idle = || {
@@ -243,10 +246,18 @@ mod tests {
         let never = || panic!("is not wanted");
         let (a, b, c) = ("a", "b", "c");
         for (wish, ways, want) in [
-            (None, [way(a, &yes), way(b, &never), way(c, &never)], Ok("a (k=auto takes it where its module is loaded)")),
+            (
+                None,
+                [way(a, &yes), way(b, &never), way(c, &never)],
+                Ok("a (k=auto takes it where its module is loaded)"),
+            ),
             (None, [way(a, &no), way(b, &yes), way(c, &never)], Ok("b (a: x: not here)")),
             (None, [way(a, &no), way(b, &no), way(c, &yes)], Ok("c (a: x: not here; b: x: not here)")),
-            (None, [way(a, &no), way(b, &no), way(c, &no)], Err("a: x: not here; b: x: not here; c: x: not here")),
+            (
+                None,
+                [way(a, &no), way(b, &no), way(c, &no)],
+                Err("a: x: not here; b: x: not here; c: x: not here"),
+            ),
             (Some(a), [way(a, &yes), way(b, &never), way(c, &never)], Ok("a (as k=a asks)")),
             (Some(a), [way(a, &no), way(b, &never), way(c, &never)], Err("x: not here")),
             (Some(c), [way(a, &never), way(b, &never), way(c, &yes)], Ok("c (as k=c asks)")),

@@ -123,7 +123,8 @@ impl Frames {
         let whole = present == PAGES_PER_BLOCK && first.is_multiple_of(PAGES_PER_BLOCK as u64);
         if whole && (first..).zip(frames.iter()).all(|(want, frame)| want == *frame) {
             let call = "reading kpageflags";
-            let refused = |error: io::Error| ProcessError::Refused { call: call.into(), reason: error.to_string() };
+            let refused =
+                |error: io::Error| ProcessError::Refused { call: call.into(), reason: error.to_string() };
             if let Some(from_pool) = machine.huge(first).map_err(refused)? {
                 return Ok(Backing::Huge { frame: first, from_pool });
             }
@@ -162,8 +163,10 @@ mod tests {
         let tree = tempfile::tempdir().unwrap();
         let proc = ProcRoot::new(tree.path());
         fs::create_dir(tree.path().join("7")).unwrap();
-        let bytes = |words: &mut dyn Iterator<Item = u64>| words.flat_map(u64::to_ne_bytes).collect::<Vec<u8>>();
-        let entries = &mut frames.iter().map(|frame| if *frame == 0 { 1 << 62 | 9 } else { PRESENT | 1 << 61 | frame });
+        let bytes =
+            |words: &mut dyn Iterator<Item = u64>| words.flat_map(u64::to_ne_bytes).collect::<Vec<u8>>();
+        let entries =
+            &mut frames.iter().map(|frame| if *frame == 0 { 1 << 62 | 9 } else { PRESENT | 1 << 61 | frame });
         fs::write(tree.path().join("7/pagemap"), bytes(entries)).unwrap();
         fs::write(tree.path().join("kpageflags"), bytes(&mut flags.iter().copied())).unwrap();
         let machine = MachineFrames::open(&proc).unwrap();

@@ -90,9 +90,8 @@ impl NumaNodes for MachineNodes {
 fn memory(folder: &Path, number: u16) -> Result<NodeMemory, ProcessError> {
     let path = folder.join("meminfo");
     let text = text(&path)?.replace(&format!("Node {number} "), "");
-    let figure = |name| {
-        bytes_of(text.as_bytes(), name).ok_or_else(|| unlike(&path, &format!("has no {name} in kB")))
-    };
+    let figure =
+        |name| bytes_of(text.as_bytes(), name).ok_or_else(|| unlike(&path, &format!("has no {name} in kB")));
     Ok(NodeMemory { total: figure("MemTotal")?, free: figure("MemFree")? })
 }
 

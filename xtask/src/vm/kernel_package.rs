@@ -234,7 +234,10 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let refusal = running("6.18.44-x", top.path()).unwrap_err();
         assert!(refusal.is::<Missing>(), "{refusal}");
-        assert!(refusal.to_string().contains("boot/vmlinuz-6.18.44-x") && refusal.to_string().contains("--kernel"));
+        assert!(
+            refusal.to_string().contains("boot/vmlinuz-6.18.44-x")
+                && refusal.to_string().contains("--kernel")
+        );
         let modules = top.path().join("lib/modules/6.18.44-x");
         let images = [modules.join("vmlinuz"), top.path().join("boot/vmlinuz-6.18.44-x")];
         for image in images {

@@ -217,7 +217,8 @@ mod tests {
                 "-numa node,nodeid=3,memdev=memory3",
             ]
         );
-        let rows: Vec<Vec<u32>> = (0..4).map(|from| (0..4).map(|to| distance(from, to, 2)).collect()).collect();
+        let rows: Vec<Vec<u32>> =
+            (0..4).map(|from| (0..4).map(|to| distance(from, to, 2)).collect()).collect();
         assert_eq!(rows, [[10, 20, 17, 28], [20, 10, 28, 17], [17, 28, 10, 28], [28, 17, 28, 10]]);
     }
 }

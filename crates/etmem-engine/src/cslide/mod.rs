@@ -42,10 +42,8 @@ impl Engine for Cslide {
         Ok(Box::new(CslideWork::new(settings, Arc::clone(&self.section), Arc::clone(&self.roster))))
     }
 
-    fn check(&self, nodes: Option<&dyn NumaNodes>) -> Result<(), EngineError> {
-        // A machine that does not tell its nodes says so at the start, and why.
-        let Some(Ok(nodes)) = nodes.map(NumaNodes::nodes) else { return Ok(()) };
-        settings::pairs(&self.section, &nodes).map(drop)
+    fn check(&self, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
+        settings::check(&self.section, nodes)
     }
 
     fn command(&self, task: Option<&Name>, command: &str) -> Result<String, CommandError> {

@@ -5,12 +5,13 @@ use etmem_config::values::NodePair;
 use etmem_config::{CslideEngine, ProjectSection, Scan, TaskParameters, TaskSection};
 use etmem_core::address::{BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::kernel::mapping::{Mapping, VmFlag};
-use etmem_core::kernel::nodes::{Node, NodeMemory};
+use etmem_core::kernel::nodes::{Node, NodeMemory, NumaNodes};
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{ScanWishes, Wishes};
 use etmem_core::policy::exchange::{self, Limits};
 use etmem_core::policy::pairs::{self, Pair};
 use etmem_core::scan::{self, Schedule};
+use std::fmt::Display;
 use std::time::Duration;
 
 /// The flag of mappings whose pages come from the pool of huge pages.
@@ -119,13 +120,23 @@ impl Settings {
 /// # Errors
 /// Which node is not there.
 pub(super) fn pairs(engine: &CslideEngine, nodes: &[Node]) -> Result<Vec<Pair>, EngineError> {
-    let written = |pair: &NodePair| format!("{},{}", pair.first, pair.second);
     let decide = |pair: &NodePair| {
-        pairs::pair(pair.first, pair.second, nodes).map_err(|missing| EngineError::EngineValue {
-            key: "node_pair",
-            value: engine.node_pairs.iter().map(written).collect::<Vec<_>>().join(";"),
-            rule: missing.to_string(),
-        })
+        pairs::pair(pair.first, pair.second, nodes).map_err(|missing| refusal(engine, &missing))
     };
     engine.node_pairs.iter().map(decide).collect()
+}
+
+/// Whether the machine has the nodes that `engine` names.
+///
+/// # Errors
+/// Which is not there, or why the machine does not tell.
+pub(super) fn check(engine: &CslideEngine, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
+    let nodes = nodes.nodes().map_err(|error| refusal(engine, &error))?;
+    pairs(engine, &nodes).map(drop)
+}
+
+fn refusal(engine: &CslideEngine, rule: &dyn Display) -> EngineError {
+    let written: Vec<String> =
+        engine.node_pairs.iter().map(|pair| format!("{},{}", pair.first, pair.second)).collect();
+    EngineError::EngineValue { key: "node_pair", value: written.join(";"), rule: rule.to_string() }
 }

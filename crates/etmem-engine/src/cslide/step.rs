@@ -148,11 +148,8 @@ impl Work for CslideWork {
     }
 
     fn check(&self, kernel: &Kernel) -> Result<(), EngineError> {
-        match kernel.numa.as_ref().map(|numa| numa.nodes.nodes()) {
-            Some(Ok(nodes)) => settings::pairs(&self.engine, &nodes).map(drop),
-            // Told by the first cycle, and by every one until it changes.
-            Some(Err(_)) | None => Ok(()),
-        }
+        // A kernel without these ports says so in every cycle.
+        kernel.numa.as_ref().map_or(Ok(()), |numa| settings::check(&self.engine, &*numa.nodes))
     }
 
     fn decisions(&self, kernel: &Kernel) -> Vec<String> {

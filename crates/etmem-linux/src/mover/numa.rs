@@ -49,9 +49,10 @@ impl Numa {
         let own = Pid::new(std::process::id());
         match own.map_or(Ok(()), |own| move_pages::where_are(own, &[], &mut [])) {
             Ok(()) => Ok(Self { proc: proc.clone(), nodes }),
-            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
-                Err(Unavailable::NoSystemCall { call: CALL, needed: "2.6.18 with CONFIG_NUMA and CONFIG_MIGRATION" })
-            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Err(Unavailable::NoSystemCall {
+                call: CALL,
+                needed: "2.6.18 with CONFIG_NUMA and CONFIG_MIGRATION",
+            }),
             Err(error) => Err(Unavailable::from_io(CALL, &error, CAPABILITIES)),
         }
     }
@@ -159,7 +160,9 @@ impl ProcessPages {
         let help = match error.raw_os_error() {
             Some(libc::ESRCH) => return ProcessError::Exited,
             Some(libc::EPERM) => format!("{error}; run as root, or with {CAPABILITIES}"),
-            Some(libc::EACCES) => format!("{error}; the node is not in the cpuset of etmemd or of the process"),
+            Some(libc::EACCES) => {
+                format!("{error}; the node is not in the cpuset of etmemd or of the process")
+            }
             Some(libc::ENODEV) => format!("{error}; the node is not online"),
             _ => error.to_string(),
         };
@@ -175,10 +178,17 @@ impl Pages for ProcessPages {
         answer.map_err(|error| Self::failed(&error))
     }
 
-    fn ask(&mut self, pages: &[u64], node: NodeId, status: &mut [i32]) -> Result<io::Result<u64>, ProcessError> {
+    fn ask(
+        &mut self,
+        pages: &[u64],
+        node: NodeId,
+        status: &mut [i32],
+    ) -> Result<io::Result<u64>, ProcessError> {
         self.space.check()?;
         let mut answer = move_pages::move_to(self.process, pages, node, status, self.whose);
-        if self.whose == Whose::All && matches!(&answer, Err(error) if error.raw_os_error() == Some(libc::EPERM)) {
+        if self.whose == Whose::All
+            && matches!(&answer, Err(error) if error.raw_os_error() == Some(libc::EPERM))
+        {
             self.whose = Whose::Own;
             answer = move_pages::move_to(self.process, pages, node, status, self.whose);
         }

@@ -27,7 +27,12 @@ pub(super) trait Pages {
     ///
     /// # Errors
     /// As `look`.
-    fn ask(&mut self, pages: &[u64], node: NodeId, status: &mut [i32]) -> Result<io::Result<u64>, ProcessError>;
+    fn ask(
+        &mut self,
+        pages: &[u64],
+        node: NodeId,
+        status: &mut [i32],
+    ) -> Result<io::Result<u64>, ProcessError>;
 }
 
 /// Where a page is, by its status.
@@ -97,7 +102,9 @@ pub(super) fn move_batch(
                 Place::Absent | Place::Unknown => count(now, migrated),
                 // What the kernel said of this page alone is settled, unless it said to come again.
                 Place::Node(_) => match -asked.max(-4095) {
-                    error @ 1..=4094 if !matches!(error, libc::EBUSY | libc::EAGAIN) => count(asked, migrated),
+                    error @ 1..=4094 if !matches!(error, libc::EBUSY | libc::EAGAIN) => {
+                        count(asked, migrated)
+                    }
                     _ => left.push(page),
                 },
             }
@@ -184,7 +191,12 @@ mod tests {
             Ok(())
         }
 
-        fn ask(&mut self, pages: &[u64], node: NodeId, status: &mut [i32]) -> Result<io::Result<u64>, ProcessError> {
+        fn ask(
+            &mut self,
+            pages: &[u64],
+            node: NodeId,
+            status: &mut [i32],
+        ) -> Result<io::Result<u64>, ProcessError> {
             assert_eq!(node, GOAL);
             self.asked += 1;
             let mut taken = Vec::new();
@@ -215,7 +227,8 @@ mod tests {
     }
 
     fn run(natures: &[Nature], room: usize) -> (Migrated, Script) {
-        let pages: BTreeMap<u64, Nature> = (1..).zip(natures).map(|(page, nature)| (page * 4096, *nature)).collect();
+        let pages: BTreeMap<u64, Nature> =
+            (1..).zip(natures).map(|(page, nature)| (page * 4096, *nature)).collect();
         let mut script = Script { pages, room, ..Script::default() };
         let list: Vec<u64> = script.pages.keys().copied().collect();
         let mut migrated = Migrated::default();
@@ -273,7 +286,8 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone() {
-        let mut script = Script { pages: BTreeMap::from([(4096, Nature::Goes)]), is_gone: true, ..Script::default() };
+        let mut script =
+            Script { pages: BTreeMap::from([(4096, Nature::Goes)]), is_gone: true, ..Script::default() };
         let gone = move_batch(&mut script, &[4096], GOAL, &mut Migrated::default());
         assert_eq!(gone, Err(ProcessError::Exited));
     }

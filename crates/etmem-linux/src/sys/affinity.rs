@@ -28,9 +28,8 @@ impl ProcessorSet {
     pub(crate) fn allowed() -> io::Result<Self> {
         let mut words = [0; WORDS];
         // SAFETY: the kernel writes at most as many bytes as it is told of behind the pointer.
-        let answer = unsafe {
-            libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(&words), words.as_mut_ptr())
-        };
+        let answer =
+            unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(&words), words.as_mut_ptr()) };
         if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(Self(words)) }
     }
 
@@ -40,9 +39,8 @@ impl ProcessorSet {
     /// What sched_setaffinity(2) answers: EINVAL where none of them is there.
     pub(crate) fn allow(&self) -> io::Result<()> {
         // SAFETY: the kernel reads as many bytes as it is told of behind the pointer.
-        let answer = unsafe {
-            libc::syscall(libc::SYS_sched_setaffinity, 0, size_of_val(&self.0), self.0.as_ptr())
-        };
+        let answer =
+            unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size_of_val(&self.0), self.0.as_ptr()) };
         if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }

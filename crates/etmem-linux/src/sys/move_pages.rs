@@ -88,7 +88,9 @@ mod tests {
         // A kernel without NUMA has no such call.
         match where_are(own, &[start as u64, 4096], &mut status) {
             Ok(()) => assert!(status[0] >= 0 && status[1] < 0, "{status:?}"),
-            Err(error) => assert!(matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)), "{error}"),
+            Err(error) => {
+                assert!(matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)), "{error}")
+            }
         }
         assert_eq!(memory[offset], 1);
     }

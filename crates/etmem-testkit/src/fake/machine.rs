@@ -1,15 +1,17 @@
 //! Processes whose pages are touched by script.
 
+use super::nodes::FakeNodes;
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
+use etmem_core::kernel::nodes::{Node, NodeId, Numa};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +36,14 @@ pub struct FakeProcess {
     pub end: Option<(u64, ProcessError)>,
     /// Pages now in swap.
     pub swapped: Vec<bool>,
+    /// Its pages are huge ones of the pool, and its mapping has the flag `ht`.
+    pub huge: bool,
+    /// The node each page lies on, where the machine has nodes.
+    pub places: Vec<NodeId>,
+    /// Pages that somebody holds on to: they do not move.
+    pub pinned: BTreeSet<usize>,
+    /// So many more questions about its places and moves are answered before it exits.
+    pub exits_after: Option<u64>,
     /// Windows observed so far.
     pub windows: u64,
     /// How often its accessed bits were cleared.
@@ -60,9 +70,36 @@ impl FakeProcess {
             script,
             end: None,
             swapped: vec![false; pages],
+            huge: false,
+            places: Vec::new(),
+            pinned: BTreeSet::new(),
+            exits_after: None,
             windows: 0,
             armed: 0,
         }
+    }
+
+    /// A process of `pages` huge pages of the pool at `start`.
+    #[must_use]
+    pub fn huge(pid: u32, comm: &str, start: u64, pages: usize, script: Script) -> Self {
+        let mut process = Self::new(pid, comm, start, pages, script);
+        process.huge = true;
+        process.mapping.range.end = start + pages as u64 * BLOCK_SIZE;
+        (process.mapping.inode, process.mapping.shared) = (7, true);
+        process
+    }
+
+    /// With each page on the node that `place` says.
+    #[must_use]
+    pub fn placed(mut self, place: impl Fn(usize) -> u16) -> Self {
+        self.places = (0..self.swapped.len()).map(|page| NodeId(place(page))).collect();
+        self
+    }
+
+    /// The size of its pages.
+    #[must_use]
+    pub const fn page_size(&self) -> u64 {
+        if self.huge { BLOCK_SIZE } else { PAGE_SIZE }
     }
 
     /// As a child of process `pid`.
@@ -80,9 +117,10 @@ impl FakeProcess {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     memory: MemoryState,
-    processes: BTreeMap<Pid, FakeProcess>,
+    pub(super) processes: BTreeMap<Pid, FakeProcess>,
+    pub(super) nodes: FakeNodes,
 }
 
 /// A machine that follows a script.
@@ -94,7 +132,16 @@ impl FakeMachine {
     #[must_use]
     pub fn new(memory: MemoryState, processes: Vec<FakeProcess>) -> Self {
         let processes = processes.into_iter().map(|process| (process.id.pid, process)).collect();
-        Self(Arc::new(Mutex::new(State { memory, processes })))
+        Self(Arc::new(Mutex::new(State { memory, processes, nodes: FakeNodes::default() })))
+    }
+
+    /// The same machine with these nodes, of whose free memory its processes take what lies on them.
+    #[must_use]
+    pub fn with_nodes(self, nodes: Vec<Node>) -> Self {
+        let mut state = self.lock();
+        state.nodes = FakeNodes::new(nodes, state.processes.values());
+        drop(state);
+        self
     }
 
     /// Plenty of memory and swap.
@@ -119,8 +166,9 @@ impl FakeMachine {
             mappings: machine.clone(),
             probe: machine.clone(),
             mover: machine.clone(),
-            memory: machine,
-            numa: None,
+            memory: machine.clone(),
+            numa: (!machine.lock().nodes.is_empty())
+                .then(|| Numa { nodes: machine.clone(), mover: machine.clone() }),
         }
     }
 
@@ -130,16 +178,24 @@ impl FakeMachine {
         self.lock().processes.get(&Pid::new(pid)?).cloned()
     }
 
+    /// Changes process `pid`.
+    pub fn change(&self, pid: u32, change: impl FnOnce(&mut FakeProcess)) {
+        let mut state = self.lock();
+        if let Some(process) = Pid::new(pid).and_then(|pid| state.processes.get_mut(&pid)) {
+            change(process);
+        }
+    }
+
     /// Changes the machine's figures.
     pub fn set_memory(&self, memory: MemoryState) {
         self.lock().memory = memory;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         id: ProcessId,
         look: impl FnOnce(&mut FakeProcess) -> Result<T, ProcessError>,
@@ -190,7 +246,7 @@ impl ProcessTable for FakeMachine {
 }
 
 impl MappingSource for FakeMachine {
-    /// No mapping here has flags.
+    /// Only mappings of huge pages have a flag here: `ht`.
     fn mappings(
         &self,
         process: ProcessId,
@@ -198,11 +254,10 @@ impl MappingSource for FakeMachine {
         out: &mut Vec<Mapping>,
     ) -> Result<(), ProcessError> {
         out.clear();
-        if !flags.is_empty() {
-            return self.with(process, |_| Ok(()));
-        }
         self.with(process, |process| {
-            out.push(process.mapping);
+            if flags.iter().all(|flag| process.huge && flag.letters() == *b"ht") {
+                out.push(process.mapping);
+            }
             Ok(())
         })
     }
@@ -215,9 +270,9 @@ impl SystemMemory for FakeMachine {
 }
 
 /// A probe or a mover on one process.
-struct Attached {
-    machine: FakeMachine,
-    process: ProcessId,
+pub(super) struct Attached {
+    pub(super) machine: FakeMachine,
+    pub(super) process: ProcessId,
 }
 
 impl fmt::Debug for Attached {
@@ -251,6 +306,15 @@ impl AccessProbe for Attached {
             process.windows += 1;
             let first = process.mapping.range.start;
             for range in ranges {
+                if process.huge {
+                    let mut start = range.start;
+                    while start < range.end {
+                        let number = (start - first) / BLOCK_SIZE;
+                        sink.block(start, Block::Huge((process.script)(number, window)));
+                        start += BLOCK_SIZE;
+                    }
+                    continue;
+                }
                 let mut start = block_of(range.start);
                 while start < range.end {
                     let mut pages = [Access::ABSENT; PAGES_PER_BLOCK];

@@ -3,8 +3,10 @@
 //! It is passed in by hand, where a real machine would be. Time passes only when somebody waits.
 
 mod machine;
+mod nodes;
 mod pacer;
 pub mod proc;
 
 pub use machine::{FakeMachine, FakeProcess, Script};
+pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;

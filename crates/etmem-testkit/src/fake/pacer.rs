@@ -1,6 +1,7 @@
 //! A clock that passes at once.
 
 use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::local_time::LocalTime;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,5 +44,10 @@ impl Pacer for FakePacer {
 
     fn now(&self) -> Duration {
         self.pauses().iter().sum()
+    }
+
+    /// Always the moment of the samples in the description of the protocol.
+    fn local_time(&self) -> Option<LocalTime> {
+        Some(LocalTime { year: 2026, month: 10, day: 20, weekday: 4, hour: 23, minute: 17, second: 0 })
     }
 }

@@ -1,7 +1,10 @@
 //! The registry, stepped by hand over a scripted machine.
 
+mod cslide;
+
 use super::*;
 use etmem_config::{ConfigFile, ListedObjects};
+use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::ProcessTable;
 use etmem_core::kernel::wishes::Wishes;
@@ -17,6 +20,10 @@ struct Scripted {
 
 impl Machine for Scripted {
     fn processes(&self) -> &dyn ProcessTable {
+        &self.machine
+    }
+
+    fn nodes(&self) -> &dyn NumaNodes {
         &self.machine
     }
 

@@ -204,7 +204,9 @@ mod tests {
         let owner = |set: &[&[u64]]| Owner::look(&kdamonds(set).1).unwrap();
         assert_eq!(owner(&[]), Owner::Nobody);
         assert_eq!(owner(&[&[MARK], &[], &[MARK]]), Owner::Ours);
-        for other in [&[&[][..]][..], &[&[60_000_000]], &[&[MARK], &[60_000_000]], &[&[MARK, 1], &[]], &[&[], &[]]] {
+        for other in
+            [&[&[][..]][..], &[&[60_000_000]], &[&[MARK], &[60_000_000]], &[&[MARK, 1], &[]], &[&[], &[]]]
+        {
             let Owner::Other(what) = owner(other) else { panic!("{other:?} is not ours") };
             assert!(what.contains("nr_kdamonds") && what.contains("0 of them run"), "{what}");
         }

@@ -124,7 +124,8 @@ mod tests {
     fn how_often_becomes_a_weight() {
         let weights = |accesses: &[u64]| -> Vec<Access> {
             let tried = (1..=accesses.len() as u64).zip(accesses);
-            let tried = tried.map(|(number, &accesses)| Tried { range: blocks(number, number + 1), accesses });
+            let tried =
+                tried.map(|(number, &accesses)| Tried { range: blocks(number, number + 1), accesses });
             // DAMON's order is not promised.
             let mut tried: Vec<Tried> = tried.collect();
             tried.reverse();

@@ -68,7 +68,9 @@ impl Session {
                 reason: "missing; DAMON tells of regions since Linux 6.2".into(),
             });
         }
-        for (what, most) in [("sz", u64::MAX), ("nr_accesses", u64::from(u32::MAX)), ("age", u64::from(u32::MAX))] {
+        for (what, most) in
+            [("sz", u64::MAX), ("nr_accesses", u64::from(u32::MAX)), ("age", u64::from(u32::MAX))]
+        {
             let bounds = scheme.folder("access_pattern").folder(what);
             bounds.write("min", 0)?;
             bounds.write("max", most)?;
@@ -184,7 +186,9 @@ mod tests {
         for (name, start, accesses) in [("0", 4096, 0), ("10", 8192, 7)] {
             let folder = tree.path().join(name);
             fs::create_dir(&folder).unwrap();
-            for (file, value) in [("start", start), ("end", start + 4096), ("nr_accesses", accesses), ("age", 3)] {
+            for (file, value) in
+                [("start", start), ("end", start + 4096), ("nr_accesses", accesses), ("age", 3)]
+            {
                 fs::write(folder.join(file), format!("{value}\n")).unwrap();
             }
         }

@@ -48,7 +48,8 @@ impl SharedDamon {
             return Ok(());
         }
         let call = || path.display().to_string();
-        let refused = |error: std::io::Error| Unavailable::from_io(call(), &error, super::files::CAPABILITIES);
+        let refused =
+            |error: std::io::Error| Unavailable::from_io(call(), &error, super::files::CAPABILITIES);
         let in_use = |reason| Unavailable::Refused { call: IN_USE.to_owned(), reason };
         match Owner::look(&self.kdamonds).map_err(refused)? {
             Owner::Nobody => Ok(()),
@@ -136,7 +137,10 @@ mod tests {
         fs::write(kdamonds.join("0/state"), "on\n").unwrap();
         fs::write(kdamonds.join("0/contexts/nr_contexts"), "0\n").unwrap();
         let taken = detect().unwrap_err().to_string();
-        assert!(taken.starts_with("DAMON is in use by another program: ") && taken.contains("1 of them run"), "{taken}");
+        assert!(
+            taken.starts_with("DAMON is in use by another program: ") && taken.contains("1 of them run"),
+            "{taken}"
+        );
         assert_eq!(fs::read_to_string(kdamonds.join("nr_kdamonds")).unwrap(), "1\n");
         fs::write(kdamonds.join("nr_kdamonds"), "many\n").unwrap();
         assert!(detect().unwrap_err().to_string().contains("not a number"));

@@ -29,12 +29,13 @@ impl Idle {
     /// Says why not.
     pub fn detect(proc: &ProcRoot, sys: &SysRoot) -> Result<Self, Unavailable> {
         let path = sys.idle_bitmap();
-        let bitmap = File::options().read(true).write(true).open(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                Unavailable::NotBuilt { path: path.clone(), option: "CONFIG_IDLE_PAGE_TRACKING" }
-            }
-            _ => Unavailable::from_io(path.display().to_string(), &error, CAPABILITIES),
-        })?;
+        let bitmap =
+            File::options().read(true).write(true).open(&path).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => {
+                    Unavailable::NotBuilt { path: path.clone(), option: "CONFIG_IDLE_PAGE_TRACKING" }
+                }
+                _ => Unavailable::from_io(path.display().to_string(), &error, CAPABILITIES),
+            })?;
         let machine = Arc::new(MachineFrames::open(proc)?);
         Ok(Self { proc: proc.clone(), bitmap: Arc::new(bitmap), machine })
     }
@@ -61,7 +62,10 @@ mod tests {
         let tree = tempfile::tempdir().unwrap();
         let (proc, sys) = (ProcRoot::new(tree.path()), SysRoot::new(tree.path()));
         let missing = Idle::detect(&proc, &sys).map(drop).unwrap_err().to_string();
-        assert!(missing.contains("page_idle/bitmap") && missing.contains("CONFIG_IDLE_PAGE_TRACKING"), "{missing}");
+        assert!(
+            missing.contains("page_idle/bitmap") && missing.contains("CONFIG_IDLE_PAGE_TRACKING"),
+            "{missing}"
+        );
         std::fs::create_dir_all(tree.path().join("kernel/mm/page_idle")).unwrap();
         std::fs::write(tree.path().join("kernel/mm/page_idle/bitmap"), "").unwrap();
         assert!(Idle::detect(&proc, &sys).is_err());

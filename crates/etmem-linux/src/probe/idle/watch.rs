@@ -55,7 +55,12 @@ impl Pending {
 
 impl<B: Bitmap> Watch<B> {
     /// Watches the process whose memory `space` and `frames` are, from now on.
-    pub(super) fn new(bitmap: Arc<B>, frames: Frames, machine: Arc<MachineFrames>, space: AddressSpace) -> Self {
+    pub(super) fn new(
+        bitmap: Arc<B>,
+        frames: Frames,
+        machine: Arc<MachineFrames>,
+        space: AddressSpace,
+    ) -> Self {
         Self { bitmap, frames, machine, space }
     }
 

@@ -1,0 +1,9 @@
+//! Cslide over a scripted machine with NUMA nodes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod any;
+mod faults;
+mod placing;
+mod stand;
+mod together;
