@@ -7,13 +7,13 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use etmem_core::address::{AddressRange, BLOCK_SIZE};
+use etmem_core::heat::HeatUpdate;
 use etmem_core::heat::{Entry, HeatMap};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::wishes::{Tracker, Wishes};
-use etmem_core::address::{AddressRange, BLOCK_SIZE};
-use etmem_core::heat::HeatUpdate;
 use etmem_linux::choice::Interfaces;
 use etmem_linux::root::Roots;
 use etmem_testkit::clock::WallClock;
@@ -69,13 +69,15 @@ fn others_are_left_alone(program: &HotSet) -> Result<()> {
     let refused = probe(true).map(drop).err().context("somebody else's DAMON was taken")?.to_string();
     ensure!(refused.starts_with(IN_USE) && kdamonds()? == "1", "{refused}");
     let auto = Wishes { huge_pool: true, ..Wishes::default() };
-    let refused = Interfaces::new(Roots::default()).probe(&auto).map(drop).err().context("no probe sees them")?;
+    let refused =
+        Interfaces::new(Roots::default()).probe(&auto).map(drop).err().context("no probe sees them")?;
     ensure!(refused.to_string().contains(IN_USE), "{refused}");
     // It comes later than the task.
     fs::write(format!("{KDAMONDS}/nr_kdamonds"), "0")?;
     let source = probe(true)?;
     fs::write(format!("{KDAMONDS}/nr_kdamonds"), "1")?;
-    let refused = source.attach(identity(program.pid())?).map(drop).err().context("it was taken")?.to_string();
+    let refused =
+        source.attach(identity(program.pid())?).map(drop).err().context("it was taken")?.to_string();
     ensure!(refused.starts_with(IN_USE) && kdamonds()? == "1", "{refused}");
     fs::write(format!("{KDAMONDS}/nr_kdamonds"), "0")?;
 

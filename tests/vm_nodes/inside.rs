@@ -96,7 +96,8 @@ pub(crate) fn places(program: &HotSet, page: usize) -> Result<Vec<Place>> {
     let mut found = Vec::new();
     mover(program.pid())?.where_are(&pages(program, page), &mut found)?;
     ensure!(found.iter().all(|place| matches!(place, Place::Node(_))), "not all is in memory: {found:?}");
-    let (asked, told) = (on_nodes(&found, page), numa_maps::of_mapping(program.pid(), program.range().start)?);
+    let (asked, told) =
+        (on_nodes(&found, page), numa_maps::of_mapping(program.pid(), program.range().start)?);
     ensure!(asked == told, "move_pages says {asked:?}, numa_maps {told:?}");
     Ok(found)
 }

@@ -29,7 +29,10 @@ fn bring(program: &HotSet, page: usize, node: u16) -> Result<Migrated> {
     let after = here(&places(program, page)?);
     let asked = all.len() as u64 - before / page as u64;
     ensure!(counted(migrated) == asked, "{migrated:?} of {asked} pages");
-    ensure!(after - before == migrated.moved * page as u64, "{migrated:?}, but {before} bytes became {after}");
+    ensure!(
+        after - before == migrated.moved * page as u64,
+        "{migrated:?}, but {before} bytes became {after}"
+    );
     Ok(migrated)
 }
 

@@ -76,7 +76,10 @@ pub fn main() -> Result<()> {
     };
     let number = |name| found.get_one::<usize>(name).copied().context("a size is missing");
     let options = Options { memory: number("memory")?, hot: number("hot")?, huge: found.get_flag("huge") };
-    ensure!(options.memory > 0 && options.memory.is_multiple_of(BLOCK), "--memory must be a multiple of 2 MiB");
+    ensure!(
+        options.memory > 0 && options.memory.is_multiple_of(BLOCK),
+        "--memory must be a multiple of 2 MiB"
+    );
     ensure!(options.hot <= options.memory, "--hot must not be more than --memory");
     Program::new(options)?.run(&commands())
 }
@@ -103,7 +106,11 @@ impl Program {
     fn new(options: Options) -> Result<Self> {
         let mut mapping = MmapOptions::new();
         let memory = if options.huge {
-            mapping.len(options.memory).huge(Some(21)).map_anon().context("no huge pages; is the pool large enough?")?
+            mapping
+                .len(options.memory)
+                .huge(Some(21))
+                .map_anon()
+                .context("no huge pages; is the pool large enough?")?
         } else {
             let memory = mapping.len(options.memory + BLOCK).map_anon()?;
             memory.advise(Advice::NoHugePage)?;
@@ -159,7 +166,8 @@ impl Program {
 
     fn obey(&mut self, line: &str) -> Result<String> {
         let words: Vec<&str> = line.split(' ').collect();
-        let number = |at: usize| -> Result<usize> { Ok(words.get(at).context("a word is missing")?.parse()?) };
+        let number =
+            |at: usize| -> Result<usize> { Ok(words.get(at).context("a word is missing")?.parse()?) };
         match words[0] {
             "hot" => {
                 let (start, count) = (number(1)? / PAGE, number(2)? / PAGE);
@@ -278,7 +286,8 @@ impl HotSet {
     }
 
     fn ask(&mut self, command: &str, begin: &str) -> Result<String> {
-        writeln!(self.input, "{command}").with_context(|| format!("the program does not take {command:?}"))?;
+        writeln!(self.input, "{command}")
+            .with_context(|| format!("the program does not take {command:?}"))?;
         self.answer(begin)
     }
 

@@ -79,11 +79,7 @@ pub fn lacks(kernel: &str) -> Option<String> {
 }
 
 /// A test that is listed as skipped where the laboratory lacks something.
-pub fn trial(
-    name: &str,
-    missing: Option<&str>,
-    body: impl FnOnce() -> Result<()> + Send + 'static,
-) -> Trial {
+pub fn trial(name: &str, missing: Option<&str>, body: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
     match missing {
         None => Trial::test(name, move || body().map_err(|error| Failed::from(format!("{error:#}")))),
         Some(reason) => {

@@ -22,7 +22,8 @@ fn start(line: &str) -> Option<usize> {
 
 fn on_nodes(line: &str) -> BTreeMap<u16, u64> {
     let pairs = || line.split(' ').filter_map(|word| word.split_once('='));
-    let kib = pairs().find(|(name, _)| *name == "kernelpagesize_kB").and_then(|(_, size)| size.parse::<u64>().ok());
+    let kib =
+        pairs().find(|(name, _)| *name == "kernelpagesize_kB").and_then(|(_, size)| size.parse::<u64>().ok());
     let node = |(name, pages): (&str, &str)| -> Option<(u16, u64)> {
         Some((name.strip_prefix('N')?.parse().ok()?, pages.parse::<u64>().ok()? * (kib.unwrap_or(4) << 10)))
     };
