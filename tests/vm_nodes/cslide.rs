@@ -78,7 +78,11 @@ fn in_place(daemon: &Daemon, program: &HotSet, page: usize, hot: Range<usize>, f
     let cold = all.len() - hot.len();
     let cold_wrong = all.iter().filter(|place| is_fast(place)).count() - hot_right;
     let share = |part: usize, whole: usize| part as f64 / whole as f64;
-    println!("hot on fast nodes: {hot_right} of {}; cold on slow ones: {} of {cold}", hot.len(), cold - cold_wrong);
+    println!(
+        "hot on fast nodes: {hot_right} of {}; cold on slow ones: {} of {cold}",
+        hot.len(),
+        cold - cold_wrong
+    );
     let right = share(hot_right, hot.len()) >= RIGHT && share(cold - cold_wrong, cold) >= RIGHT;
     ensure!(right, "pages of {page} bytes are where they should not be; log:\n{}", daemon.log());
     Ok(())
@@ -107,7 +111,10 @@ fn tables(daemon: &Daemon, program: &HotSet) -> Result<()> {
         let near = |number: u64| number.abs_diff(used) <= HUGE as u64 >> 10;
         let (of_task, of_host) = (&task[&node.id.0], &host[&node.id.0]);
         ensure!(of_host[0] == node.huge_pool.total >> 10, "the pool of {node:?}: {of_host:?}");
-        ensure!(near(of_task[0]) && near(of_host[1]), "numa_maps says {told:?}, but {of_task:?} and {of_host:?}");
+        ensure!(
+            near(of_task[0]) && near(of_host[1]),
+            "numa_maps says {told:?}, but {of_task:?} and {of_host:?}"
+        );
         ensure!(of_task[0] == of_task[1] + of_task[2], "{of_task:?}");
     }
     Ok(())
@@ -139,7 +146,9 @@ pub(crate) fn huge_pages_of_two_nodes(inside: &Inside) -> Result<()> {
     // What is hot now may not leave when it is cold.
     program.pin(later.start)?;
     program.heat(first.start, HOT)?;
-    daemon.wait_for_line(CYCLES_LIMIT, "a page that is held is told of", |line| line.contains("in use or pinned"))?;
+    daemon.wait_for_line(CYCLES_LIMIT, "a page that is held is told of", |line| {
+        line.contains("in use or pinned")
+    })?;
     // Neither pool has a page left: nothing can move, and all goes on.
     for (node, used) in [(0, 0), (1, 1)] {
         let pool = Inside::nodes()?[used].huge_pool;
