@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::nodes::{Node, NodeId, NodeMover, NodePages, NumaNodes, Place};
+use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{Pid, ProcessId};
 use etmem_linux::mover::numa::Numa;
 use etmem_linux::nodes::MachineNodes;
@@ -32,14 +33,14 @@ pub(crate) fn hotset(binaries: &Binaries) -> PathBuf {
 }
 
 impl Inside {
-    pub(crate) fn new(binaries: Binaries) -> Self {
-        Self { binaries, clock: WallClock::new() }
+    /// The kernel's own moving of pages to where they are touched is off: here it is known who moves what.
+    pub(crate) fn new(binaries: Binaries) -> Result<Self> {
+        fs::write("/proc/sys/kernel/numa_balancing", "0").context("cannot turn NUMA balancing off")?;
+        Ok(Self { binaries, clock: WallClock::new() })
     }
 
     /// Tells the reader of a failed test how far it came.
-    #[expect(clippy::unused_self, reason = "says when, by the clock")]
     pub(crate) fn say(&self, what: &str) {
-        use etmem_core::kernel::pacer::Pacer;
         println!("{:?}: {what}", self.clock.now());
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Each test is one machine, in which this same program tells a story: [`INSIDE`] says that it is there.
 
+mod cslide;
 mod damon;
 mod inside;
 mod ports;
@@ -26,9 +27,12 @@ const FOUR: Machine = Machine { nodes: "4", memory: "2G", ..Machine::of("6.12") 
 /// Its name, the machine it needs, and what happens inside.
 type Story = (&'static str, Machine, fn(&Inside) -> Result<()>);
 
-const STORIES: [Story; 3] = [
+const STORIES: [Story; 6] = [
     ("pages_are_found_and_moved_between_two_nodes", TWO, ports::two_nodes),
     ("pages_are_found_and_moved_between_four_nodes", FOUR, ports::four_nodes),
+    ("cslide_places_huge_pages_on_two_nodes", TWO, cslide::huge_pages_of_two_nodes),
+    ("cslide_places_huge_pages_on_four_nodes", FOUR, cslide::huge_pages_of_four_nodes),
+    ("cslide_places_base_pages_on_two_nodes", TWO, cslide::base_pages_of_two_nodes),
     ("damon_tells_hot_from_cold_and_is_given_back", TWO, damon::story),
 ];
 
@@ -39,7 +43,7 @@ fn main() -> ExitCode {
     {
         let [etmemd, etmem, hotcold] = [etmemd, etmem, hotcold].map(PathBuf::from);
         let inside = Inside::new(Binaries { etmemd, etmem, hotcold });
-        return match tell(&story.to_string_lossy(), &inside) {
+        return match inside.and_then(|inside| tell(&story.to_string_lossy(), &inside)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error:#}");

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const SAMPLES: [&str; 8] = [
+const SAMPLES: [&str; 9] = [
+    include_str!("../../../etc/etmem/cslide-cxl.yaml"),
     include_str!("../../../etc/etmem/cslide.yaml"),
     include_str!("../../../etc/etmem/damon.yaml"),
     include_str!("../../../etc/etmem/example_conf.yaml"),

@@ -57,6 +57,7 @@ fn files_that_come_with_etmem() {
         }
     }
     let want = [
+        "cslide-cxl.yaml",
         "cslide.yaml",
         "damon.yaml",
         "example_conf.yaml",

@@ -162,8 +162,8 @@ fn process(blocks: &[(u64, bool)], free: u64) -> (Process, HeatMap) {
         let mut seen = [Access::ABSENT; PAGES_PER_BLOCK];
         // Few pages, or all.
         let every = [1, 7, 100][(seed % 3) as usize];
-        for number in (0..PAGES_PER_BLOCK as u64).step_by(every) {
-            seen[number as usize] = access(number);
+        for (number, seen) in (0..).zip(&mut seen).step_by(every) {
+            *seen = access(number);
             process.pages.insert(start + number * PAGE_SIZE, page(number, false));
         }
         update.block(start, Block::Pages(&seen));

@@ -79,7 +79,12 @@ impl Interfaces {
     /// What the machine lacks, and what would help.
     pub fn kernel(&self, wishes: &Wishes) -> Result<Chosen, Unavailable> {
         let (probe, probe_choice) = self.probe(wishes)?;
-        let (mover, mover_choice) = self.mover(wishes)?;
+        let (mover, mut mover_choice) = self.mover(wishes)?;
+        let numa = if wishes.nodes { Some(self.numa()?) } else { None };
+        if let Some(numa) = &numa {
+            let reason = "pages move between NUMA nodes".to_owned();
+            mover_choice = Choice { name: numa.mover.name(), reason };
+        }
         let proc = &self.roots.proc;
         let kernel = Kernel {
             processes: Arc::new(Processes::new(proc.clone())),
@@ -89,7 +94,7 @@ impl Interfaces {
             groups: Arc::new(MachineGroups::new(&self.roots)),
             probe,
             mover,
-            numa: if wishes.nodes { Some(self.numa()?) } else { None },
+            numa,
         };
         Ok(Chosen { kernel, probe: probe_choice, mover: mover_choice })
     }

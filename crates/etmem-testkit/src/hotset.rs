@@ -114,6 +114,8 @@ impl Program {
         } else {
             let memory = mapping.len(options.memory + BLOCK).map_anon()?;
             memory.advise(Advice::NoHugePage)?;
+            // Unlike any other mapping, so that the kernel does not make one of the two.
+            memory.advise(Advice::DontDump)?;
             memory
         };
         let first = memory.as_ptr().align_offset(BLOCK);

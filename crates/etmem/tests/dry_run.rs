@@ -16,6 +16,8 @@ use tempfile::TempDir;
 const PROJECT: &str = "[project]\nname=p\nloop=1\ninterval=1\nsleep=1\n";
 const ENGINE: &str = "[engine]\nproject=p\nname=slide\n";
 const TASK: &str = "[task]\nproject=p\nengine=slide\nname=t\ntype=name\nvalue=mysqld\nT=1\n";
+const MEMDCD: &str = "[engine]\nproject=p\nname=memdcd\n\
+                      [task]\nproject=p\nengine=memdcd\nname=t\ntype=pid\nvalue=1\nSock=-\n";
 const CSLIDE: &str = "[engine]\nproject=p\nname=cslide\nnode_pair=2,0\nhot_threshold=1\nnode_mig_quota=1\n\
                       node_hot_reserve=1\n[task]\nproject=p\nengine=cslide\nname=t\ntype=pid\nvalue=1\n";
 const OLDER: &str = "options:\n\tloop : 3\n\tinterval : 1\n\tsleep : 2\n\tpolicies:\n\t\ttype : name\n\
@@ -131,11 +133,13 @@ fn accepted_and_refused() -> Result<(), Failed> {
              FILE:8: task t of engine slide of project p is in this file already\n",
             186,
         ),
+        (ADD, format!("{PROJECT}{CSLIDE}"), "FILE: no fault found in 1 project, 1 engine, 1 task\n", 0),
         (
             ADD,
-            format!("{PROJECT}{CSLIDE}"),
+            format!("{PROJECT}{MEMDCD}"),
             "FILE: no fault found in 1 project, 1 engine, 1 task\n\
-             note: FILE:6: engine cslide is not built into this version, which has: slide; it would be refused\n",
+             note: FILE:6: engine memdcd is not built into this version, which has: slide, cslide; it would be \
+             refused\n",
             0,
         ),
         (
