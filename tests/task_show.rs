@@ -10,7 +10,7 @@ use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::fake::proc::FakeProc;
 use etmem_testkit::fake::proc::script::{Life, PAGE, Script, ScriptedMapping, ScriptedProcess, Segment};
 use etmem_testkit::machine::Need;
-use etmem_testkit::original::OriginalServer;
+use etmem_testkit::original::{Asked, OriginalServer};
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::process::{Running, run};
 use etmem_testkit::size::MIB;
@@ -298,6 +298,7 @@ fn original() -> Result<()> {
         ensure!(ran.status == 186 && ran.stdout.is_empty(), "{ran:?}");
         ensure!(ran.stderr.contains("knows no task show"), "{ran:?}");
         let line = server.end()?;
+        ensure!(Asked::parse(&line).is_some(), "the original does not understand {line}");
         ensure!(line == "proj_name p file_name - cmd 4 eng_name - eng_cmd tasks task_name t", "{line}");
     }
     Ok(())
