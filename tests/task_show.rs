@@ -156,12 +156,12 @@ fn scripted_dry_run() -> Result<()> {
     daemon.add(&project.to_string())?;
     let answer = daemon.must(&["project", "start", "-n", "p"])?;
     ensure!(answer.contains("task t: dry_run=yes: it looks and plans, and moves nothing"), "{answer}");
-    told(&daemon, "t", "dry_run", "dry run: would page out 3 MiB in 1 ranges")?;
+    told(&daemon, "t", "dry_run", "dry run: would page out 3 MiB in 1 range")?;
     let shown =
         show_when(&daemon, "t", "another cycle is over", |shown| shown["cycles"].as_u64() >= Some(2))?;
     ensure!(shown["dry_run"] == true && shown["last_cycle"]["would_move_bytes"] == PAGES * PAGE, "{shown:#}");
     ensure!(fake.ever_out(FIRST_PID).is_empty(), "{:x?}", fake.ever_out(FIRST_PID));
-    ensure!(daemon.log().contains("dry run: would page out 3 MiB in 1 ranges"), "{}", daemon.log());
+    ensure!(daemon.log().contains("dry run: would page out 3 MiB in 1 range"), "{}", daemon.log());
     Ok(())
 }
 

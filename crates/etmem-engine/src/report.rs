@@ -75,7 +75,8 @@ impl fmt::Display for Scanned {
         match &self.rehearsal {
             None => write!(f, "paged out {} MiB", mib(*applied))?,
             Some(Rehearsal { bytes, ranges }) => {
-                write!(f, "dry run: would page out {} MiB in {ranges} ranges", mib(*bytes))?;
+                let noun = if *ranges == 1 { "range" } else { "ranges" };
+                write!(f, "dry run: would page out {} MiB in {ranges} {noun}", mib(*bytes))?;
             }
         }
         for (bytes, what) in [
