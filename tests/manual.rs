@@ -53,8 +53,8 @@ fn pages() -> Result<(TempDir, Vec<PathBuf>)> {
 fn whole_pages() -> Result<()> {
     let (_folder, files) = pages()?;
     let names: Vec<_> = files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
-    let objects =
-        ["completions", "engine", "migrate", "obj", "project"].map(|name| format!("etmem-{name}.1"));
+    let objects = ["completions", "doctor", "engine", "migrate", "obj", "project", "task"]
+        .map(|name| format!("etmem-{name}.1"));
     let want: Vec<&str> = objects.iter().map(String::as_str).chain(["etmem.1", "etmemd.8"]).collect();
     ensure!(names == want, "{names:?}");
     for file in &files {
@@ -81,8 +81,10 @@ fn whole_pages() -> Result<()> {
         ("etmem.1", &["etmem obj add", "etmem migrate stop", "ETMEM_SOCKET", "186", "etmemd(8)"][..]),
         ("etmem-obj.1", &["etmem obj del -f FILE", "--file", "--strict", "--dry-run", "--socket"]),
         ("etmem-project.1", &["etmem project show", "etmem project add", "--name", "--file"]),
+        ("etmem-task.1", &["etmem task show", "--name", "--task_name", "--watch", "--json"]),
+        ("etmem-doctor.1", &["etmem doctor", "--json", "--sys-root", "254"]),
         ("etmem-engine.1", &["showtaskpages", "--proj_name", "--engine", "--task_name"]),
-        ("etmemd.8", &["--socket", "--log-level", "ETMEMD_LOG", "etmem(1)"]),
+        ("etmemd.8", &["etmemd --doctor", "--socket", "--log-level", "ETMEMD_LOG", "etmem(1)"]),
     ] {
         let text = text(page)?;
         for word in words {
@@ -147,6 +149,9 @@ fn bash_completes() -> Result<()> {
         (&["etmem", "pro"][..], &["project"][..]),
         (&["etmem", "obj", ""], &["add", "del", "help"]),
         (&["etmem", "project", "st"], &["start", "stop"]),
+        (&["etmem", "task", ""], &["show", "help"]),
+        (&["etmem", "task", "show", "--w"], &["--watch"]),
+        (&["etmem", "doc"], &["doctor"]),
         (&["etmem", "obj", "add", "--f"], &["--file"]),
         (&["etmem", "obj", "add", "-f", "sam"], &["sample.conf"]),
         (&["etmem", "obj", "add", "-s", "sock", "--file", "sam"], &["sample.conf"]),

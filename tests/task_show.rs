@@ -10,7 +10,7 @@ use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::fake::proc::FakeProc;
 use etmem_testkit::fake::proc::script::{Life, PAGE, Script, ScriptedMapping, ScriptedProcess, Segment};
 use etmem_testkit::machine::Need;
-use etmem_testkit::original::OriginalServer;
+use etmem_testkit::original::{Asked, OriginalServer};
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::process::{Running, run};
 use etmem_testkit::size::MIB;
@@ -156,12 +156,12 @@ fn scripted_dry_run() -> Result<()> {
     daemon.add(&project.to_string())?;
     let answer = daemon.must(&["project", "start", "-n", "p"])?;
     ensure!(answer.contains("task t: dry_run=yes: it looks and plans, and moves nothing"), "{answer}");
-    told(&daemon, "t", "dry_run", "dry run: would page out 3 MiB in 1 ranges")?;
+    told(&daemon, "t", "dry_run", "dry run: would page out 3 MiB in 1 range")?;
     let shown =
         show_when(&daemon, "t", "another cycle is over", |shown| shown["cycles"].as_u64() >= Some(2))?;
     ensure!(shown["dry_run"] == true && shown["last_cycle"]["would_move_bytes"] == PAGES * PAGE, "{shown:#}");
     ensure!(fake.ever_out(FIRST_PID).is_empty(), "{:x?}", fake.ever_out(FIRST_PID));
-    ensure!(daemon.log().contains("dry run: would page out 3 MiB in 1 ranges"), "{}", daemon.log());
+    ensure!(daemon.log().contains("dry run: would page out 3 MiB in 1 range"), "{}", daemon.log());
     Ok(())
 }
 
@@ -298,6 +298,7 @@ fn original() -> Result<()> {
         ensure!(ran.status == 186 && ran.stdout.is_empty(), "{ran:?}");
         ensure!(ran.stderr.contains("knows no task show"), "{ran:?}");
         let line = server.end()?;
+        ensure!(Asked::parse(&line).is_some(), "the original does not understand {line}");
         ensure!(line == "proj_name p file_name - cmd 4 eng_name - eng_cmd tasks task_name t", "{line}");
     }
     Ok(())

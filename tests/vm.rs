@@ -2,7 +2,7 @@
 //! booted by the laboratory (`cargo xtask vm`).
 //!
 //! On each, two programs run: the tests that etmem-linux has for a real kernel, and the story of slide at a small
-//! size. The story is told by this same program, which the laboratory takes along: [`INSIDE`] says that it is there.
+//! size. And each kernel is examined by `etmem doctor`. The story is told by this same program, which the laboratory takes along: [`INSIDE`] says that it is there.
 
 use std::env;
 use std::ffi::OsString;
@@ -59,6 +59,8 @@ fn main() -> ExitCode {
             }));
             trials.push(trial(&name("slide"), missing.as_deref(), move || slide(machine(kernel, levels))));
         }
+        let name = format!("doctor_on_linux_{kernel}");
+        trials.push(trial(&name, missing.as_deref(), move || doctor(kernel)));
     }
     run_in_turn(trials)
 }
@@ -97,6 +99,41 @@ fn slide(machine: Machine) -> Result<()> {
     let words: Vec<String> = programs.iter().map(|program| quoted(program)).collect::<Result<_>>()?;
     let files = [&programs[..], &[&own]].concat();
     machine.run(&files, &format!("{} {INSIDE} {}", quoted(&own)?, words.join(" ")))?;
+    Ok(())
+}
+
+/// What the examination says of `kernel`, on which nothing was set up.
+fn doctor(kernel: &'static str) -> Result<()> {
+    let binaries = Binaries::build()?;
+    let programs = [&binaries.etmemd, &binaries.etmem].map(PathBuf::as_path);
+    // There is no swap, which is an error.
+    let command = format!("{} doctor --json; test $? = 2", quoted(&binaries.etmem)?);
+    let said = Machine::of(kernel).run(&programs, &command)?;
+    let object = said.find('{').map(|start| &said[start..]).context("no object")?;
+    let found: Value = serde_json::from_str(object).with_context(|| indented(&said))?;
+    // Debian's 6.1 was built without DAMON.
+    let damon = if kernel == "6.1" { "the kernel does not have it" } else { "free" };
+    for (name, state, severity) in [
+        ("rights", "root", "ok"),
+        ("kernel_types", "BTF is there", "ok"),
+        ("probe_etmem", "not here", "note"),
+        ("probe_bpf", "works", "ok"),
+        ("mover_etmem", "not here", "note"),
+        ("mover_madvise", "works", "ok"),
+        ("slide", "sees by bpf, moves by madvise", "ok"),
+        ("idle_page_tracking", "the kernel does not have it", "note"),
+        ("damon", damon, if kernel == "6.1" { "note" } else { "ok" }),
+        ("swap", "none", "error"),
+        ("zswap", "off", "ok"),
+        ("cgroup", "v2, with the memory controller", "ok"),
+        ("daemons", "none runs", "ok"),
+        ("own_memory", "can be locked", "ok"),
+    ] {
+        let mut findings = found["findings"].as_array().into_iter().flatten();
+        let finding =
+            findings.find(|finding| finding["name"] == name).with_context(|| format!("no {name}"))?;
+        ensure!(finding["state"] == state && finding["severity"] == severity, "{finding:#}");
+    }
     Ok(())
 }
 

@@ -171,7 +171,8 @@ impl fmt::Display for Scanned {
         match &self.rehearsal {
             None => write!(f, "paged out {} MiB", mib(*applied))?,
             Some(Rehearsal { bytes, ranges }) => {
-                write!(f, "dry run: would page out {} MiB in {ranges} ranges", mib(*bytes))?;
+                let noun = if *ranges == 1 { "range" } else { "ranges" };
+                write!(f, "dry run: would page out {} MiB in {ranges} {noun}", mib(*bytes))?;
             }
         }
         let over = self.bound.map_or_else(|| "no room in swap".to_owned(), |bound| bound.to_string());

@@ -451,6 +451,7 @@ mod tests {
             ProcessResult::Scanned(scanned)
         };
         let refused = ProcessError::Refused { call: "x".into(), reason: "no".into() };
+        let mut named = Vec::new();
         for (result, name) in [
             (ProcessResult::Held(Hold::NoSwap), "no_swap"),
             (ProcessResult::Held(Hold::SwapFull), "swap_full"),
@@ -477,7 +478,12 @@ mod tests {
         ] {
             let reason = result.reason().unwrap();
             assert_eq!(reason.name, name);
+            named.push(name);
             assert!(!reason.text.is_empty() && !reason.text.contains('\n'), "{}", reason.text);
+        }
+        let guide = include_str!("../../../docs/why-nothing-happens.md");
+        for name in named.into_iter().chain(["no_process", "no_table"]) {
+            assert!(guide.contains(&format!("| `{name}` |")), "the guide does not tell of {name}");
         }
         let all = with(|scanned| scanned.outcome = Outcome { planned: 1, applied: 1, ..Outcome::default() });
         assert_eq!(all.reason(), None);
