@@ -153,7 +153,7 @@ fn asked(tools: &Tools, pid: u32) -> Result<String> {
     set(&text, "ops_name", "aborts_ops")
 }
 
-fn ask<'a>(command: &'a str) -> [&'a str; 8] {
+fn ask(command: &str) -> [&str; 8] {
     ["engine", command, "-n", "background", "-e", "cold_pages", "-t", "background"]
 }
 
