@@ -182,10 +182,10 @@ impl Stage {
         self.daemon.must(&["project", "show"])
     }
 
-    /// Whether the daemon has the file `name` of its folder loaded.
+    /// Whether the daemon has a file loaded whose path ends in this.
     pub(crate) fn is_loaded(&self, name: &str) -> Result<bool> {
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.daemon.pid()))?;
-        Ok(maps.contains(&*self.path(name).to_string_lossy()))
+        Ok(maps.contains(&format!("/{name}")))
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn leave_nothing() -> Result<()> {
     for layout in LAYOUTS {
         let library = folder.path().join(format!("{layout}.so"));
         recorder(layout, &library)?;
-        let record = folder.path().join("record");
+        let record = folder.path().join(format!("{layout}.record"));
         let mut command = Command::new("valgrind");
         command.args(["--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
         command.args(["--error-exitcode=9", "--fair-sched=yes"]);
