@@ -2,6 +2,8 @@
 //! real process's cold memory, in the daemon and in a process of their own; and what the end of such a process leaves.
 
 mod built;
+#[path = "../scan_library/library.rs"]
+mod library;
 
 use std::process::ExitCode;
 
@@ -18,7 +20,7 @@ use etmem_testkit::workload::Options;
 const SWAP: usize = 512 * MIB;
 
 fn main() -> ExitCode {
-    let bare = [Need::Root, Need::Program("gcc"), Need::Program("make"), Need::Program("pkg-config")];
+    let bare = [Need::Root, Need::Program("gcc"), Need::Program("make"), Need::Package("glib-2.0")];
     let moving = [&bare[..], &[Need::Bpf, Need::Swap(SWAP)]].concat();
     run_in_turn(vec![
         trial_or_skip("the_policy_in_c_pages_out_what_is_cold", &moving, || cold_leaves(Plugin::C, false)),

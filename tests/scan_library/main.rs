@@ -1,15 +1,15 @@
 //! The scan library as programs in C and C++ meet it: the headers, the symbols, a scan of their own pages, and one of a
 //! scripted process, watched by valgrind.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
+mod library;
+
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use etmem_testkit::fake::proc::script::{
     Life, PAGE, PageSize, Script, ScriptedMapping, ScriptedProcess, Segment, Texture,
 };
@@ -17,9 +17,8 @@ use etmem_testkit::fake::proc::{Call, FakeProc, Fault, File, Planned};
 use etmem_testkit::machine::Need;
 use etmem_testkit::process::{Ran, run};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use library::{library, success, top};
 
-/// From nothing, on two slow processors.
-const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 const LIMIT: Duration = Duration::from_secs(120);
 const LAYOUT: &str = include_str!("layout.txt");
 const PID: u32 = 3_000_000;
@@ -55,45 +54,6 @@ fn main() -> ExitCode {
 
 /// What runs a program and fails where it misuses memory or leaves some behind.
 const VALGRIND: [&str; 4] = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=9"];
-
-fn top() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-fn success(command: &mut Command, limit: Duration) -> Result<Ran> {
-    let ran = run(command, limit)?;
-    ensure!(ran.status == 0, "{command:?}: {}\n{}{}", ran.status, ran.stdout, ran.stderr);
-    Ok(ran)
-}
-
-/// The folder with the library, which is built once.
-fn library() -> Result<&'static Path> {
-    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| build().map_err(|error| format!("{error:#}")));
-    folder.as_deref().map_err(|error| anyhow!(error.clone()))
-}
-
-fn build() -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package=etmemd-scan", "--message-format=json-render-diagnostics"]);
-    command.current_dir(top());
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let built = success(&mut command, BUILD_LIMIT)?.stdout;
-    let archive = built
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| Some(message.get("filenames")?.as_array()?.first()?.as_str()?.to_owned()))
-        .find(|file| file.ends_with("/libetmemd_scan.a"))
-        .context("cargo built no archive")?;
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scan_library");
-    fs::create_dir_all(&folder)?;
-    let library = folder.join("libetmemd_scan.so");
-    success(Command::new(top().join("scripts/link-scan-library")).arg(&archive).arg(&library), LIMIT)?;
-    Ok(folder)
-}
 
 /// A compiler with everything it may complain of, and the headers.
 fn compiler(language: (&str, &[&str], &str)) -> Command {
