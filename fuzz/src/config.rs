@@ -104,7 +104,10 @@ fn check_bounds(file: &ConfigFile) {
                 );
             }
             TaskParameters::Psi(psi) => check_psi_task(psi),
-            TaskParameters::Other(keys) => check_keys(keys),
+            TaskParameters::Other(task) => {
+                assert!(task.max_threads >= 1);
+                check_keys(&task.keys);
+            }
             TaskParameters::Memdcd(MemdcdTask { socket }) => {
                 let text = format!("{socket:?}");
                 assert!(text.len() > "Path(\"\")".len(), "{text}");

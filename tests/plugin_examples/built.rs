@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use etmem_testkit::daemon::scan_library;
-use etmem_testkit::process::{Ran, run};
+use anyhow::{Context, Result};
+use etmem_testkit::process::Ran;
 use etmem_testkit::stage::Stage;
+
+use crate::library::{self, top};
 
 /// From nothing, on two slow processors.
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
@@ -49,21 +50,19 @@ pub(crate) struct Tools {
     folder: PathBuf,
 }
 
-fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 fn success(command: &mut Command) -> Result<Ran> {
-    let ran = run(command, BUILD_LIMIT)?;
-    ensure!(ran.status == 0, "{command:?}: {}\n{}{}", ran.status, ran.stdout, ran.stderr);
-    Ok(ran)
+    library::success(command, BUILD_LIMIT)
 }
 
 impl Tools {
     /// Builds the scan library, beside the daemon as `make build` does, and installs it with its headers.
     pub(crate) fn build(stage: &Stage) -> Result<Self> {
         let beside = stage.binaries.etmemd.parent().context("the daemon has no folder")?;
-        let library = scan_library::build_in(beside)?;
+        let library = beside.join("libetmemd_scan.so");
+        // Replaced at once: whoever has loaded it keeps what it has.
+        let fresh = beside.join(format!("libetmemd_scan.so.{}", std::process::id()));
+        fs::copy(library::library()?.join("libetmemd_scan.so"), &fresh)?;
+        fs::rename(fresh, &library)?;
         let folder = stage.daemon.folder().to_owned();
         let mut make = Command::new("make");
         make.current_dir(top())

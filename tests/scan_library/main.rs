@@ -1,16 +1,25 @@
 //! The scan library as programs in C and C++ meet it: the headers, the symbols, a scan of their own pages, and one of a
 //! scripted process, watched by valgrind.
 
+mod library;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+<<<<<<< HEAD
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use etmem_testkit::daemon::scan_library;
+=======
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+>>>>>>> sdk
 use etmem_testkit::fake::proc::script::{
     Life, PAGE, PageSize, Script, ScriptedMapping, ScriptedProcess, Segment, Texture,
 };
@@ -18,6 +27,7 @@ use etmem_testkit::fake::proc::{Call, FakeProc, Fault, File, Planned};
 use etmem_testkit::machine::Need;
 use etmem_testkit::process::{Ran, run};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use library::{library, success, top};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const LAYOUT: &str = include_str!("layout.txt");
@@ -54,29 +64,6 @@ fn main() -> ExitCode {
 
 /// What runs a program and fails where it misuses memory or leaves some behind.
 const VALGRIND: [&str; 4] = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=9"];
-
-fn top() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-fn success(command: &mut Command, limit: Duration) -> Result<Ran> {
-    let ran = run(command, limit)?;
-    ensure!(ran.status == 0, "{command:?}: {}\n{}{}", ran.status, ran.stdout, ran.stderr);
-    Ok(ran)
-}
-
-/// The folder with the library, which is built once.
-fn library() -> Result<&'static Path> {
-    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| build().map_err(|error| format!("{error:#}")));
-    folder.as_deref().map_err(|error| anyhow!(error.clone()))
-}
-
-fn build() -> Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scan_library");
-    scan_library::build_in(&folder)?;
-    Ok(folder)
-}
 
 /// A compiler with everything it may complain of, and the headers.
 fn compiler(language: (&str, &[&str], &str)) -> Command {

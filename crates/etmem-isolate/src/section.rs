@@ -141,7 +141,7 @@ mod tests {
              min_nr_regions=10\nmax_nr_regions=1000\n",
             "scan_type=psi\ninterval=5\nsysmem_threshold=100\n",
         ] {
-            let project = read_project(&format!("[project]\nname=a b\n{text}")).unwrap();
+            let project = read_project(&format!("[project]\nname=a-b\n{text}")).unwrap();
             assert_eq!(read_project(&project_text(&project)).unwrap(), project, "{text}");
         }
     }

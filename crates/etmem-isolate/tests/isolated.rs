@@ -213,18 +213,18 @@ fn refusals() -> Result<()> {
     let file = file("e");
     let engine = start(&file)?;
     for (task, class) in [(1, FaultClass::InvalidParameters), (2, FaultClass::Internal)] {
-        let refusal = engine.add_task(&file.tasks[task], LONG).unwrap_err();
+        let refusal = engine.add_task(&file.tasks[task], LONG).err().context("not refused")?;
         ensure!(refusal.class == class && refusal.reason.starts_with("no: add"), "{refusal:?}");
     }
-    let refusal = engine.question(Some(&name("t")), "go")().unwrap_err();
+    let refusal = engine.question(Some(&name("t")), "go")().err().context("not refused")?;
     ensure!(refusal.reason == "no go t" && refusal.class == FaultClass::InvalidParameters, "{refusal:?}");
     Ok(())
 }
 
 fn not_made() -> Result<()> {
-    let refusal = start(&file("invalid")).unwrap_err();
+    let refusal = start(&file("invalid")).err().context("not refused")?;
     ensure!(refusal.reason.starts_with("no: make invalid") && refusal.class == FaultClass::InvalidParameters);
-    let refusal = start(&file("aborts")).unwrap_err();
+    let refusal = start(&file("aborts")).err().context("not refused")?;
     ensure!(refusal.reason.contains("was ended by signal 6 (SIGABRT)"), "{refusal}");
     Ok(())
 }
@@ -232,7 +232,9 @@ fn not_made() -> Result<()> {
 fn not_run() -> Result<()> {
     let file = file("e");
     let program = || Ok(Command::new("/no/such/program"));
-    let refusal = Isolated::start(&file.projects[0], &file.engines[0], Box::new(program), LONG).unwrap_err();
+    let refusal = Isolated::start(&file.projects[0], &file.engines[0], Box::new(program), LONG)
+        .err()
+        .context("not refused")?;
     ensure!(refusal.reason.contains("cannot be started") && refusal.reason.contains("project p engine e"));
     Ok(())
 }
@@ -244,12 +246,12 @@ fn ends() -> Result<()> {
     engine.add_task(&file.tasks[3], LONG)?;
     engine.start_task(&name("t"), &processes(), LONG)?;
     engine.start_task(&name("u"), &[], LONG)?;
-    let refusal = ask(&engine, "abort").unwrap_err();
+    let refusal = ask(&engine, "abort").err().context("not refused")?;
     ensure!(refusal.reason.contains("SIGABRT") && refusal.reason.contains("stop the project"), "{refusal}");
     ensure!(wait_for_trouble(&engine)?.contains("was ended by signal 6 (SIGABRT)"));
     // As long as anything of it is said to run, nothing is run anew.
     for result in [engine.add_task(&file.tasks[0], LONG), engine.start_task(&name("t"), &[], LONG)] {
-        ensure!(result.unwrap_err().reason.contains("SIGABRT"));
+        ensure!(result.err().context("not refused")?.reason.contains("SIGABRT"));
     }
     engine.stop_task(&name("u"));
     engine.stop_task(&name("t"));
@@ -268,7 +270,7 @@ fn ends_in_a_call() -> Result<()> {
     let engine = start(&file)?;
     file.tasks[0].name = name("aborts");
     engine.add_task(&file.tasks[0], LONG)?;
-    let refusal = engine.start_task(&name("aborts"), &[], LONG).unwrap_err();
+    let refusal = engine.start_task(&name("aborts"), &[], LONG).err().context("not refused")?;
     ensure!(refusal.reason.contains("SIGABRT") && refusal.class == FaultClass::Internal, "{refusal}");
     Ok(())
 }
@@ -309,7 +311,7 @@ fn hangs() -> Result<()> {
         Ok(command)
     };
     let started = Isolated::start(&file.projects[0], &file.engines[0], Box::new(program), Duration::ZERO);
-    let refusal = started.unwrap_err();
+    let refusal = started.err().context("not refused")?;
     let pid = refusal.reason.split_whitespace().find(|word| word.parse::<u32>().is_ok());
     ensure!(refusal.reason.contains("does not answer"), "{refusal}");
     wait_for_end(pid.context("a pid")?)

@@ -123,9 +123,6 @@ impl Drop for Plugin {
 
 /// Why the symbol at `operations` cannot be a `struct engine_ops`; none where the library does not tell.
 fn no_structure(operations: *mut EngineOps) -> Option<String> {
-    if !operations.is_aligned() {
-        return Some(String::from("at an odd address"));
-    }
     let mut place = libc::Dl_info {
         dli_fname: ptr::null(),
         dli_fbase: ptr::null_mut(),
@@ -146,5 +143,8 @@ fn no_structure(operations: *mut EngineOps) -> Option<String> {
         return Some(String::from("no variable"));
     }
     let size = usize::try_from(entry.st_size).unwrap_or(usize::MAX);
-    (size != 0 && size < needed).then(|| format!("{size} bytes, not {needed}"))
+    if size != 0 && size < needed {
+        return Some(format!("{size} bytes, not {needed}"));
+    }
+    (!operations.is_aligned()).then(|| String::from("at an odd address"))
 }

@@ -62,8 +62,9 @@ impl Loaded {
         project: &SharedProject,
         watch: &Arc<Watch>,
     ) -> Result<Self, Refusal> {
-        let plugin = watch.during("being loaded", || Plugin::load(&terms.library, &terms.operations))?;
+        // Before the plugin, which may use GLib without naming it.
         let glib = Glib::get()?;
+        let plugin = watch.during("being loaded", || Plugin::load(&terms.library, &terms.operations))?;
         let project = project.mirror(&terms.project);
         let mut name = Text::new(&terms.name);
         let engine = Box::into_raw(Box::new(abi::Engine {
@@ -181,14 +182,16 @@ impl Loaded {
         if place >= self.tasks.len() {
             return;
         }
-        let LoadedTask { task, pids, .. } = self.tasks.remove(place);
+        // All of it is there until the plugin was told.
+        let gone = self.tasks.remove(place);
+        let task = gone.task;
         // SAFETY: the engine and its tasks are ours and alive, and changed on this thread alone.
         unsafe { shared::take(&raw mut (*self.engine).tasks, task, |task| &raw mut (*task).next) };
         if let Some(clear) = function!(self, clear_task_params) {
             // SAFETY: the plugin's own function, with what it is made for.
             self.watch.during("clear_task_params", || unsafe { clear(task) });
         }
-        free_nodes(pids);
+        free_nodes(gone.pids);
         // SAFETY: made by Box, in no list, and the plugin was told to let go of it.
         drop(unsafe { Box::from_raw(task) });
     }

@@ -184,3 +184,82 @@ pub(crate) unsafe fn take<T>(head: *mut *mut T, thing: *mut T, next: impl Fn(*mu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+
+    fn mirror(lines: &str) -> Mirror {
+        let text = format!("[project]\nname=p\n{lines}");
+        Mirror::new(&etmem_config::parse(std::path::Path::new("f"), &text).unwrap().projects[0])
+    }
+
+    #[test]
+    fn a_project_of_each_kind() {
+        let page = mirror(
+            "loop=3\ninterval=5\nsleep=10\nsysmem_threshold=50\nswapcache_high_wmark=7\nswapcache_low_wmark=3\n",
+        );
+        let region = mirror(
+            "scan_type=region\nsample_interval=1000\naggr_interval=2000\nupdate_interval=3000000\n\
+             min_nr_regions=4\nmax_nr_regions=5\n",
+        );
+        let psi = mirror("scan_type=psi\ninterval=9\n");
+        // SAFETY: all of it is there until the mirrors go.
+        unsafe {
+            let project = &*page.as_ptr();
+            assert_eq!((CStr::from_ptr(project.name), project.kind), (c"p", 0));
+            let scan = &*project.scan_param.cast::<abi::PageScan>();
+            assert_eq!((scan.interval, scan.loops, scan.sleep), (5, 3, 10));
+            let figures =
+                (project.sysmem_threshold, project.swapcache_high_wmark, project.swapcache_low_wmark);
+            assert_eq!((figures, project.start, project.wmark_set), ((50, 7, 3), false, false));
+            let project = &*region.as_ptr();
+            let scan = &*project.scan_param.cast::<abi::RegionScan>();
+            let intervals = (scan.sample_interval, scan.aggr_interval, scan.update_interval);
+            assert_eq!((project.kind, intervals), (1, (1000, 2000, 3_000_000)));
+            assert_eq!((scan.min_nr_regions, scan.max_nr_regions), (4, 5));
+            let project = &*psi.as_ptr();
+            assert_eq!((project.kind, (*project.scan_param.cast::<abi::PsiScan>()).interval), (2, 9));
+            let figures =
+                (project.sysmem_threshold, project.swapcache_high_wmark, project.swapcache_low_wmark);
+            assert_eq!(figures, (-1, -1, -1));
+        }
+    }
+
+    struct Link {
+        next: *mut Link,
+    }
+
+    #[test]
+    fn the_newest_comes_first_and_whoever_goes_leaves_no_gap() {
+        let mut links = [const { Link { next: ptr::null_mut() } }; 3];
+        let [a, b, c] = links.each_mut().map(ptr::from_mut);
+        let mut head = ptr::null_mut();
+        let at = &raw mut head;
+        let next = |link: *mut Link| {
+            // SAFETY: one of the three.
+            unsafe { &raw mut (*link).next }
+        };
+        let list = || {
+            // SAFETY: the head and the three are there.
+            unsafe { std::iter::successors(Some(*at), |link| Some(*next(*link))) }
+                .take_while(|link| !link.is_null())
+                .collect::<Vec<_>>()
+        };
+        // SAFETY: as above.
+        unsafe {
+            put(at, a, next);
+            put(at, b, next);
+            put(at, c, next);
+            assert_eq!(list(), [c, b, a]);
+            take(at, b, next);
+            take(at, b, next);
+            assert_eq!(list(), [c, a]);
+            assert_eq!(*next(b), a, "whoever stands there walks on");
+            take(at, c, next);
+            take(at, a, next);
+        }
+        assert!(head.is_null());
+    }
+}

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::size;
 use crate::swap;
@@ -22,6 +23,8 @@ pub enum Need {
     FakeProc,
     /// A program that can be found.
     Program(&'static str),
+    /// A library with its headers that pkg-config can find.
+    Package(&'static str),
 }
 
 /// Why the first of `needs` that this machine lacks is lacking; nothing if all are there.
@@ -33,6 +36,7 @@ pub fn lacks(needs: &[Need]) -> Option<String> {
         Need::NoSwap => no_swap(),
         Need::FakeProc => crate::fake::proc::lacks(),
         Need::Program(name) => program(name),
+        Need::Package(name) => package(name),
     })
 }
 
@@ -104,6 +108,12 @@ fn no_swap() -> Option<String> {
 
 fn program(name: &str) -> Option<String> {
     find_program(name).is_none().then(|| format!("there is no {name}: make setup installs it"))
+}
+
+fn package(name: &str) -> Option<String> {
+    let asked = Command::new("pkg-config").args(["--exists", name]).status();
+    let found = asked.is_ok_and(|status| status.success());
+    (!found).then(|| format!("pkg-config finds no {name} to compile with: make setup installs it"))
 }
 
 /// Memory that can be had without pushing anything out, in bytes; from `/proc/meminfo`.

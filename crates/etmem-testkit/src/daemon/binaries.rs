@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::process::run;
 
 /// From nothing, on two slow processors.
-pub(super) const BUILD_LIMIT: Duration = Duration::from_secs(1800);
+const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 
 /// The programs under test.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,9 @@
 //! The real binaries: built once ([`binaries`]), a daemon of one's own with its log ([`instance`]), and the
-//! configuration files it is given ([`config`]); and the scan library ([`scan_library`]).
+//! configuration files it is given ([`config`]).
 
 pub mod binaries;
 pub mod config;
 pub mod instance;
-pub mod scan_library;
 
 pub use binaries::Binaries;
 pub use config::{ProjectFile, TaskKind};

@@ -1,11 +1,10 @@
 //! The functions of a policy, called as the daemon calls them, with a key file of the real GLib where there is one.
 
 use super::*;
+use crate::Stop;
 use crate::sys::abi::TaskPid;
-use crate::{Stop, export};
 use libloading::Library;
 use std::ffi::CString;
-use std::fmt::Write as _;
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,7 +73,7 @@ impl Policy for Scripted {
     }
 }
 
-export!(scripted_ops: Scripted);
+static OPS: EngineOps = EngineOps::of::<Scripted>();
 
 /// A key file of GLib's that holds `text`; none where there is no GLib.
 struct File {
@@ -143,7 +142,7 @@ fn ask(engine: *mut Engine, task: *mut abi::Task, command: &str) -> (c_int, Stri
     let (mut reader, writer) = std::io::pipe().unwrap();
     let command = CString::new(command).unwrap().into_raw();
     // SAFETY: as the daemon does.
-    let status = unsafe { scripted_ops.eng_mgt_func.unwrap()(engine, task, command, writer.as_raw_fd()) };
+    let status = unsafe { OPS.eng_mgt_func.unwrap()(engine, task, command, writer.as_raw_fd()) };
     // SAFETY: from `into_raw`.
     drop(unsafe { CString::from_raw(command) });
     // Still open, and ours to close.
@@ -172,7 +171,7 @@ fn an_engine_from_its_beginning_to_its_end() {
         engs: ptr::null_mut(),
         entry: ptr::null_mut(),
     };
-    let ops = &scripted_ops;
+    let ops = &OPS;
     let mut engine = engine(&raw mut project);
     let engine = &raw mut engine;
     let texts = ["name", "mysqld", "t"].map(|text| CString::new(text).unwrap());

@@ -1,0 +1,44 @@
+//! Plugins built for etmem 1.x, in the real daemon: what they are told, what they may do wrong, and what they leave.
+//!
+//! They are compiled with gcc, once against the headers and GLib's, and once against offsets alone, as somebody would
+//! have them who knows no more than the written interface. That headers, mirrors and the table agree is said in
+//! `scan_library/layout.txt` and whoever compares with it.
+
+mod containment;
+#[path = "../scan_library/library.rs"]
+mod library;
+mod life;
+mod plugins;
+mod rounds;
+
+use std::process::ExitCode;
+
+use etmem_testkit::machine::Need;
+use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+
+fn main() -> ExitCode {
+    if let Some(exit) = rounds::inside() {
+        return exit;
+    }
+    let needs = [Need::Root, Need::Program("gcc"), Need::Program("pkg-config"), Need::Package("glib-2.0")];
+    let with = |more: &[Need]| [&needs[..], more].concat();
+    run_in_turn(vec![
+        trial_or_skip("each_function_is_called_in_its_order", &needs, life::each_in_its_order),
+        trial_or_skip("several_plugins_in_one_project", &needs, life::several_in_one_project),
+        trial_or_skip("what_a_function_refuses_leaves_all_as_it_was", &needs, life::refusals_by_functions),
+        trial_or_skip("libraries_that_cannot_be_plugins_are_refused", &needs, life::refusals_by_libraries),
+        trial_or_skip("a_plugin_scans_by_the_scan_library", &with(&[Need::Bpf]), life::scans),
+        trial_or_skip("forbidden_bytes_are_kept_from_the_client", &needs, containment::forbidden_bytes),
+        trial_or_skip("megabytes_are_cut_off", &needs, containment::megabytes),
+        trial_or_skip("a_closed_descriptor_does_no_harm", &needs, containment::closed_descriptor),
+        trial_or_skip("a_command_that_never_returns", &needs, containment::a_command_that_never_returns),
+        trial_or_skip("a_start_that_never_returns", &needs, containment::a_start_that_never_returns),
+        trial_or_skip("an_addition_that_never_returns", &needs, containment::an_addition_that_never_returns),
+        trial_or_skip("a_stop_that_never_returns", &needs, containment::a_stop_that_never_returns),
+        trial_or_skip(
+            "a_hundred_rounds_leak_nothing",
+            &with(&[Need::Program("valgrind")]),
+            rounds::leave_nothing,
+        ),
+    ])
+}
