@@ -7,19 +7,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-<<<<<<< HEAD
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use etmem_testkit::daemon::scan_library;
-=======
-use std::process::{Command, ExitCode};
-use std::time::Duration;
-
-use anyhow::{Result, anyhow, ensure};
->>>>>>> sdk
 use etmem_testkit::fake::proc::script::{
     Life, PAGE, PageSize, Script, ScriptedMapping, ScriptedProcess, Segment, Texture,
 };
