@@ -266,7 +266,9 @@ fn swap_cache() -> Result<()> {
     ensure!(fake.watermarks() == Some((3, 5)), "{:?}", fake.watermarks());
     ensure!(fake.reclaim_ends() == 0, "it is reclaimed as long as the task runs");
     daemon.must(&["project", "stop", "-n", "p"])?;
-    clock.wait_until(LIMIT, "the reclaim is ended", || Ok(fake.reclaim_ends() == 1)).with_context(|| daemon.log())?;
+    clock
+        .wait_until(LIMIT, "the reclaim is ended", || Ok(fake.reclaim_ends() == 1))
+        .with_context(|| daemon.log())?;
     // A daemon that is killed leaves it on, and the next one takes it back before it listens.
     daemon.must(&["project", "start", "-n", "p"])?;
     fake.set_swap_cached(6 * percent);

@@ -27,8 +27,10 @@ fn main() -> ExitCode {
     let large = [Need::Root, Need::Bpf, Need::Swap(LARGE_SWAP)];
     run_in_turn(vec![
         trial_or_skip("what_came_back_stays", &needs, || jumps(&SHORT)),
-        trial_or_skip("a_hot_set_that_jumps_for_three_minutes [skipped: takes ten minutes]", &large, || jumps(&LONG))
-            .with_ignored_flag(true),
+        trial_or_skip("a_hot_set_that_jumps_for_three_minutes [skipped: takes ten minutes]", &large, || {
+            jumps(&LONG)
+        })
+        .with_ignored_flag(true),
         trial_or_skip("swap_is_filled_up_to_its_bound_and_no_further", &needs, bounded),
         trial_or_skip("max_rate_holds", &needs, rate),
         trial_or_skip("max_cpu_holds", &needs, processor),
@@ -91,7 +93,10 @@ fn jumps(jumping: &Jumping) -> Result<()> {
     // Without it, what came back goes again; with it, each page comes back once at most, and the last ones stay.
     ensure!(on.fetched_back < off.fetched_back, "{on:?}, without feedback {off:?}");
     let kept = on.pace / untouched.pace;
-    ensure!(!jumping.pace || kept >= PACE, "{kept:.3} of its pace, untouched {untouched:?}, with feedback {on:?}");
+    ensure!(
+        !jumping.pace || kept >= PACE,
+        "{kept:.3} of its pace, untouched {untouched:?}, with feedback {on:?}"
+    );
     Ok(())
 }
 
@@ -124,7 +129,10 @@ fn run(jumping: &Jumping, line: Option<&str>) -> Result<Run> {
     if line.is_some_and(|line| line != "max_refault=none") {
         let log = stage.daemon.log();
         ensure!(log.contains("more came back than max_refault allows"), "log:\n{log}");
-        ensure!(log.matches("WARN").filter(|_| log.contains("nothing moves")).count() <= 20, "it is said once:\n{log}");
+        ensure!(
+            log.matches("WARN").filter(|_| log.contains("nothing moves")).count() <= 20,
+            "it is said once:\n{log}"
+        );
     }
     ensure!(workload.verify()? == jumping.memory);
     Ok(Run {
@@ -142,7 +150,9 @@ fn bounded() -> Result<()> {
     let mut workload = stage.workload(&Options::new(256 * MIB, 16 * MIB))?;
     let pid = workload.pid();
     let line = format!("max_swap_use={percent}\nmax_refault=none");
-    stage.daemon.add(&ProjectFile::new("p").task_with("t", TaskKind::Pid(pid), &["T=1", &line]).to_string())?;
+    stage
+        .daemon
+        .add(&ProjectFile::new("p").task_with("t", TaskKind::Pid(pid), &["T=1", &line]).to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
     let said = || Ok(stage.daemon.log().contains(&format!("max_swap_use={percent} keeps the rest")));
     let waited = stage.clock.wait_until(LIMIT, "it says that swap is used enough", said);
@@ -150,11 +160,17 @@ fn bounded() -> Result<()> {
     let swapped = status_bytes(pid, "VmSwap")?;
     ensure!(swapped > 32 * MIB && swapped <= all / 100 * percent + MIB, "{swapped} bytes are in swap");
     stage.pass(Duration::from_secs(8))?;
-    let warnings = stage.daemon.log().lines().filter(|line| line.contains("WARN") && line.contains("of swap is in use")).count();
+    let warnings = stage
+        .daemon
+        .log()
+        .lines()
+        .filter(|line| line.contains("WARN") && line.contains("of swap is in use"))
+        .count();
     ensure!(warnings == 1, "said {warnings} times:\n{}", stage.daemon.log());
     ensure!(workload.verify()? == 256 * MIB);
     // Reading it back has made room, and the task goes on by itself.
-    let again = || Ok(stage.daemon.log().matches("paged out").count() > 1 && status_bytes(pid, "VmSwap")? > 0);
+    let again =
+        || Ok(stage.daemon.log().matches("paged out").count() > 1 && status_bytes(pid, "VmSwap")? > 0);
     stage.clock.wait_until(LIMIT, "pages leave again", again)?;
     Ok(())
 }

@@ -157,7 +157,13 @@ mod tests {
             ("its swap used up", memory(0), None, swap(5, 6), Err(Hold::GroupSwap(figures(5, 6)))),
             ("some of it left", memory(0), None, swap(50, 20), room_of(30, Bound::GroupSwap)),
             ("more than there is", memory(0), None, swap(500, 20), room_of(80, Bound::Swap)),
-            ("promised more than it has", memory(0), None, promise(50, 20), Err(Hold::GroupProtected(figures(50, 20)))),
+            (
+                "promised more than it has",
+                memory(0),
+                None,
+                promise(50, 20),
+                Err(Hold::GroupProtected(figures(50, 20))),
+            ),
             ("promised some", memory(0), None, promise(50, 60), room_of(10, Bound::GroupProtected)),
         ] {
             assert_eq!(room(guards, &memory, pressure, groups), want, "{name}");

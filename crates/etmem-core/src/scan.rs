@@ -341,7 +341,10 @@ mod tests {
     fn locked_ranges_are_left_out() {
         let ranges = [range(1, 5), range(6, 9)];
         assert_eq!(without(&ranges, &[range(0, 1), range(5, 6)]), ranges);
-        assert_eq!(without(&ranges, &[range(2, 3), range(4, 7), range(8, 20)]), [range(1, 2), range(3, 4), range(7, 8)]);
+        assert_eq!(
+            without(&ranges, &[range(2, 3), range(4, 7), range(8, 20)]),
+            [range(1, 2), range(3, 4), range(7, 8)]
+        );
         assert_eq!(without(&ranges, &[range(0, 20)]), []);
     }
 

@@ -61,10 +61,14 @@ impl ControlGroups for MachineGroups {
             Err(error) => return Err(process_error(path.display().to_string(), &error)),
         };
         let Some(group) = group_path(&text) else { return Ok(GroupLimits::default()) };
-        let mounted = self.sys.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists());
+        let mounted =
+            self.sys.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists());
         let Some(root) = mounted else { return Ok(GroupLimits::default()) };
-        let folders: Vec<PathBuf> =
-            group.ancestors().filter(|part| !part.as_os_str().is_empty()).map(|part| root.join(part)).collect();
+        let folders: Vec<PathBuf> = group
+            .ancestors()
+            .filter(|part| !part.as_os_str().is_empty())
+            .map(|part| root.join(part))
+            .collect();
         let mut limits = GroupLimits::default();
         for folder in folders {
             if let Some(bound) = figure(&folder, "memory.swap.max")? {

@@ -228,10 +228,7 @@ mod tests {
         source.locked(process, &mut out).unwrap();
         assert_eq!(out, [], "and there is no smaps to read");
         write("status", "VmLck:\t       4 kB\n");
-        write(
-            "smaps",
-            "1000-2000 rw-p 0 0:0 0\nVmFlags: rd wr lo\n3000-4000 rw-p 0 0:0 0\nVmFlags: rd wr\n",
-        );
+        write("smaps", "1000-2000 rw-p 0 0:0 0\nVmFlags: rd wr lo\n3000-4000 rw-p 0 0:0 0\nVmFlags: rd wr\n");
         source.locked(process, &mut out).unwrap();
         assert_eq!(out, [AddressRange::new(0x1000, 0x2000)]);
     }

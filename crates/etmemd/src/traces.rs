@@ -82,8 +82,7 @@ pub(crate) fn take_back(folder: &Path) {
             continue;
         };
         let taken = Etmem::detect(&proc).map_err(|error| error.to_string());
-        let taken =
-            taken.and_then(|mover| mover.leave_swap_cache_alone().map_err(|error| error.to_string()));
+        let taken = taken.and_then(|mover| mover.leave_swap_cache_alone().map_err(|error| error.to_string()));
         match taken {
             Ok(()) => info!(
                 "a daemon that was killed had the swap cache reclaimed: ended. Its watermarks stay, as the module cannot \

@@ -84,7 +84,14 @@ struct Journal {
 impl Journal {
     fn new(label: String) -> Self {
         info!("{label}: started");
-        Self { label, held: HashMap::new(), bounds: HashMap::new(), back_off: BackOff::None, fault: None, waiting: false }
+        Self {
+            label,
+            held: HashMap::new(),
+            bounds: HashMap::new(),
+            back_off: BackOff::None,
+            fault: None,
+            waiting: false,
+        }
     }
 
     fn stopped(&self) {
@@ -142,7 +149,8 @@ impl Journal {
         }
         let back_off = scanned.feedback.back_off;
         match back_off {
-            BackOff::Slower { step: now, .. } if matches!(self.back_off, BackOff::Slower { step, .. } if step == now) => {}
+            BackOff::Slower { step: now, .. } if matches!(self.back_off, BackOff::Slower { step, .. } if step == now) =>
+                {}
             BackOff::Paused { .. } if matches!(self.back_off, BackOff::Paused { .. }) => {}
             BackOff::None if self.back_off == BackOff::None => {}
             BackOff::None => info!("{label}: {back_off} any more"),

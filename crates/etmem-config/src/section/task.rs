@@ -7,8 +7,8 @@ use crate::keyfile::Group;
 use crate::listing::ListedTask;
 use crate::setting::{Reader, needed, optional, or_default, settings};
 use crate::values::{
-    Fraction, Percent, SocketAddress, at_least, decimal, decimal_or_none, gibibytes, name, rate, vm_flags, within,
-    yes_or_no,
+    Fraction, Percent, SocketAddress, at_least, decimal, decimal_or_none, gibibytes, name, rate, vm_flags,
+    within, yes_or_no,
 };
 use crate::warning::{Ignored, Warnings};
 use etmem_core::kernel::mapping::VmFlag;

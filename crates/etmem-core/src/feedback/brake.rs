@@ -235,7 +235,11 @@ impl Brake {
     #[must_use]
     pub fn limits(&self) -> Limits {
         let budget = self.probation.then(|| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative; saturates")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "never negative; saturates"
+            )]
             let budget = self.allowance as u64;
             budget
         });
@@ -258,7 +262,11 @@ impl Brake {
     pub fn rate(&self) -> Share {
         let back: u64 = self.recent.iter().map(|(_, bytes)| bytes).sum();
         let hundredths = if back == 0 { 0.0 } else { bytes(back) / self.working_set.max(1.0) * 10_000.0 };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative; saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "never negative; saturates"
+        )]
         let hundredths = hundredths.round() as u32;
         Share::of_hundredths(hundredths)
     }
@@ -301,7 +309,10 @@ mod tests {
 
     #[test]
     fn goals() {
-        assert_eq!(Goal::percent_per_minute(0.2).map(|goal| format!("{:.3}", goal.get())), Some("0.200".into()));
+        assert_eq!(
+            Goal::percent_per_minute(0.2).map(|goal| format!("{:.3}", goal.get())),
+            Some("0.200".into())
+        );
         for outside in [-0.1, 100.1, f64::NAN] {
             assert_eq!(Goal::percent_per_minute(outside), None);
         }
@@ -335,7 +346,10 @@ mod tests {
         assert!(brake.limits().paused);
         brake.came_back(minutes(8), 0, 100 * MIB);
         assert_eq!(brake.limits().bytes, Some(0), "on probation, with nothing saved");
-        assert!(matches!(brake.state(), BackOff::Slower { step: 3, idle_cycles: 4, divisor: 8, probation: true }));
+        assert!(matches!(
+            brake.state(),
+            BackOff::Slower { step: 3, idle_cycles: 4, divisor: 8, probation: true }
+        ));
         brake.came_back(minutes(9), 0, 100 * MIB);
         assert_eq!(brake.limits().bytes, Some(MIB / 2));
         brake.left(MIB / 2);

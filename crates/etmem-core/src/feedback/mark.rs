@@ -1,8 +1,8 @@
 //! The end of an act: what really left, and that it is out now.
 
+use super::page_set::{PageSet, SetWalk};
 use super::standing::Standing;
 use super::standings::{Known, Reading, Standings, Writing};
-use super::page_set::{PageSet, SetWalk};
 use super::walk::{Counted, HeatWalk, Part};
 use crate::address::{PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::heat::HeatMap;

@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_page_takes_a_bit_at_most() {
-        for (name, step, bound) in [("whole", 1, 0.0002), ("every second", 2, 0.14), ("one in 64", 64, 0.06)] {
+        for (name, step, bound) in [("whole", 1, 0.0002), ("every second", 2, 0.14), ("one in 64", 64, 0.06)]
+        {
             let mut builder = PageSetBuilder::default();
             let pages = 2000 * PAGES_PER_BLOCK as u64;
             for page in (0..pages).step_by(step) {

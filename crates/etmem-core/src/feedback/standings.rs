@@ -152,7 +152,9 @@ impl Writing {
     pub(super) fn alike(&mut self, block: u64, blocks: u64, standing: u8) {
         match &mut self.run {
             _ if standing == UNKNOWN => {}
-            Some((first, length, open)) if *open == standing && *first + *length == block => *length += blocks,
+            Some((first, length, open)) if *open == standing && *first + *length == block => {
+                *length += blocks
+            }
             _ => {
                 self.close_run();
                 self.run = Some((block, blocks, standing));

@@ -55,8 +55,13 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
         }
         let heat = heat(&seen);
         let whole = AddressRange::new(0, u64::MAX);
-        let cycle =
-            Cycle { number: minute, window: whole, ranges: &[range], working_set_cycles: 2, hold: goal.is_some() };
+        let cycle = Cycle {
+            number: minute,
+            window: whole,
+            ranges: &[range],
+            working_set_cycles: 2,
+            hold: goal.is_some(),
+        };
         let settled = settle(standings, &heat, &cycle);
         brake.came_back(Duration::from_secs(60 * minute), settled.came_back, settled.working_set);
         back.push(settled.came_back);
@@ -88,7 +93,8 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
         back.iter().sum::<u64>() as f64 / sets.iter().sum::<u64>() as f64 * 100.0
     };
     let hours = back.chunks(60).zip(sets.chunks(60)).map(|(back, sets)| percent(back, sets));
-    let over = back.iter().zip(&sets).filter(|(back, set)| percent(&[**back], &[**set]) > goal.unwrap_or(0.2));
+    let over =
+        back.iter().zip(&sets).filter(|(back, set)| percent(&[**back], &[**set]) > goal.unwrap_or(0.2));
     Outcome {
         goal,
         came_back: back.iter().sum(),

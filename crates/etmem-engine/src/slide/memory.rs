@@ -164,7 +164,12 @@ impl Known {
     }
 
     /// Settles what a cycle saw.
-    pub(super) fn settle(&mut self, seen: &Observed, settings: &Settings, paused_for: Option<Duration>) -> Settled {
+    pub(super) fn settle(
+        &mut self,
+        seen: &Observed,
+        settings: &Settings,
+        paused_for: Option<Duration>,
+    ) -> Settled {
         self.cycles += 1;
         self.rounds += u64::from(seen.window.start == 0);
         self.resume = seen.resume;

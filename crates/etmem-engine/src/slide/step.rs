@@ -121,8 +121,7 @@ impl SlideWork {
         outcome.later += cold.min(may).saturating_sub(plan.bytes());
         outcome.planned = cold;
         let look_behind = can_glance && outcome.applied > 0 && outcome.ended.is_none();
-        let after =
-            if look_behind { Looking::glance(&mut *probe, &seen.ranges).ok() } else { None };
+        let after = if look_behind { Looking::glance(&mut *probe, &seen.ranges).ok() } else { None };
         let figures = kernel.processes.memory(process).unwrap_or(figures);
         let (left, stayed) = self.memory.left(&mut known, given.finish(), after.as_ref(), figures);
         let swap_cache = self.reclaim_swap_cache(kernel, &mut *mover);

@@ -288,7 +288,10 @@ mod tests {
         let process = ProcessId { pid: Pid::new(10).unwrap(), start_time: 100 };
         assert_eq!(processes.memory(process), Err(ProcessError::Exited));
         std::fs::write(tree.path().join("10/status"), "VmRSS:\t 8 kB\nVmSwap:\t 4 kB\n").unwrap();
-        assert_eq!(processes.memory(process), Ok(ProcessMemory { resident: 8192, swapped: 4096, major_faults: 3 }));
+        assert_eq!(
+            processes.memory(process),
+            Ok(ProcessMemory { resident: 8192, swapped: 4096, major_faults: 3 })
+        );
         let later = ProcessId { start_time: 101, ..process };
         assert_eq!(processes.memory(later), Err(ProcessError::Exited));
     }

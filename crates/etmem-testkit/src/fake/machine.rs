@@ -211,7 +211,11 @@ impl ProcessTable for FakeMachine {
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
         self.with(process, |process| {
             let swapped = process.swapped_pages().len() as u64 * PAGE_SIZE;
-            Ok(ProcessMemory { resident: process.mapping.range.bytes() - swapped, swapped, ..ProcessMemory::default() })
+            Ok(ProcessMemory {
+                resident: process.mapping.range.bytes() - swapped,
+                swapped,
+                ..ProcessMemory::default()
+            })
         })
     }
 }
