@@ -62,6 +62,7 @@ impl ProbeSource for Timed<Arc<dyn ProbeSource>> {
     }
 }
 
+/// Not told to look without clearing: the last look before pages leave and the one behind are not part of this measure.
 impl AccessProbe for Timed<Box<dyn AccessProbe>> {
     fn prepare(&mut self, ranges: &[AddressRange]) -> Result<(), ProcessError> {
         self.apart.run(|| self.inner.prepare(ranges))
