@@ -123,11 +123,12 @@ pub trait Work: fmt::Debug + Send {
     /// Which probe and mover it is to be given.
     fn wishes(&self) -> Wishes;
 
-    /// Whether the machine still has what its engine's keys name. Called at each start, before anything starts.
+    /// Takes its place beside the other tasks of its engine, if the machine has what the engine's keys name. Called at
+    /// each start, for all tasks that start together before the first of them runs.
     ///
     /// # Errors
     /// What the machine lacks.
-    fn check(&self, kernel: &Kernel) -> Result<(), EngineError> {
+    fn prepare(&mut self, kernel: &Kernel) -> Result<(), EngineError> {
         let _ = kernel;
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Who takes part in the cycles of an engine, and who leads them.
 //!
 //! Each task has a thread of its own, but the tasks of an engine are scanned and decided together, since they share the
-//! nodes. So a task takes a seat when it runs for the first time; the first to find nobody leading leads, and goes on
-//! leading until it stops, so that cycles come in its rhythm. It works for all that have a seat, and leaves each a
+//! nodes. So a task takes a seat before it runs; the first to find nobody leading leads, and goes on leading until it
+//! stops, so that cycles come in its rhythm. It works for all that have a seat, and leaves each a
 //! report; the others wait for theirs. A task that stops gives up its seat, and the lead with it, which the next one to
 //! look takes up.
 

@@ -28,7 +28,7 @@ pub struct CslideWork {
     settings: Settings,
     engine: Arc<CslideEngine>,
     roster: Arc<Roster>,
-    /// Taken when it runs for the first time.
+    /// Taken before it runs for the first time.
     seat: Option<Seat>,
 }
 
@@ -36,6 +36,10 @@ impl CslideWork {
     /// The work that `settings` describe, together with the others on `roster`.
     pub(super) const fn new(settings: Settings, engine: Arc<CslideEngine>, roster: Arc<Roster>) -> Self {
         Self { settings, engine, roster, seat: None }
+    }
+
+    fn seat(&mut self, kernel: &Kernel) -> &Seat {
+        self.seat.get_or_insert_with(|| self.roster.join(self.settings.clone(), kernel.clone()))
     }
 }
 
@@ -75,7 +79,8 @@ fn try_cycle(
     let (roster, Settings { hot_threshold, limits, .. }) = (&*seat.roster, &seat.member.settings);
     let begun = pacer.processor_time();
     let mut reports = Reports::default();
-    let found = watch::find(members, roster, has_huge_pool(&nodes(&seat.member)?), &mut reports);
+    let pooled = has_huge_pool(&nodes(&seat.member)?);
+    let found = watch::find(members, roster, pooled, &mut reports, pacer)?;
     let mut seen = watch::look(&found, roster, &mut reports, pacer)?;
 
     let time = pacer.local_time();
@@ -149,9 +154,11 @@ impl Work for CslideWork {
         self.settings.wishes
     }
 
-    fn check(&self, kernel: &Kernel) -> Result<(), EngineError> {
+    fn prepare(&mut self, kernel: &Kernel) -> Result<(), EngineError> {
         // A kernel without these ports says so in every cycle.
-        kernel.numa.as_ref().map_or(Ok(()), |numa| settings::check(&self.engine, &*numa.nodes))
+        kernel.numa.as_ref().map_or(Ok(()), |numa| settings::check(&self.engine, &*numa.nodes))?;
+        self.seat(kernel);
+        Ok(())
     }
 
     fn decisions(&self, kernel: &Kernel) -> Vec<String> {
@@ -184,16 +191,16 @@ impl Work for CslideWork {
     }
 
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
-        let join = || self.roster.join(self.settings.clone(), kernel.clone());
-        let seat = self.seat.get_or_insert_with(join);
+        let (engine, interval) = (Arc::clone(&self.engine), self.settings.schedule.interval);
+        let seat = self.seat(kernel);
         loop {
             if seat.leads() {
-                cycle(&self.engine, seat, pacer);
+                cycle(&engine, seat, pacer);
             }
             if let Some(report) = seat.take_report() {
                 return report;
             }
-            if pacer.pause(self.settings.schedule.interval) == Pace::Stop {
+            if pacer.pause(interval) == Pace::Stop {
                 return StepReport { stopped: true, ..StepReport::default() };
             }
         }

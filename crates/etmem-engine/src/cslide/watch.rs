@@ -67,7 +67,8 @@ pub(super) fn find<'a>(
     roster: &Roster,
     pooled: bool,
     reports: &mut Reports,
-) -> Vec<Found<'a>> {
+    pacer: &dyn Pacer,
+) -> Result<Vec<Found<'a>>, Stopped> {
     let mut taken: BTreeMap<ProcessId, &str> = BTreeMap::new();
     let mut found = Vec::new();
     for member in members {
@@ -80,6 +81,9 @@ pub(super) fn find<'a>(
             }
         };
         for process in processes {
+            if pacer.pace() == Pace::Stop {
+                return Err(Stopped);
+            }
             if let Some(task) = taken.get(&process) {
                 reports.add(member, process, ProcessResult::Elsewhere((*task).to_owned()));
                 continue;
@@ -95,7 +99,7 @@ pub(super) fn find<'a>(
     found.sort_by_key(|found| found.process);
     let processes: Vec<ProcessId> = taken.into_keys().collect();
     roster.turns.forget_all_but(&processes);
-    found
+    Ok(found)
 }
 
 /// Where an ordinary task's process has pages of the pool of huge pages, which are none of its business.

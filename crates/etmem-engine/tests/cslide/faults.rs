@@ -184,7 +184,7 @@ fn nodes_that_are_not_there_are_refused() {
     let kernel = machine.kernel();
     let want = "[engine] node_pair=1,7: there is no node 7 with memory; this machine has 0, 1";
     assert_eq!(engine.check(&*kernel.numa.as_ref().unwrap().nodes).unwrap_err().to_string(), want);
-    assert_eq!(works(&file, &*engine)[0].check(&kernel).unwrap_err().to_string(), want);
+    assert_eq!(works(&file, &*engine)[0].prepare(&kernel).unwrap_err().to_string(), want);
     let none = FakeMachine::default();
     let want = "[engine] node_pair=1,7: there is no node 1 with memory; this machine has none";
     assert_eq!(engine.check(&none).unwrap_err().to_string(), want);

@@ -62,6 +62,19 @@ fn one_leads_for_all_and_the_hottest_of_all_go_first() {
 }
 
 #[test]
+fn who_starts_together_is_in_the_first_cycle() {
+    let machine = machine();
+    let file = file(&keys("1,0", 60, 0), &[&task("a", 43), &task("b", 42)]);
+    let mut works = works(&file, &*made(&file));
+    for work in &mut works {
+        work.prepare(&machine.kernel()).unwrap();
+    }
+    assert_eq!(found(&step(&mut *works[0], &machine)), [43]);
+    let pacer = FakePacer::endless();
+    assert_eq!((found(&works[1].step(&machine.kernel(), &pacer)), pacer.pauses().len()), (vec![42], 0));
+}
+
+#[test]
 fn who_stops_passes_the_lead_on() {
     let machine = machine();
     let file = file(&keys("1,0", 60, 0), &[&task("a", 42), &task("b", 43)]);

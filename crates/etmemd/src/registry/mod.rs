@@ -343,11 +343,12 @@ fn prepare(
     task: &TaskSection,
     machine: &dyn Machine,
 ) -> Result<Ready, Denied> {
-    let work = engine.work(project, task).map_err(|error| Denied::Engine { place: String::new(), error })?;
+    let mut work =
+        engine.work(project, task).map_err(|error| Denied::Engine { place: String::new(), error })?;
     let label = hosting::label(project, task);
     let chosen =
         machine.kernel(&work.wishes()).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
-    work.check(&chosen.kernel).map_err(|error| Denied::Engine { place: String::new(), error })?;
+    work.prepare(&chosen.kernel).map_err(|error| Denied::Engine { place: String::new(), error })?;
     info!("{label}: probe {}, mover {}", chosen.probe, chosen.mover);
     let decisions = work.decisions(&chosen.kernel);
     for decision in &decisions {
