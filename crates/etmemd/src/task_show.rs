@@ -7,17 +7,19 @@
 mod tests;
 
 use crate::worker::{Doing, Standing};
-use etmem_core::kernel::process::Target;
+use etmem_core::kernel::process::{ProcessId, Target};
 use etmem_core::kernel::wishes::Choice;
 use etmem_core::name::Name;
 use etmem_engine::{Amount, Cycle, Figure, ProcessReport, ProcessResult, Reason, Tally};
 use etmem_wire::TaskForm;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Processes that the text shows of each task: a person reads no more, and the answer may be asked for every second.
-const PROCESSES_SHOWN: usize = 20;
+/// Lines about processes that the text has of each task: a person reads no more, and the answer may be asked for every
+/// second.
+const LINES_SHOWN: usize = 20;
 
 /// A task, to be shown.
 #[derive(Debug)]
@@ -211,22 +213,32 @@ fn table(cycle: &Cycle, standing: &Standing) -> String {
     text
 }
 
-/// What became of each process, and why not more.
+/// What became of each process, and why not more: those of which the same is to be told share a line.
 fn processes(reports: &[ProcessReport]) -> String {
+    let mut told: Vec<(ProcessId, String, usize)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for ProcessReport { process, result } in reports {
+        let line = match (result, result.reason()) {
+            (ProcessResult::Scanned(_), Some(reason)) => format!("{result}\n  {:<9} {}", "", reason.text),
+            (_, _) => result.to_string(),
+        };
+        let place = *places.entry(line.clone()).or_insert(told.len());
+        match told.get_mut(place) {
+            Some((_, _, others)) => *others += 1,
+            None => told.push((*process, line, 0)),
+        }
+    }
     let mut text = String::new();
-    if !reports.is_empty() {
+    if !told.is_empty() {
         text.push_str("\n  process\n");
     }
-    for ProcessReport { process, result } in reports.iter().take(PROCESSES_SHOWN) {
-        let _ = match (result, result.reason()) {
-            (ProcessResult::Scanned(_), Some(reason)) => {
-                writeln!(text, "  {process:<9} {result}\n  {:<9} {}", "", reason.text)
-            }
-            (_, _) => writeln!(text, "  {process:<9} {result}"),
-        };
+    for (process, line, others) in told.iter().take(LINES_SHOWN) {
+        let others = if *others > 0 { format!(" (and {others} more alike)") } else { String::new() };
+        let _ = writeln!(text, "  {process:<9} {line}{others}");
     }
-    if let Some(more) = reports.len().checked_sub(PROCESSES_SHOWN).filter(|more| *more > 0) {
-        let _ = writeln!(text, "  and {more} more, which --json shows");
+    let left: usize = told.iter().skip(LINES_SHOWN).map(|(_, _, others)| 1 + others).sum();
+    if left > 0 {
+        let _ = writeln!(text, "  and {left} more, which --json shows");
     }
     text
 }

@@ -150,12 +150,15 @@ fn states_and_their_reasons() {
 
 #[test]
 fn many_processes_and_none() {
-    let many = standing(vec![report(vec![ProcessResult::Stopped; 23])], Doing::Resting);
-    let shown = shown(Some(many));
+    let small = |mib: u64| ProcessResult::Held(Hold::Small { resident: mib * MIB, above: 1 << 30 });
+    let results = [vec![ProcessResult::Held(Hold::NoSwap); 70], (1..=23).map(small).collect()].concat();
+    let shown = shown(Some(standing(vec![report(results)], Doing::Resting)));
     let text = task_show(&shown.project, std::slice::from_ref(&shown), TaskForm::Text);
-    assert!(text.ends_with("  and 3 more, which --json shows\n"), "{text}");
-    assert_eq!(text.matches("stopped in mid-scan").count(), PROCESSES_SHOWN);
-    assert_eq!(shown.json()["last_cycle"]["processes"].as_array().unwrap().len(), 23);
+    assert!(text.contains("  4711      this machine has no swap"), "{text}");
+    assert!(text.contains(" (and 69 more alike)\n  4781      the process has 1 MiB"), "{text}");
+    assert!(text.ends_with("  and 4 more, which --json shows\n"), "{text}");
+    assert_eq!(text.matches("the process has").count(), LINES_SHOWN - 1);
+    assert_eq!(shown.json()["last_cycle"]["processes"].as_array().unwrap().len(), 93);
     assert_eq!(task_show(&shown.project, &[], TaskForm::Text), "task: project p has none\n");
     assert_eq!(task_show(&shown.project, &[], TaskForm::Json), "");
 }
