@@ -1,5 +1,5 @@
 /*
- * A policy that does nothing but what it is asked: pid, abort.
+ * A policy that does nothing but what it is asked: pid, abort, hang.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +28,8 @@ static int command(struct engine *engine, struct task *task, char *command, int 
     (void)task;
     if (strcmp(command, "abort") == 0)
         abort();
+    while (strcmp(command, "hang") == 0)
+        pause();
     return dprintf(fd, "%d\n", (int)getpid()) > 0 ? 0 : -1;
 }
 

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         trial_or_skip("the_policy_in_rust_says_what_is_wrong", &bare, refusals),
         trial_or_skip("an_abort_in_a_process_of_its_own_ends_nothing_else", &moving, aborts),
         trial_or_skip("an_abort_while_it_is_loaded_is_a_refusal", &bare, aborts_when_loaded),
+        trial_or_skip("a_hang_in_a_process_of_its_own_goes_with_its_engine", &bare, hangs),
         trial_or_skip("a_process_of_its_own_goes_with_its_engine_and_with_the_daemon", &bare, goes),
     ])
 }
@@ -206,6 +207,26 @@ fn aborts_when_loaded() -> Result<()> {
     }
     ensure!(!stage.daemon.must(&["project", "show"])?.contains("background"));
     stage.clock.wait_until(LIMIT, "the processes go", || Ok(children(&stage)?.is_empty()))?;
+    Ok(())
+}
+
+fn hangs() -> Result<()> {
+    let stage = Stage::without_swap()?;
+    let tools = Tools::build(&stage)?;
+    let workload = stage.workload(&Options::new(MIB, 0))?;
+    stage.daemon.add(&asked(&tools, workload.pid())?)?;
+    stage.daemon.must(&["project", "start", "-n", "background"])?;
+    let child = stage.daemon.must(&ask("pid"))?;
+    for command in ["hang", "pid"] {
+        let ran = stage.daemon.etmem(&ask(command))?;
+        let told = ran.stdout + &ran.stderr;
+        ensure!(ran.status != 0 && told.contains("has not returned from eng_mgt_func"), "{command}: {told}");
+    }
+    ensure!(children(&stage)? == [child.trim()]);
+    let file = stage.daemon.folder().join("added.conf");
+    stage.daemon.must(&["obj", "del", "-f", &file.display().to_string()])?;
+    stage.clock.wait_until(LIMIT, "the process goes", || Ok(children(&stage)?.is_empty()))?;
+    ensure!(!stage.daemon.must(&["project", "show"])?.contains("background"));
     Ok(())
 }
 
