@@ -17,6 +17,9 @@ use etmem_testkit::fake::proc::{Call, FakeProc, Fault, File, Planned};
 use etmem_testkit::machine::Need;
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
 
+/// Pages go by the task's own rule alone, however many come back.
+const PLAIN: &str = "max_refault=none";
+
 /// How long anything may take that the daemon does in its cycles of a few seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Where scripted processes begin: far from the machine's own pids.
@@ -76,7 +79,7 @@ fn fifty_scripts() -> Result<()> {
         let mut file = ProjectFile { scans: looks, ..ProjectFile::new(&format!("loop{looks}")) };
         for case in cases.iter().filter(|case| case.looks == u64::from(looks)) {
             let threshold = format!("T={}", case.threshold);
-            file = file.task_with(&case.process.comm, TaskKind::Pid(case.process.pid), &[&threshold]);
+            file = file.task_with(&case.process.comm, TaskKind::Pid(case.process.pid), &[&threshold, PLAIN]);
         }
         daemon.add(&file.to_string())?;
         daemon.must(&["project", "start", "-n", &file.project])?;
@@ -123,7 +126,8 @@ fn phase_change() -> Result<()> {
     ensure!(pages(&before) == 1400 && pages(&after) == 1600);
     let fake = FakeProc::mount(Script::new(vec![process.clone()]))?;
     let daemon = daemon(&fake)?;
-    daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(FIRST_PID)).to_string())?;
+    daemon
+        .add(&ProjectFile::new("p").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", PLAIN]).to_string())?;
     daemon.must(&["project", "start", "-n", "p"])?;
     let clock = WallClock::new();
     for (name, want, last) in [("first", before, CHANGE - 1), ("second", after, CHANGE + 2 * LOOKS - 1)] {

@@ -206,7 +206,7 @@ pub enum ColdRule {
     Keep(u8),
 }
 
-/// Which pages go, by the ranks that [`crate::feedback::settle`] gave them: those that `rule` calls cold and that were
+/// Which pages go, by the ranks that [`crate::feedback::settle()`] gave them: those that `rule` calls cold and that were
 /// idle for `bar` cycles in a row, the coldest first, at most `bytes`. Also how many bytes are cold.
 ///
 /// Above a bar of 1 only pages go that were not touched at all, whatever the rule says.

@@ -138,7 +138,8 @@ impl Observed {
 #[must_use]
 pub fn rest(spent: Duration, percent: Option<u32>) -> Duration {
     let Some(percent) = percent.filter(|percent| (1..100).contains(percent)) else { return Duration::ZERO };
-    Duration::from_nanos_u128(spent.as_nanos() * u128::from(100 - percent) / u128::from(percent))
+    let nanoseconds = spent.as_nanos() * u128::from(100 - percent) / u128::from(percent);
+    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
 }
 
 /// One cycle of looks at all of `process`, however much it costs.

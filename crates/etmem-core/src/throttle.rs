@@ -41,10 +41,12 @@ pub struct Throttle {
     processor_percent: Option<u32>,
 }
 
-const fn share_rest(took: Duration, percent: u32) -> Duration {
-    let percent = if percent == 0 { 1 } else { percent };
-    let whole = took.as_nanos() * 100 / percent as u128;
-    Duration::from_nanos_u128(whole).saturating_sub(took)
+fn nanoseconds(number: u128) -> Duration {
+    Duration::from_nanos(u64::try_from(number).unwrap_or(u64::MAX))
+}
+
+fn share_rest(took: Duration, percent: u32) -> Duration {
+    nanoseconds(took.as_nanos() * 100 / u128::from(percent.max(1))).saturating_sub(took)
 }
 
 impl Throttle {
@@ -76,7 +78,7 @@ impl Throttle {
             Rate::Unlimited => Duration::ZERO,
             Rate::BytesPerSecond(rate) => {
                 let due = u128::from(bytes) * 1_000_000_000 / u128::from((rate >> halvings).max(1));
-                Duration::from_nanos_u128(due).saturating_sub(took)
+                nanoseconds(due).saturating_sub(took)
             }
             Rate::SharePercent(percent) => {
                 let rest = share_rest(took, percent);

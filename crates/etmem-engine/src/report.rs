@@ -73,7 +73,7 @@ pub struct Scanned {
     /// Bytes of mappings not looked at because they are locked in memory.
     pub locked: u64,
     /// What came back, and what follows from it.
-    pub feedback: Feedback,
+    pub feedback: Box<Feedback>,
     /// What it cost.
     pub effort: Effort,
 }
@@ -329,11 +329,11 @@ mod tests {
             bound: Some(Bound::GroupSwap),
             stayed: 0,
             locked: 8192,
-            feedback: Feedback {
+            feedback: Box::new(Feedback {
                 came_back: 12 << 10,
                 back_off: BackOff::Paused { left: Duration::from_secs(61) },
                 ..Feedback::default()
-            },
+            }),
             ..Scanned::default()
         };
         assert_eq!(

@@ -8,7 +8,7 @@
 //!                  plan of the ranks, what left of it -> mark_out -> what is known now
 //! ```
 //!
-//! [`Standing`] is what is known of one page, [`Standings`] of all pages of a process, [`settle`] and [`mark_out`] bring
+//! [`Standing`] is what is known of one page, [`Standings`] of all pages of a process, [`settle()`] and [`mark_out`] bring
 //! it forward, [`Brake`] keeps a task within its goal. All of it is pure: time and figures are handed in.
 //!
 //! What it costs: nothing per page for runs of blocks whose pages stand alike, a bit for each page of a block where pages

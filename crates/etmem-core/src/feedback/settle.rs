@@ -370,7 +370,7 @@ mod tests {
                     match shape {
                         _ if !inside(at(0)) => Shape::Absent,
                         _ if whole => shape.clone(),
-                        shape => Shape::Mixed((0..PAGES_PER_BLOCK).map(|page| {
+                        Shape::Absent | Shape::Huge(_) | Shape::Alike(_) | Shape::Mixed(_) => Shape::Mixed((0..PAGES_PER_BLOCK).map(|page| {
                             if mapped(at(page as u64)) { access_of(shape, page) } else { Access::ABSENT }
                         }).collect()),
                     }

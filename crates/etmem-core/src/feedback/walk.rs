@@ -116,8 +116,7 @@ impl<I: Iterator<Item = AddressRange>> RangeWalk<I> {
     pub(super) fn at(&mut self, block: u64) -> (u64, Part) {
         let (start, end) = (block * BLOCK_SIZE, block.saturating_add(1).saturating_mul(BLOCK_SIZE));
         let mut bits = PageBits::default();
-        loop {
-            let Some(&range) = self.ranges.peek() else { break };
+        while let Some(&range) = self.ranges.peek() {
             if range.start <= start && range.end >= end {
                 return (range.end / BLOCK_SIZE - block, Part::Whole);
             }

@@ -156,7 +156,7 @@ impl SlideWork {
             bound,
             stayed,
             locked: seen.locked,
-            feedback: self.memory.feedback(&settled, came_back, left, limits),
+            feedback: Box::new(self.memory.feedback(&settled, came_back, left, limits)),
             effort: Effort { moving, ..Effort::of(&seen) },
         }))
     }
