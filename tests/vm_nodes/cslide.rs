@@ -150,9 +150,8 @@ pub(crate) fn huge_pages_of_two_nodes(inside: &Inside) -> Result<()> {
         line.contains("in use or pinned")
     })?;
     // Neither pool has a page left: nothing can move, and all goes on.
-    for (node, used) in [(0, 0), (1, 1)] {
-        let pool = Inside::nodes()?[used].huge_pool;
-        Inside::pool(node, ((pool.total - pool.free) / HUGE as u64) as usize)?;
+    for node in Inside::nodes()? {
+        Inside::pool(node.id.0, usize::try_from(node.huge_pool.total - node.huge_pool.free)? / HUGE)?;
     }
     pass(inside, &daemon, 1, 2)?;
     ensure!(program.verify()? == MEMORY, "pages are not what they were");

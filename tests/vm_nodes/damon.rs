@@ -118,7 +118,7 @@ fn counts(heat: &HeatMap, program: &HotSet, huge: bool) -> Result<Vec<u16>> {
         let (blocks, count) = match entry {
             Entry::Huge { blocks, count } if huge => (blocks, count),
             Entry::Pages { blocks, count } if !huge => (blocks, count),
-            other => bail!("{other:?} at {start:x}"),
+            Entry::Huge { .. } | Entry::Pages { .. } | Entry::Mixed => bail!("{entry:?} at {start:x}"),
         };
         counts.extend((0..blocks).map(|_| count));
         expected = start + blocks * BLOCK_SIZE;

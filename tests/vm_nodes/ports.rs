@@ -117,7 +117,7 @@ fn no_room(inside: &Inside, base: &mut HotSet) -> Result<()> {
     // What is free but for some 16 MiB, of which base pages get a part.
     let fill = |node: usize| -> Result<usize> {
         let free = Inside::nodes()?[node].memory.free;
-        Ok((free as usize / HUGE).saturating_sub(8))
+        Ok((usize::try_from(free)? / HUGE).saturating_sub(8))
     };
     let file = "/sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages";
     fs::write(file, fill(1)?.to_string())?;

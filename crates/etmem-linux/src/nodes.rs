@@ -38,9 +38,11 @@ impl MachineNodes {
     /// The numbers of the nodes that are there, with or without memory.
     fn numbers(&self) -> Result<Vec<u16>, ProcessError> {
         let folder = self.sys.nodes();
-        let entries = std::fs::read_dir(&folder).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => unlike(&folder, "missing; needs a kernel built with CONFIG_NUMA=y"),
-            _ => refused(&folder, &error),
+        let entries = std::fs::read_dir(&folder).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                return unlike(&folder, "missing; needs a kernel built with CONFIG_NUMA=y");
+            }
+            refused(&folder, &error)
         })?;
         let mut numbers: Vec<u16> = entries
             .flatten()

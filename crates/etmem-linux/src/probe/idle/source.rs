@@ -29,13 +29,12 @@ impl Idle {
     /// Says why not.
     pub fn detect(proc: &ProcRoot, sys: &SysRoot) -> Result<Self, Unavailable> {
         let path = sys.idle_bitmap();
-        let bitmap =
-            File::options().read(true).write(true).open(&path).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => {
-                    Unavailable::NotBuilt { path: path.clone(), option: "CONFIG_IDLE_PAGE_TRACKING" }
-                }
-                _ => Unavailable::from_io(path.display().to_string(), &error, CAPABILITIES),
-            })?;
+        let bitmap = File::options().read(true).write(true).open(&path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                return Unavailable::NotBuilt { path: path.clone(), option: "CONFIG_IDLE_PAGE_TRACKING" };
+            }
+            Unavailable::from_io(path.display().to_string(), &error, CAPABILITIES)
+        })?;
         let machine = Arc::new(MachineFrames::open(proc)?);
         Ok(Self { proc: proc.clone(), bitmap: Arc::new(bitmap), machine })
     }
