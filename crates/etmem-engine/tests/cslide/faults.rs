@@ -88,7 +88,34 @@ fn a_slow_node_without_room_keeps_cold_pages_up() {
         assert!(pair.planned.cold_down > 0 && pair.down.pages.no_room > 0, "{pair}");
         assert_eq!(pair.down.bytes, 0);
         assert!(pair.up.bytes > 0 && pair.up.bytes <= free, "{pair}");
+        assert_eq!(pair.up.pages.failed(), 0, "less comes up, so that all of it finds room: {pair}");
         assert_eq!(report.fault, None);
+    }
+}
+
+#[test]
+fn what_finds_no_room_below_makes_none_above() {
+    for (memory, place) in [
+        (Memory::Huge, (|page| u16::from(page >= 25)) as fn(usize) -> u16),
+        (Memory::Base, |page| u16::from(page >= 12_800)),
+    ] {
+        // The fast node is full, so that each hot page needs a cold one to go; which the slow node has no room for.
+        let machine = machine(memory, place);
+        assert_eq!(memory.free(&machine, 0), 0);
+        machine.promise(&[1]);
+        let report = step(&mut *work(memory, 1000, 0), &machine);
+        let pair = &report.pairs[0];
+        assert_eq!((pair.planned.hot_up, pair.planned.cold_down), (20 * MIB, 20 * MIB));
+        assert!(pair.down.pages.no_room > 0, "{pair}");
+        assert_eq!((pair.up.bytes, pair.up.pages.failed()), (0, 0), "not even tried: {pair}");
+        // Half of it: as many come up as went down.
+        machine.promise(&[]);
+        machine.change_nodes(|nodes| {
+            nodes[1].memory.free = 10 * MIB;
+            nodes[1].huge_pool.free = 10 * MIB;
+        });
+        let report = step(&mut *work(memory, 1000, 0), &machine);
+        assert_eq!((report.pairs[0].up.bytes, report.pairs[0].down.bytes), (10 * MIB, 10 * MIB));
     }
 }
 

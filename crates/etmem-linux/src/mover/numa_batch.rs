@@ -185,7 +185,7 @@ mod tests {
                 *status = match self.pages[page] {
                     Nature::There => i32::from(GOAL.0),
                     Nature::Absent => -libc::ENOENT,
-                    _ => 0,
+                    Nature::Goes | Nature::Refuses(_) | Nature::Stays | Nature::Late | Nature::Vanishes => 0,
                 };
             }
             Ok(())
@@ -204,7 +204,7 @@ mod tests {
                 let error = match self.pages[page] {
                     Nature::Refuses(error) => -error,
                     Nature::Absent => -libc::ENOENT,
-                    _ => {
+                    Nature::There | Nature::Goes | Nature::Stays | Nature::Late | Nature::Vanishes => {
                         taken.push((at, *page));
                         continue;
                     }
