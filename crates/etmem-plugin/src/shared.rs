@@ -241,10 +241,11 @@ mod tests {
             // SAFETY: one of the three.
             unsafe { &raw mut (*link).next }
         };
+        let is_there = |link: &*mut Link| !link.is_null();
         let list = || {
             // SAFETY: the head and the three are there.
-            unsafe { std::iter::successors(Some(*at), |link| Some(*next(*link))) }
-                .take_while(|link| !link.is_null())
+            let (first, rest) = unsafe { (*at, |link: *mut Link| *next(link)) };
+            std::iter::successors(Some(first).filter(is_there), |link| Some(rest(*link)).filter(is_there))
                 .collect::<Vec<_>>()
         };
         // SAFETY: as above.

@@ -210,6 +210,22 @@ fn what_stands_beside_a_plugins_group() {
 }
 
 #[test]
+fn what_every_task_may_have_has_its_rules_in_a_plugins_too() {
+    let task = "[task]\nproject=a\nengine=mine\nname=t\ntype=pid\nvalue=1\n";
+    let file = read(&format!("{task}max_threads=-3\nswap_flag=yes\nT=hot\n")).unwrap();
+    let TaskParameters::Other(OtherTask { max_threads, swap_flag, .. }) = file.tasks[0].parameters else {
+        panic!("{file:?}")
+    };
+    assert_eq!((max_threads, swap_flag, file.warnings.len()), (1, true, 0));
+    for (line, want) in [
+        ("max_threads=two", "f:7: [task] max_threads=two: must be a whole number"),
+        ("swap_flag=1", "f:7: [task] swap_flag=1: must be yes or no"),
+    ] {
+        assert_eq!(read(&format!("{task}{line}\n")).unwrap_err().to_string(), want);
+    }
+}
+
+#[test]
 fn warnings_have_a_bound() {
     let text = (0..1000).fold(PAGE.to_owned(), |text, number| format!("{text}key{number}=1\n"));
     let warnings = read(&text).unwrap().warnings;
