@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`Isolated`] is told what the registry tells every [`Hosted`](etmem_engine::Hosted) engine and passes it on as a
-//! [`message`]; [`serve`] is the other end. When the child ends by itself, every question that is under way is answered with
+//! message; [`serve`] is the other end. When the child ends by itself, every question that is under way is answered with
 //! how it ended, its tasks stand still, and the first start after they were all stopped runs a new one, which is told of the
 //! same tasks. One that hangs is ended when its engine is closed.
 //!
