@@ -4,6 +4,8 @@
 //! sum in [`Tally::add`], and its row there.
 
 use crate::report::{Placed, ProcessResult, Scanned, StepReport};
+use etmem_core::feedback::BackOff;
+use etmem_core::guard::Bound;
 use etmem_core::kernel::nodes::Migrated;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::plan::Ended;
@@ -214,7 +216,7 @@ impl Tally {
             bytes("skipped_locked", "locked, not looked at", self.locked),
             bytes("skipped_vanished", "unmapped meanwhile", self.vanished),
             bytes("skipped_refused", "cannot be paged out", self.refused),
-            bytes("skipped_no_room", "no room in swap", self.no_room),
+            bytes("skipped_no_room", "no room, or held back", self.no_room),
             Figure { name: "cpu", label: "processor time", amount: Amount::Time(self.processor_time) },
         ]
     }
@@ -286,9 +288,20 @@ impl Scanned {
             Some(Reason::new("not_cold", text))
         } else if outcome.over_budget > 0 {
             let kib = outcome.over_budget >> 10;
-            Some(Reason::new("no_room", format!("swap has no room for {kib} KiB of what is cold")))
+            let bound = self.bound.unwrap_or(Bound::Swap);
+            let held = match &self.feedback.back_off {
+                BackOff::None => String::new(),
+                back_off => format!(": {back_off}"),
+            };
+            Some(Reason::new(bound.name(), format!("{kib} KiB of what is cold stay, {bound}{held}")))
         } else if self.rehearsal.is_some() {
             Some(Reason::new("dry_run", "dry_run=yes: what is cold is left where it is"))
+        } else if outcome.later > 0 {
+            let kib = outcome.later >> 10;
+            Some(Reason::new(
+                "later",
+                format!("{kib} KiB of what is cold are left for later cycles by max_rate"),
+            ))
         } else if outcome.refused > 0 {
             let kib = outcome.refused >> 10;
             Some(Reason::new(
@@ -474,7 +487,18 @@ mod tests {
                 }),
                 "dry_run",
             ),
+            (with(|scanned| scanned.bound = Some(Bound::Paused)), "came_back"),
+            (with(|scanned| scanned.bound = Some(Bound::GroupSwap)), "cgroup_swap"),
+            (with(|scanned| scanned.bound = Some(Bound::GroupProtected)), "cgroup_protected"),
+            (
+                with(|scanned| {
+                    scanned.outcome.over_budget = 0;
+                    scanned.outcome.later = 4096;
+                }),
+                "later",
+            ),
             (with(|scanned| scanned.outcome.over_budget = 0), "refused"),
+            (ProcessResult::Elsewhere("other".to_owned()), "elsewhere"),
         ] {
             let reason = result.reason().unwrap();
             assert_eq!(reason.name, name);

@@ -10,7 +10,7 @@ use crate::worker::{Doing, Standing};
 use etmem_core::kernel::process::{ProcessId, Target};
 use etmem_core::kernel::wishes::Choice;
 use etmem_core::name::Name;
-use etmem_engine::{Amount, Cycle, Figure, ProcessReport, ProcessResult, Reason, Tally};
+use etmem_engine::{Amount, Cycle, Feedback, Figure, ProcessReport, ProcessResult, Reason, Tally};
 use etmem_wire::TaskForm;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -166,6 +166,9 @@ impl ShownWork {
         if let Some(running) = self.worked()
             && let Some(cycle) = running.last()
         {
+            if let Some(held_back) = held_back(cycle) {
+                let _ = writeln!(text, "  {:<9} {held_back}", "feedback");
+            }
             text.push_str(&table(cycle, &running.standing));
             text.push_str(&processes(&cycle.report.processes));
         }
@@ -261,12 +264,42 @@ fn process_json(report: &ProcessReport) -> Value {
         ProcessResult::Lost(_) => "lost",
         ProcessResult::Stopped => "stopped",
     };
-    json!({
+    let mut object = json!({
         "pid": report.process.pid.get(),
         "result": result,
         "text": report.result.to_string(),
         "reason": reason_json(report.result.reason()),
+    });
+    if let ProcessResult::Scanned(scanned) = &report.result {
+        object["feedback"] = feedback_json(&scanned.feedback);
+    }
+    object
+}
+
+fn feedback_json(feedback: &Feedback) -> Value {
+    json!({
+        "back_off": feedback.back_off.to_string(),
+        "came_back_percent_per_minute": f64::from(feedback.came_back_per_minute.hundredths()) / 100.0,
+        "working_set_bytes": feedback.working_set,
+        "out_bytes": feedback.out,
+        "rate_bytes_per_second": feedback.bytes_per_second,
+        "ability_bytes_per_second": Some(feedback.ability_bytes_per_second).filter(|bytes| *bytes > 0),
     })
+}
+
+/// How the task is held back: the same for all its processes, so that of the first is told.
+fn held_back(cycle: &Cycle) -> Option<String> {
+    let feedback = cycle.report.processes.iter().find_map(|process| match &process.result {
+        ProcessResult::Scanned(scanned) => Some(&scanned.feedback),
+        ProcessResult::Placed(_)
+        | ProcessResult::Elsewhere(_)
+        | ProcessResult::Held(_)
+        | ProcessResult::Lost(_)
+        | ProcessResult::Stopped => None,
+    })?;
+    let rate = feedback.bytes_per_second.map(|rate| format!("; at most {}/s leave", size(rate)));
+    let came_back = feedback.came_back_per_minute;
+    Some(format!("{}; {came_back} a minute came back{}", feedback.back_off, rate.unwrap_or_default()))
 }
 
 /// Figures by their names, each with its unit.
