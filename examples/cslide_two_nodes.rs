@@ -7,7 +7,6 @@
 //! needed. Told is, second by second, what of the hot and of the cold memory lies where.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon};
 use etmem_testkit::hotset::{HotSet, Options};
 use etmem_testkit::laboratory::{self, Machine, quoted};
+use etmem_testkit::nodes;
 use etmem_testkit::size::MIB;
 
 const INSIDE: &str = "inside-the-laboratory";
@@ -34,7 +34,7 @@ const HOT: usize = 24 * MIB;
 const FIRST: usize = 64 * MIB;
 const LATER: usize = 0;
 /// Huge pages of the fast node and of the slow one.
-const POOLS: [usize; 2] = [16, 40];
+const POOLS: [(u16, usize); 2] = [(0, 16), (1, 40)];
 const SECONDS: u32 = 30;
 
 const PROJECT: &str = "\
@@ -91,11 +91,9 @@ fn boot() -> Result<()> {
 }
 
 fn run(binaries: &Binaries) -> Result<()> {
-    // The kernel's own moving of pages to where they are touched would hide what etmem does.
-    fs::write("/proc/sys/kernel/numa_balancing", "0").context("cannot turn NUMA balancing off")?;
-    for (node, pages) in POOLS.into_iter().enumerate() {
-        let file = format!("/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages");
-        fs::write(&file, pages.to_string()).with_context(|| format!("cannot write {file}"))?;
+    nodes::without_balancing()?;
+    for (node, pages) in POOLS {
+        nodes::huge_pool(node, pages)?;
     }
     let hotset = binaries.hotcold.with_file_name("hotset");
     // Its first pages come from the fast node, as long as there are any.

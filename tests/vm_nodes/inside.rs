@@ -1,7 +1,6 @@
 //! What the stories share: the machine's nodes and pools, programs with memory, and where that lies.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
@@ -15,7 +14,7 @@ use etmem_linux::root::{ProcRoot, SysRoot};
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::hotset::{HotSet, Options};
-use etmem_testkit::numa_maps;
+use etmem_testkit::{nodes, numa_maps};
 
 /// Bytes of a huge page.
 pub(crate) const HUGE: usize = 2 << 20;
@@ -35,7 +34,7 @@ pub(crate) fn hotset(binaries: &Binaries) -> PathBuf {
 impl Inside {
     /// The kernel's own moving of pages to where they are touched is off: here it is known who moves what.
     pub(crate) fn new(binaries: Binaries) -> Result<Self> {
-        fs::write("/proc/sys/kernel/numa_balancing", "0").context("cannot turn NUMA balancing off")?;
+        nodes::without_balancing()?;
         Ok(Self { binaries, clock: WallClock::new() })
     }
 
@@ -51,11 +50,7 @@ impl Inside {
 
     /// Makes the pool of huge pages of `node` as large.
     pub(crate) fn pool(node: u16, pages: usize) -> Result<()> {
-        let file = format!("/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages");
-        fs::write(&file, pages.to_string()).with_context(|| format!("cannot write {file}"))?;
-        let made: usize = fs::read_to_string(&file)?.trim().parse()?;
-        ensure!(made == pages, "node {node} has {made} huge pages, {pages} were asked for");
-        Ok(())
+        nodes::huge_pool(node, pages)
     }
 
     pub(crate) fn start(&self, options: Options) -> Result<HotSet> {

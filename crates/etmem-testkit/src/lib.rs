@@ -13,6 +13,7 @@ pub mod fake;
 pub mod hotset;
 pub mod laboratory;
 pub mod machine;
+pub mod nodes;
 pub mod numa_maps;
 pub mod original;
 pub mod pagemap;

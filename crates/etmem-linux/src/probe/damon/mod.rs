@@ -8,7 +8,7 @@
 //!
 //! What goes into the heat: DAMON tells how often, not whether it was written. A block never found touched is idle; one
 //! that was counts as read, and one found touched at least half as often as the most touched block of the process, of
-//! at least `OFTEN_LEAST` (in `regions`) times, counts as written: three times as much. Which pages are in memory, and which
+//! at least `regions::OFTEN_LEAST` times, counts as written: three times as much. Which pages are in memory, and which
 //! are huge, DAMON does not tell; `frames` does.
 //!
 //! There is one DAMON for the whole machine. `claim` sees to it that nobody else's is touched, and that what was set is
