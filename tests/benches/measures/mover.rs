@@ -3,16 +3,19 @@
 use crate::report::{Measure, median};
 use crate::target::{GIB, kernel, process, ranges};
 use anyhow::{Result, ensure};
-use etmem_core::act;
+use etmem_core::act::{self, Tools};
 use etmem_core::address::AddressRange;
+use etmem_core::feedback::PageSetBuilder;
 use etmem_core::heat::{HeatMap, HeatUpdate};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::plan::{Budget, Plan, Selection};
+use etmem_core::throttle::{Rate, Throttle};
 use etmem_linux::mover::bare::page_out_in_one_call;
 use etmem_linux::pacer::SystemPacer;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::workload::{Options, Workload};
+use std::sync::Mutex;
 
 const ROUNDS: usize = 3;
 
@@ -45,7 +48,15 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
         let plan = Plan::new(&heat, &heat.histogram(), Selection::below(1));
         let mut mover = kernel.mover.attach(process)?;
         let start = clock.now();
-        let outcome = act::swap_out(&plan, Budget { bytes: u64::MAX }, &mut *mover, &clock);
+        let mut tools = Tools {
+            mover: &mut *mover,
+            probe: None,
+            throttle: &Mutex::new(Throttle::new(Rate::Unlimited, None)),
+            halvings: 0,
+            given: &mut PageSetBuilder::default(),
+            pacer: &clock,
+        };
+        let outcome = act::swap_out(&plan, Budget { bytes: u64::MAX, until: None }, &mut tools);
         ours.push((clock.now() - start).as_secs_f64());
         ensure!(outcome.applied >= GIB as u64, "{outcome:?}");
     }
