@@ -68,6 +68,15 @@ pub enum Amount {
 }
 
 impl Amount {
+    /// Whether it is nothing.
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        match self {
+            Self::Bytes(amount) | Self::Count(amount) => *amount == 0,
+            Self::Time(time) => time.is_zero(),
+        }
+    }
+
     /// The unit, as a word that can follow the figure's name.
     #[must_use]
     pub const fn unit(&self) -> Option<&'static str> {
@@ -291,7 +300,7 @@ impl Scanned {
             let bound = self.bound.unwrap_or(Bound::Swap);
             let held = match &self.feedback.back_off {
                 BackOff::None => String::new(),
-                back_off => format!(": {back_off}"),
+                back_off @ (BackOff::Slower { .. } | BackOff::Paused { .. }) => format!(": {back_off}"),
             };
             Some(Reason::new(bound.name(), format!("{kib} KiB of what is cold stay, {bound}{held}")))
         } else if self.rehearsal.is_some() {

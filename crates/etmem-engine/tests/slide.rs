@@ -219,7 +219,7 @@ fn reasons_for_leaving_a_process_alone() {
 fn a_dry_run_plans_and_moves_nothing() {
     let machine = machine(every_fifth);
     machine.set_memory(MemoryState { swap_free: 100 * 4096, ..FakeMachine::roomy() });
-    let mut work = usual("type=pid\nvalue=42\nT=1\ndry_run=yes");
+    let mut work = usual("type=pid\nvalue=42\nT=1\ndry_run=yes\nmax_swap_use=100");
     let notes = work.notes(&machine.kernel());
     assert_eq!(notes, ["task t: dry_run=yes: it looks and plans, and moves nothing"]);
     let report = work.step(&machine.kernel(), &FakePacer::endless());

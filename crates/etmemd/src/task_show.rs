@@ -58,6 +58,9 @@ pub(crate) struct ShownRunning {
     pub(crate) standing: Standing,
 }
 
+/// Figures that the text shows even where they are zero; of the others, most never occur.
+const ALWAYS_SHOWN: usize = 6;
+
 /// The answer about `tasks` of `project`.
 pub(crate) fn task_show(project: &Name, tasks: &[ShownWork], form: TaskForm) -> String {
     match form {
@@ -208,8 +211,10 @@ fn table(cycle: &Cycle, standing: &Standing) -> String {
         Amount::Count(count) => count.to_string(),
         Amount::Time(duration) => time(duration),
     };
-    for (last, all) in cycle.tally.figures().iter().zip(&standing.status.totals.figures()) {
-        row(last.label, shown(last), shown(all));
+    for (number, (last, all)) in cycle.tally.figures().iter().zip(&standing.status.totals.figures()).enumerate() {
+        if number < ALWAYS_SHOWN || !all.amount.is_zero() {
+            row(last.label, shown(last), shown(all));
+        }
     }
     row("took", time(cycle.took), String::new());
     row("touches seen over", time(cycle.window()), String::new());

@@ -26,7 +26,8 @@ fn scanned() -> ProcessResult {
         ..Outcome::default()
     };
     let window = Duration::from_secs(3);
-    ProcessResult::Scanned(Scanned { present: 256 * MIB, window, outcome, ..Scanned::default() })
+    let feedback = Box::new(Feedback { bytes_per_second: Some(40 * MIB), ..Feedback::default() });
+    ProcessResult::Scanned(Scanned { present: 256 * MIB, window, outcome, feedback, ..Scanned::default() })
 }
 
 fn shown(running: Option<Standing>) -> ShownWork {
@@ -67,6 +68,7 @@ fn text_for_people() {
          \x20 state     resting for 1.5 s, cycle 2, started 120 s ago\n\
          \x20 sees by   bpf (the better one is not here)\n\
          \x20 moves by  madvise (as mover=madvise asks)\n\
+         \x20 feedback  not held back; 0.00 % a minute came back; at most 40.0 MiB/s leave\n\
          \n\
          \x20                          last cycle       in all\n\
          \x20 processes found                   2            4\n\
@@ -75,17 +77,14 @@ fn text_for_people() {
          \x20 hot                        56.0 MiB    112.0 MiB\n\
          \x20 cold                      200.0 MiB    400.0 MiB\n\
          \x20 moved out                 150.0 MiB    300.0 MiB\n\
-         \x20 would move (dry run)              0            0\n\
-         \x20 unmapped meanwhile                0            0\n\
-         \x20 cannot be paged out               0            0\n\
-         \x20 no room in swap            50.0 MiB    100.0 MiB\n\
+         \x20 no room, or held back      50.0 MiB    100.0 MiB\n\
          \x20 processor time                12 ms        24 ms\n\
          \x20 took                          3.2 s\n\
          \x20 touches seen over             3.0 s\n\
          \n\
          \x20 process\n\
          \x20 4711      scanned 256 MiB, cold 200 MiB, paged out 150 MiB, no room in swap 51200 KiB\n\
-         \x20           swap has no room for 51200 KiB of what is cold\n\
+         \x20           51200 KiB of what is cold stay, no room in swap below max_swap_use\n\
          \x20 4712      swap is full, so nothing can be moved out until there is room\n"
     );
 }
@@ -101,14 +100,24 @@ fn json_for_programs() {
         running["last_cycle"],
         json!({
             "found": 3, "looked_at": 1, "scanned_bytes": 256 * MIB, "hot_bytes": 56 * MIB,
-            "cold_bytes": 200 * MIB, "moved_bytes": 150 * MIB, "would_move_bytes": 0,
-            "skipped_vanished_bytes": 0, "skipped_refused_bytes": 0, "skipped_no_room_bytes": 50 * MIB,
+            "cold_bytes": 200 * MIB, "moved_bytes": 150 * MIB, "came_back_bytes": 0, "left_alone_bytes": 0,
+            "moved_up_bytes": 0, "moved_down_bytes": 0, "skipped_pages": 0, "would_move_bytes": 0,
+            "skipped_touched_bytes": 0, "skipped_later_bytes": 0, "skipped_stayed_bytes": 0,
+            "skipped_locked_bytes": 0, "skipped_vanished_bytes": 0, "skipped_refused_bytes": 0,
+            "skipped_no_room_bytes": 50 * MIB,
             "cpu_seconds": 0.012, "took_seconds": 3.25, "window_seconds": 3.0,
             "processes": [
                 {
                     "pid": 4711, "result": "scanned",
                     "text": "scanned 256 MiB, cold 200 MiB, paged out 150 MiB, no room in swap 51200 KiB",
-                    "reason": { "name": "no_room", "text": "swap has no room for 51200 KiB of what is cold" },
+                    "reason": {
+                        "name": "no_room",
+                        "text": "51200 KiB of what is cold stay, no room in swap below max_swap_use",
+                    },
+                    "feedback": {
+                        "back_off": "not held back", "came_back_percent_per_minute": 0.0, "working_set_bytes": 0,
+                        "out_bytes": 0, "rate_bytes_per_second": 40 * MIB, "ability_bytes_per_second": null,
+                    },
                 },
                 {
                     "pid": 4712, "result": "lost", "text": "the process exited",
