@@ -42,7 +42,7 @@ pub(crate) struct ShownWork {
 #[derive(Debug)]
 pub(crate) enum ShownRun {
     /// A worker here.
-    Worked(ShownRunning),
+    Worked(Box<ShownRunning>),
     /// Its engine, a plugin, which tells nothing of it.
     Hosted,
 }
@@ -211,7 +211,9 @@ fn table(cycle: &Cycle, standing: &Standing) -> String {
         Amount::Count(count) => count.to_string(),
         Amount::Time(duration) => time(duration),
     };
-    for (number, (last, all)) in cycle.tally.figures().iter().zip(&standing.status.totals.figures()).enumerate() {
+    for (number, (last, all)) in
+        cycle.tally.figures().iter().zip(&standing.status.totals.figures()).enumerate()
+    {
         if number < ALWAYS_SHOWN || !all.amount.is_zero() {
             row(last.label, shown(last), shown(all));
         }

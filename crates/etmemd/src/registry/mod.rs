@@ -306,11 +306,11 @@ impl TaskEntry {
     fn shown_work(&self) -> ShownWork {
         let TaskSection { project, engine, name, target, parameters, .. } = &self.section;
         let running = self.running.as_ref().map(|running| match running {
-            Running::Worked { worker, probe, mover, .. } => ShownRun::Worked(ShownRunning {
+            Running::Worked { worker, probe, mover, .. } => ShownRun::Worked(Box::new(ShownRunning {
                 probe: probe.clone(),
                 mover: mover.clone(),
                 standing: worker.standing(),
-            }),
+            })),
             Running::Hosted => ShownRun::Hosted,
         });
         ShownWork {

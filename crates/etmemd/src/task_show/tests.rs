@@ -39,11 +39,11 @@ fn shown(running: Option<Standing>) -> ShownWork {
         target: Target::Comm("mysqld".into()),
         dry_run: false,
         running: running.map(|standing| {
-            ShownRun::Worked(ShownRunning {
+            ShownRun::Worked(Box::new(ShownRunning {
                 probe: choice("bpf", "the better one is not here"),
                 mover: choice("madvise", "as mover=madvise asks"),
                 standing,
-            })
+            }))
         }),
     }
 }
