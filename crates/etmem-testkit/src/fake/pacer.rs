@@ -9,6 +9,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct FakePacer {
     stop_after: usize,
+    time_passes: bool,
     pauses: Mutex<Vec<Duration>>,
 }
 
@@ -16,13 +17,20 @@ impl FakePacer {
     /// The first `pauses` pauses pass, the next one is told to stop.
     #[must_use]
     pub const fn stopping_after(pauses: usize) -> Self {
-        Self { stop_after: pauses, pauses: Mutex::new(Vec::new()) }
+        Self { stop_after: pauses, time_passes: true, pauses: Mutex::new(Vec::new()) }
     }
 
     /// Never stops.
     #[must_use]
     pub const fn endless() -> Self {
         Self::stopping_after(usize::MAX)
+    }
+
+    /// Never stops, and no time passes: for threads that share it, each of which would take the others' pauses for time that
+    /// its own work took.
+    #[must_use]
+    pub const fn timeless() -> Self {
+        Self { stop_after: usize::MAX, time_passes: false, pauses: Mutex::new(Vec::new()) }
     }
 
     /// Every pause asked for so far, the one that was told to stop among them.
@@ -43,7 +51,7 @@ impl Pacer for FakePacer {
     }
 
     fn now(&self) -> Duration {
-        self.pauses().iter().sum()
+        if self.time_passes { self.pauses().iter().sum() } else { Duration::ZERO }
     }
 
     /// Always the moment of the samples in the description of the protocol.
