@@ -3,7 +3,7 @@
 //! Between a look and the act pages may be touched again, the more the longer the act takes. So where the probe can look
 //! without clearing, each batch is looked at once more right before it leaves, and what was touched stays.
 
-use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
+use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::feedback::PageSetBuilder;
 use crate::kernel::mover::SwapOut;
 use crate::kernel::pacer::{Pace, Pacer};
@@ -209,6 +209,11 @@ impl AccessSink for LastLook {
                 self.idle += BLOCK_SIZE;
             }
             Block::Huge(access) => self.touched += if access.is_present() { BLOCK_SIZE } else { 0 },
+            // Nearly always: what was cold a moment ago.
+            Block::Pages(pages) if *pages == [Access::IDLE; PAGES_PER_BLOCK] => {
+                append(&mut self.ranges, AddressRange::new(start, start + BLOCK_SIZE));
+                self.idle += BLOCK_SIZE;
+            }
             Block::Pages(pages) => {
                 for (index, access) in (0u64..).zip(pages) {
                     let at = start + index * PAGE_SIZE;
@@ -227,7 +232,6 @@ impl AccessSink for LastLook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::{BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
     use crate::heat::{HeatMap, HeatUpdate};
     use crate::kernel::mover::Moved;
     use crate::kernel::probe::{Access, AccessSink, Block};

@@ -60,9 +60,12 @@ impl ProbeSource for Timed<Arc<dyn ProbeSource>> {
     fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
         Ok(Box::new(Timed { inner: self.inner.attach(process)?, apart: self.apart.clone() }))
     }
+
+    fn is_page_exact(&self) -> bool {
+        self.inner.is_page_exact()
+    }
 }
 
-/// Not told to look without clearing: the last look before pages leave and the one behind are not part of this measure.
 impl AccessProbe for Timed<Box<dyn AccessProbe>> {
     fn prepare(&mut self, ranges: &[AddressRange]) -> Result<(), ProcessError> {
         self.apart.run(|| self.inner.prepare(ranges))
@@ -70,6 +73,14 @@ impl AccessProbe for Timed<Box<dyn AccessProbe>> {
 
     fn check(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError> {
         self.inner.check(ranges, sink)
+    }
+
+    fn looks_without_clearing(&self) -> bool {
+        self.inner.looks_without_clearing()
+    }
+
+    fn arms_by_range(&self) -> bool {
+        self.inner.arms_by_range()
     }
 }
 
