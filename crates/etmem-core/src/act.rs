@@ -1,7 +1,7 @@
 //! Carrying out a plan: batches of ranges to a mover, within a budget and a rate, stopping when told to.
 //!
 //! Between a look and the act pages may be touched again, the more the longer the act takes. So where the probe can look
-//! without clearing, each batch is looked at once more right before it leaves, and what was touched stays.
+//! without clearing, each stretch of some batches is looked at once more before it leaves, and what was touched stays.
 
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::feedback::PageSetBuilder;
@@ -19,6 +19,11 @@ const BATCH_RANGES: usize = 1024;
 /// Bytes per call of the mover, a multiple of a block. Between two calls the work looks whether it should stop, and rests
 /// so that no more leaves than should: 8 MiB to compressed memory take some 20 ms.
 const BATCH_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Bytes looked at at once right before they leave, and ranges: a look has a price of its own, whatever it is about, and what it
+/// tells ages while batch after batch leaves.
+const STRETCH_BYTES: u64 = 8 * BATCH_BYTES;
+const STRETCH_RANGES: usize = 8 * BATCH_RANGES;
 
 /// What an act works with.
 #[derive(Debug)]
@@ -40,9 +45,10 @@ pub struct Tools<'a> {
 /// Moves what `plan` holds, in address order, each page once, at most `budget`.
 pub fn swap_out(plan: &Plan<'_>, budget: Budget, tools: &mut Tools<'_>) -> Outcome {
     let mut outcome = Outcome { planned: plan.bytes(), ..Outcome::default() };
-    let mut batch = Batch { ranges: Vec::with_capacity(BATCH_RANGES), huge: Vec::new(), bytes: 0 };
+    let mut stretch = Gathered::new(STRETCH_BYTES, STRETCH_RANGES);
     let mut left = budget.bytes;
     let mut covered = 0;
+    let mut goes_on = true;
     'plan: for Piece { mut range, huge } in plan.pieces() {
         if range.bytes() > left {
             // A huge page goes as a whole or not at all.
@@ -51,19 +57,19 @@ pub fn swap_out(plan: &Plan<'_>, budget: Budget, tools: &mut Tools<'_>) -> Outco
             range.end = range.start + room;
         }
         left -= range.bytes();
-        covered += range.bytes();
         while !range.is_empty() {
-            let piece = batch.take(&mut range, huge);
-            if piece.is_empty() && !batch.send(&mut outcome, budget, tools) {
-                covered -= range.bytes();
-                break 'plan;
+            let piece = stretch.take(&mut range, huge);
+            covered += piece.bytes();
+            if piece.is_empty() {
+                goes_on = stretch.leave(&mut outcome, budget, tools);
+                if !goes_on {
+                    break 'plan;
+                }
             }
         }
     }
-    if outcome.ended.is_none() && !batch.ranges.is_empty() && outcome.later == 0 {
-        batch.send(&mut outcome, budget, tools);
-    }
-    if outcome.later > 0 {
+    goes_on = goes_on && stretch.leave(&mut outcome, budget, tools);
+    if !goes_on && outcome.ended.is_none() {
         outcome.later += plan.bytes().saturating_sub(covered + outcome.over_budget);
     }
     outcome
@@ -92,13 +98,16 @@ pub fn rehearse(plan: &Plan<'_>, budget: Budget) -> (Outcome, Rehearsal) {
     (outcome, rehearsal)
 }
 
+/// Ranges that are worked on together, within bounds.
 #[derive(Debug)]
-struct Batch {
+struct Gathered {
     /// Neighbours are one range.
     ranges: Vec<AddressRange>,
     /// Those parts of the ranges that are huge pages.
     huge: Vec<AddressRange>,
     bytes: u64,
+    most_bytes: u64,
+    most_ranges: usize,
 }
 
 /// Appends `range`, which lies behind all in `ranges`.
@@ -109,12 +118,43 @@ fn append(ranges: &mut Vec<AddressRange>, range: AddressRange) {
     }
 }
 
-impl Batch {
+/// Gives each part of `ranges` that is of one kind to `each`, with whether it is `huge`, until that says no: whether it
+/// never did.
+fn each_part(
+    ranges: &[AddressRange],
+    huge: &[AddressRange],
+    mut each: impl FnMut(AddressRange, bool) -> bool,
+) -> bool {
+    let mut huge = huge.iter().peekable();
+    for range in ranges {
+        let mut start = range.start;
+        while start < range.end {
+            while huge.next_if(|huge| huge.end <= start).is_some() {}
+            let (end, is_huge) = match huge.peek() {
+                Some(huge) if huge.start <= start => (huge.end, true),
+                Some(huge) => (huge.start, false),
+                None => (range.end, false),
+            };
+            let end = end.min(range.end);
+            if !each(AddressRange::new(start, end), is_huge) {
+                return false;
+            }
+            start = end;
+        }
+    }
+    true
+}
+
+impl Gathered {
+    fn new(most_bytes: u64, most_ranges: usize) -> Self {
+        Self { ranges: Vec::new(), huge: Vec::new(), bytes: 0, most_bytes, most_ranges }
+    }
+
     /// Takes as much of the front of `range` as fits; an empty piece where nothing does.
     fn take(&mut self, range: &mut AddressRange, huge: bool) -> AddressRange {
-        let is_full = self.ranges.len() == BATCH_RANGES
+        let is_full = self.ranges.len() == self.most_ranges
             && self.ranges.last().is_none_or(|last| last.end != range.start);
-        let room = if is_full { 0 } else { BATCH_BYTES - self.bytes };
+        let room = if is_full { 0 } else { self.most_bytes - self.bytes };
         // A huge page goes in one piece: to cut it would split it.
         let room = if huge { room & !(BLOCK_SIZE - 1) } else { room };
         let piece = AddressRange::new(range.start, range.end.min(range.start + room));
@@ -129,7 +169,54 @@ impl Batch {
         piece
     }
 
-    /// Gives the batch to the mover when its time has come; false where the act ends here.
+    fn clear(&mut self) {
+        self.ranges.clear();
+        self.huge.clear();
+        self.bytes = 0;
+    }
+
+    /// A stretch: looked at once more, what is still idle leaves batch by batch; false where the act ends here.
+    fn leave(&mut self, outcome: &mut Outcome, budget: Budget, tools: &mut Tools<'_>) -> bool {
+        if let Err(error) = self.look_again(outcome, tools) {
+            outcome.ended = Some(Ended::Process(error));
+            return false;
+        }
+        let mut batch = Self::new(BATCH_BYTES, BATCH_RANGES);
+        let mut rest = self.bytes;
+        let goes_on = each_part(&self.ranges, &self.huge, |mut part, huge| {
+            while !part.is_empty() {
+                let piece = batch.take(&mut part, huge);
+                rest -= piece.bytes();
+                if piece.is_empty() && !batch.send(outcome, budget, tools) {
+                    return false;
+                }
+            }
+            true
+        });
+        let goes_on = goes_on && batch.send(outcome, budget, tools);
+        if !goes_on && outcome.ended.is_none() {
+            outcome.later += rest;
+        }
+        self.clear();
+        goes_on
+    }
+
+    /// Keeps what is still there and idle, where the probe can look without clearing.
+    fn look_again(&mut self, outcome: &mut Outcome, tools: &mut Tools<'_>) -> Result<(), ProcessError> {
+        let Some(probe) = tools.probe.as_deref_mut().filter(|_| !self.ranges.is_empty()) else {
+            return Ok(());
+        };
+        let mut look = LastLook::default();
+        probe.check(&self.ranges, &mut look)?;
+        outcome.touched += look.touched;
+        let gone = self.bytes.saturating_sub(look.touched + look.idle);
+        outcome.tried += gone;
+        outcome.vanished += gone;
+        (self.ranges, self.huge, self.bytes) = (look.ranges, look.huge, look.idle);
+        Ok(())
+    }
+
+    /// A batch: given to the mover when its time has come; false where the act ends here.
     fn send(&mut self, outcome: &mut Outcome, budget: Budget, tools: &mut Tools<'_>) -> bool {
         if self.ranges.is_empty() {
             return true;
@@ -147,49 +234,29 @@ impl Batch {
             return false;
         }
         let (start, processor) = (pacer.now(), pacer.processor_time());
-        let result = self.give(outcome, tools);
-        let tried = self.ranges.iter().map(AddressRange::bytes).sum();
+        outcome.tried += self.bytes;
+        let result = tools.mover.swap_out_pages(&self.ranges, &self.huge);
         let spent = pacer.processor_time().saturating_sub(processor);
         let mut throttle = tools.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        throttle.moved(start, pacer.now(), spent, tried, tools.halvings);
-        self.ranges.clear();
-        self.huge.clear();
-        self.bytes = 0;
+        throttle.moved(start, pacer.now(), spent, self.bytes, tools.halvings);
         match result {
-            Ok(()) => true,
+            Ok(moved) => {
+                outcome.applied += moved.applied;
+                outcome.vanished += moved.vanished;
+                outcome.refused += moved.refused;
+                self.ranges.iter().for_each(|range| tools.given.add(*range));
+                self.clear();
+                true
+            }
             Err(error) => {
                 outcome.ended = Some(Ended::Process(error));
                 false
             }
         }
     }
-
-    /// Looks once more, and gives what is still idle to the mover.
-    fn give(&mut self, outcome: &mut Outcome, tools: &mut Tools<'_>) -> Result<(), ProcessError> {
-        if let Some(probe) = &mut tools.probe {
-            let mut look = LastLook::default();
-            probe.check(&self.ranges, &mut look)?;
-            outcome.touched += look.touched;
-            let gone = self.bytes.saturating_sub(look.touched + look.idle);
-            outcome.tried += gone;
-            outcome.vanished += gone;
-            (self.ranges, self.huge) = (look.ranges, look.huge);
-            if self.ranges.is_empty() {
-                return Ok(());
-            }
-        }
-        let tried: u64 = self.ranges.iter().map(AddressRange::bytes).sum();
-        outcome.tried += tried;
-        let moved = tools.mover.swap_out_pages(&self.ranges, &self.huge)?;
-        outcome.applied += moved.applied;
-        outcome.vanished += moved.vanished;
-        outcome.refused += moved.refused;
-        self.ranges.iter().for_each(|range| tools.given.add(*range));
-        Ok(())
-    }
 }
 
-/// What of a batch is still there and idle.
+/// What of a stretch is still there and idle.
 #[derive(Debug, Default)]
 struct LastLook {
     ranges: Vec<AddressRange>,

@@ -16,7 +16,7 @@ use etmem_core::guard::{self, Bound, Room};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::plan::{Budget, Plan};
 use etmem_core::policy::{self, Hold};
@@ -105,37 +105,36 @@ impl SlideWork {
         let may = room.as_ref().map_or(0, |room| room.bytes);
         let (selection, cold) = policy::pick(settings.cold, limits.bar, may.min(per_cycle), &ranks, &figures);
         let plan = Plan::new(&settled.ranks, &ranks, selection);
-        if settings.dry_run {
-            let (mut outcome, rehearsal) = act::rehearse(&plan, Budget { bytes: may, until: None });
-            outcome.over_budget += cold.saturating_sub(may);
-            outcome.later += cold.min(may).saturating_sub(plan.bytes());
-            outcome.planned = cold;
-            let scanned = Scanned { window, outcome, rehearsal: Some(rehearsal), ..Scanned::default() };
-            return Ok(ProcessResult::Scanned(scanned));
-        }
-        let can_glance = probe.looks_without_clearing();
         let mut given = PageSetBuilder::default();
         let moving = pacer.processor_time();
+        let can_glance = probe.looks_without_clearing();
         let budget = Budget { bytes: may, until: Some(pacer.now() + ACT_LONGEST) };
-        let mut outcome = act::swap_out(
-            &plan,
-            budget,
-            &mut Tools {
+        let (mut outcome, rehearsal) = if settings.dry_run {
+            let (outcome, rehearsal) = act::rehearse(&plan, budget);
+            (outcome, Some(rehearsal))
+        } else {
+            let mut tools = Tools {
                 mover: &mut *mover,
                 probe: if can_glance { Some(&mut *probe) } else { None },
                 throttle: &self.memory.throttle,
                 halvings: limits.halvings,
                 given: &mut given,
                 pacer,
-            },
-        );
+            };
+            (act::swap_out(&plan, budget, &mut tools), None)
+        };
         let moving = pacer.processor_time().saturating_sub(moving);
         outcome.over_budget += cold.saturating_sub(may);
         outcome.later += cold.min(may).saturating_sub(plan.bytes());
         outcome.planned = cold;
-        let look_behind = can_glance && outcome.applied > 0 && outcome.ended.is_none();
-        let after = if look_behind { Looking::glance(&mut *probe, &seen.ranges).ok() } else { None };
-        let figures = kernel.processes.memory(process).unwrap_or(figures);
+        let before = figures;
+        let figures = kernel.processes.memory(process).unwrap_or(before);
+        let after =
+            if can_glance && outcome.ended.is_none() && some_stayed(&before, &figures, outcome.applied) {
+                Looking::glance(&mut *probe, &seen.ranges).ok()
+            } else {
+                None
+            };
         let (left, stayed) = self.memory.left(&mut known, given.finish(), after.as_ref(), figures);
         let swap_cache = self.reclaim_swap_cache(kernel, &mut *mover);
         self.memory.rest(seen.unrested, settings);
@@ -152,7 +151,7 @@ impl SlideWork {
             present: ranks.total() + settled.held,
             window,
             outcome,
-            rehearsal: None,
+            rehearsal,
             bound,
             stayed,
             locked: seen.locked,
@@ -280,6 +279,13 @@ impl Work for SlideWork {
     fn period(&self) -> Duration {
         self.memory.period(self.settings.sleep)
     }
+}
+
+/// Whether less of a process left than the kernel took, so that it is worth a look what stayed; the kernel's own figures are
+/// a little behind.
+const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, applied: u64) -> bool {
+    let gone = before.resident.saturating_sub(after.resident);
+    gone + applied / 64 + (1 << 20) < applied
 }
 
 /// Why a process's cycle ended early.
