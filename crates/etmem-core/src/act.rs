@@ -12,6 +12,7 @@ use crate::kernel::process::ProcessError;
 use crate::plan::{Budget, Ended, Outcome, Piece, Plan};
 use crate::throttle::Throttle;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Ranges per call of the mover (Linux takes 1024 per `process_madvise`: `UIO_MAXIOV`).
 const BATCH_RANGES: usize = 1024;
@@ -32,6 +33,8 @@ pub struct Tools<'a> {
     pub mover: &'a mut dyn SwapOut,
     /// What looks at them once more before they leave; none where that is not to be done.
     pub probe: Option<&'a mut dyn AccessProbe>,
+    /// Until when that is not needed, by the clock: what the plan was made from has hardly aged.
+    pub fresh_until: Duration,
     /// How fast they may leave.
     pub throttle: &'a Mutex<Throttle>,
     /// By how many powers of two that is less.
@@ -203,9 +206,8 @@ impl Gathered {
 
     /// Keeps what is still there and idle, where the probe can look without clearing.
     fn look_again(&mut self, outcome: &mut Outcome, tools: &mut Tools<'_>) -> Result<(), ProcessError> {
-        let Some(probe) = tools.probe.as_deref_mut().filter(|_| !self.ranges.is_empty()) else {
-            return Ok(());
-        };
+        let is_needed = !self.ranges.is_empty() && tools.pacer.now() >= tools.fresh_until;
+        let Some(probe) = tools.probe.as_deref_mut().filter(|_| is_needed) else { return Ok(()) };
         let mut look = LastLook::default();
         probe.check(&self.ranges, &mut look)?;
         outcome.touched += look.touched;
@@ -306,7 +308,6 @@ mod tests {
     use crate::plan::Selection;
     use crate::throttle::Rate;
     use std::sync::Mutex;
-    use std::time::Duration;
 
     #[derive(Debug)]
     struct StopAfter(Mutex<usize>);
@@ -374,6 +375,7 @@ mod tests {
         let mut tools = Tools {
             mover: recorder,
             probe: None,
+            fresh_until: Duration::ZERO,
             throttle: &throttle,
             halvings: 0,
             given: &mut PageSetBuilder::default(),
@@ -524,6 +526,7 @@ mod tests {
         let mut tools = Tools {
             mover: &mut recorder,
             probe: Some(&mut Glance),
+            fresh_until: Duration::ZERO,
             throttle: &throttle,
             halvings: 0,
             given: &mut given,
@@ -570,6 +573,7 @@ mod tests {
         let mut tools = Tools {
             mover: &mut recorder,
             probe: None,
+            fresh_until: Duration::ZERO,
             throttle: &throttle,
             halvings: 0,
             given: &mut PageSetBuilder::default(),

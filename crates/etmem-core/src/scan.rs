@@ -201,6 +201,8 @@ impl<'a> Looking<'a> {
         let start = self.pacer.processor_time();
         let mut rested = start;
         let mut heat = HeatMap::default();
+        // Once a cycle: what is locked later, the kernel keeps by itself.
+        self.mappings.locked(self.process, &mut self.locked)?;
         self.list(AddressRange::new(0, u64::MAX))?;
         let slice = effort.slice.filter(|_| probe.arms_by_range());
         let (window, resume) = window(&self.ranges, slice, effort.resume);
@@ -260,7 +262,6 @@ impl<'a> Looking<'a> {
     /// Lists the ranges that are wanted, inside `window`; returns bytes left out because they are locked.
     fn list(&mut self, window: AddressRange) -> Result<u64, ScanEnd> {
         self.wanted.list(self.process, self.mappings, &mut self.listed, &mut self.ranges)?;
-        self.mappings.locked(self.process, &mut self.locked)?;
         clip(&mut self.ranges, window);
         let before: u64 = self.ranges.iter().map(AddressRange::bytes).sum();
         if !self.locked.is_empty() {

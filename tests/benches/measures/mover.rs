@@ -48,11 +48,12 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
         let plan = Plan::new(&heat, &heat.histogram(), Selection::below(1));
         let mut mover = kernel.mover.attach(process)?;
         let start = clock.now();
-        // As a task with max_rate=none, which looks once more before each batch leaves.
+        // As a task with max_rate=none, looking once more before each stretch leaves, however fresh the plan is.
         let throttle = Mutex::new(Throttle::new(Rate::Unlimited, None));
         let mut tools = Tools {
             mover: &mut *mover,
             probe: Some(&mut *probe),
+            fresh_until: Duration::ZERO,
             throttle: &throttle,
             halvings: 0,
             given: &mut PageSetBuilder::default(),

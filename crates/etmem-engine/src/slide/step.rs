@@ -28,6 +28,9 @@ use std::time::Duration;
 /// The longest that a cycle moves pages of one process: what is known of them ages meanwhile.
 const ACT_LONGEST: Duration = Duration::from_secs(10);
 
+/// How long after the scan pages leave without being looked at once more: as long as the shortest observation window.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The work of a slide task.
 #[derive(Debug)]
 pub struct SlideWork {
@@ -116,6 +119,7 @@ impl SlideWork {
             let mut tools = Tools {
                 mover: &mut *mover,
                 probe: if can_glance { Some(&mut *probe) } else { None },
+                fresh_until: looked + FRESH,
                 throttle: &self.memory.throttle,
                 halvings: limits.halvings,
                 given: &mut given,
