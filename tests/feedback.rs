@@ -91,7 +91,8 @@ fn jumps(jumping: &Jumping) -> Result<()> {
     }
     ensure!(off.fetched_back > 0, "this is no test of feedback: {off:?}");
     // Without it, what came back goes again; with it, each page comes back once at most, and the last ones stay.
-    ensure!(on.fetched_back < off.fetched_back, "{on:?}, without feedback {off:?}");
+    // What is fetched back in so short a time depends on when the first surprises come; that less is out at the end does not.
+    ensure!(on.swapped < off.swapped, "{on:?}, without feedback {off:?}");
     let kept = on.pace / untouched.pace;
     ensure!(
         !jumping.pace || kept >= PACE,

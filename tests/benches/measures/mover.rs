@@ -16,6 +16,7 @@ use etmem_testkit::daemon::Binaries;
 use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::workload::{Options, Workload};
 use std::sync::Mutex;
+use std::time::Duration;
 
 const ROUNDS: usize = 3;
 

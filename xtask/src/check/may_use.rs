@@ -118,8 +118,8 @@ mod tests {
             TABLE.iter().filter(uses).map(|row| row.name).collect()
         };
         assert_eq!(users("tokio"), ["etmemd"]);
-        assert_eq!(users("nix"), ["etmem-config", "etmemd", "etmem"]);
+        assert_eq!(users("nix"), ["etmem-config", "etmem-plugin", "etmemd", "etmem"]);
         assert_eq!(users("aya"), ["etmem-linux"]);
-        assert_eq!(users("libloading"), ["etmem-plugin"]);
+        assert_eq!(users("libloading"), ["etmem-plugin", "etmem-plugin-sdk"]);
     }
 }
