@@ -21,4 +21,5 @@ pub mod placement;
 pub mod plan;
 pub mod policy;
 pub mod scan;
+mod segments;
 pub mod throttle;

@@ -10,15 +10,14 @@
 //! | 1, 2, 4 bits | one block | its 2, 4 or 16 standings, then the number of one of them for each page |
 //! | 8 bits | one block | 512 standings |
 //!
-//! Numbers are little-endian base 128. Streams are only ever written and read by this process, so reading trusts what
-//! writing wrote.
+//! Gaps, numbers and segments are those of [`crate::segments`].
 
 use crate::address::PAGES_PER_BLOCK;
+use crate::segments::{GAP, Reader, put_number};
 
 /// What is known of each page of a block, as [`super::Standing`] has it.
 pub(super) type BlockStandings = [u8; PAGES_PER_BLOCK];
 
-const GAP: u8 = 0;
 const RUN: u8 = 1;
 const FEW: u8 = 2;
 const BITS: [(u8, usize, usize); 3] = [(3, 1, 2), (4, 2, 4), (5, 4, 16)];
@@ -39,19 +38,6 @@ pub(super) enum Item {
     Run { blocks: u64, standing: u8 },
     /// One block; its standings are in the caller's scratch.
     Mixed,
-}
-
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    out.push(number.to_le_bytes()[0]);
-}
-
-pub(super) fn put_gap(out: &mut Vec<u8>, blocks: u64) {
-    out.push(GAP);
-    put_number(out, blocks);
 }
 
 pub(super) fn put_run(out: &mut Vec<u8>, blocks: u64, standing: u8) {
@@ -116,46 +102,10 @@ pub(super) fn put_mixed(out: &mut Vec<u8>, block: &BlockStandings, palette: &Pal
     }
 }
 
-/// Reads a stream front to back.
-#[derive(Debug, Clone)]
-pub(super) struct Reader<'a> {
-    bytes: &'a [u8],
-    position: usize,
-}
-
-impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, position }
-    }
-
-    /// Where the next item starts.
-    pub(super) const fn position(&self) -> usize {
-        self.position
-    }
-
-    fn take(&mut self, length: usize) -> &'a [u8] {
-        let taken = &self.bytes[self.position..self.position + length];
-        self.position += length;
-        taken
-    }
-
-    fn number(&mut self) -> u64 {
-        let (mut number, mut shift) = (0, 0);
-        loop {
-            let byte = self.take(1)[0];
-            number |= u64::from(byte & 0x7F) << shift;
-            if byte & 0x80 == 0 {
-                return number;
-            }
-            shift += 7;
-        }
-    }
-
+impl Reader<'_> {
     /// The next item; the standings of a mixed one go to `block`.
-    pub(super) fn next(&mut self, block: &mut BlockStandings) -> Option<Item> {
-        let &tag = self.bytes.get(self.position)?;
-        self.position += 1;
-        Some(match tag {
+    pub(super) fn next_standings(&mut self, block: &mut BlockStandings) -> Option<Item> {
+        Some(match self.tag()? {
             GAP => Item::Gap { blocks: self.number() },
             RUN => Item::Run { blocks: self.number(), standing: self.take(1)[0] },
             FEW => {
@@ -170,7 +120,7 @@ impl<'a> Reader<'a> {
                 block.copy_from_slice(self.take(PAGES_PER_BLOCK));
                 Item::Mixed
             }
-            _ => {
+            tag => {
                 let (_, bits, ways) = BITS[usize::from(tag - BITS[0].0)];
                 let ways = self.take(ways);
                 let packed = self.take(PAGES_PER_BLOCK * bits / 8);

@@ -1,20 +1,12 @@
 //! What is known of all pages of a process, read and written in address order.
 
-use super::encoding::{BlockStandings, ITEM_BYTES_MAX, Item, Palette, Reader, put_gap, put_mixed, put_run};
+use super::encoding::{BlockStandings, ITEM_BYTES_MAX, Item, Palette, put_mixed, put_run};
 use super::standing::Standing;
 use crate::address::{BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
+use crate::segments::{self, Reader, Segment};
 use std::collections::VecDeque;
 
-/// A segment is closed before it would grow over this many bytes.
-const SEGMENT_BYTES: usize = 64 * 1024;
-
 const UNKNOWN: u8 = Standing::UNKNOWN.0;
-
-#[derive(Debug, Default, Clone)]
-struct Segment {
-    first_block: u64,
-    bytes: Vec<u8>,
-}
 
 /// What is known of the pages of a process between two cycles.
 #[derive(Debug, Default, Clone)]
@@ -38,8 +30,7 @@ impl Standings {
     /// Bytes of heap that it holds.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let segments: usize = self.segments.iter().map(|segment| segment.bytes.capacity()).sum();
-        segments + self.segments.capacity() * size_of::<Segment>()
+        segments::heap_bytes(&self.segments)
     }
 }
 
@@ -83,7 +74,7 @@ impl Reading {
         while self.next_block <= block {
             let Some(segment) = self.segments.front() else { return (u64::MAX, Known::Alike(UNKNOWN)) };
             let mut reader = Reader::new(&segment.bytes, self.position);
-            let item = reader.next(&mut self.block);
+            let item = reader.next_standings(&mut self.block);
             self.position = reader.position();
             let Some(item) = item else {
                 self.segments.pop_front();
@@ -127,10 +118,7 @@ impl Reading {
 /// Writes [`Standings`], block after block in ascending order.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
-    closed: VecDeque<Segment>,
-    open: Segment,
-    /// The block behind the last item of the open segment.
-    next_block: u64,
+    items: segments::Writer<ITEM_BYTES_MAX>,
     /// First block, number of blocks, standing.
     run: Option<(u64, u64, u8)>,
 }
@@ -143,9 +131,7 @@ impl Writing {
             return self.alike(block, 1, standings[0]);
         }
         self.close_run();
-        self.advance(block);
-        put_mixed(&mut self.open.bytes, standings, &palette);
-        self.next_block = block + 1;
+        self.items.item(block, 1, |out| put_mixed(out, standings, &palette));
     }
 
     /// Appends blocks whose pages all stand alike.
@@ -164,34 +150,13 @@ impl Writing {
 
     fn close_run(&mut self) {
         if let Some((first, blocks, standing)) = self.run.take() {
-            self.advance(first);
-            put_run(&mut self.open.bytes, blocks, standing);
-            self.next_block = first + blocks;
-        }
-    }
-
-    /// Makes `block` the one that the next item describes.
-    fn advance(&mut self, block: u64) {
-        if self.open.bytes.len() + 2 * ITEM_BYTES_MAX > SEGMENT_BYTES {
-            let mut full = std::mem::take(&mut self.open);
-            full.bytes.shrink_to_fit();
-            self.closed.push_back(full);
-            self.open.bytes.reserve_exact(SEGMENT_BYTES);
-        }
-        if self.open.bytes.is_empty() {
-            self.open.first_block = block;
-        } else if block > self.next_block {
-            put_gap(&mut self.open.bytes, block - self.next_block);
+            self.items.item(first, blocks, |out| put_run(out, blocks, standing));
         }
     }
 
     pub(super) fn finish(mut self) -> Standings {
         self.close_run();
-        if !self.open.bytes.is_empty() {
-            self.open.bytes.shrink_to_fit();
-            self.closed.push_back(self.open);
-        }
-        Standings { segments: self.closed }
+        Standings { segments: self.items.finish() }
     }
 }
 

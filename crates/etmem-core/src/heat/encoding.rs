@@ -11,13 +11,12 @@
 //! | part 4, 8, 9 | one block | 64 bytes of presence bits, a count of that many bits per present page |
 //! | few | one block of few pages | how many, then 16 bits each: index in the low 9, count in the high 7 |
 //!
-//! Numbers are little-endian base 128 (the high bit says that another byte follows). Streams are only ever
-//! written and read by this process, so reading trusts what writing wrote.
+//! Gaps, numbers and segments are those of [`crate::segments`].
 
 use super::counts::{ABSENT, BlockCounts};
 use crate::address::PAGES_PER_BLOCK;
+use crate::segments::{GAP, Reader, put_number};
 
-const GAP: u8 = 0;
 const PAGES: u8 = 1;
 const HUGE: u8 = 2;
 const FEW: u8 = 3;
@@ -87,25 +86,8 @@ pub(super) enum Item {
 /// Most bytes that one item takes.
 pub(super) const ITEM_BYTES_MAX: usize = 1 + PRESENCE_BYTES + PAGES_PER_BLOCK + PRESENCE_BYTES;
 
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(low_byte(number) | 0x80);
-        number >>= 7;
-    }
-    out.push(low_byte(number));
-}
-
-fn low_byte(number: u64) -> u8 {
-    number.to_le_bytes()[0]
-}
-
 fn low_byte16(number: u16) -> u8 {
     number.to_le_bytes()[0]
-}
-
-pub(super) fn put_gap(out: &mut Vec<u8>, blocks: u64) {
-    out.push(GAP);
-    put_number(out, blocks);
 }
 
 pub(super) fn put_run(out: &mut Vec<u8>, blocks: u64, count: u16, huge: bool) {
@@ -199,51 +181,14 @@ fn put_part(out: &mut Vec<u8>, counts: &BlockCounts, width: Width) {
     }
 }
 
-/// Reads a stream front to back.
-#[derive(Debug, Clone)]
-pub(super) struct Reader<'a> {
-    bytes: &'a [u8],
-    position: usize,
-}
-
-impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, position }
-    }
-
-    /// Where the next item starts.
-    pub(super) const fn position(&self) -> usize {
-        self.position
-    }
-
-    fn take(&mut self, length: usize) -> &'a [u8] {
-        let taken = &self.bytes[self.position..self.position + length];
-        self.position += length;
-        taken
-    }
-
-    fn number(&mut self) -> u64 {
-        let mut number = 0;
-        let mut shift = 0;
-        loop {
-            let byte = self.take(1)[0];
-            number |= u64::from(byte & 0x7F) << shift;
-            if byte & 0x80 == 0 {
-                return number;
-            }
-            shift += 7;
-        }
-    }
-
+impl Reader<'_> {
     fn count(&mut self) -> u16 {
         u16::try_from(self.number()).unwrap_or(ABSENT)
     }
 
     /// The next item; the counts of a mixed one go to `counts`.
-    pub(super) fn next(&mut self, counts: &mut BlockCounts) -> Option<Item> {
-        let &tag = self.bytes.get(self.position)?;
-        self.position += 1;
-        Some(match tag {
+    pub(super) fn next_counts(&mut self, counts: &mut BlockCounts) -> Option<Item> {
+        Some(match self.tag()? {
             GAP => Item::Gap { blocks: self.number() },
             PAGES => Item::Run { blocks: self.number(), count: self.count(), huge: false },
             HUGE => Item::Run { blocks: self.number(), count: self.count(), huge: true },
@@ -251,7 +196,7 @@ impl<'a> Reader<'a> {
                 self.few(counts);
                 Item::Mixed
             }
-            _ => {
+            tag => {
                 let (part, offset) = if tag < PART { (false, tag - FULL) } else { (true, tag - PART) };
                 let width = [Width::Four, Width::Eight, Width::Nine][usize::from(offset)];
                 if part {
@@ -327,6 +272,7 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
     use crate::heat::COUNT_MAX;
+    use crate::segments::put_gap;
     use proptest::prelude::*;
 
     fn round_trip(counts: &BlockCounts) -> usize {
@@ -335,9 +281,9 @@ mod tests {
         put_mixed(&mut bytes, counts, extent.present, extent.high);
         let mut back = BlockCounts::uniform(99);
         let mut reader = Reader::new(&bytes, 0);
-        assert_eq!(reader.next(&mut back), Some(Item::Mixed));
+        assert_eq!(reader.next_counts(&mut back), Some(Item::Mixed));
         assert_eq!(&back, counts);
-        assert_eq!(reader.next(&mut back), None);
+        assert_eq!(reader.next_counts(&mut back), None);
         assert!(bytes.len() <= ITEM_BYTES_MAX);
         bytes.len()
     }
@@ -370,13 +316,16 @@ mod tests {
         put_run(&mut bytes, u64::MAX >> 21, 0, false);
         let mut reader = Reader::new(&bytes, 0);
         let mut scratch = BlockCounts::EMPTY;
-        assert_eq!(reader.next(&mut scratch), Some(Item::Gap { blocks: 3_000_000 }));
-        assert_eq!(reader.next(&mut scratch), Some(Item::Run { blocks: 1, count: COUNT_MAX, huge: true }));
+        assert_eq!(reader.next_counts(&mut scratch), Some(Item::Gap { blocks: 3_000_000 }));
         assert_eq!(
-            reader.next(&mut scratch),
+            reader.next_counts(&mut scratch),
+            Some(Item::Run { blocks: 1, count: COUNT_MAX, huge: true })
+        );
+        assert_eq!(
+            reader.next_counts(&mut scratch),
             Some(Item::Run { blocks: u64::MAX >> 21, count: 0, huge: false })
         );
-        assert_eq!(reader.next(&mut scratch), None);
+        assert_eq!(reader.next_counts(&mut scratch), None);
     }
 
     proptest! {

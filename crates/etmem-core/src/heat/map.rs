@@ -1,19 +1,10 @@
 //! The finished counts of a process, read in address order.
 
 use super::counts::{ABSENT, BlockCounts, COUNT_MAX};
-use super::encoding::{ITEM_BYTES_MAX, Item, Reader, put_gap, put_mixed, put_run};
+use super::encoding::{ITEM_BYTES_MAX, Item, put_mixed, put_run};
 use crate::address::{BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
+use crate::segments::{self, Reader, Segment};
 use std::collections::VecDeque;
-
-/// A segment is closed before it would grow over this many bytes.
-const SEGMENT_BYTES: usize = 64 * 1024;
-
-/// A piece of the stream, with the block that its first item describes.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Segment {
-    pub(super) first_block: u64,
-    pub(super) bytes: Vec<u8>,
-}
 
 /// How often each present page of a process was touched.
 #[derive(Debug, Default, Clone)]
@@ -70,8 +61,7 @@ impl HeatMap {
     /// Bytes of heap that the map holds.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let segments: usize = self.segments.iter().map(|segment| segment.bytes.capacity()).sum();
-        segments + self.segments.capacity() * size_of::<Segment>()
+        segments::heap_bytes(&self.segments)
     }
 }
 
@@ -157,7 +147,7 @@ impl Cursor<'_> {
             let segment = self.map.segments.get(self.segment)?;
             let block = self.block.unwrap_or(segment.first_block);
             let mut reader = Reader::new(&segment.bytes, self.position);
-            let item = reader.next(&mut self.counts);
+            let item = reader.next_counts(&mut self.counts);
             self.position = reader.position();
             let (blocks, entry) = match item {
                 None => {
@@ -201,10 +191,7 @@ struct OpenRun {
 /// Writes a [`HeatMap`], block after block in ascending order.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    closed: VecDeque<Segment>,
-    open: Segment,
-    /// The block behind the last item of the open segment.
-    next_block: u64,
+    items: segments::Writer<ITEM_BYTES_MAX>,
     run: Option<OpenRun>,
 }
 
@@ -220,9 +207,7 @@ impl Writer {
             return;
         }
         self.close_run();
-        self.advance(block);
-        put_mixed(&mut self.open.bytes, counts, extent.present, extent.high);
-        self.next_block = block + 1;
+        self.items.item(block, 1, |out| put_mixed(out, counts, extent.present, extent.high));
     }
 
     /// Appends blocks that are huge pages, or whose base pages are all present, with one count.
@@ -240,34 +225,12 @@ impl Writer {
 
     fn close_run(&mut self) {
         if let Some(run) = self.run.take() {
-            self.advance(run.first_block);
-            put_run(&mut self.open.bytes, run.blocks, run.count, run.huge);
-            self.next_block = run.first_block + run.blocks;
-        }
-    }
-
-    /// Makes `block` the one that the next item describes.
-    fn advance(&mut self, block: u64) {
-        // A gap and an item must still fit, so that a full segment never grows by half its size for one item.
-        if self.open.bytes.len() + 2 * ITEM_BYTES_MAX > SEGMENT_BYTES {
-            let mut full = std::mem::take(&mut self.open);
-            full.bytes.shrink_to_fit();
-            self.closed.push_back(full);
-            self.open.bytes.reserve_exact(SEGMENT_BYTES);
-        }
-        if self.open.bytes.is_empty() {
-            self.open.first_block = block;
-        } else if block > self.next_block {
-            put_gap(&mut self.open.bytes, block - self.next_block);
+            self.items.item(run.first_block, run.blocks, |out| put_run(out, run.blocks, run.count, run.huge));
         }
     }
 
     pub(crate) fn finish(mut self) -> HeatMap {
         self.close_run();
-        if !self.open.bytes.is_empty() {
-            self.open.bytes.shrink_to_fit();
-            self.closed.push_back(self.open);
-        }
-        HeatMap { segments: self.closed }
+        HeatMap { segments: self.items.finish() }
     }
 }

@@ -1,10 +1,11 @@
 //! One scan's worth of accesses, added to the counts so far.
 
 use super::counts::{ABSENT, BlockCounts, COUNT_MAX};
-use super::encoding::{Item, Reader};
-use super::map::{HeatMap, Segment, Writer};
+use super::encoding::Item;
+use super::map::{HeatMap, Writer};
 use crate::address::{BLOCK_SIZE, PAGES_PER_BLOCK};
 use crate::kernel::probe::{Access, AccessSink, Block};
+use crate::segments::{Reader, Segment};
 use std::collections::VecDeque;
 
 /// Merges one scan into a [`HeatMap`]: takes the blocks of a probe in ascending order, reads the old stream
@@ -167,7 +168,7 @@ impl Old {
         while self.next_block <= block {
             let Some(segment) = self.segments.front() else { return Before::Nothing };
             let mut reader = Reader::new(&segment.bytes, self.position);
-            self.item = reader.next(&mut self.counts);
+            self.item = reader.next_counts(&mut self.counts);
             self.position = reader.position();
             let blocks = match self.item {
                 None => {

@@ -14,6 +14,7 @@ use etmem_core::act::{self, Tools};
 use etmem_core::feedback::PageSetBuilder;
 use etmem_core::guard::{self, Bound, Room};
 use etmem_core::kernel::Kernel;
+use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
@@ -67,7 +68,7 @@ impl SlideWork {
         let memory = kernel.memory.state()?;
         policy::room(&memory)?;
         policy::gate(settings.gates, &memory, &kernel.processes.memory(process)?)?;
-        self.room(process, kernel)?;
+        self.room(process, kernel, &memory)?;
 
         let mut turn = self.turns.take(process, pacer).ok_or(End::Stopped)?;
         // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
@@ -98,7 +99,8 @@ impl SlideWork {
         let figures = kernel.processes.memory(process)?;
         let exact = kernel.probe.is_page_exact();
         let (came_back, limits) = self.memory.account(&mut known, &settled, exact, figures, pacer.now());
-        let room = self.room(process, kernel).map(|room| match limits {
+        let now = kernel.memory.state().map_err(End::from);
+        let room = now.and_then(|memory| self.room(process, kernel, &memory)).map(|room| match limits {
             limits if limits.paused => Room { bytes: 0, bound: Bound::Paused },
             limits => room.or(limits.bytes.unwrap_or(u64::MAX), Bound::Probation),
         });
@@ -165,10 +167,9 @@ impl SlideWork {
     }
 
     /// How much of `process` may leave now.
-    fn room(&self, process: ProcessId, kernel: &Kernel) -> Result<Room, End> {
+    fn room(&self, process: ProcessId, kernel: &Kernel, memory: &MemoryState) -> Result<Room, End> {
         let groups = kernel.groups.limits(process)?;
-        let (memory, pressure) = (kernel.memory.state()?, kernel.pressure.pressure()?);
-        Ok(guard::room(self.settings.guards, &memory, pressure, groups)?)
+        Ok(guard::room(self.settings.guards, memory, kernel.pressure.pressure()?, groups)?)
     }
 
     /// Keeps the swap cache between the project's watermarks, where the kernel can be told to.
