@@ -1,0 +1,262 @@
+//! One cycle of a slide task over one process.
+//!
+//! ```text
+//! is there a need, and room? -> look `loop` times -> who came back? -> which pages are cold? -> page them out, at a rate
+//!                            -> what really left?
+//! ```
+
+use super::memory::{Known, Memory};
+use super::settings::Settings;
+use super::swap_cache::SwapCache;
+use crate::report::{Effort, ProcessResult, Scanned};
+use crate::turns::{Turn, Turns};
+use etmem_core::act::{self, Rehearsal, Tools};
+use etmem_core::feedback::{Limits, PageSet, PageSetBuilder};
+use etmem_core::guard::{self, Bound, Room};
+use etmem_core::heat::HeatMap;
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::memory::MemoryState;
+use etmem_core::kernel::mover::SwapOut;
+use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::probe::AccessProbe;
+use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
+use etmem_core::plan::{Budget, Outcome, Plan};
+use etmem_core::policy::{self, Hold};
+use etmem_core::scan::{self, Looking, Observed, ScanEnd, Wanted};
+use std::time::Duration;
+
+/// The longest that a cycle moves pages of one process: what is known of them ages meanwhile.
+const ACT_LONGEST: Duration = Duration::from_secs(10);
+
+/// How long after the scan pages leave without being looked at once more: as long as the shortest observation window.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Why a process's cycle ended early.
+#[derive(Debug)]
+pub(super) enum End {
+    Held(Hold),
+    Lost(ProcessError),
+    Stopped,
+}
+
+/// What a cycle works with.
+#[derive(Debug)]
+pub(super) struct Cycle<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) turns: &'a Turns,
+    pub(super) memory: &'a Memory,
+    pub(super) swap_cache: &'a SwapCache,
+    pub(super) process: ProcessId,
+    pub(super) kernel: &'a Kernel,
+    pub(super) pacer: &'a dyn Pacer,
+}
+
+/// What looks at the process, and what moves its pages.
+struct Attached {
+    probe: Box<dyn AccessProbe>,
+    mover: Box<dyn SwapOut>,
+}
+
+/// What the looks saw.
+struct Seen {
+    observed: Observed,
+    /// When the last look was.
+    looked: Duration,
+    /// How long touches were watched for.
+    window: Duration,
+}
+
+/// What was given to the mover.
+struct Acted {
+    /// Bytes that could have been.
+    present: u64,
+    outcome: Outcome,
+    rehearsal: Option<Rehearsal>,
+    given: PageSet,
+    processor_time: Duration,
+}
+
+impl Cycle<'_> {
+    /// The whole of it.
+    pub(super) fn run(&self) -> ProcessResult {
+        self.scan_and_act().unwrap_or_else(|end| match end {
+            End::Held(hold) => ProcessResult::Held(hold),
+            End::Lost(error) => ProcessResult::Lost(error),
+            End::Stopped => ProcessResult::Stopped,
+        })
+    }
+
+    fn scan_and_act(&self) -> Result<ProcessResult, End> {
+        let Self { settings, process, kernel, pacer, .. } = *self;
+        self.is_there_a_need()?;
+
+        let mut turn = self.turns.take(process, pacer).ok_or(End::Stopped)?;
+        // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
+        // between, nothing moves.
+        let mover = kernel.mover.attach(process)?;
+        let mut attached = Attached { probe: kernel.probe.attach(process)?, mover };
+        // Dropped with what is known of the process where the cycle ends early: its pages may be others by then.
+        let mut known = self.memory.take(process);
+        let Seen { observed, looked, window } = self.look(&mut turn, &mut *attached.probe, &known)?;
+
+        let settled = known.settle(&observed, settings, self.memory.paused_for());
+        let before = kernel.processes.memory(process)?;
+        let exact = kernel.probe.is_page_exact();
+        let (came_back, limits) = self.memory.account(&mut known, &settled, exact, before, pacer.now());
+        let room = self.room_within(limits);
+        let may = room.as_ref().map_or(0, |room| room.bytes);
+
+        let Acted { present, outcome, rehearsal, given, processor_time } =
+            self.act(&settled.ranks, &before, limits, may, looked, &mut attached);
+        let Attached { probe, mover } = &mut attached;
+        let figures = kernel.processes.memory(process).unwrap_or(before);
+        let is_worth_a_look = outcome.ended.is_none() && some_stayed(&before, &figures, outcome.applied);
+        let after = if is_worth_a_look && probe.looks_without_clearing() {
+            Looking::glance(&mut **probe, &observed.ranges).ok()
+        } else {
+            None
+        };
+        let (left, stayed) = self.memory.left(&mut known, given, after.as_ref(), figures);
+        let swap_cache = self.swap_cache.keep_within(settings, kernel, &mut **mover);
+        self.memory.rest(observed.unrested, settings);
+        self.memory.put_back(process, known);
+        swap_cache?;
+
+        let bound = match room {
+            Ok(room) => (outcome.over_budget > 0).then_some(room.bound),
+            // What has come up since the scan began.
+            Err(End::Held(hold)) => return Ok(ProcessResult::Held(hold)),
+            Err(end) => return Err(end),
+        };
+        Ok(ProcessResult::Scanned(Scanned {
+            present: present + settled.held,
+            window,
+            outcome,
+            rehearsal,
+            bound,
+            stayed,
+            locked: observed.locked,
+            feedback: Box::new(self.memory.feedback(&settled, came_back, left, limits)),
+            effort: Effort { moving: processor_time, ..Effort::of(&observed) },
+        }))
+    }
+
+    /// Whether memory is short, the process worth it, and room for what might leave.
+    fn is_there_a_need(&self) -> Result<(), End> {
+        let memory = self.kernel.memory.state()?;
+        policy::room(&memory)?;
+        policy::gate(self.settings.gates, &memory, &self.kernel.processes.memory(self.process)?)?;
+        self.room(&memory)?;
+        Ok(())
+    }
+
+    /// How much of the process may leave now.
+    fn room(&self, memory: &MemoryState) -> Result<Room, End> {
+        let groups = self.kernel.groups.limits(self.process)?;
+        Ok(guard::room(self.settings.guards, memory, self.kernel.pressure.pressure()?, groups)?)
+    }
+
+    /// The same after the looks, and no more than what came back allows.
+    fn room_within(&self, limits: Limits) -> Result<Room, End> {
+        let room = self.room(&self.kernel.memory.state()?)?;
+        Ok(if limits.paused {
+            Room { bytes: 0, bound: Bound::Paused }
+        } else {
+            room.or(limits.bytes.unwrap_or(u64::MAX), Bound::Probation)
+        })
+    }
+
+    /// Looks as often as a cycle does.
+    fn look(&self, turn: &mut Turn<'_>, probe: &mut dyn AccessProbe, known: &Known) -> Result<Seen, End> {
+        let (settings, pacer) = (self.settings, self.pacer);
+        let begun = pacer.now();
+        let continues = turn.is_armed() && known.was_whole;
+        let wanted = Wanted { is_wanted: scan::is_swappable, flags: &settings.vm_flags, without: &[] };
+        let observed = Looking::new(self.process, &*self.kernel.mappings, wanted, pacer).cycle(
+            probe,
+            settings.schedule,
+            continues,
+            scan::Effort {
+                processor_percent: Some(settings.looking_percent),
+                slice: Some(known.slice(settings)),
+                resume: known.resume,
+            },
+        )?;
+        let looked = pacer.now();
+        turn.leave_armed(looked);
+        let armed_since = turn.armed_since().filter(|_| continues && observed.is_whole()).unwrap_or(begun);
+        Ok(Seen { observed, looked, window: looked.saturating_sub(armed_since) })
+    }
+
+    /// Gives the coldest to the mover, at most `may` bytes.
+    fn act(
+        &self,
+        ranks: &HeatMap,
+        figures: &ProcessMemory,
+        limits: Limits,
+        may: u64,
+        looked: Duration,
+        attached: &mut Attached,
+    ) -> Acted {
+        let (settings, pacer) = (self.settings, self.pacer);
+        let histogram = ranks.histogram();
+        let most = may.min(self.memory.per_cycle(limits.halvings, ACT_LONGEST));
+        let (selection, cold) = policy::pick(settings.cold, limits.bar, most, &histogram, figures);
+        let plan = Plan::new(ranks, &histogram, selection);
+        let budget = Budget { bytes: may, until: Some(pacer.now() + ACT_LONGEST) };
+        let mut given = PageSetBuilder::default();
+        let start = pacer.processor_time();
+        let (mut outcome, rehearsal) = if settings.dry_run {
+            let (outcome, rehearsal) = act::rehearse(&plan, budget);
+            (outcome, Some(rehearsal))
+        } else {
+            let mut tools = Tools {
+                mover: &mut *attached.mover,
+                probe: if attached.probe.looks_without_clearing() {
+                    Some(&mut *attached.probe)
+                } else {
+                    None
+                },
+                fresh_until: looked + FRESH,
+                throttle: &self.memory.throttle,
+                halvings: limits.halvings,
+                given: &mut given,
+                pacer,
+            };
+            (act::swap_out(&plan, budget, &mut tools), None)
+        };
+        let processor_time = pacer.processor_time().saturating_sub(start);
+        outcome.over_budget += cold.saturating_sub(may);
+        outcome.later += cold.min(may).saturating_sub(plan.bytes());
+        outcome.planned = cold;
+        Acted { present: histogram.total(), outcome, rehearsal, given: given.finish(), processor_time }
+    }
+}
+
+/// Whether less of a process left than the kernel took, so that it is worth a look what stayed; the kernel's own figures are
+/// a little behind.
+const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, applied: u64) -> bool {
+    let gone = before.resident.saturating_sub(after.resident);
+    gone + applied / 64 + (1 << 20) < applied
+}
+
+impl From<Hold> for End {
+    fn from(hold: Hold) -> Self {
+        Self::Held(hold)
+    }
+}
+
+impl From<ProcessError> for End {
+    fn from(error: ProcessError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+impl From<ScanEnd> for End {
+    fn from(end: ScanEnd) -> Self {
+        match end {
+            ScanEnd::Stopped => Self::Stopped,
+            ScanEnd::Process(error) => Self::Lost(error),
+        }
+    }
+}
