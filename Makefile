@@ -20,7 +20,7 @@ FUZZ_SECONDS ?= 60
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-if-possible build demo test bench check fuzz install install-scan-library
+.PHONY: help setup setup-if-possible build demo test soak bench check fuzz install install-scan-library
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,9 @@ demo: setup-if-possible ## Show cold memory of a running program go to swap
 
 test: setup-if-possible ## Run every test; lists what was skipped and why
 	@CARGO="$(CARGO)" scripts/test $(TEST_ARGS)
+
+soak: setup-if-possible ## Run the test that takes ten minutes and a machine that does nothing else
+	$(CARGO) test --package etmem-tests --test jumping -- --ignored --nocapture
 
 bench: setup-if-possible ## Measure, and compare with the bounds
 	$(CARGO) bench --package etmem-tests --bench measures
