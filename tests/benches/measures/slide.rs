@@ -116,6 +116,10 @@ impl Pacer for Hurried {
     fn now(&self) -> Duration {
         self.0.now()
     }
+
+    fn processor_time(&self) -> Duration {
+        self.0.processor_time()
+    }
 }
 
 /// First cycles, in which all that is cold leaves.
