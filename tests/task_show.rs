@@ -113,8 +113,11 @@ fn scripted_reasons() -> Result<()> {
     told(&daemon, "unsuitable", "nothing_suitable", "none of its memory is of the kind that slide moves")?;
     told(&daemon, "nobody", "no_process", "there is no process named nobody now")?;
     fake.kill(FIRST_PID);
-    told(&daemon, "hot", "no_process", "there is no process 3000000 now")?;
-    ensure!(show(&daemon, "hot")?["state"] == "waiting");
+    let ended = "process 3000000, which the task was added for, has ended; delete the task";
+    told(&daemon, "hot", "process_ended", ended)?;
+    ensure!(show(&daemon, "hot")?["state"] == "gone" && show(&daemon, "nobody")?["state"] == "waiting");
+    fake.start(ScriptedProcess { start_time: 9_000_000, ..cold(FIRST_PID) });
+    told(&daemon, "hot", "pid_reused", "the process that has its number now is another and is left alone")?;
 
     let lines = ["sysmem_threshold=1".to_owned()];
     let held = ProjectFile { extra: lines.into(), ..ProjectFile::new("held") };

@@ -158,7 +158,7 @@ pub(crate) fn huge_pages_of_two_nodes(inside: &Inside) -> Result<()> {
     let pid = program.pid();
     program.kill()?;
     daemon.wait_for_line(CYCLES_LIMIT, "the end of the process", |line| {
-        line.contains(&format!("process {pid}: the process exited")) || line.contains("no process now")
+        line.contains(&format!("process {pid}: the process exited")) || line.contains("has ended")
     })?;
     inside.say("neither held pages nor full pools nor the program's end stop it");
 

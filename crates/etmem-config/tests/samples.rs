@@ -125,10 +125,7 @@ fn the_older_manuals_sample() {
         assert_eq!((file.projects.len(), file.engines.len()), (1, 1));
         let [task] = &file.tasks[..] else { panic!("{file:?}") };
         assert_eq!((task.line, task.name.as_str()), (5, value));
-        match &task.target {
-            Target::Pid(pid) => assert_eq!((kind, pid.get().to_string().as_str()), ("pid", value)),
-            Target::Comm(comm) => assert_eq!((kind, &**comm), ("name", value)),
-        }
+        assert_eq!(task.target.written(), (kind, value.to_owned()));
         let TaskParameters::Slide(slide) = &task.parameters else { panic!("{task:?}") };
         assert_eq!((slide.threshold, slide.max_threads), (3, 3));
     }

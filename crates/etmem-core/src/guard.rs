@@ -103,8 +103,10 @@ pub fn room(
     let most = u128::from(memory.swap_total) * u128::from(guards.swap_use_percent) / 100;
     let left = u64::try_from(most).unwrap_or(u64::MAX).saturating_sub(used) & !(PAGE_SIZE - 1);
     if left == 0 {
-        let used_percent = policy::percent(used, memory.swap_total);
-        return Err(Hold::SwapUse { used_percent, most: guards.swap_use_percent });
+        let most = guards.swap_use_percent;
+        // Less than a page below it is at it.
+        let used_percent = policy::percent(used, memory.swap_total).max(most.into());
+        return Err(Hold::SwapUse { used_percent, most });
     }
     if let (Some(Pressure { some_avg10: some, .. }), Some(most)) = (pressure, guards.pressure)
         && some > most

@@ -12,6 +12,9 @@ pub const DEFAULT_SHARE_PERCENT: u32 = 25;
 /// How much weight a batch has in the measured ability, as a divisor.
 const WEIGHT: u64 = 8;
 
+/// Least bytes to choose for an act where the rate follows the machine: as many batches as tell anew what that can do.
+const LEAST: u64 = 64 << 20;
+
 /// How fast pages may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rate {
@@ -98,6 +101,19 @@ impl Throttle {
         self.ability
     }
 
+    /// Most bytes to choose for an act of this length; no bound where none is known yet. Where the rate follows the machine it
+    /// is 64 MiB at least: one slow batch would else be the measure of all that follow, as there would be few of them. While
+    /// they are few, they rest as long as ever.
+    #[must_use]
+    pub fn bytes_within(&self, halvings: u32, length: Duration) -> u64 {
+        let Some(rate) = self.bytes_per_second(halvings) else { return u64::MAX };
+        let bytes = rate.saturating_mul(length.as_secs());
+        match self.rate {
+            Rate::SharePercent(_) => bytes.max(LEAST >> halvings.min(16)),
+            Rate::Unlimited | Rate::BytesPerSecond(_) => bytes,
+        }
+    }
+
     /// Bytes a second that may leave now; none where nothing limits them or nothing is known yet.
     #[must_use]
     pub fn bytes_per_second(&self, halvings: u32) -> Option<u64> {
@@ -156,6 +172,40 @@ mod tests {
             let got = run(rate, processor, ms(20), halvings);
             assert!(got.abs_diff(want) <= want / 50, "{rate:?} {processor:?}: {got}, wanted {want}");
         }
+    }
+
+    /// A first batch of 8 MiB that took seven seconds, on a machine that takes a moment for each that follows.
+    #[test]
+    fn one_slow_batch_is_not_the_measure_for_long() {
+        let (act, batch) = (Duration::from_secs(10), 8 * MIB);
+        let mut throttle = Throttle::new(Rate::default(), None);
+        throttle.moved(ms(0), ms(7000), ms(7000), batch, 0);
+        let mut now = ms(7000);
+        let mut left = Vec::new();
+        for _ in 0..6 {
+            now += ms(4000);
+            let (until, chosen) = (now + act, throttle.bytes_within(0, act));
+            let mut moved = 0;
+            while moved < chosen && now + throttle.wait(now) < until {
+                now += throttle.wait(now);
+                let bytes = batch.min(chosen - moved);
+                let took = ms(bytes * 5 / MIB);
+                throttle.moved(now, now + took, took, bytes, 0);
+                now += took;
+                moved += bytes;
+            }
+            left.push(moved / MIB);
+        }
+        // It rests for three times as long first; then it follows the machine, which can do 500 MiB in an act.
+        assert_eq!(left[..2], [0, 0], "{left:?}");
+        assert!(left[2] > 0 && left[4..].iter().all(|mib| *mib >= 400), "{left:?}");
+        let bound = Throttle::new(Rate::BytesPerSecond(MIB), None);
+        assert_eq!(bound.bytes_within(0, act), 10 * MIB, "what a task asks for is kept");
+        assert!(
+            throttle.bytes_within(1, act) < throttle.bytes_within(0, act),
+            "who is held back chooses less"
+        );
+        assert_eq!(Throttle::new(Rate::default(), None).bytes_within(0, act), u64::MAX);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::process::ProcessError;
+use etmem_core::kernel::process::{Gone, ProcessError, ProcessId, Target};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::name::Name;
 use std::fmt;
@@ -116,6 +116,19 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// # Errors
     /// Why the command was refused.
     fn command(&self, task: Option<&Name>, command: &str) -> Result<String, CommandError>;
+}
+
+/// Why `target` names no process any more, where none was `found` and none can come.
+pub(crate) fn gone(found: &[ProcessId], target: &Target, kernel: &Kernel) -> Option<Gone> {
+    if found.is_empty() { kernel.processes.gone(target) } else { None }
+}
+
+/// What a person should know of a task whose target names no process when it starts.
+pub(crate) fn nobody(task: &str, target: &Target, kernel: &Kernel) -> String {
+    match kernel.processes.gone(target) {
+        Some(gone) => format!("task {task}: {gone}"),
+        None => format!("task {task}: no {target} yet; waiting for it"),
+    }
 }
 
 /// What a task does, cycle after cycle.

@@ -5,7 +5,7 @@ use etmem_core::feedback::BackOff;
 use etmem_core::guard::Bound;
 use etmem_core::kernel::nodes::Migrated;
 use etmem_core::kernel::pressure::Share;
-use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
 use etmem_core::placement::Carried;
 use etmem_core::plan::{Ended, Outcome};
 use etmem_core::policy::Hold;
@@ -21,6 +21,8 @@ pub struct StepReport {
     pub processes: Vec<ProcessReport>,
     /// Why processes could not even be looked for.
     pub fault: Option<ProcessError>,
+    /// Why there are none any more, where the task means a process that has ended.
+    pub gone: Option<Gone>,
     /// What changed places between each pair of NUMA nodes, for all tasks of the engine: in the report of one of them.
     pub pairs: Vec<PairReport>,
     /// A stop came before it was this task's turn.

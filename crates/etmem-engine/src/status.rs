@@ -359,15 +359,17 @@ impl Cycle {
     }
 
     /// Why nothing was done at all, where that is not due to one process: the table of processes cannot be read, or
-    /// `target` names none.
+    /// `target` names none now, or none any more.
     #[must_use]
     pub fn reason(&self, target: &str) -> Option<Reason> {
-        match &self.report.fault {
-            Some(fault) => Some(Reason::new("no_table", format!("cannot look for processes: {fault}"))),
-            None if self.report.processes.is_empty() => {
+        let StepReport { fault, gone, processes, .. } = &self.report;
+        match (fault, gone) {
+            (Some(fault), _) => Some(Reason::new("no_table", format!("cannot look for processes: {fault}"))),
+            (None, Some(gone)) => Some(Reason::new(gone.name(), gone.to_string())),
+            (None, None) if processes.is_empty() => {
                 Some(Reason::new("no_process", format!("there is no {target} now; waiting for it")))
             }
-            None => None,
+            (None, None) => None,
         }
     }
 }
@@ -398,7 +400,7 @@ mod tests {
     use super::*;
     use crate::report::ProcessReport;
     use etmem_core::act::Rehearsal;
-    use etmem_core::kernel::process::{Pid, ProcessId};
+    use etmem_core::kernel::process::{Gone, Pid, ProcessId};
     use etmem_core::placement::Carried;
     use etmem_core::plan::Outcome;
     use etmem_core::policy::Hold;
@@ -515,7 +517,9 @@ mod tests {
             assert!(!reason.text.is_empty() && !reason.text.contains('\n'), "{}", reason.text);
         }
         let guide = include_str!("../../../docs/why-nothing-happens.md");
-        for name in named.into_iter().chain(["no_process", "no_table"]) {
+        let pid = Pid::new(1).unwrap();
+        let gone = [Gone::Ended(pid), Gone::Reused(pid)].map(|gone| gone.name());
+        for name in named.into_iter().chain(["no_process", "no_table"]).chain(gone) {
             assert!(guide.contains(&format!("| `{name}` |")), "the guide does not tell of {name}");
         }
         let all = with(|scanned| scanned.outcome = Outcome { planned: 1, applied: 1, ..Outcome::default() });
@@ -526,10 +530,19 @@ mod tests {
     fn nobody_to_look_at() {
         let mut status = TaskStatus::default();
         status.record(report(Vec::new()), Duration::ZERO);
-        let reason = status.last.unwrap().reason("process named db").unwrap();
+        let reason = status.last.take().unwrap().reason("process named db").unwrap();
         assert_eq!(
             (reason.name, reason.text.as_str()),
             ("no_process", "there is no process named db now; waiting for it")
+        );
+        let gone = Some(Gone::Reused(Pid::new(7).unwrap()));
+        status.record(StepReport { gone, ..report(Vec::new()) }, Duration::ZERO);
+        let reason = status.last.unwrap().reason("process 7").unwrap();
+        assert_eq!(reason.name, "pid_reused");
+        assert!(
+            reason.text.starts_with("process 7, which the task was added for, has ended;"),
+            "{}",
+            reason.text
         );
         let fault = Some(ProcessError::Refused { call: "/proc".into(), reason: "gone".into() });
         let cycle = Cycle {

@@ -6,7 +6,7 @@ use etmem_config::EngineKind;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
-use etmem_core::kernel::process::ProcessError;
+use etmem_core::kernel::process::{Gone, ProcessError, ProcessId, Target};
 use etmem_core::plan::Ended;
 use etmem_core::policy::Hold;
 use etmem_engine::{EngineError, ProcessResult, StepReport, Turns, Work, engine};
@@ -283,6 +283,41 @@ fn what_a_person_should_know_at_the_start() {
     }
     assert_eq!(notes.len(), 4);
     assert_eq!(usual("type=pid\nvalue=42\nT=1").notes(&machine(every_fifth).kernel()), Vec::<String>::new());
+}
+
+/// The task was added while process 42 was another one.
+#[test]
+fn a_number_that_another_process_has_by_now() {
+    let machine = machine(every_fifth);
+    let first = machine.process(42).unwrap().id;
+    let text = "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=5\n[engine]\nproject=p\nname=slide\n\
+                [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n";
+    let mut file = etmem_config::parse(Path::new("test.yaml"), text).unwrap();
+    file.tasks[0].target = Target::Process(first);
+    let slide = engine(&EngineKind::Slide, &Turns::default()).unwrap();
+    let mut work = slide.work(&file.projects[0], &file.tasks[0]).unwrap();
+    assert_eq!(work.notes(&machine.kernel()), Vec::<String>::new());
+    let report = work.step(&machine.kernel(), &FakePacer::endless());
+    assert_eq!((report.gone, report.processes.len()), (None, 1));
+    let was_out = swapped(&machine, 42);
+    assert!(!was_out.is_empty());
+
+    let child = FakeProcess::new(43, "child", START, 10, |_, _| Access::IDLE).child_of(42);
+    for process in
+        [FakeProcess { id: ProcessId { start_time: 2000, ..first }, ..machine.process(42).unwrap() }, child]
+    {
+        machine.start(FakeProcess { swapped: vec![false; process.swapped.len()], armed: 0, ..process });
+    }
+    let gone = Gone::Reused(first.pid);
+    for _ in 0..3 {
+        let report = work.step(&machine.kernel(), &FakePacer::endless());
+        assert_eq!(report, StepReport { gone: Some(gone), ..StepReport::default() });
+    }
+    assert_eq!(work.notes(&machine.kernel()), [format!("task t: {gone}")]);
+    for pid in [42, 43] {
+        let process = machine.process(pid).unwrap();
+        assert_eq!((process.swapped_pages(), process.armed), (Vec::new(), 0), "{pid}");
+    }
 }
 
 #[test]

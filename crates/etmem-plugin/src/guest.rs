@@ -7,7 +7,6 @@
 use etmem_config::{
     Beside, EngineKind, EngineSection, FaultClass, OtherTask, ProjectSection, TaskParameters, TaskSection,
 };
-use etmem_core::kernel::process::Target;
 use etmem_engine::Refusal;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -156,10 +155,7 @@ impl TaskTerms {
         else {
             return Err(fault(format!("task {} is not one of a plugin", section.name)));
         };
-        let (kind, value) = match &section.target {
-            Target::Pid(pid) => ("pid", pid.to_string()),
-            Target::Comm(comm) => ("name", comm.to_string()),
-        };
+        let (kind, value) = section.target.written();
         Ok(Self {
             name: section.name.to_string(),
             kind,

@@ -17,8 +17,14 @@ pub enum Need {
     Bpf,
     /// This many bytes of swap, there or to be set up.
     Swap(usize),
+    /// Just so many bytes of swap, to which so many are added later.
+    SwapAlone(usize, usize),
     /// No swap at all.
     NoSwap,
+    /// This much memory that is available, in bytes.
+    Memory(usize),
+    /// A pid namespace with a `/proc` of its own, in which it can be said which number comes next.
+    PidNamespace,
     /// Mounting a scripted `/proc`.
     FakeProc,
     /// A program that can be found.
@@ -33,7 +39,10 @@ pub fn lacks(needs: &[Need]) -> Option<String> {
         Need::Root => root(),
         Need::Bpf => bpf(Path::new("/")),
         Need::Swap(bytes) => swap::lacks(*bytes),
+        Need::SwapAlone(bytes, more) => swap::lacks_alone(*bytes, *more),
         Need::NoSwap => no_swap(),
+        Need::Memory(bytes) => memory(*bytes),
+        Need::PidNamespace => pid_namespace(),
         Need::FakeProc => crate::fake::proc::lacks(),
         Need::Program(name) => program(name),
         Need::Package(name) => package(name),
@@ -98,12 +107,39 @@ fn bpf(top: &Path) -> Option<String> {
 
 fn no_swap() -> Option<String> {
     // What another run of ours has set up goes before this one gets its turn.
-    let ours = swap::leftover::find().ok().flatten();
-    let is_ours = |area: &swap::Area| ours.as_ref().is_some_and(|ours| ours.path() == Path::new(&area.path));
-    let names: Vec<String> =
-        swap::areas().ok()?.into_iter().filter(|area| !is_ours(area)).map(|area| area.path).collect();
+    let names = swap::guard::foreign();
     (!names.is_empty())
         .then(|| format!("the machine has swap ({}), and this is about having none", names.join(", ")))
+}
+
+fn memory(bytes: usize) -> Option<String> {
+    let available = memory_available();
+    (available < bytes)
+        .then(|| format!("{} of memory are available of {}", size::show(available), size::show(bytes)))
+}
+
+/// Says which number comes next in the reader's pid namespace.
+pub const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
+
+/// What starts a program in a pid namespace of its own, with a `/proc` of that, and lets it not outlive who started it.
+pub const IN_PID_NAMESPACE: [&str; 4] = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+
+fn pid_namespace() -> Option<String> {
+    if let Some(missing) = program("unshare") {
+        return Some(missing);
+    }
+    if !Path::new(LAST_PID).exists() {
+        return Some(format!("there is no {LAST_PID}: boot a kernel with CONFIG_CHECKPOINT_RESTORE"));
+    }
+    let tried = Command::new("unshare").args(IN_PID_NAMESPACE).arg("true").output();
+    match tried {
+        Ok(tried) if tried.status.success() => None,
+        Ok(tried) => {
+            let said = String::from_utf8_lossy(&tried.stderr);
+            Some(format!("no pid namespace can be had: {}", said.trim()))
+        }
+        Err(error) => Some(format!("no pid namespace can be had: {error}")),
+    }
 }
 
 fn program(name: &str) -> Option<String> {
@@ -127,6 +163,13 @@ pub fn meminfo(key: &str) -> usize {
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     let kib = value.and_then(|value| value.split_whitespace().next()?.parse::<usize>().ok());
     kib.unwrap_or(0) << 10
+}
+
+/// A counter of `/proc/vmstat`; 0 where it is missing.
+pub fn counter(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
 /// The machine in one line: kernel, processors, memory.

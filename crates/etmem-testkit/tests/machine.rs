@@ -53,7 +53,7 @@ fn hold() -> ExitCode {
 }
 
 fn areas_and_leftover() -> Result<(usize, bool)> {
-    Ok((area::areas()?.len(), leftover::find()?.is_some()))
+    Ok((area::areas()?.len(), !leftover::find()?.is_empty()))
 }
 
 fn swap_is_undone() -> Result<()> {
@@ -83,7 +83,7 @@ fn ended_by(signal: Signal) -> Result<()> {
     let (status, _) = holder.wait(LIMIT)?;
     ensure!(!status.success());
     if signal == Signal::SIGTERM {
-        ensure!(leftover::find()?.is_none(), "the run wrote down what it left, so it left something");
+        ensure!(leftover::find()?.is_empty(), "the run wrote down what it left, so it left something");
     }
     // Taking the lock takes back what a killed run left.
     let _lock = guard::lock()?;

@@ -78,11 +78,12 @@ impl ShownWork {
             Some(ShownRun::Hosted) => return "hosted",
             Some(ShownRun::Worked(running)) => running,
         };
-        let waiting = running.last().is_some_and(|cycle| cycle.report.processes.is_empty());
+        let report = running.last().map(|cycle| &cycle.report);
         match running.standing.doing {
             Doing::Failed => "failed",
             Doing::Working => "working",
-            Doing::Resting if waiting => "waiting",
+            Doing::Resting if report.is_some_and(|report| report.gone.is_some()) => "gone",
+            Doing::Resting if report.is_some_and(|report| report.processes.is_empty()) => "waiting",
             Doing::Resting => "resting",
         }
     }
@@ -122,10 +123,7 @@ impl ShownWork {
     }
 
     fn json(&self) -> Value {
-        let (kind, value) = match &self.target {
-            Target::Pid(pid) => ("pid", pid.to_string()),
-            Target::Comm(comm) => ("name", comm.to_string()),
-        };
+        let (kind, value) = self.target.written();
         let mut object = json!({
             "project": self.project.as_str(),
             "engine": self.engine.as_str(),

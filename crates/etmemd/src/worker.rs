@@ -8,7 +8,7 @@ use etmem_core::feedback::BackOff;
 use etmem_core::guard::Bound;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
 use etmem_core::policy::Hold;
 use etmem_engine::{ProcessResult, Scanned, StepReport, TaskStatus, Work};
 use etmem_linux::pacer::SystemPacer;
@@ -142,6 +142,7 @@ struct Journal {
     bounds: HashMap<ProcessId, Bound>,
     back_off: BackOff,
     fault: Option<ProcessError>,
+    gone: Option<Gone>,
     waiting: bool,
 }
 
@@ -154,6 +155,7 @@ impl Journal {
             bounds: HashMap::new(),
             back_off: BackOff::None,
             fault: None,
+            gone: None,
             waiting: false,
         }
     }
@@ -170,7 +172,14 @@ impl Journal {
             }
             self.fault.clone_from(&report.fault);
         }
-        let waiting = report.processes.is_empty() && report.fault.is_none() && !report.stopped;
+        if report.gone != self.gone {
+            if let Some(gone) = &report.gone {
+                warn!("{label}: {gone}");
+            }
+            self.gone = report.gone;
+        }
+        let waiting =
+            report.processes.is_empty() && report.fault.is_none() && report.gone.is_none() && !report.stopped;
         if waiting && !self.waiting {
             info!("{label}: no process now; waiting for one");
         }

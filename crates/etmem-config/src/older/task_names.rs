@@ -18,9 +18,8 @@ impl TaskNames {
     /// A name for a task that works on `target`.
     pub(super) fn name_for(&mut self, target: &Target) -> Result<Name, Rule> {
         let wanted = match target {
-            Target::Pid(pid) => pid.get().to_string(),
             Target::Comm(comm) if comm.starts_with('-') => format!("task{comm}"),
-            Target::Comm(comm) => comm.to_string(),
+            Target::Pid(_) | Target::Process(_) | Target::Comm(_) => target.written().1,
         };
         let mut given = wanted.clone();
         while self.0.contains_key(&given) {

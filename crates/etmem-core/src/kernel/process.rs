@@ -45,16 +45,30 @@ impl fmt::Display for ProcessId {
 /// What a task's `type` and `value` name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// `type=pid`: this process and its descendants.
+    /// `type=pid` as a file has it: whoever has this number, and its descendants.
     Pid(Pid),
+    /// `type=pid` of a task that was added: the process that had the number then, and its descendants. Whoever is given
+    /// the number later is not meant.
+    Process(ProcessId),
     /// `type=name`: every process whose `comm` is exactly this, and their descendants.
     Comm(Box<str>),
+}
+
+impl Target {
+    /// `type` and `value` as a file has them.
+    #[must_use]
+    pub fn written(&self) -> (&'static str, String) {
+        match self {
+            Self::Pid(pid) | Self::Process(ProcessId { pid, .. }) => ("pid", pid.to_string()),
+            Self::Comm(comm) => ("name", comm.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pid(pid) => write!(f, "process {pid}"),
+            Self::Pid(pid) | Self::Process(ProcessId { pid, .. }) => write!(f, "process {pid}"),
             Self::Comm(comm) => write!(f, "process named {comm}"),
         }
     }
@@ -104,6 +118,33 @@ pub enum TargetError {
     Oneself(Pid),
 }
 
+/// Why a target that means one process names none any more, and never will.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Gone {
+    /// Nobody has its number.
+    #[error(
+        "process {0}, which the task was added for, has ended; delete the task, or add it anew for another process"
+    )]
+    Ended(Pid),
+    /// Its number belongs to another process.
+    #[error(
+        "process {0}, which the task was added for, has ended; the process that has its number now is another and is \
+         left alone; delete the task, and add it anew if that one is meant"
+    )]
+    Reused(Pid),
+}
+
+impl Gone {
+    /// In a word, for programs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ended(_) => "process_ended",
+            Self::Reused(_) => "pid_reused",
+        }
+    }
+}
+
 /// Finds processes. Called at the start of every cycle: processes come and go.
 pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// The processes that `target` names and all their descendants, each once, in ascending order of pid;
@@ -113,11 +154,24 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// When the table itself cannot be read.
     fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError>;
 
-    /// Whether `pid` can be a target. Called when a task that names it is added.
+    /// The process that has the number `pid` now, if that can be a target. Called when a task that names it is added: that
+    /// process is meant from then on.
     ///
     /// # Errors
     /// Why it cannot.
-    fn check(&self, pid: Pid) -> Result<(), TargetError>;
+    fn check(&self, pid: Pid) -> Result<ProcessId, TargetError>;
+
+    /// Why `target`, of which no process was found, will never name one; none where one may come.
+    fn gone(&self, target: &Target) -> Option<Gone> {
+        let Target::Process(process) = target else { return None };
+        match self.check(process.pid) {
+            Ok(now) if now == *process => None,
+            Err(TargetError::NoProcess(pid)) => Some(Gone::Ended(pid)),
+            Ok(_) | Err(TargetError::KernelThread(_) | TargetError::Oneself(_)) => {
+                Some(Gone::Reused(process.pid))
+            }
+        }
+    }
 
     /// How much memory `process` uses now.
     ///

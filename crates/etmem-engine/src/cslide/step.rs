@@ -10,13 +10,13 @@ use super::figures::{Figures, Heat, TaskFigures};
 use super::roster::{Member, Roster, Seat};
 use super::settings::{self, Kind, Settings};
 use super::watch::{self, Reports, Seen, Stopped};
-use crate::engine::{EngineError, Work};
+use crate::engine::{EngineError, Work, nobody};
 use crate::report::StepReport;
 use etmem_config::CslideEngine;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::Node;
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_core::kernel::process::{ProcessError, Target};
+use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::local_time::LocalTime;
 use std::sync::Arc;
@@ -135,10 +135,7 @@ fn figures(members: &[Arc<Member>], seen: &[Seen<'_>], nodes: &[Node], time: Opt
         TaskFigures {
             member: member.number,
             name: task.clone(),
-            value: match target {
-                Target::Pid(pid) => pid.to_string(),
-                Target::Comm(comm) => comm.to_string(),
-            },
+            value: target.written().1,
             nodes: nodes.iter().map(heat).collect(),
         }
     };
@@ -185,7 +182,7 @@ impl Work for CslideWork {
         if let Ok(found) = kernel.processes.find(target)
             && found.is_empty()
         {
-            notes.push(format!("task {task}: no {target} yet; waiting for it"));
+            notes.push(nobody(task, target, kernel));
         }
         notes
     }

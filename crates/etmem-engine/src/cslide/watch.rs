@@ -8,6 +8,7 @@
 
 use super::roster::{Member, Roster};
 use super::settings::{HUGE_POOL, Kind};
+use crate::engine::gone;
 use crate::report::{Placed, ProcessReport, ProcessResult, StepReport};
 use crate::turns::Turn;
 use etmem_core::address::AddressRange;
@@ -80,6 +81,7 @@ pub(super) fn find<'a>(
                 continue;
             }
         };
+        reports.of(member).gone = gone(&processes, &member.settings.target, &member.kernel);
         for process in processes {
             if pacer.pace() == Pace::Stop {
                 return Err(Stopped);

@@ -205,8 +205,7 @@ impl Known {
 impl Memory {
     /// Most bytes that leave in an act of this length; without bound where that is not known yet.
     pub(super) fn per_cycle(&self, halvings: u32, length: Duration) -> u64 {
-        let rate = lock(&self.throttle).bytes_per_second(halvings);
-        rate.map_or(u64::MAX, |rate| rate.saturating_mul(length.as_secs()))
+        lock(&self.throttle).bytes_within(halvings, length)
     }
 
     /// How often the task looks while nothing moves; none where it goes at its own pace.

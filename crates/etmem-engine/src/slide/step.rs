@@ -4,7 +4,7 @@ use super::cycle::Cycle;
 use super::memory::Memory;
 use super::settings::Settings;
 use super::swap_cache::SwapCache;
-use crate::engine::Work;
+use crate::engine::{Work, gone, nobody};
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::turns::Turns;
 use etmem_core::kernel::Kernel;
@@ -99,7 +99,7 @@ impl Work for SlideWork {
         if let Ok(found) = kernel.processes.find(&self.settings.target)
             && found.is_empty()
         {
-            notes.push(format!("task {task}: no {} yet; waiting for it", self.settings.target));
+            notes.push(nobody(task, &self.settings.target, kernel));
         }
         if let Ok(memory) = kernel.memory.state()
             && let Err(hold) = policy::room(&memory)
@@ -116,7 +116,10 @@ impl Work for SlideWork {
                 self.turns.forget_all_but(&found);
                 self.memory.forget_all_but(&found);
                 self.memory.begin();
-                self.all(&found, kernel, pacer)
+                StepReport {
+                    gone: gone(&found, &self.settings.target, kernel),
+                    ..self.all(&found, kernel, pacer)
+                }
             }
             Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
         };

@@ -1,7 +1,8 @@
 //! Which processes a target names.
 //!
 //! A pid's descendants come from the `children` files of its threads (`CONFIG_PROC_CHILDREN`); where the kernel has
-//! none, and for a name, from the parents in every process's `stat`. A process that ends meanwhile is left out.
+//! none, and for a name, from the parents in every process's `stat`. A process that ends meanwhile is left out, and so are
+//! those who call its number their parent by then: they may be the children of whoever was given it.
 
 use super::stat::{Stat, means_gone, process_error};
 use crate::root::ProcRoot;
@@ -101,17 +102,61 @@ impl Processes {
         Some(children)
     }
 
+    /// Whether `entry` still has its number.
+    fn is_still(&self, entry: &Entry) -> bool {
+        self.entry(entry.id.pid, None).is_some_and(|now| now.id == entry.id)
+    }
+
     /// `root` and its descendants by the `children` files; none where the kernel has no such files.
-    fn family_by_children(&self, root: Pid) -> Option<Vec<Entry>> {
+    fn family_by_children(&self, root: Entry) -> Option<Vec<Entry>> {
         let mut family = Vec::new();
-        let mut seen = BTreeSet::from([root]);
+        let mut seen = BTreeSet::from([root.id.pid]);
         let mut open = vec![root];
-        while let Some(pid) = open.pop() {
-            let Some(entry) = self.entry(pid, None) else { continue };
+        while let Some(entry) = open.pop() {
+            let children: Vec<Entry> = self
+                .children(entry.id.pid)?
+                .into_iter()
+                .filter(|child| seen.insert(*child))
+                .filter_map(|child| self.entry(child, None))
+                // Its number, too, may be another's since it was listed.
+                .filter(|child| child.parent == entry.id.pid.get())
+                .collect();
+            if children.is_empty() || self.is_still(&entry) {
+                open.extend(children);
+            }
             family.push(entry);
-            open.extend(self.children(pid)?.into_iter().filter(|child| seen.insert(*child)));
         }
         Some(family)
+    }
+
+    /// The process `root` and its descendants.
+    fn family(&self, root: Entry) -> Result<Vec<Entry>, ProcessError> {
+        if let Some(family) = self.family_by_children(root) {
+            return Ok(family);
+        }
+        let mut all = self.all(None)?;
+        // Its number may have been given away since.
+        all.insert(root.id.pid, root);
+        Ok(self.families(&all, std::iter::once(root.id.pid)))
+    }
+
+    /// `roots` and all their descendants, by the parents in `all`.
+    fn families(&self, all: &BTreeMap<Pid, Entry>, roots: impl Iterator<Item = Pid>) -> Vec<Entry> {
+        let mut children: HashMap<u32, Vec<Pid>> = HashMap::new();
+        for (pid, entry) in all {
+            children.entry(entry.parent).or_default().push(*pid);
+        }
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<Pid> = roots.collect();
+        while let Some(pid) = open.pop() {
+            if seen.insert(pid)
+                && let Some(children) = children.get(&pid.get())
+                && all.get(&pid).is_some_and(|entry| self.is_still(entry))
+            {
+                open.extend(children);
+            }
+        }
+        seen.iter().filter_map(|pid| all.get(pid)).copied().collect()
     }
 }
 
@@ -124,33 +169,21 @@ fn numbered(path: &Path) -> io::Result<Vec<Pid>> {
     Ok(numbers.collect())
 }
 
-/// `roots` and all their descendants, by the parents in `all`.
-fn families(all: &BTreeMap<Pid, Entry>, roots: impl Iterator<Item = Pid>) -> Vec<Entry> {
-    let mut children: HashMap<u32, Vec<Pid>> = HashMap::new();
-    for (pid, entry) in all {
-        children.entry(entry.parent).or_default().push(*pid);
-    }
-    let mut seen = BTreeSet::new();
-    let mut open: Vec<Pid> = roots.collect();
-    while let Some(pid) = open.pop() {
-        if seen.insert(pid) {
-            open.extend(children.get(&pid.get()).into_iter().flatten());
-        }
-    }
-    seen.iter().filter_map(|pid| all.get(pid)).copied().collect()
-}
-
 impl ProcessTable for Processes {
     fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError> {
         let family = match target {
-            Target::Pid(pid) => match self.family_by_children(*pid) {
-                Some(family) => family,
-                None => families(&self.all(None)?, std::iter::once(*pid)),
+            Target::Pid(pid) => match self.entry(*pid, None) {
+                Some(root) => self.family(root)?,
+                None => Vec::new(),
+            },
+            Target::Process(process) => match self.entry(process.pid, None) {
+                Some(root) if root.id == *process => self.family(root)?,
+                Some(_) | None => Vec::new(),
             },
             Target::Comm(comm) => {
                 let all = self.all(Some(comm))?;
                 let named = all.iter().filter(|(_, entry)| entry.named && entry.has_memory);
-                families(&all, named.map(|(pid, _)| *pid))
+                self.families(&all, named.map(|(pid, _)| *pid))
             }
         };
         let own = self.own_pid();
@@ -163,15 +196,15 @@ impl ProcessTable for Processes {
         Ok(found)
     }
 
-    fn check(&self, pid: Pid) -> Result<(), TargetError> {
+    fn check(&self, pid: Pid) -> Result<ProcessId, TargetError> {
         if self.own_pid() == Some(pid) {
             return Err(TargetError::Oneself(pid));
         }
         let text = std::fs::read(self.proc.process(pid, "stat")).map_err(|_| TargetError::NoProcess(pid))?;
         match Stat::parse(&text) {
             Some(stat) if stat.is_kernel_thread() => Err(TargetError::KernelThread(pid)),
-            Some(_) => Ok(()),
-            None => Err(TargetError::NoProcess(pid)),
+            Some(stat) if !stat.has_ended() => Ok(stat.id()),
+            Some(_) | None => Err(TargetError::NoProcess(pid)),
         }
     }
 
@@ -183,6 +216,7 @@ impl ProcessTable for Processes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use etmem_core::kernel::process::Gone;
 
     /// A `/proc` of these processes: pid, name, state, parent, flags.
     fn tree(processes: &[(u32, &str, &str, u32, u32)], with_children: bool) -> tempfile::TempDir {
@@ -263,12 +297,58 @@ mod tests {
         }
     }
 
+    fn id(pid: u32, start_time: u64) -> ProcessId {
+        ProcessId { pid: Pid::new(pid).unwrap(), start_time }
+    }
+
+    #[test]
+    fn a_number_that_another_process_has_by_now() {
+        for with_children in [true, false] {
+            let tree = tree(MACHINE, with_children);
+            let processes = Processes::new(ProcRoot::new(tree.path()));
+            for (process, want, gone) in [
+                (id(10, 100), vec![10, 11, 12, 14, 51], None),
+                (id(10, 99), vec![], Some(Gone::Reused(Pid::new(10).unwrap()))),
+                (id(99, 990), vec![], Some(Gone::Ended(Pid::new(99).unwrap()))),
+                // It has ended, and its parent has not noticed.
+                (id(13, 130), vec![], Some(Gone::Ended(Pid::new(13).unwrap()))),
+                (id(50, 499), vec![], Some(Gone::Reused(Pid::new(50).unwrap()))),
+                (id(2, 19), vec![], Some(Gone::Reused(Pid::new(2).unwrap()))),
+            ] {
+                let target = Target::Process(process);
+                assert_eq!(found(&processes, target.clone()), want, "{process:?}");
+                assert_eq!(processes.gone(&target), gone, "{process:?}");
+            }
+            for target in [Target::Pid(Pid::new(99).unwrap()), Target::Comm("nobody".into())] {
+                assert_eq!(processes.gone(&target), None, "{target}: one may come");
+            }
+        }
+    }
+
+    /// A child that was listed under a number which another process has by now is nobody's descendant.
+    #[test]
+    fn children_of_whoever_got_a_number() {
+        for with_children in [true, false] {
+            let tree = tree(MACHINE, with_children);
+            let processes = Processes::new(ProcRoot::new(tree.path()));
+            let root = processes.entry(Pid::new(10).unwrap(), None).unwrap();
+            let earlier = Entry { id: ProcessId { start_time: root.id.start_time - 1, ..root.id }, ..root };
+            let pids = |root| {
+                let family = processes.family(root).unwrap();
+                family.iter().map(|entry| entry.id.pid.get()).collect::<BTreeSet<_>>()
+            };
+            assert_eq!(pids(root), BTreeSet::from([10, 11, 12, 13, 14, 50, 51]));
+            assert_eq!(pids(earlier), BTreeSet::from([10]), "children files: {with_children}");
+        }
+    }
+
     #[test]
     fn what_can_be_a_target() {
         let tree = tree(MACHINE, true);
         let processes = Processes::new(ProcRoot::new(tree.path()));
         let check = |pid| processes.check(Pid::new(pid).unwrap());
-        assert_eq!(check(10), Ok(()));
+        assert_eq!(check(10), Ok(id(10, 100)));
+        assert_eq!(check(13), Err(TargetError::NoProcess(Pid::new(13).unwrap())));
         assert_eq!(check(99), Err(TargetError::NoProcess(Pid::new(99).unwrap())));
         assert_eq!(check(3), Err(TargetError::KernelThread(Pid::new(3).unwrap())));
         assert_eq!(check(50), Err(TargetError::Oneself(Pid::new(50).unwrap())));

@@ -3,7 +3,9 @@
 use crate::target::Target;
 use crate::{Outcome, trial};
 use etmem_core::kernel::mapping::MappingSource;
-use etmem_core::kernel::process::{Pid, ProcessError, ProcessId, ProcessTable, Target as Named, TargetError};
+use etmem_core::kernel::process::{
+    Gone, Pid, ProcessError, ProcessId, ProcessTable, Target as Named, TargetError,
+};
 use etmem_linux::mapping::Mappings;
 use etmem_linux::process::table::Processes;
 use etmem_linux::root::ProcRoot;
@@ -29,7 +31,7 @@ fn descendants() -> Outcome {
     assert!(found.contains(&target.id()));
     assert!(found.iter().all(|process| process.pid != own));
     assert_eq!(table().check(own), Err(TargetError::Oneself(own)));
-    assert_eq!(table().check(target.id().pid), Ok(()));
+    assert_eq!(table().check(target.id().pid), Ok(target.id()));
     Ok(())
 }
 
@@ -68,7 +70,13 @@ fn ended() -> Outcome {
     let source = Mappings::new(ProcRoot::default());
     assert_eq!(source.mappings(later, &[], &mut found), Err(ProcessError::Exited));
     assert_eq!(table().memory(later), Err(ProcessError::Exited));
+    assert_eq!(table().find(&Named::Process(process))?, [process]);
+    assert_eq!(table().find(&Named::Process(later))?, []);
+    assert_eq!(table().gone(&Named::Process(process)), None);
+    assert_eq!(table().gone(&Named::Process(later)), Some(Gone::Reused(process.pid)));
     target.end();
+    assert_eq!(table().find(&Named::Process(process))?, []);
+    assert_eq!(table().gone(&Named::Process(process)), Some(Gone::Ended(process.pid)));
     assert_eq!(source.mappings(process, &[], &mut found), Err(ProcessError::Exited));
     assert_eq!(table().memory(process), Err(ProcessError::Exited));
     assert_eq!(table().find(&Named::Pid(process.pid))?, []);

@@ -188,6 +188,11 @@ impl FakeMachine {
         self.lock().processes.get(&Pid::new(pid)?).cloned()
     }
 
+    /// Starts `process`, in the place of whoever has its number.
+    pub fn start(&self, process: FakeProcess) {
+        self.lock().processes.insert(process.id.pid, process);
+    }
+
     /// Changes process `pid`.
     pub fn change(&self, pid: u32, change: impl FnOnce(&mut FakeProcess)) {
         let mut state = self.lock();
@@ -238,6 +243,7 @@ impl ProcessTable for FakeMachine {
             .values()
             .filter(|process| match target {
                 Target::Pid(pid) => process.id.pid == *pid,
+                Target::Process(id) => process.id == *id,
                 Target::Comm(comm) => *process.comm == **comm,
             })
             .map(|process| process.id.pid)
@@ -253,8 +259,8 @@ impl ProcessTable for FakeMachine {
         Ok(found.iter().filter_map(|pid| state.processes.get(pid)).map(|process| process.id).collect())
     }
 
-    fn check(&self, pid: Pid) -> Result<(), TargetError> {
-        if self.lock().processes.contains_key(&pid) { Ok(()) } else { Err(TargetError::NoProcess(pid)) }
+    fn check(&self, pid: Pid) -> Result<ProcessId, TargetError> {
+        self.lock().processes.get(&pid).map(|process| process.id).ok_or(TargetError::NoProcess(pid))
     }
 
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {

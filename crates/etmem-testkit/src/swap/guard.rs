@@ -3,9 +3,10 @@
 //! The guard holds a lock, so that runs do not take one another's swap away or fill it; the second waits.
 
 use std::fs::{self, File, OpenOptions};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -24,12 +25,33 @@ pub fn lacks(bytes: usize) -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         return Some(String::from("only root can set up swap: run it with sudo"));
     }
-    let ours = leftover::find().ok().flatten().is_some();
+    let ours = leftover::find().is_ok_and(|ours| !ours.is_empty());
     // What a run of ours holds now comes free with the lock.
     if area::free() >= bytes || ours {
         return None;
     }
     Setup::choose(bytes).err().map(|error| error.to_string())
+}
+
+/// Why the machine cannot have just this much swap, to which more is added later; nothing if it can.
+pub fn lacks_alone(bytes: usize, more: usize) -> Option<String> {
+    let foreign = foreign();
+    if !foreign.is_empty() {
+        return Some(format!(
+            "the machine has swap ({}), and this needs {} and no more",
+            foreign.join(", "),
+            size::show(bytes)
+        ));
+    }
+    lacks(bytes).or_else(|| Setup::more(more).err().map(|error| error.to_string()))
+}
+
+/// The swap areas that no run of ours has set up.
+pub fn foreign() -> Vec<String> {
+    let ours = leftover::find().unwrap_or_default();
+    let is_ours = |area: &area::Area| ours.iter().any(|ours| ours.path() == Path::new(&area.path));
+    let areas = area::areas().unwrap_or_default().into_iter();
+    areas.filter(|area| !is_ours(area)).map(|area| area.path).collect()
 }
 
 /// Waits until no other run of ours uses swap, and keeps others from it.
@@ -51,10 +73,10 @@ pub fn lock() -> Result<SwapLock> {
         }
         Ok(held.is_some())
     })?;
-    if let Some(setup) = leftover::find()? {
+    for setup in leftover::find()?.into_iter().rev() {
         // A run was killed before it could do this itself.
         setup.undo()?;
-        leftover::forget();
+        leftover::forget(&setup);
     }
     Ok(SwapLock(held.with_context(|| format!("{LOCK} was not taken"))?))
 }
@@ -63,11 +85,24 @@ pub fn lock() -> Result<SwapLock> {
 #[derive(Debug)]
 pub struct SwapLock(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
 
+/// Makes `setup`, written down first.
+fn make(setup: Setup, bytes: usize) -> Result<Undo> {
+    leftover::remember(&setup)?;
+    let held = setup.clone();
+    let undo = Undo::with(move || match held.undo() {
+        Ok(()) => leftover::forget(&held),
+        Err(error) => eprintln!("swap stays until the next run: {error:#}"),
+    });
+    setup.make(bytes)?;
+    Ok(undo)
+}
+
 /// While it lives, there is as much swap as was asked for.
 #[derive(Debug)]
 pub struct SwapGuard {
     described: String,
     // In this order: the swap goes before the lock does.
+    more: Vec<Undo>,
     _undo: Option<Undo>,
     _lock: SwapLock,
 }
@@ -82,18 +117,37 @@ impl SwapGuard {
         let free = area::free();
         if free >= bytes {
             let described = format!("{} free in the machine's own swap", size::show(free));
-            return Ok(Self { described, _undo: None, _lock: lock });
+            return Ok(Self { described, more: Vec::new(), _undo: None, _lock: lock });
         }
+        Self::set_up(bytes, lock)
+    }
+
+    /// Makes sure there are `bytes` of swap and no more.
+    ///
+    /// # Errors
+    /// There is some already, or none can be made.
+    pub fn acquire_alone(bytes: usize) -> Result<Self> {
+        let lock = lock()?;
+        let foreign = foreign();
+        ensure!(foreign.is_empty(), "the machine has swap: {}", foreign.join(", "));
+        Self::set_up(bytes, lock)
+    }
+
+    fn set_up(bytes: usize, lock: SwapLock) -> Result<Self> {
         let setup = Setup::choose(bytes)?;
         let described = format!("{} in {}, set up for this run", size::show(bytes), setup.path().display());
-        leftover::remember(&setup)?;
-        let held = setup.clone();
-        let undo = Undo::with(move || match held.undo() {
-            Ok(()) => leftover::forget(),
-            Err(error) => eprintln!("swap stays until the next run: {error:#}"),
-        });
-        setup.make(bytes)?;
-        Ok(Self { described, _undo: Some(undo), _lock: lock })
+        Ok(Self { described, more: Vec::new(), _undo: Some(make(setup, bytes)?), _lock: lock })
+    }
+
+    /// Adds `bytes` of swap, which go with the rest: where they are.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub fn grow(&mut self, bytes: usize) -> Result<String> {
+        let setup = Setup::more(bytes)?;
+        let described = format!("{} in {}", size::show(bytes), setup.path().display());
+        self.more.push(make(setup, bytes)?);
+        Ok(described)
     }
 
     /// What swap it is, for people.

@@ -9,4 +9,4 @@ pub mod leftover;
 pub mod setup;
 
 pub use area::{Area, areas};
-pub use guard::{SwapGuard, lacks};
+pub use guard::{SwapGuard, lacks, lacks_alone};

@@ -16,11 +16,12 @@ use crate::machine::{self, find_program};
 use crate::process::run;
 use crate::size::{self, MIB};
 
-/// Name of the swap file, by which it is known as ours.
-pub const FILE: &str = "etmem-test.swap";
+/// Names of swap files, by which they are known as ours: the one, and the one that comes to it.
+pub const FILES: [&str; 2] = ["etmem-test.swap", "etmem-test-more.swap"];
 
 const ZRAM_DEVICE: &str = "/dev/zram0";
-const ZRAM_SETTINGS: &str = "/sys/block/zram0";
+const ZRAM_SETTINGS: &str = "/sys/block";
+const ZRAM_CONTROL: &str = "/sys/class/zram-control";
 /// Taking swap away reads back all that is in it.
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 /// Memory that must stay free besides what zram holds.
@@ -29,8 +30,8 @@ const MEMORY_RESERVE: usize = 256 * MIB;
 /// An area of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setup {
-    /// `/dev/zram0`.
-    Zram,
+    /// A device of compressed memory.
+    Zram(PathBuf),
     /// A file.
     File(PathBuf),
 }
@@ -46,18 +47,30 @@ impl Setup {
         {
             bail!("there is no {missing}: install util-linux");
         }
-        match (zram_lacks(bytes), file_for(bytes)) {
-            (None, _) => Ok(Self::Zram),
+        let [name, _] = FILES;
+        match (zram_lacks(bytes), file_for(bytes, name)) {
+            (None, _) => Ok(Self::Zram(PathBuf::from(ZRAM_DEVICE))),
             (Some(_), Ok(file)) => Ok(Self::File(file)),
             (Some(zram), Err(file)) => bail!("no swap can be set up: {zram}; {file}"),
         }
     }
 
+    /// What could be made besides.
+    ///
+    /// # Errors
+    /// Nothing can; the message says why not.
+    pub fn more(bytes: usize) -> Result<Self> {
+        let [_, name] = FILES;
+        file_for(bytes, name).map(Self::File).or_else(|no_file| match zram_to_add() {
+            Some(device) => Ok(Self::Zram(device)),
+            None => Err(no_file.context("no more swap can be added: no zram device either")),
+        })
+    }
+
     /// The device or file.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Zram => Path::new(ZRAM_DEVICE),
-            Self::File(path) => path,
+            Self::Zram(path) | Self::File(path) => path,
         }
     }
 
@@ -69,13 +82,16 @@ impl Setup {
         // The first page of an area tells what it is and holds nothing.
         let bytes = bytes + MIB;
         match self {
-            Self::Zram => {
-                let offered =
-                    fs::read_to_string(format!("{ZRAM_SETTINGS}/comp_algorithm")).unwrap_or_default();
-                if offered.contains("lz4") {
-                    set_zram("comp_algorithm", "lz4")?;
+            Self::Zram(device) => {
+                if !device.exists() {
+                    // Its number is the one that was free.
+                    let _ = fs::read_to_string(format!("{ZRAM_CONTROL}/hot_add"))?;
                 }
-                set_zram("disksize", &bytes.to_string())?;
+                let offered = fs::read_to_string(zram(device, "comp_algorithm")).unwrap_or_default();
+                if offered.contains("lz4") {
+                    set_zram(device, "comp_algorithm", "lz4")?;
+                }
+                set_zram(device, "disksize", &bytes.to_string())?;
                 self.put_to_use()
             }
             Self::File(path) => {
@@ -96,7 +112,7 @@ impl Setup {
             administer("swapoff", path)?;
         }
         match self {
-            Self::Zram => set_zram("reset", "1"),
+            Self::Zram(device) => set_zram(device, "reset", "1"),
             Self::File(path) => match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(error).with_context(|| format!("cannot remove {}", path.display()))
@@ -113,7 +129,7 @@ impl Setup {
 }
 
 fn zram_lacks(bytes: usize) -> Option<String> {
-    match fs::read_to_string(format!("{ZRAM_SETTINGS}/disksize")) {
+    match fs::read_to_string(zram(Path::new(ZRAM_DEVICE), "disksize")) {
         Err(_) => Some(String::from("there is no zram0")),
         Ok(size) if size.trim() != "0" => Some(String::from("zram0 is somebody's")),
         Ok(_) if machine::memory_available() < bytes + MEMORY_RESERVE => {
@@ -123,17 +139,28 @@ fn zram_lacks(bytes: usize) -> Option<String> {
     }
 }
 
-fn set_zram(setting: &str, value: &str) -> Result<()> {
-    let path = format!("{ZRAM_SETTINGS}/{setting}");
-    fs::write(&path, value).with_context(|| format!("cannot write {value} to {path}"))
+/// The device that is made next when one is asked for.
+fn zram_to_add() -> Option<PathBuf> {
+    let next = (1..9).map(|number| PathBuf::from(format!("/dev/zram{number}"))).find(|next| !next.exists());
+    next.filter(|_| Path::new(ZRAM_CONTROL).exists())
 }
 
-fn file_for(bytes: usize) -> Result<PathBuf> {
+/// Where a setting of a zram device is.
+fn zram(device: &Path, setting: &str) -> PathBuf {
+    Path::new(ZRAM_SETTINGS).join(device.file_name().unwrap_or_default()).join(setting)
+}
+
+fn set_zram(device: &Path, setting: &str, value: &str) -> Result<()> {
+    let path = zram(device, setting);
+    fs::write(&path, value).with_context(|| format!("cannot write {value} to {}", path.display()))
+}
+
+fn file_for(bytes: usize, name: &str) -> Result<PathBuf> {
     let folders = ["/var/tmp", "/var", "/"].map(Path::new);
     let mut why = Vec::new();
     for folder in folders {
         match folder_lacks(folder, bytes) {
-            None => return Ok(folder.join(FILE)),
+            None => return Ok(folder.join(name)),
             Some(reason) => why.push(reason),
         }
     }

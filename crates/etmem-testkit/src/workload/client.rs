@@ -15,8 +15,10 @@ use super::footprint::Footprint;
 use super::options::Options;
 use crate::process::Running;
 
-/// Making 1 GiB takes a second; reading as much back from slow swap takes longer.
+/// For whatever it is asked, and besides for each GiB it has: making as much takes a second, where every instruction is emulated
+/// half a minute, and reading it back from slow swap takes longer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT_OF_A_GIB: Duration = Duration::from_secs(40);
 
 /// How far the workload was at a moment, both counted since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +49,7 @@ pub struct Workload {
     sample: Arc<Mutex<Sample>>,
     footprint: Footprint,
     children: Vec<Footprint>,
+    patience: Duration,
 }
 
 impl Workload {
@@ -73,7 +76,10 @@ impl Workload {
             }
         });
         let footprint = Footprint { pid: running.pid(), memory: Vec::new(), hot: super::HotRule::Every(1) };
-        let mut workload = Self { running, input, answers, sample, footprint, children: Vec::new() };
+        let gibs = u32::try_from(options.memory >> 30).unwrap_or(u32::MAX);
+        let patience = ANSWER_LIMIT + ANSWER_LIMIT_OF_A_GIB * gibs;
+        let children = Vec::new();
+        let mut workload = Self { running, input, answers, sample, footprint, children, patience };
         for _ in 0..options.children {
             let child = workload.answer("child ")?;
             workload.children.push(Footprint::parse(&child)?);
@@ -188,7 +194,7 @@ impl Workload {
     }
 
     fn answer(&self, begin: &str) -> Result<String> {
-        let line = self.answers.recv_timeout(ANSWER_LIMIT).context("the workload does not answer")?;
+        let line = self.answers.recv_timeout(self.patience).context("the workload does not answer")?;
         ensure!(line.starts_with(begin), "the workload answers {line:?} where {begin:?} was expected");
         Ok(line)
     }

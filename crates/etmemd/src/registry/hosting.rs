@@ -74,11 +74,12 @@ impl<'a> Starts<'a> {
         engine.start_task(&task.name, &processes, self.patience.left()).map_err(Denied::unplaced)?;
         info!("{label}: started");
         self.started.push((Arc::clone(engine), task.name.clone()));
-        Ok(processes.is_empty().then(|| {
-            format!(
-                "task {}: no {} yet; its plugin is told of those that are there when the task starts",
-                task.name, task.target
-            )
+        let TaskSection { name, target, .. } = task;
+        Ok(processes.is_empty().then(|| match self.machine.processes().gone(target) {
+            Some(gone) => format!("task {name}: {gone}"),
+            None => format!(
+                "task {name}: no {target} yet; its plugin is told of those that are there when the task starts"
+            ),
         }))
     }
 

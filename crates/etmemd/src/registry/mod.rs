@@ -24,7 +24,6 @@ use crate::traces::Trace;
 use crate::worker::Worker;
 use etmem_config::{EngineSection, ProjectSection, TaskParameters, TaskSection};
 use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{Choice, Chosen};
 use etmem_core::name::Name;
 use etmem_engine::{Engine, Hosted, Question, Turns, Work};
@@ -434,9 +433,6 @@ fn remark(engine: &EngineEntry, task: &TaskEntry) -> String {
 }
 
 fn shown_task(task: &TaskSection) -> ShownTask {
-    let (kind, value) = match &task.target {
-        Target::Pid(pid) => ("pid", pid.to_string()),
-        Target::Comm(comm) => ("name", comm.to_string()),
-    };
+    let (kind, value) = task.target.written();
     ShownTask { kind: kind.to_owned(), value, name: task.name.clone() }
 }

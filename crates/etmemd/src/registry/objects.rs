@@ -141,20 +141,20 @@ impl Registry {
                 .work(&project.section, section)
                 .map_err(|error| Denied::Engine { place: error.key().map_or_else(place, place_of), error })?;
         }
+        let mut section = section.clone();
         if let Target::Pid(pid) = section.target {
-            machine.processes().check(pid).map_err(|error| Denied::Target {
-                place: place_of("value"),
-                value: pid.to_string(),
-                error,
-            })?;
+            // Whoever is given the number later is not meant.
+            section.target = Target::Process(machine.processes().check(pid).map_err(|error| {
+                Denied::Target { place: place_of("value"), value: pid.to_string(), error }
+            })?);
         }
         if let Policy::Hosted(engine) = &engine.policy {
             engine
-                .add_task(section, patience.left())
+                .add_task(&section, patience.left())
                 .map_err(|refusal| Denied::Hosted { place: place(), refusal })?;
         }
-        let entry = TaskEntry { section: section.clone(), running: None };
-        project.engine_mut(&section.engine, place)?.tasks.push(section.name.clone(), entry);
+        let (engine, name) = (section.engine.clone(), section.name.clone());
+        project.engine_mut(&engine, place)?.tasks.push(name, TaskEntry { section, running: None });
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use super::*;
 use etmem_config::{ConfigFile, ListedObjects};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::probe::Access;
-use etmem_core::kernel::process::ProcessTable;
+use etmem_core::kernel::process::{ProcessId, ProcessTable};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_testkit::fake::{FakeMachine, FakeProcess};
 use etmem_wire::{ErrorKind, project_show};
@@ -112,6 +112,25 @@ fn the_life_of_a_project() {
     registry.start(&name("p")).unwrap();
     registry.delete(&listed(&format!("{PROJECT}{ENGINE}{TASK}"))).unwrap();
     assert_eq!(shown(&registry), "no project exists\n\n");
+    registry.shut_down(Duration::from_secs(60));
+}
+
+/// A task means the process that had its number when it was added.
+#[test]
+fn a_number_that_changes_hands_before_the_start() {
+    let process = FakeProcess::new(42, "mysqld", 0x7f00_0000_0000, 600, |_, _| Access::IDLE);
+    let machine = FakeMachine::new(FakeMachine::roomy(), vec![process.clone()]);
+    let scripted = Scripted { machine: machine.clone(), lacks: None, plugins: Arc::default() };
+    let mut registry = Registry::new(Arc::new(scripted));
+    registry.add(&all()).unwrap();
+    let id = ProcessId { start_time: process.id.start_time + 1, ..process.id };
+    machine.start(FakeProcess { id, ..process });
+    let notes = registry.start(&name("p")).unwrap();
+    assert!(notes.len() == 1 && notes[0].ends_with("add it anew if that one is meant"), "{notes:?}");
+    assert!(shown(&registry).contains("pid      42"), "it is shown as it was written");
+    registry.delete(&listed(&format!("{PROJECT}{ENGINE}{TASK}"))).unwrap();
+    registry.add(&all()).unwrap();
+    assert_eq!(registry.start(&name("p")).unwrap(), Vec::<String>::new());
     registry.shut_down(Duration::from_secs(60));
 }
 

@@ -1,7 +1,7 @@
 //! What people and programs are shown of a task.
 
 use super::*;
-use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
+use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
 use etmem_core::plan::Outcome;
 use etmem_core::policy::Hold;
 use etmem_engine::{Scanned, StepReport, TaskStatus};
@@ -142,10 +142,12 @@ fn json_for_programs() {
 
 #[test]
 fn states_and_their_reasons() {
+    let gone = StepReport { gone: Pid::new(7).map(Gone::Ended), ..report(Vec::new()) };
     for (standing, state, reason) in [
         (None, "stopped", Some("not_started")),
         (Some(standing(Vec::new(), Doing::Working)), "working", Some("first_cycle")),
         (Some(standing(vec![report(Vec::new())], Doing::Resting)), "waiting", Some("no_process")),
+        (Some(standing(vec![gone], Doing::Resting)), "gone", Some("process_ended")),
         (Some(standing(vec![report(vec![scanned()])], Doing::Resting)), "resting", None),
         (Some(standing(vec![report(vec![scanned()])], Doing::Failed)), "failed", Some("failed")),
     ] {

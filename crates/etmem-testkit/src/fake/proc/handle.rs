@@ -212,6 +212,18 @@ impl FakeProc {
         self.locked().processes.insert(process.pid, Process::new(process));
     }
 
+    /// Lets a process end and `heir` have its number, right before the call on one of its files (open, or read and write of the
+    /// modules' files) that comes behind `after` others.
+    pub fn give_away(&self, after: u64, heir: ScriptedProcess) {
+        self.locked().give_away(after, Process::new(heir));
+    }
+
+    /// What was asked of the files of the process that had `pid` before it was given away; none while it has it.
+    #[must_use]
+    pub fn former(&self, pid: u32) -> Option<Counts> {
+        self.locked().former.get(&pid).map(|former| former.counts)
+    }
+
     /// Ends a process.
     pub fn kill(&self, pid: u32) {
         if let Some((process, _)) = self.locked().living(pid) {

@@ -41,6 +41,10 @@ pub struct Machine {
     pub(super) processes: BTreeMap<u32, Process>,
     pub(super) clock: Arc<dyn Pacer>,
     faults: Faults,
+    /// Numbers that are to be given away, after so many more calls, and to whom.
+    heirs: HashMap<u32, (u64, Process)>,
+    /// Who had the numbers that were given away.
+    pub(super) former: HashMap<u32, Process>,
     open: HashMap<u64, Open>,
     opened: u64,
     pub(super) violations: Vec<String>,
@@ -70,6 +74,8 @@ impl Machine {
             processes: processes.collect(),
             clock,
             faults: Faults::default(),
+            heirs: HashMap::new(),
+            former: HashMap::new(),
             open: HashMap::new(),
             opened: 0,
             violations: Vec::new(),
@@ -127,6 +133,23 @@ impl Machine {
         self.faults.plan(fault);
     }
 
+    /// Gives the number of `heir` to it before the call on a file of that number which comes behind `after` others.
+    pub(super) fn give_away(&mut self, after: u64, heir: Process) {
+        self.heirs.insert(heir.script.pid, (after, heir));
+    }
+
+    /// A call on a file of `pid` comes in: its number may be another's by now.
+    pub(super) fn called(&mut self, pid: u32) {
+        if let Some((left @ 1.., _)) = self.heirs.get_mut(&pid) {
+            *left -= 1;
+        } else if let Some((_, heir)) = self.heirs.remove(&pid) {
+            self.tell(format_args!("{pid}: given to another process"));
+            if let Some(former) = self.processes.insert(pid, heir) {
+                self.former.insert(pid, former);
+            }
+        }
+    }
+
     /// Opens a file of the modules: its number.
     ///
     /// # Errors
@@ -172,6 +195,9 @@ impl Machine {
 
     /// What is open under `number`, of a process that still runs what it ran then.
     fn used(&mut self, number: u64, file: File) -> Result<(u32, Flags), Errno> {
+        if let Some(pid) = self.open.get(&number).map(|open| open.pid) {
+            self.called(pid);
+        }
         let open = self.open.get_mut(&number).filter(|open| open.file == file).ok_or(Errno::EBADF)?;
         (open.used, open.closed) = (true, false);
         let (pid, program, flags) = (open.pid, open.program, open.flags);

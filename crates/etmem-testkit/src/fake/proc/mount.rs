@@ -125,8 +125,9 @@ impl Tree {
 
     fn opened(&self, path: &str, flags: OpenFlags) -> Result<u64, Errno> {
         let mut machine = locked(&self.machine);
-        let node = machine.node(path).ok_or(Errno::ENOENT)?;
         let pid = path.split('/').next().and_then(|pid| pid.parse().ok()).unwrap_or(0);
+        machine.called(pid);
+        let node = machine.node(path).ok_or(Errno::ENOENT)?;
         let nonblocking = flags.0 & nix::fcntl::OFlag::O_NONBLOCK.bits() != 0;
         match node {
             Node::IdlePages => machine.open(pid, File::IdlePages, nonblocking).map_err(errno),
