@@ -19,7 +19,7 @@ use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 use etmem_core::kernel::wishes::Wishes;
-use etmem_core::plan::{Budget, Plan};
+use etmem_core::plan::{Budget, Outcome, Plan};
 use etmem_core::policy::{self, Hold};
 use etmem_core::scan::{self, Looking, ScanEnd, Wanted};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -135,13 +135,14 @@ impl SlideWork {
         outcome.planned = cold;
         let before = figures;
         let figures = kernel.processes.memory(process).unwrap_or(before);
-        let after =
-            if can_glance && outcome.ended.is_none() && some_stayed(&before, &figures, outcome.applied) {
-                Looking::glance(&mut *probe, &seen.ranges).ok()
-            } else {
-                None
-            };
+        let after = if can_glance && outcome.ended.is_none() && some_stayed(&before, &figures, &outcome) {
+            Looking::glance(&mut *probe, &seen.ranges).ok()
+        } else {
+            None
+        };
         let (left, stayed) = self.memory.left(&mut known, given.finish(), after.as_ref(), figures);
+        // What was refused is still there as well, and is told of already.
+        let stayed = stayed.saturating_sub(outcome.refused);
         let swap_cache = self.reclaim_swap_cache(kernel, &mut *mover);
         self.memory.rest(seen.unrested, settings);
         self.memory.put_back(process, known);
@@ -286,11 +287,12 @@ impl Work for SlideWork {
     }
 }
 
-/// Whether less of a process left than the kernel took, so that it is worth a look what stayed; the kernel's own figures are
-/// a little behind.
-const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, applied: u64) -> bool {
+/// Whether the kernel refused a part, or less of a process left than it took, so that it is worth a look what stayed; the
+/// kernel's own figures are a little behind.
+const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, outcome: &Outcome) -> bool {
     let gone = before.resident.saturating_sub(after.resident);
-    gone + applied / 64 + (1 << 20) < applied
+    let applied = outcome.applied;
+    outcome.refused > 0 || gone + applied / 64 + (1 << 20) < applied
 }
 
 /// Why a process's cycle ended early.
