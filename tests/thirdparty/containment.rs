@@ -117,6 +117,38 @@ pub(crate) fn an_addition_that_never_returns() -> Result<()> {
     goes_on(&stage)
 }
 
+/// The request comes to its own end, seconds later, and then everything is ended in order.
+pub(crate) fn the_end_of_the_daemon_meanwhile() -> Result<()> {
+    for (engine, task, begin) in [("waits=fill_eng\n", "", "fill_eng"), ("", "waits=start\n", "start")] {
+        let stage = Stage::new(LAYOUTS[0])?;
+        let text = stage.small(engine, task);
+        let is_add = task.is_empty();
+        if !is_add {
+            stage.daemon.add(&text)?;
+            stage.record();
+        }
+        thread::scope(|scope| {
+            let daemon = &stage.daemon;
+            let asking = scope.spawn(move || match is_add {
+                true => daemon.add(&text),
+                false => daemon.must(&["project", "start", "-n", "p"]),
+            });
+            let mut record = Vec::new();
+            stage.clock.wait_until(CLIENT_WAITS, "the plugin is called", || {
+                record.extend(stage.record());
+                Ok(record.iter().any(|line| line.starts_with(begin)))
+            })?;
+            let ended = stage.daemon.terminate()?;
+            ensure!(ended.status == 0, "{ended:?}\n{}", stage.daemon.log());
+            println!("a daemon whose plugin hangs in {begin} ended {:?} after SIGTERM", ended.took);
+            let asked = asking.join().map_err(|_| anyhow!("the asking thread panicked"))?;
+            ensure!(asked.is_err(), "{asked:?}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 pub(crate) fn a_stop_that_never_returns() -> Result<()> {
     let stage = started("", "waits=stop\n")?;
     let said = stage.stop()?;

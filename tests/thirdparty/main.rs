@@ -34,6 +34,11 @@ fn main() -> ExitCode {
         trial_or_skip("a_command_that_never_returns", &needs, containment::a_command_that_never_returns),
         trial_or_skip("a_start_that_never_returns", &needs, containment::a_start_that_never_returns),
         trial_or_skip("an_addition_that_never_returns", &needs, containment::an_addition_that_never_returns),
+        trial_or_skip(
+            "the_end_of_the_daemon_while_a_request_hangs",
+            &needs,
+            containment::the_end_of_the_daemon_meanwhile,
+        ),
         trial_or_skip("a_stop_that_never_returns", &needs, containment::a_stop_that_never_returns),
         trial_or_skip(
             "a_hundred_rounds_leak_nothing",

@@ -15,6 +15,7 @@ use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::wishes::{Tracker, Wishes};
 use etmem_linux::choice::Interfaces;
+use etmem_linux::examination::examine;
 use etmem_linux::root::Roots;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::hotset::{HotSet, Options};
@@ -53,6 +54,14 @@ fn kdamonds() -> Result<String> {
     Ok(count.trim().to_owned())
 }
 
+/// How DAMON stands, as `etmem doctor` tells it.
+fn told(state: &str) -> Result<()> {
+    let found = examine(&Roots::default());
+    let finding = found.findings.iter().find(|finding| finding.name == "damon").context("nothing is told")?;
+    ensure!(finding.state.starts_with(state), "instead of {state}: {finding}");
+    Ok(())
+}
+
 fn probe(huge_pool: bool) -> Result<std::sync::Arc<dyn ProbeSource>> {
     let wishes = Wishes { tracker: Tracker::Damon, huge_pool, ..Wishes::default() };
     Ok(Interfaces::new(Roots::default()).probe(&wishes)?.0)
@@ -68,6 +77,7 @@ fn others_are_left_alone(program: &HotSet) -> Result<()> {
     fs::write(format!("{KDAMONDS}/nr_kdamonds"), "1")?;
     let refused = probe(true).map(drop).err().context("somebody else's DAMON was taken")?.to_string();
     ensure!(refused.starts_with(IN_USE) && kdamonds()? == "1", "{refused}");
+    told("taken")?;
     let auto = Wishes { huge_pool: true, ..Wishes::default() };
     let refused =
         Interfaces::new(Roots::default()).probe(&auto).map(drop).err().context("no probe sees them")?;
@@ -85,9 +95,12 @@ fn others_are_left_alone(program: &HotSet) -> Result<()> {
     let mut watch = source.attach(identity(program.pid())?)?;
     let refused = watch.prepare(&range(program)).err().context("two run at once")?.to_string();
     ensure!(refused.contains(IN_USE), "{refused}");
+    told("taken")?;
     fs::write(RECLAIM, "N")?;
+    told("in use by etmem")?;
     drop((watch, source));
     ensure!(kdamonds()? == "0", "{} kdamonds are left", kdamonds()?);
+    told("free")?;
     Ok(())
 }
 
@@ -180,10 +193,12 @@ fn left_behind(program: &HotSet) -> Result<()> {
     // While it lives, it has DAMON.
     let refused = probe(true).map(drop).err().context("another one's DAMON was taken")?.to_string();
     ensure!(refused.starts_with(IN_USE) && refused.contains("another etmemd"), "{refused}");
+    told("in use by etmem")?;
     child.kill()?;
     child.wait()?;
     let running = || fs::read_to_string(format!("{KDAMONDS}/1/state"));
     ensure!(kdamonds()? != "0" && running()?.trim() == "on", "{} kdamonds are left", kdamonds()?);
+    told("set up, not in use")?;
     let source = probe(true)?;
     ensure!(running()?.trim() == "on", "a look changed something");
     source.attach(identity(program.pid())?)?.prepare(&[range])?;

@@ -46,19 +46,6 @@ pub enum Bound {
     Paused,
 }
 
-impl Bound {
-    /// The reason in a word, for programs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Swap => "no_room",
-            Self::GroupSwap => "cgroup_swap",
-            Self::GroupProtected => "cgroup_protected",
-            Self::Probation | Self::Paused => "came_back",
-        }
-    }
-}
-
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -84,24 +84,6 @@ pub enum Hold {
     },
 }
 
-impl Hold {
-    /// The reason in a word, for programs.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::NoSwap => "no_swap",
-            Self::SwapFull | Self::SwapFullMemoryFine { .. } => "swap_full",
-            Self::SwapUse { .. } => "swap_use",
-            Self::Pressure { .. } => "pressure",
-            Self::GroupSwap(_) => "cgroup_swap",
-            Self::GroupProtected(_) => "cgroup_protected",
-            Self::MemoryFree { .. } => "memory_free",
-            Self::Small { .. } => "small",
-            Self::SwappedEnough { .. } => "swapped_enough",
-        }
-    }
-}
-
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

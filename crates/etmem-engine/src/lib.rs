@@ -20,5 +20,5 @@ pub use catalogue::engine;
 pub use engine::{CommandError, Engine, EngineError, FaultClass, Work};
 pub use hosted::{Hosted, Question, Refusal};
 pub use report::{Effort, Feedback, PairReport, Placed, ProcessReport, ProcessResult, Scanned, StepReport};
-pub use status::{Amount, Cycle, Figure, Reason, Tally, TaskStatus};
+pub use status::{Amount, Cycle, Figure, Reason, ReasonName, Tally, TaskStatus};
 pub use turns::{Turn, Turns};

@@ -171,7 +171,7 @@ impl fmt::Display for Scanned {
             &self.outcome;
         write!(f, "scanned {} MiB, cold {} MiB, ", mib(self.present), mib(*planned))?;
         match &self.rehearsal {
-            None => write!(f, "paged out {} MiB", mib(*applied))?,
+            None => write!(f, "paged out {} MiB", mib(applied.saturating_sub(self.stayed)))?,
             Some(Rehearsal { bytes, ranges }) => {
                 let noun = if *ranges == 1 { "range" } else { "ranges" };
                 write!(f, "dry run: would page out {} MiB in {ranges} {noun}", mib(*bytes))?;
@@ -180,6 +180,7 @@ impl fmt::Display for Scanned {
         let over = self.bound.map_or_else(|| "no room in swap".to_owned(), |bound| bound.to_string());
         for (bytes, what) in [
             (self.feedback.came_back, "came back"),
+            (self.feedback.held, "left alone as it came back before"),
             (*vanished, "unmapped meanwhile"),
             (*touched, "touched meanwhile"),
             (*refused, "cannot be paged out"),

@@ -3,12 +3,11 @@
 //! A figure is named once, in [`Tally::figures`]: whoever shows a tally shows that list. A new figure is a field, its
 //! sum in [`Tally::add`], and its row there.
 
+mod reason;
+
+pub use reason::{Reason, ReasonName};
+
 use crate::report::{Placed, ProcessResult, Scanned, StepReport};
-use etmem_core::feedback::BackOff;
-use etmem_core::guard::Bound;
-use etmem_core::kernel::nodes::Migrated;
-use etmem_core::kernel::process::ProcessError;
-use etmem_core::plan::Ended;
 use std::time::Duration;
 
 /// What was done to how much memory, by one cycle or by many.
@@ -125,7 +124,7 @@ impl Tally {
         self.scanned += present;
         self.hot += present.saturating_sub(outcome.planned);
         self.cold += outcome.planned;
-        self.moved += outcome.applied;
+        self.moved += outcome.applied.saturating_sub(*stayed);
         self.came_back += feedback.came_back;
         self.left_alone += feedback.held;
         self.would_move += rehearsal.map_or(0, |rehearsal| rehearsal.bytes);
@@ -146,9 +145,7 @@ impl Tally {
         self.cold += present.saturating_sub(*hot);
         self.moved_up += up.bytes;
         self.moved_down += down.bytes;
-        for Migrated { moved: _, vanished, busy, shared, no_room, refused } in [up.pages, down.pages] {
-            self.not_carried += vanished + busy + shared + no_room + refused;
-        }
+        self.not_carried += up.pages.failed() + down.pages.failed();
     }
 
     /// Adds what another cycle did.
@@ -231,107 +228,6 @@ impl Tally {
     }
 }
 
-/// Why not more was done, or nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
-    /// In a word, for programs.
-    pub name: &'static str,
-    /// In a line, for people.
-    pub text: String,
-}
-
-impl Reason {
-    fn new(name: &'static str, text: impl Into<String>) -> Self {
-        Self { name, text: text.into() }
-    }
-}
-
-impl ProcessResult {
-    /// Why not more of the process was moved; none where all that was cold was.
-    #[must_use]
-    pub fn reason(&self) -> Option<Reason> {
-        match self {
-            Self::Scanned(scanned) => scanned.reason(),
-            Self::Placed(placed) => placed.reason(),
-            Self::Elsewhere(task) => Some(Reason::new("elsewhere", format!("task {task} looks at it"))),
-            Self::Held(hold) => Some(Reason::new(hold.name(), hold.to_string())),
-            Self::Lost(error) => Some(lost(error)),
-            Self::Stopped => Some(Reason::new("stopped", "the task was stopped in mid-scan")),
-        }
-    }
-}
-
-impl Placed {
-    fn reason(&self) -> Option<Reason> {
-        match &self.ended {
-            Some(Ended::Stopped) => {
-                Some(Reason::new("stopped", "the task was stopped before it had moved all"))
-            }
-            Some(Ended::Process(error)) => Some(lost(error)),
-            None if self.present == 0 => {
-                let text = "none of its memory is of the kind that was asked for by vm_flags= and anon_only=";
-                Some(Reason::new("nothing_suitable", text))
-            }
-            None => None,
-        }
-    }
-}
-
-impl Scanned {
-    fn reason(&self) -> Option<Reason> {
-        let outcome = &self.outcome;
-        match &outcome.ended {
-            Some(Ended::Stopped) => {
-                return Some(Reason::new("stopped", "the task was stopped before it had moved all"));
-            }
-            Some(Ended::Process(error)) => return Some(lost(error)),
-            None => {}
-        }
-        if self.present == 0 {
-            let text = "none of its memory is of the kind that slide moves: private, not executable, in memory, and \
-                        with the task's vm_flags= and swap_flag= where it has any";
-            Some(Reason::new("nothing_suitable", text))
-        } else if outcome.planned == 0 {
-            let text =
-                "nothing is cold: no page that was looked at counts less than T, or dram_percent is reached";
-            Some(Reason::new("not_cold", text))
-        } else if outcome.over_budget > 0 {
-            let kib = outcome.over_budget >> 10;
-            let bound = self.bound.unwrap_or(Bound::Swap);
-            let held = match &self.feedback.back_off {
-                BackOff::None => String::new(),
-                back_off @ (BackOff::Slower { .. } | BackOff::Paused { .. }) => format!(": {back_off}"),
-            };
-            Some(Reason::new(bound.name(), format!("{kib} KiB of what is cold stay, {bound}{held}")))
-        } else if self.rehearsal.is_some() {
-            Some(Reason::new("dry_run", "dry_run=yes: what is cold is left where it is"))
-        } else if outcome.later > 0 {
-            let kib = outcome.later >> 10;
-            Some(Reason::new(
-                "later",
-                format!("{kib} KiB of what is cold are left for later cycles by max_rate"),
-            ))
-        } else if outcome.refused > 0 {
-            let kib = outcome.refused >> 10;
-            Some(Reason::new(
-                "refused",
-                format!("{kib} KiB of what is cold cannot be paged out, such as locked memory"),
-            ))
-        } else {
-            None
-        }
-    }
-}
-
-fn lost(error: &ProcessError) -> Reason {
-    let name = match error {
-        ProcessError::Exited => "exited",
-        ProcessError::Replaced => "replaced",
-        ProcessError::Refused { .. } => "kernel_refused",
-    };
-    Reason::new(name, error.to_string())
-}
-
 /// A cycle that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cycle {
@@ -364,10 +260,12 @@ impl Cycle {
     pub fn reason(&self, target: &str) -> Option<Reason> {
         let StepReport { fault, gone, processes, .. } = &self.report;
         match (fault, gone) {
-            (Some(fault), _) => Some(Reason::new("no_table", format!("cannot look for processes: {fault}"))),
-            (None, Some(gone)) => Some(Reason::new(gone.name(), gone.to_string())),
+            (Some(fault), _) => {
+                Some(Reason::new(ReasonName::NoTable, format!("cannot look for processes: {fault}")))
+            }
+            (None, Some(gone)) => Some(gone.into()),
             (None, None) if processes.is_empty() => {
-                Some(Reason::new("no_process", format!("there is no {target} now; waiting for it")))
+                Some(Reason::new(ReasonName::NoProcess, format!("there is no {target} now; waiting for it")))
             }
             (None, None) => None,
         }
@@ -399,8 +297,8 @@ impl TaskStatus {
 mod tests {
     use super::*;
     use crate::report::ProcessReport;
-    use etmem_core::act::Rehearsal;
-    use etmem_core::kernel::process::{Gone, Pid, ProcessId};
+    use etmem_core::kernel::nodes::Migrated;
+    use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
     use etmem_core::placement::Carried;
     use etmem_core::plan::Outcome;
     use etmem_core::policy::Hold;
@@ -468,77 +366,18 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_a_name_of_its_own() {
-        let with = |change: fn(&mut Scanned)| {
-            let mut scanned = scanned();
-            change(&mut scanned);
-            ProcessResult::Scanned(scanned)
-        };
-        let refused = ProcessError::Refused { call: "x".into(), reason: "no".into() };
-        let mut named = Vec::new();
-        for (result, name) in [
-            (ProcessResult::Held(Hold::NoSwap), "no_swap"),
-            (ProcessResult::Held(Hold::SwapFull), "swap_full"),
-            (ProcessResult::Held(Hold::MemoryFree { free_percent: 1, below: 1 }), "memory_free"),
-            (ProcessResult::Held(Hold::Small { resident: 1, above: 1 }), "small"),
-            (ProcessResult::Held(Hold::SwappedEnough { swapped: 1, share: 1 }), "swapped_enough"),
-            (ProcessResult::Lost(ProcessError::Exited), "exited"),
-            (ProcessResult::Lost(ProcessError::Replaced), "replaced"),
-            (ProcessResult::Lost(refused), "kernel_refused"),
-            (ProcessResult::Stopped, "stopped"),
-            (with(|scanned| scanned.outcome.ended = Some(Ended::Stopped)), "stopped"),
-            (with(|scanned| scanned.outcome.ended = Some(Ended::Process(ProcessError::Exited))), "exited"),
-            (with(|scanned| scanned.present = 0), "nothing_suitable"),
-            (with(|scanned| scanned.outcome.planned = 0), "not_cold"),
-            (with(|_| {}), "no_room"),
-            (
-                with(|scanned| {
-                    scanned.outcome.over_budget = 0;
-                    scanned.rehearsal = Some(Rehearsal { bytes: 1, ranges: 1 });
-                }),
-                "dry_run",
-            ),
-            (with(|scanned| scanned.bound = Some(Bound::Paused)), "came_back"),
-            (with(|scanned| scanned.bound = Some(Bound::GroupSwap)), "cgroup_swap"),
-            (with(|scanned| scanned.bound = Some(Bound::GroupProtected)), "cgroup_protected"),
-            (
-                with(|scanned| {
-                    scanned.outcome.over_budget = 0;
-                    scanned.outcome.later = 4096;
-                }),
-                "later",
-            ),
-            (with(|scanned| scanned.outcome.over_budget = 0), "refused"),
-            (ProcessResult::Elsewhere("other".to_owned()), "elsewhere"),
-        ] {
-            let reason = result.reason().unwrap();
-            assert_eq!(reason.name, name);
-            named.push(name);
-            assert!(!reason.text.is_empty() && !reason.text.contains('\n'), "{}", reason.text);
-        }
-        let guide = include_str!("../../../docs/why-nothing-happens.md");
-        let pid = Pid::new(1).unwrap();
-        let gone = [Gone::Ended(pid), Gone::Reused(pid)].map(|gone| gone.name());
-        for name in named.into_iter().chain(["no_process", "no_table"]).chain(gone) {
-            assert!(guide.contains(&format!("| `{name}` |")), "the guide does not tell of {name}");
-        }
-        let all = with(|scanned| scanned.outcome = Outcome { planned: 1, applied: 1, ..Outcome::default() });
-        assert_eq!(all.reason(), None);
-    }
-
-    #[test]
     fn nobody_to_look_at() {
         let mut status = TaskStatus::default();
         status.record(report(Vec::new()), Duration::ZERO);
         let reason = status.last.take().unwrap().reason("process named db").unwrap();
         assert_eq!(
             (reason.name, reason.text.as_str()),
-            ("no_process", "there is no process named db now; waiting for it")
+            (ReasonName::NoProcess, "there is no process named db now; waiting for it")
         );
         let gone = Some(Gone::Reused(Pid::new(7).unwrap()));
         status.record(StepReport { gone, ..report(Vec::new()) }, Duration::ZERO);
         let reason = status.last.unwrap().reason("process 7").unwrap();
-        assert_eq!(reason.name, "pid_reused");
+        assert_eq!(reason.name, ReasonName::PidReused);
         assert!(
             reason.text.starts_with("process 7, which the task was added for, has ended;"),
             "{}",
@@ -550,7 +389,7 @@ mod tests {
             tally: Tally::default(),
             report: StepReport { fault, ..report(vec![ProcessResult::Stopped]) },
         };
-        assert_eq!(cycle.reason("x").unwrap().name, "no_table");
+        assert_eq!(cycle.reason("x").unwrap().name, ReasonName::NoTable);
         let cycle = Cycle { report: report(vec![ProcessResult::Stopped]), ..cycle };
         assert_eq!(cycle.reason("x"), None);
     }

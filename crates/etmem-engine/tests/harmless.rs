@@ -3,17 +3,19 @@
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
 
 use etmem_config::EngineKind;
-use etmem_core::address::AddressRange;
+use etmem_core::address::{AddressRange, PAGES_PER_BLOCK};
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::{Bound, GroupFigures};
 use etmem_core::kernel::groups::{GroupLimits, GroupUse};
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pressure::{Pressure, Share};
-use etmem_core::kernel::probe::Access;
+use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
+use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::policy::Hold;
 use etmem_engine::{ProcessResult, Scanned, StepReport, Turns, Work, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 const PAGES: usize = 3000;
@@ -92,6 +94,85 @@ fn without_a_goal_it_goes_on_and_counts() {
     let feedback = &scanned(&reports[3]).feedback;
     assert_eq!((feedback.came_back, feedback.held, &feedback.back_off), (1000 * PAGE, 0, &BackOff::None));
     assert_eq!((out(&machine), work.period()), (2000, Duration::from_secs(9)));
+}
+
+/// A machine whose probe tells of whole blocks: one page that was touched, and all of them were, as by DAMON.
+#[derive(Debug)]
+struct Coarse(FakeMachine);
+
+#[derive(Debug)]
+struct CoarseProbe(Box<dyn AccessProbe>);
+
+/// Passes blocks on as such a probe sees them.
+struct Coarsened<'a>(&'a mut dyn AccessSink);
+
+impl ProbeSource for Coarse {
+    fn name(&self) -> &'static str {
+        "coarse"
+    }
+
+    fn is_page_exact(&self) -> bool {
+        false
+    }
+
+    fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
+        Ok(Box::new(CoarseProbe(ProbeSource::attach(&self.0, process)?)))
+    }
+}
+
+impl AccessProbe for CoarseProbe {
+    fn prepare(&mut self, ranges: &[AddressRange]) -> Result<(), ProcessError> {
+        self.0.prepare(ranges)
+    }
+
+    fn check(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError> {
+        self.0.check(ranges, &mut Coarsened(sink))
+    }
+}
+
+impl AccessSink for Coarsened<'_> {
+    fn block(&mut self, start: u64, block: Block<'_>) {
+        let Block::Pages(pages) = block else { return self.0.block(start, block) };
+        let touched = pages.iter().any(|page| page.is_present() && *page != Access::IDLE);
+        let all = pages.map(|page| if page.is_present() && touched { Access::READ } else { page });
+        self.0.block(start, Block::Pages(&all));
+    }
+}
+
+const BLOCKS: usize = 6;
+
+/// Pages that came back when a tenth of all that left is touched, and `change` was made before.
+fn came_back(coarse: bool, change: fn(&mut FakeProcess)) -> u64 {
+    let tenth: Script = |page, window| {
+        if window == 1 && page.is_multiple_of(10) { Access::READ } else { Access::IDLE }
+    };
+    let process = FakeProcess::new(42, "mysqld", 0x7f00_0000_0000, BLOCKS * PAGES_PER_BLOCK, tenth);
+    let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]);
+    let mut kernel = machine.kernel();
+    if coarse {
+        kernel.probe = Arc::new(Coarse(machine.clone()));
+    }
+    let (mut work, pacer) = (work(""), FakePacer::endless());
+    work.step(&kernel, &pacer);
+    assert_eq!(out(&machine), BLOCKS * PAGES_PER_BLOCK);
+    machine.change(42, change);
+    let report = work.step(&kernel, &pacer);
+    scanned(&report).feedback.came_back / PAGE
+}
+
+#[test]
+fn where_pages_cannot_be_told_apart_faults_tell_what_came_back() {
+    let touched = (BLOCKS as u64 * PAGES_PER_BLOCK as u64).div_ceil(10);
+    // As shared pages do, every other one has never left: in a block that was touched they seem to be so as well.
+    let kept = |process: &mut FakeProcess| {
+        process.swapped.iter_mut().skip(1).step_by(2).for_each(|page| *page = false);
+    };
+    // It reads a file that is not in memory.
+    let reads = |process: &mut FakeProcess| process.major_faults += 10_000;
+    for change in [|_: &mut FakeProcess| (), kept, reads] {
+        assert_eq!(came_back(false, change), touched, "page by page");
+        assert_eq!(came_back(true, change), touched, "by the process's own figures, and not by blocks");
+    }
 }
 
 #[test]

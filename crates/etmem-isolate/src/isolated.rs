@@ -17,6 +17,13 @@ use tracing::info;
 /// seconds for which clients of etmem 1.x wait.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(9);
 
+/// What to do about a process that ended while something was added to it or started in it: nothing of that is there.
+const MEND: &str =
+    "nothing of this request is done: mend the plugin, or the keys it was given, and try again";
+
+/// What to do about one whose tasks ran.
+const RUN_AGAIN: &str = "stop the project and start it to run it again";
+
 /// Gives the command that runs a process in which [`serve`](crate::serve) answers, on its standard input.
 pub type Program = Box<dyn Fn() -> io::Result<Command> + Send + Sync>;
 
@@ -87,7 +94,7 @@ impl Isolated {
         let link = open(&self.label, &self.project, &self.engine, &self.program, patience)?;
         for task in &state.tasks {
             let request = Request::Add { task: task.section.clone(), patience };
-            if let Err(refusal) = link.ask(&request, patience) {
+            if let Err(refusal) = link.ask_or(&request, patience, MEND) {
                 link.let_go();
                 return Err(refusal);
             }
@@ -110,7 +117,7 @@ fn open(
         class: FaultClass::Internal,
     })?;
     let request = Request::Open { project: project.clone(), engine: engine.clone(), patience };
-    match link.ask(&request, patience) {
+    match link.ask_or(&request, patience, MEND) {
         Ok(_) => {
             info!("{label}: in process {}", link.pid);
             Ok(link)
@@ -127,7 +134,7 @@ impl Hosted for Isolated {
         let mut state = self.state();
         self.revive(&mut state, patience)?;
         let request = Request::Add { task: task.clone(), patience };
-        if let Err(refusal) = state.link.ask(&request, patience) {
+        if let Err(refusal) = state.link.ask_or(&request, patience, MEND) {
             // It may still be done, by a process that answers too late.
             state.link.tell(&Request::Remove { task: task.name.clone() });
             return Err(refusal);
@@ -140,7 +147,7 @@ impl Hosted for Isolated {
         let mut state = self.state();
         self.revive(&mut state, patience)?;
         let request = Request::Start { task: task.clone(), processes: processes.to_vec(), patience };
-        if let Err(refusal) = state.link.ask(&request, patience) {
+        if let Err(refusal) = state.link.ask_or(&request, patience, MEND) {
             state.link.tell(&Request::Stop { task: task.clone() });
             return Err(refusal);
         }
@@ -183,7 +190,7 @@ impl Hosted for Isolated {
     fn question(&self, task: Option<&Name>, command: &str) -> Question {
         let link = Arc::clone(&self.state().link);
         let request = Request::Ask { task: task.cloned(), command: command.to_owned() };
-        Box::new(move || link.ask(&request, COMMAND_PATIENCE).map(Option::unwrap_or_default))
+        Box::new(move || link.ask_or(&request, COMMAND_PATIENCE, RUN_AGAIN).map(Option::unwrap_or_default))
     }
 
     fn trouble(&self) -> Option<String> {

@@ -162,8 +162,20 @@ impl Link {
     }
 
     fn reason_of_end(&self) -> String {
-        let trouble = self.trouble().unwrap_or_else(|| format!("{}: its process is gone", self.label));
-        format!("{trouble}; stop the project and start it to run it again")
+        self.trouble().unwrap_or_else(|| format!("{}: its process is gone", self.label))
+    }
+
+    /// The same as `ask`; where the process has ended, `advice` follows the reason.
+    pub(crate) fn ask_or(
+        &self,
+        request: &Request,
+        patience: Duration,
+        advice: &str,
+    ) -> Result<Option<String>, Refusal> {
+        self.ask(request, patience).map_err(|refusal| match self.end() {
+            Some(_) => Refusal { reason: format!("{}; {advice}", refusal.reason), ..refusal },
+            None => refusal,
+        })
     }
 
     fn send(&self, request: &Request, number: u64) -> Result<(), String> {

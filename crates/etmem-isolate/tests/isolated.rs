@@ -226,6 +226,7 @@ fn not_made() -> Result<()> {
     ensure!(refusal.reason.starts_with("no: make invalid") && refusal.class == FaultClass::InvalidParameters);
     let refusal = start(&file("aborts")).err().context("not refused")?;
     ensure!(refusal.reason.contains("was ended by signal 6 (SIGABRT)"), "{refusal}");
+    ensure!(refusal.reason.contains("mend the plugin") && !refusal.reason.contains("stop the"), "{refusal}");
     Ok(())
 }
 
@@ -272,6 +273,7 @@ fn ends_in_a_call() -> Result<()> {
     engine.add_task(&file.tasks[0], LONG)?;
     let refusal = engine.start_task(&name("aborts"), &[], LONG).err().context("not refused")?;
     ensure!(refusal.reason.contains("SIGABRT") && refusal.class == FaultClass::Internal, "{refusal}");
+    ensure!(refusal.reason.contains("mend the plugin"), "{refusal}");
     Ok(())
 }
 

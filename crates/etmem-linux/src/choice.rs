@@ -79,12 +79,15 @@ impl Interfaces {
     /// What the machine lacks, and what would help.
     pub fn kernel(&self, wishes: &Wishes) -> Result<Chosen, Unavailable> {
         let (probe, probe_choice) = self.probe(wishes)?;
-        let (mover, mut mover_choice) = self.mover(wishes)?;
         let numa = if wishes.nodes { Some(self.numa()?) } else { None };
-        if let Some(numa) = &numa {
-            let reason = "pages move between NUMA nodes".to_owned();
-            mover_choice = Choice { name: numa.mover.name(), reason };
-        }
+        let (mover, mover_choice) = match &numa {
+            Some(numa) => {
+                let reason = "pages move between NUMA nodes".to_owned();
+                let nowhere: Arc<dyn PageMover> = Arc::new(mover::nowhere::Nowhere);
+                (nowhere, Choice { name: numa.mover.name(), reason })
+            }
+            None => self.mover(wishes)?,
+        };
         let proc = &self.roots.proc;
         let kernel = Kernel {
             processes: Arc::new(Processes::new(proc.clone())),
@@ -214,7 +217,11 @@ impl Interfaces {
             probes: [Tracker::Etmem, Tracker::Bpf, Tracker::Idle, Tracker::Damon]
                 .map(|probe| one(probe.name(), tracker(probe)))
                 .into(),
-            movers: vec![one("etmem", mover(Mover::Etmem)), one("madvise", mover(Mover::Madvise))],
+            movers: vec![
+                one("etmem", mover(Mover::Etmem)),
+                one("madvise", mover(Mover::Madvise)),
+                one("numa", self.numa().map(drop)),
+            ],
         }
     }
 }
@@ -303,7 +310,7 @@ mod tests {
         let capabilities = machine.capabilities();
         let probes = [("etmem", true), ("bpf", false), ("idle", false), ("damon", false)];
         assert_eq!(available(&capabilities.probes), probes);
-        assert_eq!(available(&capabilities.movers), [("etmem", true), ("madvise", false)]);
+        assert_eq!(available(&capabilities.movers), [("etmem", true), ("madvise", false), ("numa", false)]);
     }
 
     #[test]
@@ -360,6 +367,18 @@ mod tests {
         let at = |name: &str| auto.find(name).unwrap_or(usize::MAX);
         assert!(at("etmem: ") < at("; damon: ") && at("; damon: ") < at("; idle: "), "{auto}");
         assert!(!auto.contains("bpf: "), "{auto}");
+    }
+
+    #[test]
+    fn who_moves_pages_between_nodes_needs_no_mover_out_of_memory() {
+        let (tree, machine) = machine(&["idle_pages"]);
+        let wishes = Wishes { nodes: true, ..Wishes::default() };
+        // There is none here, and it is not missed: the mover between nodes is.
+        let reason = machine.kernel(&wishes).unwrap_err();
+        assert_eq!(reason, Unavailable::NotProcfs { path: tree.path().to_owned() });
+        if let Ok(chosen) = Interfaces::default().kernel(&wishes) {
+            assert_eq!((chosen.mover.name, chosen.kernel.mover.name()), ("numa", "none"));
+        }
     }
 
     #[test]

@@ -99,6 +99,14 @@ pub enum Unavailable {
         /// The first version that has it.
         needed: &'static str,
     },
+    /// Somebody else has it.
+    #[error("{what} is in use by another program: {by}")]
+    Taken {
+        /// What has one owner at a time.
+        what: &'static str,
+        /// Who has it, as far as that can be told, and what to do.
+        by: String,
+    },
     /// The kernel refused for another reason.
     #[error("{call}: {reason}")]
     Refused {
@@ -143,6 +151,7 @@ impl Unavailable {
                 let each = ways.iter().map(|(name, why_not)| format!("for {name}: {}", why_not.remedy()));
                 each.collect::<Vec<_>>().join("; ")
             }
+            Self::Taken { .. } => "end that program, or take another probe".to_owned(),
             Self::Refused { .. } => {
                 "see what the kernel answered; its own log (dmesg) may say more".to_owned()
             }

@@ -23,6 +23,11 @@ const SYMBOL_ENTRY: c_int = 1;
 /// The kinds of symbols that may be a structure: without a kind, and an object (elf.h).
 const STRUCTURES: [u8; 2] = [0, 1];
 
+/// What plugins that scan are linked with, and where it may be beside where the dynamic linker looks: from the folder of the
+/// daemon's program, as the crate for Rust has it.
+const SCAN_LIBRARY: &str = "libetmemd_scan.so";
+const BESIDE: [&str; 3] = [".", "../lib", "../lib64"];
+
 /// A file of which a library is loaded.
 #[derive(Debug)]
 struct Resident {
@@ -60,11 +65,7 @@ impl Plugin {
                  or give the new one another name",
             )));
         }
-        // SAFETY: none can be promised: a plugin runs what it likes. The file is root's own, and the one that root named.
-        let library = unsafe { Library::open(Some(&file.path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
-            let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-            refused(format!("cannot be loaded: {reason}"))
-        })?;
+        let library = open(&file.path).map_err(|reason| refused(format!("cannot be loaded: {reason}")))?;
         // SAFETY: only the address is looked at.
         let found = unsafe { library.get::<*mut EngineOps>(symbol) };
         let operations = found.map_or(ptr::null_mut(), |found| found.into_raw().cast::<EngineOps>());
@@ -118,6 +119,32 @@ impl Drop for Plugin {
         drop(residents);
         // SAFETY: loaded above, and nothing of it was ever started; nobody uses the handle or the operations again.
         drop(unsafe { Library::from_raw(self.handle) });
+    }
+}
+
+/// Loads `path`. Where it needs the scan library and the dynamic linker finds none, that beside the daemon is loaded before:
+/// of a library that is loaded already, the linker takes that one.
+fn open(path: &Path) -> Result<Library, String> {
+    let load = |path: &Path| {
+        // SAFETY: none can be promised: a plugin runs what it likes. The file is root's own, and the one that root named;
+        // the scan library, which lies beside the daemon's program, does nothing when it is loaded.
+        unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
+            .map_err(|error| error.source().map_or_else(|| error.to_string(), ToString::to_string))
+    };
+    let reason = match load(path) {
+        Err(reason) if reason.starts_with(SCAN_LIBRARY) => reason,
+        loaded => return loaded,
+    };
+    let program = std::env::current_exe().unwrap_or_default();
+    let folder = program.parent().unwrap_or(Path::new("/"));
+    let beside = BESIDE.iter().map(|place| folder.join(place).join(SCAN_LIBRARY));
+    match beside.filter(|place| place.is_file()).find_map(|place| load(&place).ok()) {
+        Some(scan_library) => {
+            // It stays, as its state belongs to all plugins.
+            let _ = scan_library.into_raw();
+            load(path)
+        }
+        None => Err(reason),
     }
 }
 

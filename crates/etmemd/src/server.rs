@@ -2,8 +2,10 @@
 
 use crate::dispatch::{Asked, Reply, dispatch, refuse};
 use crate::places::Places;
-use crate::registry::Registry;
+use crate::registry::{LONGEST_REQUEST, LOOK_AGAIN, Registry};
 use crate::service::ServiceManager;
+use etmem_core::kernel::pacer::Pacer;
+use etmem_linux::pacer::SystemPacer;
 use etmem_wire::{ErrorKind, Progress, Request, RequestReader, Response, SocketName};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -87,10 +89,26 @@ pub(crate) fn serve(
         .map_err(|error| format!("cannot start: {error}"))?;
     let registry = Arc::new(Mutex::new(registry));
     runtime.block_on(until_signal(listener, &registry, manager, ready))?;
-    // Ends what is left of the clients; what holds the registry longer than that is a bug.
+    // Ends what is left of the clients.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    let registry = Arc::try_unwrap(registry).map_err(|_| "a request does not end".to_owned())?;
-    Ok(registry.into_inner().unwrap_or_else(PoisonError::into_inner))
+    alone(registry)
+}
+
+/// The registry, once the request that is being carried out lets go of it: it may wait for a plugin, and only behind it all
+/// tasks can be ended in order and what they set be taken back.
+fn alone<S>(mut registry: Arc<Mutex<S>>) -> Result<S, String> {
+    let clock = SystemPacer::new();
+    loop {
+        registry = match Arc::try_unwrap(registry) {
+            Ok(registry) => return Ok(registry.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Err(shared) => shared,
+        };
+        // What holds it longer than any request may is a bug.
+        if clock.now() > LONGEST_REQUEST {
+            return Err("a request does not end".to_owned());
+        }
+        let _ = clock.pause(LOOK_AGAIN);
+    }
 }
 
 async fn until_signal(

@@ -10,7 +10,9 @@ use crate::worker::{Doing, Standing};
 use etmem_core::kernel::process::{ProcessId, Target};
 use etmem_core::kernel::wishes::Choice;
 use etmem_core::name::Name;
-use etmem_engine::{Amount, Cycle, Feedback, Figure, ProcessReport, ProcessResult, Reason, Tally};
+use etmem_engine::{
+    Amount, Cycle, Feedback, Figure, ProcessReport, ProcessResult, Reason, ReasonName, Tally,
+};
 use etmem_wire::TaskForm;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -93,24 +95,21 @@ impl ShownWork {
         let running = match &self.running {
             None => {
                 let text = format!("not started: etmem project start -n {}", self.project);
-                return Some(Reason { name: "not_started", text });
+                return Some(Reason::new(ReasonName::NotStarted, text));
             }
             Some(ShownRun::Hosted) => {
-                let text = "its engine is a plugin, which tells nothing of its work here".to_owned();
-                return Some(Reason { name: "hosted", text });
+                let text = "its engine is a plugin, which tells nothing of its work here";
+                return Some(Reason::new(ReasonName::Hosted, text));
             }
             Some(ShownRun::Worked(running)) => running,
         };
         if running.standing.doing == Doing::Failed {
             let text = "the task has ended by a fault of etmemd, told in its log; stop the project and start it again";
-            return Some(Reason { name: "failed", text: text.to_owned() });
+            return Some(Reason::new(ReasonName::Failed, text));
         }
         match running.last() {
             Some(cycle) => cycle.reason(&self.target.to_string()),
-            None => {
-                let text = "the first cycle is not over yet".to_owned();
-                Some(Reason { name: "first_cycle", text })
-            }
+            None => Some(Reason::new(ReasonName::FirstCycle, "the first cycle is not over yet")),
         }
     }
 
@@ -321,7 +320,7 @@ fn tally_json(tally: &Tally) -> Map<String, Value> {
 }
 
 fn reason_json(reason: Option<Reason>) -> Value {
-    reason.map_or(Value::Null, |Reason { name, text }| json!({ "name": name, "text": text }))
+    reason.map_or(Value::Null, |Reason { name, text }| json!({ "name": name.word(), "text": text }))
 }
 
 fn choice_json(choice: &Choice) -> Value {

@@ -73,7 +73,8 @@ impl Worker {
         trace: Option<Trace>,
     ) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
-        let progress = Arc::<Mutex<Progress>>::default();
+        // Before its thread has run at all, a task is about to begin its first cycle, and does not rest from one.
+        let progress = Arc::new(Mutex::new(Progress { in_cycle: true, ..Progress::default() }));
         let (clock, shared) = (Arc::clone(&pacer), Arc::clone(&progress));
         let thread = thread::Builder::new().name("etmemd-task".to_owned()).spawn(move || {
             let mut journal = Journal::new(label);

@@ -3,12 +3,12 @@
 use crate::address::PAGE_SIZE;
 use crate::kernel::process::ProcessMemory;
 
-/// Bytes that came back from swap between two looks at a process's figures, of which `moved` bytes left in between: as
-/// much less as is in swap, and as many major faults as there were, whichever is less. Both are wrong by themselves:
+/// Bytes that came back from swap between two looks at a process's figures, between which nothing was moved out:
+/// as much less as is in swap, and as many major faults as there were, whichever is less. Both are wrong by themselves:
 /// swap also empties when memory is unmapped, and a fault may be for a page of a file.
 #[must_use]
-pub fn came_back_by_faults(before: &ProcessMemory, moved: u64, now: &ProcessMemory) -> u64 {
-    let emptied = (before.swapped + moved).saturating_sub(now.swapped);
+pub fn came_back_by_faults(before: &ProcessMemory, now: &ProcessMemory) -> u64 {
+    let emptied = before.swapped.saturating_sub(now.swapped);
     let faults = now.major_faults.saturating_sub(before.major_faults);
     emptied.min(faults.saturating_mul(PAGE_SIZE))
 }
@@ -24,17 +24,16 @@ mod tests {
             major_faults,
             ..ProcessMemory::default()
         };
-        for (before, moved, now, want) in [
-            (figures(100, 7), 0, figures(100, 7), 0),
-            (figures(100, 7), 50, figures(150, 9), 0),
-            (figures(100, 7), 50, figures(140, 17), 10),
+        for (before, now, want) in [
+            (figures(100, 7), figures(100, 7), 0),
+            (figures(100, 7), figures(90, 17), 10),
             // Unmapped, for the most part.
-            (figures(100, 7), 0, figures(0, 12), 5),
+            (figures(100, 7), figures(0, 12), 5),
             // Faults for files.
-            (figures(100, 7), 0, figures(98, 1000), 2),
-            (figures(100, 7), 0, figures(200, 3), 0),
+            (figures(100, 7), figures(98, 1000), 2),
+            (figures(100, 7), figures(200, 3), 0),
         ] {
-            assert_eq!(came_back_by_faults(&before, moved * PAGE_SIZE, &now), want * PAGE_SIZE);
+            assert_eq!(came_back_by_faults(&before, &now), want * PAGE_SIZE);
         }
     }
 }

@@ -134,17 +134,6 @@ pub enum Gone {
     Reused(Pid),
 }
 
-impl Gone {
-    /// In a word, for programs.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Ended(_) => "process_ended",
-            Self::Reused(_) => "pid_reused",
-        }
-    }
-}
-
 /// Finds processes. Called at the start of every cycle: processes come and go.
 pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// The processes that `target` names and all their descendants, each once, in ascending order of pid;

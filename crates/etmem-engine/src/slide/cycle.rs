@@ -110,13 +110,15 @@ impl Cycle<'_> {
             self.act(&settled.ranks, &before, limits, may, looked, &mut attached);
         let Attached { probe, mover } = &mut attached;
         let figures = kernel.processes.memory(process).unwrap_or(before);
-        let is_worth_a_look = outcome.ended.is_none() && some_stayed(&before, &figures, outcome.applied);
+        let is_worth_a_look = outcome.ended.is_none() && some_stayed(&before, &figures, &outcome);
         let after = if is_worth_a_look && probe.looks_without_clearing() {
             Looking::glance(&mut **probe, &observed.ranges).ok()
         } else {
             None
         };
         let (left, stayed) = self.memory.left(&mut known, given, after.as_ref(), figures);
+        // What was refused is still there as well, and is told of already.
+        let stayed = stayed.saturating_sub(outcome.refused);
         let swap_cache = self.swap_cache.keep_within(settings, kernel, &mut **mover);
         self.memory.rest(observed.unrested, settings);
         self.memory.put_back(process, known);
@@ -233,11 +235,12 @@ impl Cycle<'_> {
     }
 }
 
-/// Whether less of a process left than the kernel took, so that it is worth a look what stayed; the kernel's own figures are
-/// a little behind.
-const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, applied: u64) -> bool {
+/// Whether the kernel refused a part, or less of a process left than it took, so that it is worth a look what stayed; the
+/// kernel's own figures are a little behind.
+const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, outcome: &Outcome) -> bool {
     let gone = before.resident.saturating_sub(after.resident);
-    gone + applied / 64 + (1 << 20) < applied
+    let applied = outcome.applied;
+    outcome.refused > 0 || gone + applied / 64 + (1 << 20) < applied
 }
 
 impl From<Hold> for End {

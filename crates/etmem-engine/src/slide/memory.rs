@@ -39,8 +39,8 @@ pub(super) struct Known {
     pub(super) was_whole: bool,
     /// Bytes looked at in the last cycle, and the processor time that took.
     cost: Option<(u64, Duration)>,
-    /// Its figures at the end of the last cycle and what left then, where pages cannot be told apart.
-    figures: Option<(ProcessMemory, u64)>,
+    /// Its figures at the end of the last cycle, behind what left then.
+    figures: Option<ProcessMemory>,
 }
 
 /// What a task remembers; its threads share it.
@@ -110,7 +110,7 @@ impl Memory {
     ) -> (u64, Limits) {
         let came_back = match known.figures {
             _ if exact => settled.came_back,
-            Some((before, left)) => came_back_by_faults(&before, left, &figures),
+            Some(before) => came_back_by_faults(&before, &figures),
             None => 0,
         };
         let others: u64 = lock(&self.known).values().map(|known| known.working_set).sum();
@@ -130,7 +130,7 @@ impl Memory {
     ) -> (u64, u64) {
         let marked = mark_out(std::mem::take(&mut known.standings), given, after);
         known.standings = marked.standings;
-        known.figures = Some((figures, marked.left));
+        known.figures = Some(figures);
         lock(&self.brake).left(marked.left);
         (marked.left, marked.stayed)
     }

@@ -1,11 +1,14 @@
 //! Probes and movers, what a task of slide would get, and the two ways of seeing that are the kernel's own.
 
 use super::finding::{Finding, Severity};
-use super::text::{line_of, number, numbered};
+use super::text::{line_of, numbered};
 use crate::capabilities::Capability;
 use crate::choice::Interfaces;
+use crate::nodes::MachineNodes;
+use crate::probe::damon::{Holder, SharedDamon};
 use crate::root::{ProcRoot, Roots, SysRoot};
 use crate::unavailable::Unavailable;
+use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::wishes::Wishes;
 
 /// Users of DAMON inside of the kernel, each a module with a switch.
@@ -18,9 +21,10 @@ pub(super) fn ways(roots: &Roots) -> Vec<Finding> {
     let probes = capabilities.probes.iter().map(|one| way("probe", one));
     let movers = capabilities.movers.iter().map(|one| way("mover", one));
     let mut findings: Vec<Finding> = probes.chain(movers).collect();
-    findings.push(slide(
-        interfaces.kernel(&Wishes::default()).map(|chosen| (chosen.probe.name, chosen.mover.name)),
-    ));
+    let chosen = |wishes| interfaces.kernel(&wishes).map(|chosen| (chosen.probe.name, chosen.mover.name));
+    findings.push(slide(chosen(Wishes::default())));
+    let nodes = MachineNodes::new(roots.sys.clone()).nodes().map_or(0, |nodes| nodes.len());
+    findings.push(cslide(chosen(Wishes { nodes: true, ..Wishes::default() }), nodes));
     findings
 }
 
@@ -45,10 +49,29 @@ fn slide(chosen: Result<(&str, &str), Unavailable>) -> Finding {
     }
 }
 
+/// The same between nodes, of which most machines have one.
+fn cslide(chosen: Result<(&str, &str), Unavailable>, nodes: usize) -> Finding {
+    const NAME: &str = "cslide";
+    match chosen {
+        Ok((probe, mover)) if nodes > 1 => {
+            Finding::ok(NAME, format!("sees by {probe}, moves by {mover} between {nodes} nodes"))
+        }
+        Ok(_) => Finding::ok(NAME, "cannot run")
+            .but(
+                Severity::Note,
+                "this machine has one NUMA node with memory, and cslide moves pages between two",
+            )
+            .helped_by("where it is wanted: a second node, such as a memory expander's"),
+        Err(unavailable) => Finding::ok(NAME, "cannot run")
+            .but(Severity::Note, unavailable.to_string())
+            .helped_by(unavailable.remedy()),
+    }
+}
+
 /// Whether the kernel can mark pages idle by their numbers.
 pub(super) fn idle_page_tracking(sys: &SysRoot) -> Finding {
     const NAME: &str = "idle_page_tracking";
-    let file = sys.file("kernel/mm/page_idle/bitmap");
+    let file = sys.idle_bitmap();
     if file.exists() {
         return Finding::ok(NAME, "the kernel has it");
     }
@@ -60,56 +83,93 @@ pub(super) fn idle_page_tracking(sys: &SysRoot) -> Finding {
 /// Whether the kernel has DAMON, and whose it is. Nothing is written there: it may be another program's.
 pub(super) fn damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
     const NAME: &str = "damon";
-    let admin = sys.file("kernel/mm/damon/admin");
-    let mut users: Vec<String> = KERNEL_USERS
-        .into_iter()
-        .filter(|module| {
-            let switch = sys.file(&format!("module/{module}/parameters/enabled"));
-            line_of(&switch).is_some_and(|value| ["Y", "1"].contains(&value.as_str()))
-        })
-        .map(|module| format!("the kernel's own {module}"))
-        .collect();
-    let kdamonds = numbered(&admin.join("kdamonds"), "");
-    for (id, folder) in &kdamonds {
-        if line_of(&folder.join("state")).as_deref() == Some("on") {
-            let pid = line_of(&folder.join("pid")).unwrap_or_else(|| "?".to_owned());
-            users.push(format!("kdamond {id} (kernel thread {pid}), set up through sysfs by a program that the kernel does not name"));
-        }
+    let taken = |users, help| {
+        Finding::ok(NAME, "taken")
+            .with(users)
+            .but(
+                Severity::Note,
+                "DAMON is in use by another program: it has one owner at a time, and etmem never takes it away",
+            )
+            .helped_by(help)
+    };
+    let end = "end that program, where etmem is to use DAMON".to_owned();
+    let switches =
+        KERNEL_USERS.map(|module| (module, sys.file(&format!("module/{module}/parameters/enabled"))));
+    let kernels_own = switches
+        .iter()
+        .filter(|(_, switch)| line_of(switch).is_some_and(|value| ["Y", "1"].contains(&value.as_str())));
+    let kernels_own: Vec<_> = kernels_own.collect();
+    if let Some((_, switch)) = kernels_own.first() {
+        let users = kernels_own.iter().map(|(module, _)| format!("the kernel's own {module}")).collect();
+        return taken(users, format!("echo N > {}, where etmem is to use DAMON", switch.display()));
     }
-    let threads: Vec<u32> = numbered(proc.path(), "")
+    let admin = sys.damon();
+    let holder = if admin.is_dir() { Some(SharedDamon::new(sys).holder()) } else { None };
+    match holder {
+        Some(Ok(Holder::Other(what))) => taken(vec![what], end),
+        Some(Ok(Holder::Etmem)) => Finding::ok(NAME, "in use by etmem: an etmemd, or a program with its scan library"),
+        Some(Ok(Holder::LeftBehind)) => Finding::ok(NAME, "set up, not in use").but(
+            Severity::Note,
+            "an etmem that was killed has left its settings; the next task that sees by damon takes them back",
+        ),
+        Some(Err(error)) => Finding::ok(NAME, "unknown")
+            .but(Severity::Note, format!("{}: {error}", admin.join("kdamonds").display()))
+            .helped_by("run the examination as root"),
+        Some(Ok(Holder::Nobody)) | None => match threads(proc) {
+            threads if !threads.is_empty() => taken(threads, end),
+            _ if admin.is_dir() => Finding::ok(NAME, "free"),
+            _ => Finding::ok(NAME, "the kernel does not have it")
+                .but(Severity::Note, format!("{}: missing", admin.display()))
+                .helped_by(
+                    "where it is wanted: a kernel built with CONFIG_DAMON_SYSFS=y and CONFIG_DAMON_VADDR=y",
+                ),
+        },
+    }
+}
+
+/// The kernel's threads that work for a user of DAMON whom sysfs does not tell of.
+fn threads(proc: &ProcRoot) -> Vec<String> {
+    numbered(proc.path(), "")
         .into_iter()
         .filter(|(_, folder)| line_of(&folder.join("comm")).is_some_and(|comm| comm.starts_with("kdamond.")))
-        .map(|(pid, _)| pid)
-        .collect();
-    if users.is_empty() {
-        users.extend(threads.iter().map(|pid| format!("kernel thread {pid}, of which sysfs tells nothing")));
-    }
-    if !users.is_empty() {
-        return Finding::ok(NAME, "taken")
-            .with(users)
-            .but(Severity::Note, "DAMON is in use by another program: it has one owner at a time, and etmem never takes it away")
-            .helped_by("stop that program, where etmem is to use DAMON");
-    }
-    if !admin.is_dir() {
-        return Finding::ok(NAME, "the kernel does not have it")
-            .but(Severity::Note, format!("{}: missing", admin.display()))
-            .helped_by(
-                "where it is wanted: a kernel built with CONFIG_DAMON_SYSFS=y and CONFIG_DAMON_VADDR=y",
-            );
-    }
-    if kdamonds.is_empty() {
-        Finding::ok(NAME, "free")
-    } else {
-        Finding::ok(NAME, "set up, not running").but(
-            Severity::Note,
-            format!("another program has made {}, which is off", number(kdamonds.len(), "kdamond")),
-        )
-    }
+        .map(|(pid, _)| format!("kernel thread {pid}, of which sysfs tells nothing"))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::folder_lock::FolderLock;
+    use std::fs;
+
+    #[test]
+    fn our_own_use_of_damon_is_told_from_others() {
+        const MARK: &str = "435745023341";
+        let tree = tempfile::tempdir().unwrap();
+        let (proc, sys) = (ProcRoot::new(tree.path()), SysRoot::new(tree.path()));
+        let kdamonds = sys.damon().join("kdamonds");
+        let contexts = kdamonds.join("0/contexts");
+        let intervals = contexts.join("0/monitoring_attrs/intervals");
+        fs::create_dir_all(&intervals).unwrap();
+        for (folder, file, text) in [
+            (&kdamonds, "nr_kdamonds", "1"),
+            (&kdamonds.join("0"), "state", "on"),
+            (&contexts, "nr_contexts", "1"),
+            (&intervals, "update_us", MARK),
+        ] {
+            fs::write(folder.join(file), format!("{text}\n")).unwrap();
+        }
+        let state = || damon(&proc, &sys).state;
+        assert_eq!(state(), "set up, not in use");
+        let lock = FolderLock::try_take(&kdamonds).unwrap();
+        assert!(lock.is_some() && state().starts_with("in use by etmem"), "{}", state());
+        fs::write(intervals.join("update_us"), "60000000\n").unwrap();
+        assert_eq!(state(), "taken");
+        fs::remove_file(contexts.join("nr_contexts")).unwrap();
+        assert_eq!(state(), "unknown");
+        fs::write(kdamonds.join("nr_kdamonds"), "0\n").unwrap();
+        assert_eq!(state(), "free");
+    }
 
     #[test]
     fn only_that_no_way_is_left_is_bad() {
@@ -117,6 +177,14 @@ mod tests {
         let finding = slide(Err(Unavailable::Lockdown));
         assert_eq!(finding.severity, Severity::Error);
         assert!(finding.remedy.unwrap().contains("lockdown=integrity"));
+        assert_eq!(cslide(Ok(("bpf", "numa")), 2).state, "sees by bpf, moves by numa between 2 nodes");
+        for (chosen, nodes, why) in
+            [(Ok(("bpf", "numa")), 1, "one NUMA node"), (Err(Unavailable::Lockdown), 2, "locked down")]
+        {
+            let finding = cslide(chosen, nodes);
+            assert_eq!((finding.severity, finding.state.as_str()), (Severity::Note, "cannot run"));
+            assert!(finding.reason.unwrap().contains(why));
+        }
         let available = Err(Unavailable::Architecture);
         assert_eq!(way("probe", &Capability { name: "bpf", available }).severity, Severity::Note);
     }

@@ -4,6 +4,7 @@ pub mod bare;
 pub mod etmem;
 mod lines;
 pub mod madvise;
+pub mod nowhere;
 pub mod numa;
 mod numa_batch;
 mod pieces;

@@ -40,6 +40,8 @@ pub struct FakeProcess {
     pub end: Option<(u64, ProcessError)>,
     /// Pages now in swap.
     pub swapped: Vec<bool>,
+    /// How often a page was fetched from there.
+    pub major_faults: u64,
     /// Its pages are huge ones of the pool, and its mapping has the flag `ht`.
     pub huge: bool,
     /// The node each page lies on, where the machine has nodes.
@@ -75,6 +77,7 @@ impl FakeProcess {
             script,
             end: None,
             swapped: vec![false; pages],
+            major_faults: 0,
             huge: false,
             places: Vec::new(),
             pinned: BTreeSet::new(),
@@ -269,7 +272,7 @@ impl ProcessTable for FakeMachine {
             Ok(ProcessMemory {
                 resident: process.mapping.range.bytes() - swapped,
                 swapped,
-                ..ProcessMemory::default()
+                major_faults: process.major_faults,
             })
         })
     }
@@ -378,6 +381,7 @@ impl AccessProbe for Attached {
                         let access = (process.script)(number, window);
                         let swapped = &mut process.swapped[usize::try_from(number).unwrap_or(usize::MAX)];
                         // A page in swap that is touched comes back.
+                        process.major_faults += u64::from(*swapped && access != Access::IDLE);
                         *swapped = *swapped && access == Access::IDLE;
                         *page = if *swapped { Access::ABSENT } else { access };
                     }

@@ -38,7 +38,11 @@ use tracing::info;
 const RUNNING_MAX: usize = 1024;
 
 /// How often a shut-down looks whether the tasks have ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Longer than any request takes: plugins may be waited for, to be added or started and then to be taken back.
+pub(crate) const LONGEST_REQUEST: Duration =
+    ANSWER_PATIENCE.saturating_add(STOP_PATIENCE).saturating_add(Duration::from_secs(2));
 
 /// Everything that was added.
 #[derive(Debug)]
@@ -95,6 +99,16 @@ enum Running {
     },
     /// By its engine, which is a hosted one.
     Hosted,
+}
+
+impl Running {
+    /// Asks a worker to stop; an engine is told in another way.
+    fn ask_to_stop(&self) {
+        match self {
+            Self::Worked { worker, .. } => worker.ask_to_stop(),
+            Self::Hosted => {}
+        }
+    }
 }
 
 /// The answer to an engine command.
@@ -364,23 +378,17 @@ fn prepare(
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>) -> Result<Vec<Running>, Denied> {
-    let mut launched: Vec<(Worker, Choice, Choice, Vec<String>)> = Vec::new();
+    let mut launched: Vec<Running> = Vec::new();
     for Ready { label, work, chosen: Chosen { kernel, probe, mover }, decisions, trace } in ready {
         match Worker::start(label, work, kernel, trace) {
-            Ok(worker) => launched.push((worker, probe, mover, decisions)),
+            Ok(worker) => launched.push(Running::Worked { worker, probe, mover, decisions }),
             Err(error) => {
-                launched.iter().for_each(|(worker, ..)| worker.ask_to_stop());
+                launched.iter().for_each(Running::ask_to_stop);
                 return Err(Denied::Machine(format!("cannot start a thread: {error}")));
             }
         }
     }
-    let worked = launched.into_iter().map(|(worker, probe, mover, decisions)| Running::Worked {
-        worker,
-        probe,
-        mover,
-        decisions,
-    });
-    Ok(worked.collect())
+    Ok(launched)
 }
 
 fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject {

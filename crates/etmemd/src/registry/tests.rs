@@ -1,6 +1,7 @@
 //! The registry, stepped by hand over a scripted machine.
 
 mod cslide;
+mod reasons;
 
 use super::hosting_tests::{Script, ToldEngine};
 use super::*;

@@ -152,7 +152,7 @@ fn states_and_their_reasons() {
         (Some(standing(vec![report(vec![scanned()])], Doing::Failed)), "failed", Some("failed")),
     ] {
         let shown = shown(standing);
-        assert_eq!((shown.state(), shown.reason().map(|reason| reason.name)), (state, reason));
+        assert_eq!((shown.state(), shown.reason().map(|reason| reason.name.word())), (state, reason));
         let text = task_show(&shown.project, std::slice::from_ref(&shown), TaskForm::Text);
         assert!(text.contains(&format!("  state     {state}")), "{text}");
         assert_eq!(text.contains("  why       "), reason.is_some(), "{text}");

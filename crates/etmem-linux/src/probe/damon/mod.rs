@@ -21,4 +21,5 @@ mod session;
 mod source;
 mod watch;
 
+pub(crate) use source::Holder;
 pub use source::{Damon, SharedDamon};

@@ -1,7 +1,7 @@
 //! Whether this machine has DAMON, and what all that watch by it share.
 
 use super::claim::{Claim, Owner};
-use super::files::{Folder, IN_USE};
+use super::files::Folder;
 use super::session::Session;
 use super::watch::{Watch, Watched};
 use crate::frames::{Frames, MachineFrames};
@@ -12,6 +12,7 @@ use crate::unavailable::Unavailable;
 use etmem_core::kernel::probe::{AccessProbe, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The probe `damon` of one task. What it has set is taken back when it is dropped.
@@ -31,6 +32,19 @@ pub struct SharedDamon {
     claim: Mutex<Weak<Claim>>,
 }
 
+/// Who has DAMON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Nobody.
+    Nobody,
+    /// An etmemd, or a program with its scan library.
+    Etmem,
+    /// Nobody, but one of these that was killed has left its settings, which the next one takes back.
+    LeftBehind,
+    /// Somebody else: what is set, in words.
+    Other(String),
+}
+
 impl SharedDamon {
     /// That of the machine whose sysfs is at `sys`; it is not looked at yet.
     #[must_use]
@@ -47,18 +61,31 @@ impl SharedDamon {
         if self.claim.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0 {
             return Ok(());
         }
-        let call = || path.display().to_string();
-        let refused =
-            |error: std::io::Error| Unavailable::from_io(call(), &error, super::files::CAPABILITIES);
-        let in_use = |reason| Unavailable::Refused { call: IN_USE.to_owned(), reason };
-        match Owner::look(&self.kdamonds).map_err(refused)? {
-            Owner::Nobody => Ok(()),
-            Owner::Other(what) => Err(in_use(what)),
-            Owner::Ours => match FolderLock::try_take(path).map_err(refused)? {
-                Some(_) => Ok(()),
-                None => Err(in_use("another etmemd, or a program with its scan library".to_owned())),
-            },
+        let refused = |error| {
+            let call = path.display().to_string();
+            Unavailable::from_io(call, &error, super::files::CAPABILITIES)
+        };
+        let taken = |by| Err(Unavailable::Taken { what: "DAMON", by });
+        match self.holder().map_err(refused)? {
+            Holder::Nobody | Holder::LeftBehind => Ok(()),
+            Holder::Etmem => taken("another etmemd, or a program with its scan library".to_owned()),
+            Holder::Other(what) => taken(what),
         }
+    }
+
+    /// Who has it, this program among others; nothing is changed.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub(crate) fn holder(&self) -> io::Result<Holder> {
+        Ok(match Owner::look(&self.kdamonds)? {
+            Owner::Nobody => Holder::Nobody,
+            Owner::Other(what) => Holder::Other(what),
+            Owner::Ours => match FolderLock::try_take(self.kdamonds.path())? {
+                Some(_) => Holder::LeftBehind,
+                None => Holder::Etmem,
+            },
+        })
     }
 
     /// It, for ourselves.
@@ -108,6 +135,12 @@ impl ProbeSource for Damon {
         "damon"
     }
 
+    /// A block that was touched tells nothing of its pages: those that the kernel kept, or read ahead from swap, would count
+    /// as come back.
+    fn is_page_exact(&self) -> bool {
+        false
+    }
+
     fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
         let frames = Frames::open(&self.proc, process.pid)?;
         let watched = self.session(process)?;
@@ -133,6 +166,8 @@ mod tests {
         assert!(detect().unwrap_err().to_string().contains("kpageflags"));
         fs::write(tree.path().join("kpageflags"), "").unwrap();
         assert_eq!(detect(), Ok(()));
+        let damon = Damon::detect(&proc, Arc::new(SharedDamon::new(&sys))).unwrap();
+        assert!(!damon.is_page_exact());
         fs::write(kdamonds.join("nr_kdamonds"), "1\n").unwrap();
         fs::write(kdamonds.join("0/state"), "on\n").unwrap();
         fs::write(kdamonds.join("0/contexts/nr_contexts"), "0\n").unwrap();
