@@ -12,6 +12,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::laboratory::{self, Machine, indented, quoted, trial};
@@ -127,7 +128,7 @@ impl Story {
     }
 
     fn start(&self, project: &str, pid: u32, lines: &[&str]) -> Result<()> {
-        let lines = [&["T=1", "max_refault=none"], lines].concat();
+        let lines = [&["T=1", "max_refault=none"][..], lines].concat();
         let file = ProjectFile { scans: 1, ..ProjectFile::new(project) };
         self.daemon.add(&file.task_with("t", TaskKind::Pid(pid), &lines).to_string())?;
         self.daemon.must(&["project", "start", "-n", project])?;

@@ -520,7 +520,8 @@ fn every_reason_is_brought_about() {
 
 #[test]
 fn the_guide_tells_of_every_reason_once_and_of_no_other() {
-    let rows = GUIDE.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let (reasons, _) = GUIDE.split_once("## When a task does not start").unwrap();
+    let rows = reasons.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
     let mut rows: Vec<&str> = rows.map(|(word, _)| word).collect();
     let mut words: Vec<&str> = ReasonName::ALL.iter().map(|name| name.word()).collect();
     rows.sort_unstable();

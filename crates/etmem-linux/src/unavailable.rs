@@ -168,3 +168,64 @@ impl Unavailable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The variants by number: a new one gets one, a sample below, and a row in the guide.
+    const fn number(of: &Unavailable) -> usize {
+        match of {
+            Unavailable::Architecture => 0,
+            Unavailable::KernelTooOld { .. } => 1,
+            Unavailable::NoKernelTypes { .. } => 2,
+            Unavailable::Lockdown => 3,
+            Unavailable::Permission { .. } => 4,
+            Unavailable::NotBuilt { .. } => 5,
+            Unavailable::ModuleNotLoaded { .. } => 6,
+            Unavailable::NoModule { .. } => 7,
+            Unavailable::NotProcfs { .. } => 8,
+            Unavailable::PageSize { .. } => 9,
+            Unavailable::OnlyEtmem { .. } => 10,
+            Unavailable::NotOfHugePool { .. } => 11,
+            Unavailable::NoSystemCall { .. } => 12,
+            Unavailable::Taken { .. } => 13,
+            Unavailable::Refused { .. } => 14,
+            Unavailable::NoDirectMap { .. } => 15,
+            // No reason of its own: those of several.
+            Unavailable::None(_) => 16,
+        }
+    }
+
+    #[test]
+    fn the_guide_tells_of_each() {
+        let (any, path, text) = ("...", PathBuf::from("..."), || "...".to_owned());
+        let samples = [
+            Unavailable::Architecture,
+            Unavailable::KernelTooOld { needed: any, running: text() },
+            Unavailable::NoKernelTypes { path: path.clone() },
+            Unavailable::Lockdown,
+            Unavailable::Permission { call: text(), capabilities: any },
+            Unavailable::NotBuilt { path: path.clone(), option: any },
+            Unavailable::ModuleNotLoaded { path: path.clone(), module: any },
+            Unavailable::NoModule { path: path.clone(), module: any, option: any },
+            Unavailable::NotProcfs { path },
+            Unavailable::PageSize { bytes: 1 },
+            Unavailable::OnlyEtmem { wish: any, way_out: any },
+            Unavailable::NotOfHugePool { probe: any, because: any },
+            Unavailable::NoSystemCall { call: any, needed: any },
+            Unavailable::Taken { what: any, by: text() },
+            Unavailable::Refused { call: text(), reason: text() },
+            Unavailable::NoDirectMap { tried: 1 },
+        ];
+        let numbers: BTreeSet<usize> = samples.iter().map(number).collect();
+        assert!(numbers.into_iter().eq(0..number(&Unavailable::None(Vec::new()))), "a sample of each");
+        let guide = include_str!("../../../docs/why-nothing-happens.md");
+        for sample in samples {
+            let row = sample.to_string().replace(std::env::consts::ARCH, any).replace(" 1 b", " ... b");
+            assert!(guide.contains(&format!("| `{row}` |")), "the guide does not tell of: {row}");
+            assert!(!sample.remedy().is_empty() && !row.contains('\n'), "{row}");
+        }
+    }
+}

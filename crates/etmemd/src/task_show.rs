@@ -61,7 +61,7 @@ pub(crate) struct ShownRunning {
 }
 
 /// Figures that the text shows even where they are zero; of the others, most never occur.
-const ALWAYS_SHOWN: usize = 6;
+const ALWAYS_SHOWN: usize = 7;
 
 /// The answer about `tasks` of `project`.
 pub(crate) fn task_show(project: &Name, tasks: &[ShownWork], form: TaskForm) -> String {

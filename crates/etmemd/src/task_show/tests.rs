@@ -77,6 +77,7 @@ fn text_for_people() {
          \x20 hot                        56.0 MiB    112.0 MiB\n\
          \x20 cold                      200.0 MiB    400.0 MiB\n\
          \x20 moved out                 150.0 MiB    300.0 MiB\n\
+         \x20 came back                         0            0\n\
          \x20 no room, or held back      50.0 MiB    100.0 MiB\n\
          \x20 processor time                12 ms        24 ms\n\
          \x20 took                          3.2 s\n\
