@@ -21,4 +21,4 @@ mod session;
 mod source;
 mod watch;
 
-pub use source::{Damon, SharedDamon};
+pub use source::{Damon, SharedDamon, take_back_left};
