@@ -48,6 +48,8 @@ pub struct Machine {
     pub(super) reclaims: u64,
     /// How often that was ended.
     pub(super) reclaim_ends: u64,
+    /// It was begun, and not ended since.
+    pub(super) reclaiming: bool,
     observer: Option<Observer>,
 }
 
@@ -76,6 +78,7 @@ impl Machine {
             watermarks: None,
             reclaims: 0,
             reclaim_ends: 0,
+            reclaiming: false,
             observer,
         }
     }
@@ -275,9 +278,13 @@ impl Machine {
             (File::IdlePages, SCAN_REMOVE) => flags.scan &= !argument,
             (File::IdlePages, MAPPING_ADD) => flags.mapping |= argument & ONLY_MARKED,
             (File::IdlePages, MAPPING_REMOVE) => flags.mapping &= !argument,
-            (File::SwapPages, RECLAIM_OFF) => self.reclaim_ends += 1,
+            (File::SwapPages, RECLAIM_OFF) => {
+                self.reclaim_ends += 1;
+                self.reclaiming = false;
+            }
             (File::SwapPages, RECLAIM_ON) => {
                 self.reclaims += 1;
+                self.reclaiming = true;
                 let low = self.watermarks.map_or(0, |(low, _)| low);
                 self.swap_cached = self.swap_cached.min(self.memory / 100 * u64::from(low));
             }
