@@ -99,7 +99,7 @@ fn moves(lane: &Lane, before: usize) -> Result<Duration> {
 /// Waits until all has moved: how long that took.
 fn all_is_done(lane: &Lane) -> Result<Duration> {
     // Of a scripted machine all is done at once.
-    let Some(all) = lane.target.all() else { return Ok(Duration::from_millis(100)) };
+    let Some(all) = lane.target.all(lane.kind) else { return Ok(Duration::from_millis(100)) };
     lane.until("all that is cold leaves", || Ok(lane.target.done()? >= all))
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn play(lane: &mut Lane, number: usize, moment: Moment) -> Result<Hit
             Phase::Add | Phase::Begin => !answered(client.as_ref())?,
             Phase::Stop | Phase::Delete => !answered(client.as_ref())? || !has_stopped(lane)?,
             Phase::Scan | Phase::Look => done == before,
-            Phase::Move => lane.target.all().is_none_or(|all| done < all),
+            Phase::Move => lane.target.all(lane.kind).is_none_or(|all| done < all),
             Phase::Exit => true,
         };
     daemon.signal(Signal::SIGKILL)?;

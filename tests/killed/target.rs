@@ -101,9 +101,11 @@ impl Target {
         }
     }
 
-    /// What is done once all is.
-    pub(crate) fn all(&self) -> Option<usize> {
+    /// What is done once all is, or nearly.
+    pub(crate) fn all(&self, kind: Kind) -> Option<usize> {
         match self {
+            // DAMON tells of blocks of 2 MiB: what is cold beside what is hot stays.
+            Self::Real(_) if kind == Kind::Damon => Some(COLD - HOT - 2 * MIB),
             Self::Real(_) => Some(COLD / 100 * 98),
             Self::Scripted(..) | Self::Plugin(_) => None,
         }
