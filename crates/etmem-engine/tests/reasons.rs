@@ -447,7 +447,11 @@ fn ways_to(name: ReasonName) -> Vec<StepReport> {
         ReasonName::Stopped => vec![
             Case { pacer: FakePacer::stopping_after(0), ..Case::new() },
             // After the look, between two batches.
-            Case { pacer: FakePacer::stopping_after(1), ..Case::task("max_rate=8m") },
+            Case {
+                pacer: FakePacer::stopping_after(1),
+                task: "max_rate=8m",
+                ..Case::of(20_000, |_, _| Access::IDLE)
+            },
         ],
     };
     cases.into_iter().map(Case::report).collect()

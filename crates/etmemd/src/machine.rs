@@ -1,7 +1,7 @@
 //! The kernel underneath, put together when it is first needed.
 
 use crate::isolation;
-use crate::traces::{self, Trace};
+use crate::traces::{self, Setting, Trace};
 use etmem_config::{EngineKind, EngineSection, ProjectSection};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::ProcessTable;
@@ -12,11 +12,20 @@ use etmem_linux::choice::Interfaces;
 use etmem_linux::nodes::MachineNodes;
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::process::table::Processes;
-use etmem_linux::root::{ProcRoot, Roots};
+use etmem_linux::root::{ProcRoot, Roots, SysRoot};
 use etmem_plugin::SharedProject;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
+
+/// What a task sets that outlives the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sets {
+    /// The reclaim of the swap cache.
+    pub(crate) swap_cache: bool,
+    /// DAMON.
+    pub(crate) damon: bool,
+}
 
 /// A machine that tasks can run on.
 pub(crate) trait Machine: fmt::Debug + Send + Sync {
@@ -26,12 +35,13 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// Its NUMA nodes, which can be asked for on any kernel, too.
     fn nodes(&self) -> &dyn NumaNodes;
 
-    /// Writes down that a task sets things in this kernel, for the next daemon if this one is killed.
+    /// Writes down that a task sets these things in this kernel, for the next daemon if this one is killed.
     ///
     /// # Errors
     /// When that cannot be written.
-    fn trace(&self) -> io::Result<Option<Trace>> {
-        Ok(None)
+    fn traces(&self, sets: Sets) -> io::Result<Vec<Trace>> {
+        let _ = sets;
+        Ok(Vec::new())
     }
 
     /// All its ports, the probe and the mover chosen by `wishes`.
@@ -60,6 +70,7 @@ pub(crate) struct LinuxMachine {
     processes: Processes,
     nodes: MachineNodes,
     proc: ProcRoot,
+    sys: SysRoot,
     /// Loaded at the first start of a task and kept: until then a daemon costs next to nothing.
     interfaces: Interfaces,
 }
@@ -70,8 +81,9 @@ impl LinuxMachine {
         let (proc, sys) = (roots.proc.clone(), roots.sys.clone());
         Self {
             processes: Processes::new(proc.clone()),
-            nodes: MachineNodes::new(sys),
+            nodes: MachineNodes::new(sys.clone()),
             proc,
+            sys,
             interfaces: Interfaces::new(roots),
         }
     }
@@ -86,8 +98,11 @@ impl Machine for LinuxMachine {
         &self.nodes
     }
 
-    fn trace(&self) -> io::Result<Option<Trace>> {
-        Trace::of_swap_cache(&traces::folder(), &self.proc).map(Some)
+    fn traces(&self, sets: Sets) -> io::Result<Vec<Trace>> {
+        let swap_cache = sets.swap_cache.then_some(Setting::SwapCache(&self.proc));
+        let damon = sets.damon.then_some(Setting::Damon(&self.sys));
+        let folder = traces::folder();
+        swap_cache.into_iter().chain(damon).map(|setting| Trace::of(&folder, setting)).collect()
     }
 
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {

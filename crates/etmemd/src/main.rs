@@ -79,7 +79,7 @@ fn run(options: &Options) -> Result<(), String> {
     if options.background {
         background::leave_session().map_err(|error| format!("cannot leave the session: {error}"))?;
     }
-    traces::take_back(&traces::folder());
+    traces::take_back(&traces::folder(), &options.roots.sys);
     let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
     let manager = ServiceManager::from_environment();
     let ready = || {

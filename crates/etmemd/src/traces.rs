@@ -1,15 +1,17 @@
 //! What this daemon sets in the kernel and must take back, written down for the next one in case this one is killed.
 //!
-//! A file per task that sets anything, in a folder of all daemons; its daemon holds a lock on it, which the kernel drops
+//! A file for each thing that a task sets, in a folder of all daemons; its daemon holds a lock on it, which the kernel drops
 //! with its holder, and removes it when all is taken back. So a file that nobody holds was left by a daemon that was
-//! killed, and whoever starts next takes back what it tells of.
+//! killed, and whoever starts next takes back what it tells of. A file gets its name when all of it is written: one that
+//! is still called new was left before anything was set.
 //!
-//! There is one such thing so far: the reclaim of the swap cache by openEuler's module. What else is set (scan flags, BPF
-//! programs) belongs to open files and ends with them.
+//! There are two such things: the reclaim of the swap cache by openEuler's module, and DAMON's settings, which bear a mark
+//! of ours but for the first moment. What else is set (scan flags, BPF programs) belongs to open files and ends with them.
 
 use etmem_core::kernel::mover::PageMover;
 use etmem_linux::mover::etmem::Etmem;
-use etmem_linux::root::ProcRoot;
+use etmem_linux::probe::damon;
+use etmem_linux::root::{ProcRoot, SysRoot};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -27,8 +29,33 @@ const ELSEWHERE: &str = "ETMEMD_STATE_FOLDER";
 /// Most bytes to read of one.
 const LONGEST: u64 = 4096;
 
-/// What each begins with; where procfs is follows.
+/// What each begins with; where procfs, or sysfs, is follows.
 const SWAP_CACHE: &str = "swap-cache-reclaim ";
+const DAMON: &str = "damon ";
+
+/// What the name of one begins with that is not written yet.
+const NEW: &str = "new-";
+
+/// How often to begin again where another daemon takes a file for abandoned before it is locked.
+const ATTEMPTS: usize = 10;
+
+/// What is set in the kernel and outlives the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting<'a> {
+    /// The swap cache of the machine with this procfs may be reclaimed.
+    SwapCache(&'a ProcRoot),
+    /// DAMON may be set on the machine with this sysfs.
+    Damon(&'a SysRoot),
+}
+
+impl Setting<'_> {
+    fn line(self) -> String {
+        match self {
+            Self::SwapCache(proc) => format!("{SWAP_CACHE}{}\n", proc.path().display()),
+            Self::Damon(sys) => format!("{DAMON}{}\n", sys.path().display()),
+        }
+    }
+}
 
 /// The folder of this daemon.
 pub(crate) fn folder() -> PathBuf {
@@ -45,22 +72,47 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Writes down, in `folder`, that the swap cache of the machine whose procfs is at `proc` may be set to be reclaimed.
+    /// Writes down, in `folder`, what may be set from now on.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn of_swap_cache(folder: &Path, proc: &ProcRoot) -> io::Result<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
+    pub(crate) fn of(folder: &Path, setting: Setting<'_>) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        for _ in 0..ATTEMPTS {
+            if let Some(trace) = Self::try_write(folder, &setting.line())? {
+                return Ok(trace);
+            }
+        }
+        Err(io::Error::other(format!("{}: others keep removing what is new there", folder.display())))
+    }
+
+    /// None where another daemon has taken it for abandoned, or it stands in the way of a file that is there.
+    fn try_write(folder: &Path, line: &str) -> io::Result<Option<Self>> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!("{}-{number}", std::process::id()));
+        let name = format!("{}-{number}", std::process::id());
+        let (new, path) = (folder.join(format!("{NEW}{name}")), folder.join(name));
+        // Of a daemon that had the same pid, and what could not be taken back.
+        if path.symlink_metadata().is_ok() {
+            return Ok(None);
+        }
         let mut options = File::options();
-        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-        let file = options.open(&path)?;
-        let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)?;
-        file.set_len(0)?;
-        file.write_all(format!("{SWAP_CACHE}{}\n", proc.path().display()).as_bytes())?;
-        Ok(Self { path, _file: file })
+        options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+        let file = match options.open(&new) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            opened => opened?,
+        };
+        let mut file = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+        let written = file.write_all(line.as_bytes()).and_then(|()| fs::rename(&new, &path));
+        match written {
+            Ok(()) => Ok(Some(Self { path, _file: file })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                // Nothing is set by it.
+                let _ = fs::remove_file(&new);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -71,29 +123,66 @@ impl Drop for Trace {
     }
 }
 
-/// Takes back what daemons that were killed left set, as the files in `folder` tell. What nobody understands is left
-/// where it is.
-pub(crate) fn take_back(folder: &Path) {
+/// Takes back what daemons that were killed left set, as the files in `folder` tell, and DAMON's settings at `sys` where their
+/// mark tells. What nobody understands is left where it is, and so is what cannot be taken back now.
+pub(crate) fn take_back(folder: &Path, sys: &SysRoot) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
         let Ok(Some((file, text))) = abandoned(&path) else { continue };
-        let Some(proc) = text.strip_prefix(SWAP_CACHE).map(|path| ProcRoot::new(path.trim_end())) else {
+        let is_new = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(NEW.as_bytes()));
+        let done = if is_new {
+            true
+        } else if let Some(proc) = text.strip_prefix(SWAP_CACHE) {
+            end_reclaim(&ProcRoot::new(proc.trim_end()))
+        } else if let Some(sys) = text.strip_prefix(DAMON) {
+            give_back_damon(&SysRoot::new(sys.trim_end()), true)
+        } else {
             warn!("{}: not written by this version of etmemd; left as it is", path.display());
-            continue;
+            false
         };
-        let taken = Etmem::detect(&proc).map_err(|error| error.to_string());
-        let taken = taken.and_then(|mover| mover.leave_swap_cache_alone().map_err(|error| error.to_string()));
-        match taken {
-            Ok(()) => info!(
-                "a daemon that was killed had the swap cache reclaimed: ended. Its watermarks stay, as the module cannot \
-                 tell what they were before"
-            ),
-            // Without the module nothing is set any more.
-            Err(reason) => info!("a daemon that was killed had the swap cache reclaimed: {reason}"),
+        if done {
+            let _ = fs::remove_file(&path);
         }
-        let _ = fs::remove_file(&path);
         drop(file);
     }
+    // Of programs with the scan library as well, which write nothing down.
+    let _ = give_back_damon(sys, false);
+}
+
+/// Whether it is ended.
+fn end_reclaim(proc: &ProcRoot) -> bool {
+    let mover = match Etmem::detect(proc) {
+        Ok(mover) => mover,
+        // Without the module nothing is set any more.
+        Err(unavailable) => {
+            info!("a daemon that was killed had the swap cache reclaimed: {unavailable}");
+            return true;
+        }
+    };
+    match mover.leave_swap_cache_alone() {
+        Ok(()) => info!(
+            "a daemon that was killed had the swap cache reclaimed: ended. Its watermarks stay, as the module cannot \
+             tell what they were before"
+        ),
+        Err(error) => {
+            warn!("a daemon that was killed had the swap cache reclaimed, which cannot be ended: {error}");
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether nothing of ours is left.
+fn give_back_damon(sys: &SysRoot, written_down: bool) -> bool {
+    match damon::take_back_left(sys, written_down) {
+        Ok(true) => info!("an etmem that was killed had DAMON set: taken back"),
+        Ok(false) => {}
+        Err(error) => {
+            warn!("what an etmem that was killed had set in DAMON cannot be taken back: {error}");
+            return false;
+        }
+    }
+    true
 }
 
 /// The file at `path` and its text; none where a running daemon holds it.
@@ -122,27 +211,97 @@ mod tests {
     fn what_is_held_is_left_alone_and_what_is_not_is_taken_back() {
         let top = tempfile::tempdir().unwrap();
         let folder = top.path().join("etmem");
+        let (proc, sys) = (ProcRoot::new(top.path().join("proc")), SysRoot::new(top.path().join("sys")));
+        let take_back = |folder: &Path| super::take_back(folder, &sys);
         take_back(&folder);
-        let proc = ProcRoot::new(top.path().join("proc"));
-        let trace = Trace::of_swap_cache(&folder, &proc).unwrap();
+        let settings = [Setting::SwapCache(&proc), Setting::Damon(&sys)];
+        let traces = settings.map(|setting| Trace::of(&folder, setting).unwrap());
         take_back(&folder);
-        assert_eq!(names(&folder), 1, "its daemon is running");
-        // As a daemon leaves it that is killed: the lock is gone, the file is not.
-        let copy = fs::read(&trace.path).unwrap();
-        let path = trace.path.clone();
-        drop(trace);
+        assert_eq!(names(&folder), 2, "their daemon is running");
+        // As a daemon leaves them that is killed: the lock is gone, the file is not.
+        let left: Vec<_> =
+            traces.iter().map(|trace| (trace.path.clone(), fs::read(&trace.path).unwrap())).collect();
+        drop(traces);
         assert_eq!(names(&folder), 0, "one that ends leaves nothing");
-        fs::write(&path, copy).unwrap();
+        left.iter().for_each(|(path, text)| fs::write(path, text).unwrap());
         take_back(&folder);
         assert_eq!(names(&folder), 0);
+        let (path, _) = &left[0];
         for other in ["", "nonsense\n", "\u{0}"] {
-            fs::write(&path, other).unwrap();
+            fs::write(path, other).unwrap();
             take_back(&folder);
-            assert_eq!(fs::read_to_string(&path).unwrap(), other, "not ours to judge");
+            assert_eq!(fs::read_to_string(path).unwrap(), other, "not ours to judge");
         }
-        fs::remove_file(&path).unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+        fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
         take_back(&folder);
         assert!(path.symlink_metadata().is_ok());
+    }
+
+    #[test]
+    fn one_that_was_not_written_yet_is_removed() {
+        let top = tempfile::tempdir().unwrap();
+        let sys = SysRoot::new(top.path().join("sys"));
+        for text in ["", "dam"] {
+            fs::write(top.path().join(format!("{NEW}1-0")), text).unwrap();
+            take_back(top.path(), &sys);
+            assert_eq!(names(top.path()), 0);
+        }
+        let path = top.path().join(format!("{NEW}1-0"));
+        let mut held = Flock::lock(File::create(&path).unwrap(), FlockArg::LockExclusive).unwrap();
+        take_back(top.path(), &sys);
+        held.write_all(b"somebody is about to").unwrap();
+        assert_eq!(names(top.path()), 1);
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_kept() {
+        let top = tempfile::tempdir().unwrap();
+        let sys = SysRoot::new(top.path().join("sys"));
+        let pid = std::process::id();
+        // Other tests of this process take numbers, too.
+        for number in 0..100 {
+            fs::write(top.path().join(format!("{pid}-{number}")), "kept").unwrap();
+        }
+        let refused = Trace::of(top.path(), Setting::Damon(&sys));
+        assert!(refused.is_err() || !refused.unwrap().path.ends_with(format!("{pid}-99")));
+        for number in 0..100 {
+            let path = top.path().join(format!("{pid}-{number}"));
+            assert_eq!(fs::read_to_string(path).unwrap(), "kept");
+        }
+    }
+
+    #[test]
+    fn damon_is_given_back_by_its_mark_and_before_that_by_the_file() {
+        let top = tempfile::tempdir().unwrap();
+        let (folder, sys) = (top.path().join("etmem"), SysRoot::new(top.path()));
+        let kdamonds = top.path().join("kernel/mm/damon/admin/kdamonds");
+        for number in 0..33 {
+            let kdamond = kdamonds.join(number.to_string());
+            fs::create_dir_all(kdamond.join("contexts")).unwrap();
+            fs::write(kdamond.join("state"), "off\n").unwrap();
+            fs::write(kdamond.join("contexts/nr_contexts"), "0\n").unwrap();
+        }
+        let count = kdamonds.join("nr_kdamonds");
+        let left = |text| {
+            fs::write(&count, text).unwrap();
+            take_back(&folder, &sys);
+            fs::read_to_string(&count).unwrap()
+        };
+        assert_eq!(left("33\n"), "33\n", "nothing tells that they are ours");
+        let trace = Trace::of(&folder, Setting::Damon(&sys)).unwrap();
+        let (path, text) = (trace.path.clone(), fs::read(&trace.path).unwrap());
+        drop(trace);
+        fs::write(&path, &text).unwrap();
+        assert_eq!(left("33\n"), "0");
+        assert_eq!(names(&folder), 0);
+        fs::write(&path, &text).unwrap();
+        assert_eq!(left("7\n"), "7\n", "somebody else's");
+        assert_eq!(names(&folder), 0, "there is nothing of ours any more");
+        fs::write(kdamonds.join("0/contexts/nr_contexts"), "1\n").unwrap();
+        let intervals = kdamonds.join("0/contexts/0/monitoring_attrs/intervals");
+        fs::create_dir_all(&intervals).unwrap();
+        fs::write(intervals.join("update_us"), "435745023341\n").unwrap();
+        assert_eq!(left("33\n"), "0", "it bears our mark");
     }
 }

@@ -62,7 +62,7 @@ pub(crate) struct Standing {
 }
 
 impl Worker {
-    /// Starts `work` on `kernel`; `label` names the task in the log.
+    /// Starts `work` on `kernel`; `label` names the task in the log, and `traces` are kept until what it sets is taken back.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -70,7 +70,7 @@ impl Worker {
         label: String,
         mut work: Box<dyn Work>,
         kernel: Kernel,
-        trace: Option<Trace>,
+        traces: Vec<Trace>,
     ) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
         // Before its thread has run at all, a task is about to begin its first cycle, and does not rest from one.
@@ -92,12 +92,15 @@ impl Worker {
                     break;
                 }
             }
-            match work.end(&kernel) {
-                Ok(()) => drop(trace),
+            let ended = work.end(&kernel);
+            // What its probe has set goes with it, and only then what tells of it.
+            drop((work, kernel));
+            match ended {
+                Ok(()) => drop(traces),
                 Err(error) => {
                     error!("{}: cannot take back what was set: {error}", journal.label);
                     // Left for the next start to try again.
-                    std::mem::forget(trace);
+                    std::mem::forget(traces);
                 }
             }
             journal.stopped();

@@ -221,7 +221,10 @@ pub fn path_text(path: &Path) -> Result<&str> {
 }
 
 /// Whether somebody listens on the abstract socket of this name.
-fn listens(socket: &str) -> Result<bool> {
+///
+/// # Errors
+/// The kernel does not say.
+pub fn listens(socket: &str) -> Result<bool> {
     // Fields: Num RefCount Protocol Flags Type St Inode Path; flag 0x10000 is set on a socket that accepts.
     let text = fs::read_to_string("/proc/net/unix").context("cannot read /proc/net/unix")?;
     let name = format!("@{socket}");

@@ -28,12 +28,14 @@ pub struct Options {
     pub seed: u64,
     /// Child processes, each with as much memory of its own, all of it cold.
     pub children: usize,
+    /// Milliseconds to rest after some thousands of touches, where others need the processor; 0: never.
+    pub rest: u64,
 }
 
 impl Options {
-    /// Memory and hot part in bytes, in blocks, seed 1, no children.
+    /// Memory and hot part in bytes, in blocks, seed 1, no children, no rest.
     pub fn new(memory: usize, hot: usize) -> Self {
-        Self { memory, hot, layout: Layout::Blocks, seed: 1, children: 0 }
+        Self { memory, hot, layout: Layout::Blocks, seed: 1, children: 0, rest: 0 }
     }
 
     /// The arguments that say the same.
@@ -48,6 +50,7 @@ impl Options {
             format!("--layout={layout}"),
             format!("--seed={}", self.seed),
             format!("--children={}", self.children),
+            format!("--rest={}", self.rest),
         ]
     }
 
@@ -77,6 +80,7 @@ impl Options {
             layout: if scattered { Layout::Scattered } else { Layout::Blocks },
             seed: found.get_one::<u64>("seed").copied().context("--seed is missing")?,
             children: number("children")?,
+            rest: found.get_one::<u64>("rest").copied().context("--rest is missing")?,
         })
     }
 }
@@ -93,6 +97,7 @@ fn command() -> Command {
                 .value_parser(PossibleValuesParser::new(["blocks", "scattered"])),
         )
         .arg(Arg::new("seed").long("seed").default_value("1").value_parser(value_parser!(u64)))
+        .arg(Arg::new("rest").long("rest").default_value("0").value_parser(value_parser!(u64)))
         .arg(Arg::new("children").long("children").default_value("0").value_parser(value_parser!(usize)))
 }
 
@@ -106,8 +111,13 @@ mod tests {
 
     #[test]
     fn arguments_read_back_as_they_were() {
-        let options =
-            Options { layout: Layout::Scattered, seed: 9, children: 8, ..Options::new(1 << 30, 128 << 20) };
+        let options = Options {
+            layout: Layout::Scattered,
+            seed: 9,
+            children: 8,
+            rest: 5,
+            ..Options::new(1 << 30, 128 << 20)
+        };
         let line = std::iter::once(String::from("hotcold")).chain(options.arguments());
         assert_eq!(Options::read(line).unwrap(), options);
     }

@@ -107,6 +107,9 @@ impl Program {
                 Err(TryRecvError::Empty) => {
                     self.memory.touch(&mut random, BATCH);
                     ops += BATCH;
+                    if self.options.rest > 0 {
+                        let _ = clock.pause(Duration::from_millis(self.options.rest));
+                    }
                     let now = clock.now();
                     if now - said >= REPORT_EVERY {
                         said = now;

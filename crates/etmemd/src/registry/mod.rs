@@ -18,13 +18,13 @@ pub(crate) use denied::Denied;
 use hosting::{ANSWER_PATIENCE, Patience, STOP_PATIENCE, Starts};
 use named::Named;
 
-use crate::machine::Machine;
+use crate::machine::{Machine, Sets};
 use crate::task_show::{ShownRun, ShownRunning, ShownWork};
 use crate::traces::Trace;
 use crate::worker::Worker;
 use etmem_config::{EngineSection, ProjectSection, TaskParameters, TaskSection};
 use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::wishes::{Choice, Chosen};
+use etmem_core::kernel::wishes::{Choice, Chosen, Tracker};
 use etmem_core::name::Name;
 use etmem_engine::{Engine, Hosted, Question, Turns, Work};
 use etmem_linux::pacer::SystemPacer;
@@ -125,7 +125,7 @@ struct Ready {
     work: Box<dyn Work>,
     chosen: Chosen,
     decisions: Vec<String>,
-    trace: Option<Trace>,
+    traces: Vec<Trace>,
 }
 
 impl Registry {
@@ -367,20 +367,20 @@ fn prepare(
     for decision in &decisions {
         info!("{label}: {decision}");
     }
-    let trace = if work.sets_in_kernel(&chosen.kernel) {
-        let failed = |error| Denied::Machine(format!("{label}: cannot write down what it sets: {error}"));
-        machine.trace().map_err(failed)?
-    } else {
-        None
+    let sets = Sets {
+        swap_cache: work.sets_in_kernel(&chosen.kernel),
+        damon: chosen.probe.name == Tracker::Damon.name(),
     };
-    Ok(Ready { label, work, chosen, decisions, trace })
+    let failed = |error| Denied::Machine(format!("{label}: cannot write down what it sets: {error}"));
+    let traces = machine.traces(sets).map_err(failed)?;
+    Ok(Ready { label, work, chosen, decisions, traces })
 }
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>) -> Result<Vec<Running>, Denied> {
     let mut launched: Vec<Running> = Vec::new();
-    for Ready { label, work, chosen: Chosen { kernel, probe, mover }, decisions, trace } in ready {
-        match Worker::start(label, work, kernel, trace) {
+    for Ready { label, work, chosen: Chosen { kernel, probe, mover }, decisions, traces } in ready {
+        match Worker::start(label, work, kernel, traces) {
             Ok(worker) => launched.push(Running::Worked { worker, probe, mover, decisions }),
             Err(error) => {
                 launched.iter().for_each(Running::ask_to_stop);

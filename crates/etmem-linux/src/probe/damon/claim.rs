@@ -5,8 +5,12 @@
 //! [`MARK`]; a kdamond of its own, which never runs, has one from the first moment to the last. So settings that are
 //! all marked while nobody holds the lock were left behind by one of ours that is dead: they are taken back. All
 //! others are somebody else's, and stay as they are, even when nothing runs.
+//!
+//! A context is made and marked by two writes, and a kill may come between them. One with nothing in it beside the sign is
+//! therefore ours, too. Before there is a sign, only their number tells: then it must have been written down, elsewhere and
+//! before, that one of ours was about to set DAMON ([`take_back_left`]).
 
-use super::files::{Folder, IN_USE};
+use super::files::{Folder, IN_USE, patiently};
 use crate::sys::folder_lock::FolderLock;
 use etmem_core::kernel::process::ProcessError;
 use std::io;
@@ -19,14 +23,18 @@ pub(super) const MARK: u64 = 0x65_74_6d_65_6d;
 /// The kdamond that only bears the mark, and the number of those that watch processes behind it.
 const SIGN: usize = 0;
 const WATCHING: usize = 32;
+const ALL: usize = SIGN + 1 + WATCHING;
 
 /// Whose DAMON's settings are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Owner {
     /// Nothing is set.
     Nobody,
-    /// All of it bears our mark.
+    /// All of it bears our mark, or has nothing in it yet.
     Ours,
+    /// As many kdamonds as ours, and nothing in any: as one of ours leaves it that is killed before it can leave a sign. In words
+    /// as of somebody else's, for those who cannot know.
+    Unsigned(String),
     /// Somebody else's: what is set, in words.
     Other(String),
 }
@@ -41,27 +49,82 @@ impl Owner {
         if count == 0 {
             return Ok(Self::Nobody);
         }
-        let (mut marked, mut others, mut running) = (0, 0, 0);
+        let (mut marked, mut empty, mut others, mut running) = (Vec::new(), Vec::new(), 0, 0);
         for number in 0..count {
             let kdamond = kdamonds.folder(number);
             let contexts = kdamond.folder("contexts");
+            let runs = kdamond.read("state")? == "on";
+            running += u64::from(runs);
             let mut is_marked = true;
             for context in 0..contexts.number("nr_contexts")? {
-                let intervals = contexts.folder(context).folder("monitoring_attrs/intervals");
-                is_marked &= intervals.number("update_us")? == MARK;
-                *if is_marked { &mut marked } else { &mut others } += 1;
+                let context = contexts.folder(context);
+                is_marked &= context.folder("monitoring_attrs/intervals").number("update_us")? == MARK;
+                match is_marked {
+                    true => marked.push(number),
+                    false if !runs && is_empty(&context) => empty.push(number),
+                    false => others += 1,
+                }
             }
-            running += u64::from(kdamond.read("state")? == "on");
         }
-        if others == 0 && marked > 0 {
+        let (sign, all) = (SIGN as u64, count == ALL as u64);
+        if others == 0 && !marked.is_empty() && (empty.is_empty() || all && marked.contains(&sign)) {
             return Ok(Self::Ours);
         }
-        Ok(Self::Other(format!(
+        let told = format!(
             "{}: {count} kdamonds are set up, {running} of them run; end that program, or, if nobody needs them, write 0 to \
              nr_kdamonds there",
             kdamonds.path().display()
-        )))
+        );
+        // The sign comes first of all.
+        let is_unsigned = all && others + running == 0 && marked.is_empty() && matches!(empty[..], [] | [0]);
+        Ok(if is_unsigned { Self::Unsigned(told) } else { Self::Other(told) })
     }
+}
+
+/// Whether a context is as the kernel makes it, for all that matters: it watches nobody.
+fn is_empty(context: &Folder) -> bool {
+    let none = |folder: &str, file: &str| context.folder(folder).number(file).is_ok_and(|count| count == 0);
+    none("targets", "nr_targets") && none("schemes", "nr_schemes")
+}
+
+/// The lock on DAMON's folder; none where one of ours has it, and not only for as long as it takes to look.
+///
+/// # Errors
+/// What open(2) or flock(2) answers.
+pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<FolderLock>> {
+    let taken = || io::Error::from(io::ErrorKind::ResourceBusy);
+    let locked = patiently(|| FolderLock::try_take(kdamonds.path())?.ok_or_else(taken));
+    match locked {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(None),
+        locked => locked.map(Some),
+    }
+}
+
+/// Takes back what one of ours has left that is dead; whether there was anything. `written_down`: it is known that one
+/// was about to set DAMON, so that what bears no sign yet is its own.
+///
+/// # Errors
+/// What the kernel refuses.
+pub(super) fn take_back_left(kdamonds: &Folder, written_down: bool) -> Result<bool, ProcessError> {
+    let failed = |error: io::Error| ProcessError::Refused {
+        call: kdamonds.path().display().to_string(),
+        reason: error.to_string(),
+    };
+    // Most often there is nothing, and then it is not even locked.
+    if kdamonds.number("nr_kdamonds").map_err(failed)? == 0 {
+        return Ok(false);
+    }
+    // One that lives has it, and has taken back itself what others left.
+    let Some(_lock) = lock(kdamonds).map_err(failed)? else { return Ok(false) };
+    let is_ours = match Owner::look(kdamonds).map_err(failed)? {
+        Owner::Ours => true,
+        Owner::Unsigned(_) => written_down,
+        Owner::Nobody | Owner::Other(_) => false,
+    };
+    if is_ours {
+        take_back(kdamonds)?;
+    }
+    Ok(is_ours)
 }
 
 /// DAMON, held for ourselves until this is dropped.
@@ -81,8 +144,7 @@ impl Claim {
     pub(super) fn take(kdamonds: &Folder) -> Result<Self, ProcessError> {
         let call = || kdamonds.path().display().to_string();
         let failed = |error: io::Error| ProcessError::Refused { call: call(), reason: error.to_string() };
-        let lock = FolderLock::try_take(kdamonds.path()).map_err(failed)?;
-        let lock = lock.ok_or_else(|| ProcessError::Refused {
+        let lock = lock(kdamonds).map_err(failed)?.ok_or_else(|| ProcessError::Refused {
             call: call(),
             reason: format!("{IN_USE}: another etmemd, or one with its scan library"),
         })?;
@@ -92,11 +154,11 @@ impl Claim {
                 tracing::warn!("DAMON: what an etmem that was killed had set is taken back");
                 take_back(kdamonds)?;
             }
-            Owner::Other(what) => {
+            Owner::Unsigned(what) | Owner::Other(what) => {
                 return Err(ProcessError::Refused { call: IN_USE.into(), reason: what });
             }
         }
-        kdamonds.write("nr_kdamonds", SIGN + 1 + WATCHING)?;
+        kdamonds.write("nr_kdamonds", ALL)?;
         let claim = Self {
             kdamonds: kdamonds.clone(),
             free: Mutex::new((SIGN + 1..=SIGN + WATCHING).rev().collect()),
@@ -177,6 +239,10 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    /// The update interval of a context that was made and no more.
+    const GIVEN: u64 = 60_000_000;
+    const CHOSEN: u64 = 1_000_000;
+
     /// DAMON's files as a program left them: for each kdamond the update intervals of its contexts.
     fn kdamonds(set: &[&[u64]]) -> (tempfile::TempDir, Folder) {
         let tree = tempfile::tempdir().unwrap();
@@ -188,6 +254,11 @@ mod tests {
             for (context, interval) in contexts.iter().enumerate() {
                 let folder = kdamond.join(format!("contexts/{context}/monitoring_attrs/intervals"));
                 write(&folder, "update_us", interval);
+                let context = kdamond.join(format!("contexts/{context}"));
+                // Whoever has left it at what the kernel gives has come no further.
+                let count = usize::from(*interval != GIVEN);
+                write(&context.join("targets"), "nr_targets", count);
+                write(&context.join("schemes"), "nr_schemes", count);
             }
         }
         let folder = Folder::new(tree.path().to_owned());
@@ -204,9 +275,14 @@ mod tests {
         let owner = |set: &[&[u64]]| Owner::look(&kdamonds(set).1).unwrap();
         assert_eq!(owner(&[]), Owner::Nobody);
         assert_eq!(owner(&[&[MARK], &[], &[MARK]]), Owner::Ours);
-        for other in
-            [&[&[][..]][..], &[&[60_000_000]], &[&[MARK], &[60_000_000]], &[&[MARK, 1], &[]], &[&[], &[]]]
-        {
+        for other in [
+            &[&[][..]][..],
+            &[&[GIVEN]],
+            &[&[MARK], &[GIVEN]],
+            &[&[MARK], &[CHOSEN]],
+            &[&[MARK, 1], &[]],
+            &[&[], &[]],
+        ] {
             let Owner::Other(what) = owner(other) else { panic!("{other:?} is not ours") };
             assert!(what.contains("nr_kdamonds") && what.contains("0 of them run"), "{what}");
         }
@@ -215,10 +291,65 @@ mod tests {
         assert!(Owner::look(&folder).unwrap_err().to_string().contains("not a number"));
     }
 
+    /// All of ours, of which some have what is told.
+    fn all(set: &[(usize, &'static [u64])]) -> (tempfile::TempDir, Folder) {
+        let mut kdamonds: Vec<&[u64]> = vec![&[]; ALL];
+        set.iter().for_each(|(number, contexts)| kdamonds[*number] = contexts);
+        self::kdamonds(&kdamonds)
+    }
+
+    #[test]
+    fn what_a_kill_between_two_writes_leaves() {
+        let owner = |set: &[(usize, &'static [u64])]| Owner::look(&all(set).1).unwrap();
+        // Made and not marked, beside the sign.
+        assert_eq!(owner(&[(SIGN, &[MARK]), (1, &[MARK]), (2, &[GIVEN]), (32, &[GIVEN])]), Owner::Ours);
+        assert!(matches!(owner(&[(SIGN, &[MARK]), (2, &[CHOSEN])]), Owner::Other(_)));
+        assert!(matches!(owner(&[(1, &[MARK]), (2, &[GIVEN])]), Owner::Other(_)), "without the sign");
+        // Before there is one.
+        let sets: [&[(usize, &[u64])]; 2] = [&[], &[(SIGN, &[GIVEN])]];
+        for set in sets {
+            assert!(matches!(owner(set), Owner::Unsigned(_)), "{set:?}");
+            let (tree, folder) = all(set);
+            let count = || fs::read_to_string(tree.path().join("nr_kdamonds")).unwrap();
+            assert!(Claim::take(&folder).unwrap_err().to_string().starts_with("DAMON is in use"));
+            assert_eq!(take_back_left(&folder, false), Ok(false));
+            assert_eq!(count(), "33\n", "anybody may have made them");
+            assert_eq!(take_back_left(&folder, true), Ok(true));
+            assert_eq!(count(), "0");
+            assert_eq!(take_back_left(&folder, true), Ok(false), "nothing is left");
+        }
+        let sets: [&[(usize, &[u64])]; 4] = [
+            &[(1, &[GIVEN])],
+            &[(SIGN, &[CHOSEN])],
+            &[(SIGN, &[GIVEN, GIVEN])],
+            &[(SIGN, &[GIVEN]), (1, &[GIVEN])],
+        ];
+        for set in sets {
+            let (tree, folder) = all(set);
+            assert!(matches!(Owner::look(&folder).unwrap(), Owner::Other(_)), "{set:?}");
+            assert_eq!(take_back_left(&folder, true), Ok(false));
+            assert_eq!(fs::read_to_string(tree.path().join("nr_kdamonds")).unwrap(), "33\n");
+        }
+        let (tree, folder) = all(&[]);
+        write(&tree.path().join("7"), "state", "on");
+        assert_eq!(take_back_left(&folder, true), Ok(false), "ours do not run without a sign");
+        let (_tree, folder) = kdamonds(&[&[], &[]]);
+        assert_eq!(take_back_left(&folder, true), Ok(false), "ours are more");
+    }
+
+    #[test]
+    fn what_a_living_one_has_is_not_left() {
+        let (tree, folder) = all(&[(SIGN, &[MARK])]);
+        let held = FolderLock::try_take(tree.path()).unwrap();
+        assert_eq!(take_back_left(&folder, true), Ok(false));
+        drop(held);
+        assert_eq!(take_back_left(&folder, false), Ok(true), "by its sign alone");
+    }
+
     /// The kernel makes folders when a number is written; files alone do not, so what is needed is there already.
     #[test]
     fn what_was_left_behind_is_taken_over_and_what_is_others_is_not() {
-        let set: Vec<&[u64]> = vec![&[MARK]; SIGN + 1 + WATCHING];
+        let set: Vec<&[u64]> = vec![&[MARK]; ALL];
         let (tree, folder) = kdamonds(&set);
         write(&tree.path().join("3"), "state", "on");
         let claim = Claim::take(&folder).unwrap();
@@ -239,7 +370,7 @@ mod tests {
         drop(claim);
         assert_eq!(read("nr_kdamonds"), "0");
 
-        let (tree, folder) = kdamonds(&[&[60_000_000]]);
+        let (tree, folder) = kdamonds(&[&[CHOSEN]]);
         let refused = Claim::take(&folder).unwrap_err().to_string();
         assert!(refused.starts_with("DAMON is in use by another program: "), "{refused}");
         assert_eq!(fs::read_to_string(tree.path().join("nr_kdamonds")).unwrap(), "1\n");

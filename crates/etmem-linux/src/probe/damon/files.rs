@@ -1,15 +1,38 @@
 //! Reading and writing DAMON's files, and what their errors mean.
 
+use crate::pacer::SystemPacer;
+use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::ProcessError;
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What a program must have to set DAMON.
 pub(super) const CAPABILITIES: &str = "root's right to write below /sys";
 
 /// What is said where somebody else has DAMON.
 pub(super) const IN_USE: &str = "DAMON is in use by another program";
+
+/// How long DAMON may be busy, and how often it is asked again meanwhile: it turns away whoever comes while it carries out
+/// what another asked for (`damon_sysfs_lock`), which is over within some tenths of a second. Where it is another program that has
+/// it, it stays so.
+const PATIENCE: Duration = Duration::from_millis(500);
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What `ask` answers once DAMON is not busy, or still is after some time.
+pub(super) fn patiently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let clock = SystemPacer::new();
+    loop {
+        let answer = ask();
+        let is_busy = answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy);
+        if !is_busy || clock.now() >= PATIENCE {
+            return answer;
+        }
+        // Nobody else has this clock to stop it.
+        let _ = clock.pause(ASK_AGAIN);
+    }
+}
 
 /// A folder of DAMON's, such as that of a kdamond.
 #[derive(Debug, Clone)]
@@ -36,7 +59,8 @@ impl Folder {
     /// # Errors
     /// What the kernel answers.
     pub(super) fn read(&self, file: &str) -> io::Result<String> {
-        let mut text = std::fs::read_to_string(self.0.join(file))?;
+        let path = self.0.join(file);
+        let mut text = patiently(|| std::fs::read_to_string(&path))?;
         text.truncate(text.trim_end().len());
         Ok(text)
     }
@@ -63,7 +87,8 @@ impl Folder {
     /// # Errors
     /// What the kernel answers.
     pub(super) fn try_write(&self, file: &str, value: impl Display) -> io::Result<()> {
-        std::fs::write(self.0.join(file), value.to_string())
+        let (path, value) = (self.0.join(file), value.to_string());
+        patiently(|| std::fs::write(&path, &value))
     }
 
     /// What an `error` of writing `value` to `file` is to the caller.
@@ -79,5 +104,29 @@ impl Folder {
         };
         let call = format!("{}: writing {value}", self.0.join(file).display());
         ProcessError::Refused { call, reason: help }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_busy_is_asked_again_for_a_while() {
+        let busy = || io::Error::from(io::ErrorKind::ResourceBusy);
+        let mut times = 0;
+        let mut ask = |needed| {
+            times += 1;
+            if times < needed { Err(busy()) } else { Ok(times) }
+        };
+        assert_eq!(patiently(|| ask(3)).unwrap(), 3);
+        let mut asked = 0;
+        let refused = patiently(|| -> io::Result<()> {
+            asked += 1;
+            Err(io::ErrorKind::NotFound.into())
+        });
+        assert_eq!((refused.unwrap_err().kind(), asked), (io::ErrorKind::NotFound, 1));
+        let refused = patiently(|| -> io::Result<()> { Err(busy()) });
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ResourceBusy);
     }
 }

@@ -22,4 +22,4 @@ mod source;
 mod watch;
 
 pub(crate) use source::Holder;
-pub use source::{Damon, SharedDamon};
+pub use source::{Damon, SharedDamon, take_back_left};

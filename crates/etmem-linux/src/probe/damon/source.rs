@@ -1,13 +1,12 @@
 //! Whether this machine has DAMON, and what all that watch by it share.
 
-use super::claim::{Claim, Owner};
+use super::claim::{self, Claim, Owner};
 use super::files::Folder;
 use super::session::Session;
 use super::watch::{Watch, Watched};
 use crate::frames::{Frames, MachineFrames};
 use crate::process::address_space::AddressSpace;
 use crate::root::{ProcRoot, SysRoot};
-use crate::sys::folder_lock::FolderLock;
 use crate::unavailable::Unavailable;
 use etmem_core::kernel::probe::{AccessProbe, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
@@ -22,6 +21,20 @@ pub struct Damon {
     machine: Arc<MachineFrames>,
     shared: Arc<SharedDamon>,
     sessions: Mutex<BTreeMap<ProcessId, Arc<Mutex<Watched>>>>,
+}
+
+/// Takes back what an etmem that was killed has left set in the DAMON of the machine whose sysfs is at `sys`; whether there was
+/// anything. `written_down`: it is known that one was about to set it, so that what does not bear its mark yet is its own,
+/// too, if it looks so.
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn take_back_left(sys: &SysRoot, written_down: bool) -> Result<bool, ProcessError> {
+    let kdamonds = Folder::new(sys.damon().join("kdamonds"));
+    if !kdamonds.path().join("nr_kdamonds").exists() {
+        return Ok(false);
+    }
+    claim::take_back_left(&kdamonds, written_down)
 }
 
 /// The machine's DAMON, for all tasks of a program.
@@ -80,8 +93,8 @@ impl SharedDamon {
     pub(crate) fn holder(&self) -> io::Result<Holder> {
         Ok(match Owner::look(&self.kdamonds)? {
             Owner::Nobody => Holder::Nobody,
-            Owner::Other(what) => Holder::Other(what),
-            Owner::Ours => match FolderLock::try_take(self.kdamonds.path())? {
+            Owner::Unsigned(what) | Owner::Other(what) => Holder::Other(what),
+            Owner::Ours => match claim::lock(&self.kdamonds)? {
                 Some(_) => Holder::LeftBehind,
                 None => Holder::Etmem,
             },

@@ -197,6 +197,12 @@ impl FakeProc {
         self.locked().reclaim_ends
     }
 
+    /// Whether the swap cache was to be reclaimed, and nobody has ended that since.
+    #[must_use]
+    pub fn is_reclaiming(&self) -> bool {
+        self.locked().reclaiming
+    }
+
     /// Sets `SwapCached`, in bytes.
     pub fn set_swap_cached(&self, bytes: u64) {
         self.locked().swap_cached = bytes;

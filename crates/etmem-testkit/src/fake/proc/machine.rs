@@ -52,6 +52,8 @@ pub struct Machine {
     pub(super) reclaims: u64,
     /// How often that was ended.
     pub(super) reclaim_ends: u64,
+    /// It was begun, and not ended since.
+    pub(super) reclaiming: bool,
     observer: Option<Observer>,
 }
 
@@ -82,6 +84,7 @@ impl Machine {
             watermarks: None,
             reclaims: 0,
             reclaim_ends: 0,
+            reclaiming: false,
             observer,
         }
     }
@@ -301,9 +304,13 @@ impl Machine {
             (File::IdlePages, SCAN_REMOVE) => flags.scan &= !argument,
             (File::IdlePages, MAPPING_ADD) => flags.mapping |= argument & ONLY_MARKED,
             (File::IdlePages, MAPPING_REMOVE) => flags.mapping &= !argument,
-            (File::SwapPages, RECLAIM_OFF) => self.reclaim_ends += 1,
+            (File::SwapPages, RECLAIM_OFF) => {
+                self.reclaim_ends += 1;
+                self.reclaiming = false;
+            }
             (File::SwapPages, RECLAIM_ON) => {
                 self.reclaims += 1;
+                self.reclaiming = true;
                 let low = self.watermarks.map_or(0, |(low, _)| low);
                 self.swap_cached = self.swap_cached.min(self.memory / 100 * u64::from(low));
             }
