@@ -54,8 +54,8 @@ demo: setup-if-possible ## Show cold memory of a running program go to swap
 test: setup-if-possible ## Run every test; lists what was skipped and why
 	@CARGO="$(CARGO)" scripts/test $(TEST_ARGS)
 
-soak: setup-if-possible ## Run the test that takes ten minutes and a machine that does nothing else
-	$(CARGO) test --package etmem-tests --test jumping -- --ignored --nocapture
+soak: setup-if-possible ## Run the tests that take minutes each and a machine that does nothing else
+	$(CARGO) test --package etmem-tests --test jumping --test limits --test reused_pid --test killed -- --ignored --nocapture
 
 bench: setup-if-possible ## Measure, and compare with the bounds
 	$(CARGO) bench --package etmem-tests --bench measures

@@ -17,7 +17,7 @@ use etmem_testkit::machine::Need;
 use etmem_testkit::pagemap::{stat_field, status_bytes};
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::Stage;
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{for_soak, run_in_turn, trial_or_skip};
 use etmem_testkit::workload::{Mark, Options, Workload};
 
 const SWAP: usize = 512 * MIB;
@@ -29,12 +29,8 @@ fn main() -> ExitCode {
     let needs = |swap| [Need::Root, Need::Bpf, Need::Swap(swap)];
     run_in_turn(vec![
         trial_or_skip("what_came_back_stays", &needs(SWAP), short),
-        trial_or_skip(
-            "a_hot_set_that_jumps_for_three_minutes [skipped: takes ten minutes: make soak]",
-            &needs(LARGE_SWAP),
-            long,
-        )
-        .with_ignored_flag(true),
+        trial_or_skip(&for_soak("a_hot_set_that_jumps_for_three_minutes", 10), &needs(LARGE_SWAP), long)
+            .with_ignored_flag(true),
     ])
 }
 

@@ -23,7 +23,7 @@ use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::{MIB, PAGE};
 use etmem_testkit::stage::{LIMIT, Stage};
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{for_soak, run_in_turn, trial_or_skip};
 use etmem_testkit::workload::pace::TICKS;
 use etmem_testkit::workload::{Options, Sample, Workload};
 use serde_json::Value;
@@ -69,10 +69,11 @@ fn main() -> ExitCode {
             swap_is_short(Binaries::build()?, COLD)
         }),
         trial(
-            &format!("little_swap_for_much_that_is_cold_on_linux_{KERNEL}"),
+            &for_soak(&format!("little_swap_for_much_that_is_cold_on_linux_{KERNEL}"), 3),
             laboratory::lacks(KERNEL).as_deref(),
             in_the_laboratory,
-        ),
+        )
+        .with_ignored_flag(true),
         trial_or_skip("max_cpu_holds_for_16_gib", &large, processor),
     ])
 }

@@ -25,7 +25,7 @@ use etmem_testkit::process::run;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::LIMIT;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{for_soak, run_in_turn, trial_or_skip};
 use etmem_testkit::workload::{Options, Workload};
 use serde_json::Value;
 
@@ -64,10 +64,11 @@ fn main() -> ExitCode {
     let real = [Need::Root, Need::Bpf, Need::PidNamespace, Need::Swap(SWAP)];
     run_in_turn(vec![
         trial(
-            &format!("a_reused_pid_in_a_pid_namespace_is_never_acted_on_on_linux_{KERNEL}"),
+            &for_soak(&format!("a_reused_pid_in_a_pid_namespace_is_never_acted_on_on_linux_{KERNEL}"), 2),
             laboratory::lacks(KERNEL).as_deref(),
             in_the_laboratory,
-        ),
+        )
+        .with_ignored_flag(true),
         trial_or_skip("a_number_given_away_before_any_call_is_never_acted_on", &scripted, by_number),
         trial_or_skip("a_process_found_by_name_is_not_whoever_gets_its_number", &scripted, by_name),
         trial_or_skip("a_reused_pid_in_a_pid_namespace_is_never_acted_on", &real, in_a_namespace),

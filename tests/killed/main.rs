@@ -6,7 +6,7 @@
 //! What is looked at afterwards is in [`left`]. Round 17 of one of them alone:
 //!
 //! ```text
-//! ETMEM_KILLED=damon-1:17 cargo test -p etmem-tests --test killed 6.12
+//! ETMEM_KILLED=damon-1:17 cargo test -p etmem-tests --test killed -- --ignored 6.12
 //! ```
 
 mod damon;
@@ -32,7 +32,7 @@ use etmem_testkit::laboratory::{self, Machine, indented, quoted, trial};
 use etmem_testkit::machine::{Need, describe};
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{for_soak, run_in_turn, trial_or_skip};
 use lane::{Kind, Lane, Which};
 use round::Hit;
 use target::Target;
@@ -96,7 +96,8 @@ fn main() -> ExitCode {
         trial_or_skip("at_200_moments_here", &needs, || {
             play(Binaries::build()?, &HERE, only(env::var_os(ONE).as_deref())?)
         }),
-        trial("at_200_moments_on_linux_6.12", missing.as_deref(), move || boot(machine)),
+        trial(&for_soak("at_200_moments_on_linux_6.12", 5), missing.as_deref(), move || boot(machine))
+            .with_ignored_flag(true),
     ])
 }
 

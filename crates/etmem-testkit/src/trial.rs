@@ -23,6 +23,11 @@ pub fn trial_or_skip(
     }
 }
 
+/// The name of a test that takes too long for every run: it is to be ignored, and `make soak` runs it.
+pub fn for_soak(name: &str, minutes: u32) -> String {
+    format!("{name} [skipped: takes {minutes} minutes: make soak]")
+}
+
 /// Runs the tests one after the other, since they share the machine's memory and swap.
 pub fn run_in_turn(trials: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
