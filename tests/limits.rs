@@ -74,7 +74,7 @@ fn main() -> ExitCode {
             in_the_laboratory,
         )
         .with_ignored_flag(true),
-        trial_or_skip("max_cpu_holds_for_16_gib", &large, processor),
+        trial_or_skip(&for_soak("max_cpu_holds_for_16_gib", 2), &large, processor).with_ignored_flag(true),
     ])
 }
 

@@ -19,7 +19,7 @@ use etmem_testkit::laboratory::{self, Machine, indented, quoted, trial};
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::run_in_turn;
+use etmem_testkit::trial::{for_soak, run_in_turn};
 use etmem_testkit::workload::{Options, Workload};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use serde_json::Value;
@@ -45,11 +45,8 @@ fn main() -> ExitCode {
         }
         _ => {
             let missing = laboratory::lacks(MACHINE.kernel);
-            return run_in_turn(vec![trial(
-                "guards_stop_or_limit_and_say_so_once",
-                missing.as_deref(),
-                boot,
-            )]);
+            let name = for_soak("guards_stop_or_limit_and_say_so_once", 3);
+            return run_in_turn(vec![trial(&name, missing.as_deref(), boot).with_ignored_flag(true)]);
         }
     };
     match told {
