@@ -55,7 +55,7 @@ test: setup-if-possible ## Run every test; lists what was skipped and why
 	@CARGO="$(CARGO)" scripts/test $(TEST_ARGS)
 
 soak: setup-if-possible ## Run the tests that take minutes each and a machine that does nothing else
-	$(CARGO) test --package etmem-tests --test jumping --test limits --test reused_pid --test killed --test vm_guards -- --ignored --nocapture
+	$(CARGO) test --package etmem-tests --test jumping --test limits --test reused_pid --test killed --test vm_guards --test vm -- --ignored --nocapture
 
 bench: setup-if-possible ## Measure, and compare with the bounds
 	$(CARGO) bench --package etmem-tests --bench measures
