@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon};
-use etmem_testkit::process::{Ran, Running};
+use etmem_testkit::process::{Pipes, Ran, Running};
 
 use crate::library::{success, top};
 
@@ -56,8 +56,9 @@ pub(crate) fn recorder(layout: &str, to: &Path) -> Result<()> {
 pub(crate) struct Stage {
     pub(crate) daemon: Daemon,
     pub(crate) clock: WallClock,
-    /// A shell and its child, the targets.
-    _shell: Running,
+    /// A shell and its child, the targets. The child reads what the shell was given, and so ends with us: one that
+    /// outlived us would keep our output open.
+    _shell: (Running, Pipes),
     pub(crate) pids: [u32; 2],
     /// Bytes of the record that were looked at.
     read: Cell<usize>,
@@ -68,7 +69,9 @@ impl Stage {
         let daemon = Daemon::start(Binaries::build()?)?;
         recorder(layout, &daemon.folder().join("recorder.so"))?;
         let clock = WallClock::new();
-        let (shell, _) = Running::start(Command::new("sh").args(["-c", "sleep 1000 & wait"]))?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec 3<&0; cat <&3 >/dev/null & wait"]).stdin(Stdio::piped());
+        let (shell, pipes) = Running::start(&mut shell)?;
         let children = format!("/proc/{0}/task/{0}/children", shell.pid());
         let mut child = None;
         clock.wait_until(LIMIT, "the shell has its child", || {
@@ -76,7 +79,7 @@ impl Stage {
             Ok(child.is_some())
         })?;
         let pids = [shell.pid(), child.context("a child")?];
-        Ok(Self { daemon, clock, _shell: shell, pids, read: Cell::new(0) })
+        Ok(Self { daemon, clock, _shell: (shell, pipes), pids, read: Cell::new(0) })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
