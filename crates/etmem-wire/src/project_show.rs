@@ -12,42 +12,42 @@ use etmem_core::name::Name;
 
 /// A project as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShownProject {
+pub struct ShownProject<'a> {
     /// Its name.
-    pub name: Name,
+    pub name: &'a Name,
     /// Whether it was started, which the text repeats for every task.
     pub started: bool,
     /// Its engines, in the order to show them: the newest first.
-    pub engines: Vec<ShownEngine>,
+    pub engines: Vec<ShownEngine<'a>>,
     /// Lines behind the table, for who wants to know more (ours).
     pub remarks: Vec<String>,
 }
 
 /// An engine as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShownEngine {
+pub struct ShownEngine<'a> {
     /// Its name.
-    pub name: Name,
+    pub name: &'a Name,
     /// Its tasks, in the order to show them: the newest first. They are numbered from 1.
-    pub tasks: Vec<ShownTask>,
+    pub tasks: Vec<ShownTask<'a>>,
 }
 
 /// A task as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShownTask {
+pub struct ShownTask<'a> {
     /// How `value` names the target: `pid` or `name`.
-    pub kind: String,
+    pub kind: &'static str,
     /// The target.
     pub value: String,
     /// The task's name.
-    pub name: Name,
+    pub name: &'a Name,
 }
 
 /// The text of `project show` about `projects`, of which the client asked for all or for the one named `asked`.
 ///
 /// That there is none is an answer, too, and a success.
 #[must_use]
-pub fn project_show(projects: &[ShownProject], asked: Option<&Name>) -> String {
+pub fn project_show(projects: &[ShownProject<'_>], asked: Option<&Name>) -> String {
     if !projects.is_empty() {
         return projects.iter().map(ToString::to_string).collect();
     }
@@ -57,9 +57,10 @@ pub fn project_show(projects: &[ShownProject], asked: Option<&Name>) -> String {
     }
 }
 
-impl fmt::Display for ShownProject {
+impl fmt::Display for ShownProject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "project: {}", self.name)?;
+        let started = if self.started { "true" } else { "false" };
         row(f, ["number", "type", "value", "name", "engine", "started"])?;
         for engine in &self.engines {
             for (task, number) in engine.tasks.iter().zip(1_u64..) {
@@ -67,11 +68,11 @@ impl fmt::Display for ShownProject {
                     f,
                     [
                         &number.to_string(),
-                        &task.kind,
+                        task.kind,
                         &task.value,
                         task.name.as_str(),
                         engine.name.as_str(),
-                        &self.started.to_string(),
+                        started,
                     ],
                 )?;
             }
@@ -80,7 +81,18 @@ impl fmt::Display for ShownProject {
     }
 }
 
+/// How wide the columns are, in characters, without the space between two.
+const WIDTHS: [usize; 6] = [8, 8, 16, 16, 16, 8];
+
+/// As `write!` with a width for each, which goes character by character through what is mostly space.
 fn row(f: &mut fmt::Formatter<'_>, cells: [&str; 6]) -> fmt::Result {
-    let [number, kind, value, name, engine, started] = cells;
-    writeln!(f, "{number:<8} {kind:<8} {value:<16} {name:<16} {engine:<16} {started:<8}")
+    const SPACES: &str = "                ";
+    for (column, (cell, width)) in cells.into_iter().zip(WIDTHS).enumerate() {
+        if column > 0 {
+            f.write_str(" ")?;
+        }
+        f.write_str(cell)?;
+        f.write_str(&SPACES[..width.saturating_sub(cell.chars().count())])?;
+    }
+    f.write_str("\n")
 }

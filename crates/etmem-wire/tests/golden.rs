@@ -304,11 +304,11 @@ fn segments_of_an_answer() {
 
 #[test]
 fn project_show_to_the_byte() {
-    let task = |kind: &str, value: &str, task: &str| ShownTask {
-        kind: kind.to_owned(),
-        value: value.to_owned(),
-        name: name(task),
-    };
+    let names =
+        ["test", "long", "empty", "cslide", "slide", "an_engine_of_18_by", "vm", "background_slide", "bg"];
+    let names: Vec<Name> = names.into_iter().chain(["a_task_of_17_byte"]).map(name).collect();
+    let name = |wanted: &str| names.iter().find(|name| name.as_str() == wanted).unwrap();
+    let task = |kind, value: &str, task| ShownTask { kind, value: value.to_owned(), name: name(task) };
     let test = ShownProject {
         name: name("test"),
         started: true,
@@ -346,5 +346,5 @@ fn project_show_to_the_byte() {
          number   type     value            name             engine           started \n"
     );
     assert_eq!(project_show(&[], None), "no project exists\n\n");
-    assert_eq!(project_show(&[], Some(&name("x"))), "project: project x is not existed\n\n");
+    assert_eq!(project_show(&[], Some(name("bg"))), "project: project bg is not existed\n\n");
 }

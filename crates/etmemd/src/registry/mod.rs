@@ -202,7 +202,7 @@ impl Registry {
     }
 
     /// The projects to show, newest first: all, or the one named; where `verbose`, with how each task sees and moves.
-    pub(crate) fn show(&self, name: Option<&Name>, verbose: bool) -> Vec<ShownProject> {
+    pub(crate) fn show(&self, name: Option<&Name>, verbose: bool) -> Vec<ShownProject<'_>> {
         let wanted = self.projects.iter().rev();
         let wanted = wanted.filter(|project| name.is_none_or(|name| project.section.name == *name));
         wanted.map(|project| shown(project, verbose)).collect()
@@ -391,9 +391,9 @@ fn launch(ready: Vec<Ready>) -> Result<Vec<Running>, Denied> {
     Ok(launched)
 }
 
-fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject {
+fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject<'_> {
     let engines = project.engines.iter().rev().map(|engine| ShownEngine {
-        name: engine.section.name.clone(),
+        name: &engine.section.name,
         tasks: engine.tasks.iter().rev().map(|task| shown_task(&task.section)).collect(),
     });
     let tasks = || {
@@ -401,7 +401,7 @@ fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject {
         engines.flat_map(|engine| engine.tasks.iter().rev().map(move |task| (engine, task)))
     };
     ShownProject {
-        name: project.section.name.clone(),
+        name: &project.section.name,
         started: project.started,
         engines: engines.collect(),
         remarks: if verbose {
@@ -440,7 +440,7 @@ fn remark(engine: &EngineEntry, task: &TaskEntry) -> String {
     }
 }
 
-fn shown_task(task: &TaskSection) -> ShownTask {
+fn shown_task(task: &TaskSection) -> ShownTask<'_> {
     let (kind, value) = task.target.written();
-    ShownTask { kind: kind.to_owned(), value, name: task.name.clone() }
+    ShownTask { kind, value, name: &task.name }
 }
