@@ -3,7 +3,7 @@
 //! Between a look and the act pages may be touched again, the more the longer the act takes. So where the probe can look
 //! without clearing, each stretch of some batches is looked at once more before it leaves, and what was touched stays.
 
-use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
+use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use crate::feedback::PageSetBuilder;
 use crate::kernel::mover::SwapOut;
 use crate::kernel::pacer::{Pace, Pacer};
@@ -268,39 +268,46 @@ struct LastLook {
     touched: u64,
 }
 
+impl LastLook {
+    fn take(&mut self, range: AddressRange, access: Access) {
+        if access == Access::IDLE {
+            append(&mut self.ranges, range);
+            self.idle += range.bytes();
+        } else if access.is_present() {
+            self.touched += range.bytes();
+        }
+    }
+}
+
 impl AccessSink for LastLook {
     fn block(&mut self, start: u64, block: Block<'_>) {
         match block {
-            Block::Huge(Access::IDLE) => {
+            Block::Huge(access) => {
                 let range = AddressRange::new(start, start + BLOCK_SIZE);
-                append(&mut self.ranges, range);
-                append(&mut self.huge, range);
-                self.idle += BLOCK_SIZE;
-            }
-            Block::Huge(access) => self.touched += if access.is_present() { BLOCK_SIZE } else { 0 },
-            // Nearly always: what was cold a moment ago.
-            Block::Pages(pages) if *pages == [Access::IDLE; PAGES_PER_BLOCK] => {
-                append(&mut self.ranges, AddressRange::new(start, start + BLOCK_SIZE));
-                self.idle += BLOCK_SIZE;
+                if access == Access::IDLE {
+                    append(&mut self.huge, range);
+                }
+                self.take(range, access);
             }
             Block::Pages(pages) => {
                 for (index, access) in (0u64..).zip(pages) {
                     let at = start + index * PAGE_SIZE;
-                    if *access == Access::IDLE {
-                        append(&mut self.ranges, AddressRange::new(at, at + PAGE_SIZE));
-                        self.idle += PAGE_SIZE;
-                    } else if access.is_present() {
-                        self.touched += PAGE_SIZE;
-                    }
+                    self.take(AddressRange::new(at, at + PAGE_SIZE), *access);
                 }
             }
         }
+    }
+
+    /// Nearly always: what was cold a moment ago.
+    fn equal_blocks(&mut self, start: u64, blocks: u64, access: Access) {
+        self.take(AddressRange::new(start, start + blocks * BLOCK_SIZE), access);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::PAGES_PER_BLOCK;
     use crate::heat::{HeatMap, HeatUpdate};
     use crate::kernel::mover::Moved;
     use crate::kernel::probe::{Access, AccessSink, Block};

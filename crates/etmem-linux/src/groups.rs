@@ -4,6 +4,7 @@
 
 use crate::process::stat::{check_alive, process_error};
 use crate::root::{ProcRoot, Roots, SysRoot};
+use crate::small_file;
 use etmem_core::kernel::groups::{ControlGroups, GroupLimits, GroupUse};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use std::path::{Component, Path, PathBuf};
@@ -33,7 +34,7 @@ fn group_path(text: &str) -> Option<&Path> {
 /// A figure of a group: `max` is no bound, and so is a file that is not there.
 fn figure(folder: &Path, file: &str) -> Result<Option<u64>, ProcessError> {
     let path = folder.join(file);
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    let Ok(text) = small_file::read_to_string(&path) else { return Ok(None) };
     match text.trim_end() {
         "max" => Ok(None),
         digits => digits.parse().map(Some).map_err(|_| ProcessError::Refused {
@@ -51,7 +52,7 @@ fn tighter(one: Option<GroupUse>, other: Option<GroupUse>, room: fn(GroupUse) ->
 impl ControlGroups for MachineGroups {
     fn limits(&self, process: ProcessId) -> Result<GroupLimits, ProcessError> {
         let path = self.proc.process(process.pid, "cgroup");
-        let text = match std::fs::read_to_string(&path) {
+        let text = match small_file::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // Gone, or a kernel without control groups.

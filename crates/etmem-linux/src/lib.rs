@@ -26,6 +26,7 @@ pub mod pressure;
 pub mod probe;
 pub mod process;
 pub mod root;
+mod small_file;
 #[expect(unsafe_code, reason = "system calls without a crate, and memory shared with the BPF program")]
 mod sys;
 pub mod unavailable;

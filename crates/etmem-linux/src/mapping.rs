@@ -7,6 +7,7 @@ pub mod line;
 use crate::figures::bytes_of;
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
+use crate::small_file;
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
@@ -73,7 +74,7 @@ impl MappingSource for Mappings {
         out.clear();
         let path = self.proc.process(process.pid, "status");
         let failed = |error: &_| process_error(path.display().to_string(), error);
-        let status = std::fs::read(&path).map_err(|error| failed(&error))?;
+        let status = small_file::read(&path).map_err(|error| failed(&error))?;
         // The list with flags takes the kernel long: it is asked for only where there is anything to find.
         if bytes_of(&status, "VmLck").unwrap_or(0) > 0 {
             let mut mappings = Vec::new();

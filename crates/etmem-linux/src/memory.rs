@@ -2,6 +2,7 @@
 
 use crate::figures::bytes_of;
 use crate::root::ProcRoot;
+use crate::small_file;
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::process::ProcessError;
 
@@ -23,7 +24,7 @@ impl SystemMemory for MachineMemory {
     fn state(&self) -> Result<MemoryState, ProcessError> {
         let path = self.proc.machine("meminfo");
         let refused = |reason| ProcessError::Refused { call: path.display().to_string(), reason };
-        let text = std::fs::read(&path).map_err(|error| refused(error.to_string()))?;
+        let text = small_file::read(&path).map_err(|error| refused(error.to_string()))?;
         let figure = |name| bytes_of(&text, name).ok_or_else(|| refused(format!("has no {name} in kB")));
         Ok(MemoryState {
             total: figure("MemTotal")?,

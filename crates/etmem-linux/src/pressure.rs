@@ -1,6 +1,7 @@
 //! `/proc/pressure/memory`: how much programs wait for memory.
 
 use crate::root::ProcRoot;
+use crate::small_file;
 use etmem_core::kernel::pressure::{MemoryPressure, Pressure, Share};
 use etmem_core::kernel::process::ProcessError;
 use std::io::ErrorKind;
@@ -23,7 +24,7 @@ impl MemoryPressure for MachinePressure {
     fn pressure(&self) -> Result<Option<Pressure>, ProcessError> {
         let path = self.proc.machine("pressure/memory");
         let refused = |reason: String| ProcessError::Refused { call: path.display().to_string(), reason };
-        let text = match std::fs::read_to_string(&path) {
+        let text = match small_file::read_to_string(&path) {
             Ok(text) => text,
             // Not built in, or booted with psi=0: then the file is there and may not be read.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

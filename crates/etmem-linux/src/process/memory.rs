@@ -3,6 +3,7 @@
 use super::stat::{alive, process_error};
 use crate::figures::bytes_of;
 use crate::root::ProcRoot;
+use crate::small_file;
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 
 /// How much memory `process` uses now.
@@ -11,7 +12,7 @@ use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 /// [`ProcessError::Exited`] where it is gone.
 pub(crate) fn memory(proc: &ProcRoot, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
     let path = proc.process(process.pid, "status");
-    let text = std::fs::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
+    let text = small_file::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
     let major_faults = alive(proc, process)?;
     // A process on its way out has no memory, and then no such lines.
     let figure = |name| bytes_of(&text, name).unwrap_or(0);

@@ -4,6 +4,7 @@
 //! reads this file of every process on the machine. Fields: proc_pid_stat(5).
 
 use crate::root::ProcRoot;
+use crate::small_file;
 use crate::unavailable::Unavailable;
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
 use std::io;
@@ -94,7 +95,7 @@ pub(crate) fn process_error(call: impl Into<String>, error: &io::Error) -> Proce
 pub(crate) fn check_own_pid(proc: &ProcRoot) -> Result<(), Unavailable> {
     let path = proc.own("stat");
     let call = path.display().to_string();
-    let text = std::fs::read(&path)
+    let text = small_file::read(&path)
         .map_err(|error| Unavailable::Refused { call: call.clone(), reason: error.to_string() })?;
     if Stat::parse(&text).is_some_and(|stat| stat.pid.get() == std::process::id()) {
         return Ok(());
@@ -120,7 +121,7 @@ pub(crate) fn check_alive(proc: &ProcRoot, process: ProcessId) -> Result<(), Pro
 /// As `check_alive`.
 pub(crate) fn alive(proc: &ProcRoot, process: ProcessId) -> Result<u64, ProcessError> {
     let path = proc.process(process.pid, "stat");
-    let text = std::fs::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
+    let text = small_file::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
     let stat = Stat::parse(&text).ok_or_else(|| ProcessError::Refused {
         call: path.display().to_string(),
         reason: "is not a process's stat as proc_pid_stat(5) describes it".into(),

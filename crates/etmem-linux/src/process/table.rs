@@ -6,6 +6,7 @@
 
 use super::stat::{Stat, means_gone, process_error};
 use crate::root::ProcRoot;
+use crate::small_file;
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
@@ -53,7 +54,8 @@ impl Processes {
     /// [`ProcessError::Exited`] where there is none.
     pub fn identify(&self, pid: Pid) -> Result<ProcessId, ProcessError> {
         let path = self.proc.process(pid, "stat");
-        let text = std::fs::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
+        let text =
+            small_file::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
         let stat = Stat::parse(&text).ok_or_else(|| ProcessError::Refused {
             call: path.display().to_string(),
             reason: "is not a process's stat as proc_pid_stat(5) describes it".into(),
@@ -63,13 +65,13 @@ impl Processes {
 
     /// Our own pid as this procfs numbers it, which in a container may not be what getpid(2) says.
     fn own_pid(&self) -> Option<Pid> {
-        let text = std::fs::read(self.proc.own("stat")).ok()?;
+        let text = small_file::read(&self.proc.own("stat")).ok()?;
         Stat::parse(&text).map(|stat| stat.pid)
     }
 
     /// The entry of `pid`; none where it is gone or its `stat` cannot be read, as with hidepid.
     fn entry(&self, pid: Pid, comm: Option<&str>) -> Option<Entry> {
-        let text = std::fs::read(self.proc.process(pid, "stat")).ok()?;
+        let text = small_file::read(&self.proc.process(pid, "stat")).ok()?;
         Stat::parse(&text).map(|stat| Entry::of(&stat, comm))
     }
 
@@ -200,7 +202,8 @@ impl ProcessTable for Processes {
         if self.own_pid() == Some(pid) {
             return Err(TargetError::Oneself(pid));
         }
-        let text = std::fs::read(self.proc.process(pid, "stat")).map_err(|_| TargetError::NoProcess(pid))?;
+        let text =
+            small_file::read(&self.proc.process(pid, "stat")).map_err(|_| TargetError::NoProcess(pid))?;
         match Stat::parse(&text) {
             Some(stat) if stat.is_kernel_thread() => Err(TargetError::KernelThread(pid)),
             Some(stat) if !stat.has_ended() => Ok(stat.id()),

@@ -27,6 +27,15 @@ pub(super) fn access(entry: u64) -> Access {
     Access::from_bits(present, entry & ACCESSED != 0, entry & DIRTY != 0)
 }
 
+/// What all entries of `table` say of their pages, where they say the same, as they mostly do.
+pub(super) fn uniform(table: &Table) -> Option<Access> {
+    let (all, any) = table.iter().fold((u64::MAX, 0), |(all, any), entry| (all & entry, any | entry));
+    // Whether a page is dirty tells nothing where it was not touched.
+    let dirty = if any & ACCESSED == 0 { 0 } else { DIRTY };
+    let asked = PRESENT | TRAPPED | SPECIAL | ACCESSED | dirty;
+    ((all ^ any) & asked == 0).then(|| access(all))
+}
+
 /// What each entry of `table` says of its page: [`access`] of each, as arithmetic on the low 16 bits, which hold
 /// every flag there is to ask for. So it becomes vector code of eight pages at once.
 pub(super) fn decode(table: &Table, pages: &mut [Access; PAGES_PER_BLOCK]) {
@@ -105,6 +114,27 @@ mod tests {
             for (entry, page) in table.iter().zip(pages) {
                 prop_assert_eq!(page, slow(*entry), "{:#x}", entry);
             }
+        }
+
+        /// Tables of few kinds of entries, that differ in flags that tell nothing, or in one that does.
+        #[test]
+        fn tables_of_one_kind(kind: u64, other: u64, noise in 0u64..1 << 40, at in 0..PAGES_PER_BLOCK) {
+            let mut table = [kind; PAGES_PER_BLOCK];
+            for (index, entry) in (0u64..).zip(&mut table) {
+                *entry ^= noise.wrapping_mul(index) << 12;
+            }
+            prop_assert_eq!(uniform(&table), Some(slow(kind)));
+            table[at] = kind & !0x3ff | other & 0x3ff;
+            let mut pages = [Access::IDLE; PAGES_PER_BLOCK];
+            decode(&table, &mut pages);
+            if let Some(access) = uniform(&table) {
+                prop_assert_eq!(pages, [access; PAGES_PER_BLOCK]);
+            }
+            let idle = 0x8000_0001_2345_6005;
+            let dirty: Table = std::array::from_fn(|page| if page == at { idle | DIRTY } else { idle });
+            prop_assert_eq!(uniform(&dirty), Some(Access::IDLE));
+            let mixed: Table = std::array::from_fn(|page| if page == at { idle | ACCESSED } else { idle });
+            prop_assert_eq!(uniform(&mixed), None);
         }
     }
 }

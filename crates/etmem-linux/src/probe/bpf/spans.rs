@@ -55,7 +55,12 @@ impl<'a> Clip<'a> {
         match huge {
             Some(access) if !access.is_present() => return,
             Some(access) if whole => return self.sink.block(block.start, Block::Huge(access)),
-            Some(_) | None => {}
+            Some(_) => {}
+            None => match entry::uniform(table) {
+                Some(access) if !access.is_present() => return,
+                Some(access) if whole => return self.sink.equal_blocks(block.start, 1, access),
+                Some(_) | None => {}
+            },
         }
         let mut pages = [Access::ABSENT; PAGES_PER_BLOCK];
         match huge {
