@@ -47,8 +47,8 @@ struct bpf_iter__task {
 #define BPF_MAP_TYPE_ARRAY 2
 #define BPF_F_MMAPABLE (1 << 10)
 
-/* Slots of one run (64 to 512 take the same time; fewer hold the maps for less of it), and spans of one request. */
-#define SLOTS 128
+/* Slots of one run (32 to 512 take about the same time; fewer hold the maps for less of it), and spans of one request. */
+#define SLOTS 32
 #define SPANS 512
 /* Steps of one run: each goes past one 2 MiB entry, or a larger one that is absent. */
 #define STEPS (1 << 20)

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
 /// Page tables that one run can copy (`SLOTS`).
-pub(crate) const SLOTS: usize = 128;
+pub(crate) const SLOTS: usize = 32;
 
 /// Spans that one request can hold (`SPANS`).
 pub(crate) const SPANS: usize = 512;
