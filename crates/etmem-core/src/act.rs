@@ -17,13 +17,9 @@ use std::time::Duration;
 /// Ranges per call of the mover (Linux takes 1024 per `process_madvise`: `UIO_MAXIOV`).
 const BATCH_RANGES: usize = 1024;
 
-/// Bytes per call of the mover, a multiple of a block. Between two calls the work looks whether it should stop, and rests
-/// so that no more leaves than should: 16 MiB to compressed memory take some 20 ms.
-const BATCH_BYTES: u64 = 16 * 1024 * 1024;
-
-/// Bytes looked at at once right before they leave, and ranges: a look has a price of its own, whatever it is about, and what it
-/// tells ages while batch after batch leaves.
-const STRETCH_BYTES: u64 = 4 * BATCH_BYTES;
+/// Bytes looked at at once right before they leave, a multiple of a block, and ranges: a look has a price of its own, whatever
+/// it is about, and what it tells ages while batch after batch leaves.
+const STRETCH_BYTES: u64 = 64 * 1024 * 1024;
 const STRETCH_RANGES: usize = 8 * BATCH_RANGES;
 
 /// What an act works with.
@@ -184,7 +180,9 @@ impl Gathered {
             outcome.ended = Some(Ended::Process(error));
             return false;
         }
-        let mut batch = Self::new(BATCH_BYTES, BATCH_RANGES);
+        let throttle = tools.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = Self::new(throttle.batch_bytes(tools.halvings), BATCH_RANGES);
+        drop(throttle);
         let mut rest = self.bytes;
         let goes_on = each_part(&self.ranges, &self.huge, |mut part, huge| {
             while !part.is_empty() {
@@ -314,6 +312,9 @@ mod tests {
     use crate::kernel::process::ProcessError;
     use crate::plan::Selection;
     use crate::throttle::Rate;
+
+    /// While nothing is known of the machine.
+    const BATCH_BYTES: u64 = 16 << 20;
     use std::sync::Mutex;
 
     #[derive(Debug)]
@@ -550,7 +551,7 @@ mod tests {
         assert!(moved.map(|at| at / PAGE_SIZE).all(|page| page % 3 != 0 && page % 5 != 0));
     }
 
-    /// A clock that passes 100 ms with each batch and as long as is waited.
+    /// A clock that passes 1 ms with each reading, and as long as is waited.
     #[derive(Debug, Default)]
     struct Slow(Mutex<Duration>);
 
@@ -565,7 +566,7 @@ mod tests {
         }
 
         fn now(&self) -> Duration {
-            *self.0.lock().unwrap() += Duration::from_millis(10);
+            *self.0.lock().unwrap() += Duration::from_millis(1);
             *self.0.lock().unwrap()
         }
     }

@@ -203,8 +203,10 @@ impl<'a> Looking<'a> {
         let mut heat = HeatMap::default();
         // Once a cycle: what is locked later, the kernel keeps by itself.
         self.mappings.locked(self.process, &mut self.locked)?;
-        self.list(AddressRange::new(0, u64::MAX))?;
         let slice = effort.slice.filter(|_| probe.arms_by_range());
+        if slice.is_some() || !armed {
+            self.list(AddressRange::new(0, u64::MAX))?;
+        }
         let (window, resume) = window(&self.ranges, slice, effort.resume);
         clip(&mut self.ranges, window);
         let is_whole = window == AddressRange::new(0, u64::MAX);

@@ -3,6 +3,7 @@
 //! A share needs no figure of the machine: after each batch the mover rests for as long as keeps it busy for that share
 //! of the time. What it can do at full speed is measured by the same batches, for those who ask.
 
+use crate::address::BLOCK_SIZE;
 use std::time::Duration;
 
 /// The share of the time that movers may work by default, in percent: a GiB to zram then takes some 20 s where it takes
@@ -14,6 +15,15 @@ const WEIGHT: u64 = 8;
 
 /// Least bytes to choose for an act where the rate follows the machine: as many batches as tell anew what that can do.
 const LEAST: u64 = 64 << 20;
+
+/// A batch is what the mover takes so long for: between two the work looks whether it should stop, and rests so that no more
+/// leaves than should.
+const BATCHES_PER_SECOND: u64 = 25;
+
+/// Bytes of a batch while nothing is known of the machine, and at most: to begin one has a price of its own, as what it needs
+/// has left the processor's caches by then.
+const FIRST_BATCH: u64 = 16 << 20;
+const LARGEST_BATCH: u64 = 32 << 20;
 
 /// How fast pages may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +124,18 @@ impl Throttle {
         }
     }
 
+    /// Bytes of a batch, whole blocks: so that it takes 40 ms, and of a bounded rate no more than leaves in as long.
+    #[must_use]
+    pub fn batch_bytes(&self, halvings: u32) -> u64 {
+        let able = if self.ability == 0 { FIRST_BATCH } else { self.ability / BATCHES_PER_SECOND };
+        let may = match self.rate {
+            Rate::BytesPerSecond(_) => self.bytes_per_second(halvings).map(|rate| rate / BATCHES_PER_SECOND),
+            Rate::Unlimited | Rate::SharePercent(_) => None,
+        };
+        let bytes = able.min(may.unwrap_or(u64::MAX)).clamp(BLOCK_SIZE, LARGEST_BATCH);
+        bytes & !(BLOCK_SIZE - 1)
+    }
+
     /// Bytes a second that may leave now; none where nothing limits them or nothing is known yet.
     #[must_use]
     pub fn bytes_per_second(&self, halvings: u32) -> Option<u64> {
@@ -206,6 +228,26 @@ mod tests {
             "who is held back chooses less"
         );
         assert_eq!(Throttle::new(Rate::default(), None).bytes_within(0, act), u64::MAX);
+    }
+
+    #[test]
+    fn batches_take_as_long_on_any_machine() {
+        for (rate, mib_per_second, halvings, want) in [
+            (Rate::default(), None, 0, 16),
+            (Rate::default(), Some(1), 0, 2),
+            (Rate::default(), Some(250), 0, 10),
+            (Rate::default(), Some(250), 3, 10),
+            (Rate::default(), Some(1000), 0, 32),
+            (Rate::Unlimited, Some(275), 0, 10),
+            (Rate::BytesPerSecond(100 * MIB), None, 0, 4),
+            (Rate::BytesPerSecond(100 * MIB), Some(1000), 1, 2),
+            (Rate::BytesPerSecond(1), Some(1000), 99, 2),
+            (Rate::BytesPerSecond(u64::MAX), Some(u64::MAX / MIB), 0, 32),
+        ] {
+            let mut throttle = Throttle::new(rate, None);
+            throttle.ability = mib_per_second.map_or(0, |mib| mib * MIB);
+            assert_eq!(throttle.batch_bytes(halvings), want * MIB, "{rate:?} {mib_per_second:?} {halvings}");
+        }
     }
 
     #[test]
