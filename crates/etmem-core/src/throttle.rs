@@ -1,7 +1,8 @@
 //! How fast pages may leave: so many bytes a second, or a share of what the machine can do.
 //!
 //! A share needs no figure of the machine: after each batch the mover rests for as long as keeps it busy for that share
-//! of the time. What it can do at full speed is measured by the same batches, for those who ask.
+//! of the time. What it can do at full speed is measured by the same batches: it is told to those who ask, and
+//! makes the next ones larger or smaller.
 
 use crate::address::BLOCK_SIZE;
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! How long the page walk takes over 1 GiB of present base pages of our own: walk and decode together, and clearing
-//! apart. `cargo bench -p etmem-linux`; as root.
+//! How long the page walk takes over 1 GiB of present base pages of our own, all alike: walk and decode together, and
+//! clearing apart. `make bench` has the same of pages that differ. `cargo bench -p etmem-linux`; as root.
 
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::probe::{AccessSink, Block, ProbeSource};
+use etmem_core::kernel::probe::{Access, AccessSink, Block, ProbeSource};
 use etmem_core::kernel::process::{Pid, ProcessId, ProcessTable, Target};
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::probe::bpf::Bpf;
@@ -27,6 +27,10 @@ struct Blocks(usize);
 impl AccessSink for Blocks {
     fn block(&mut self, _start: u64, _block: Block<'_>) {
         self.0 += 1;
+    }
+
+    fn equal_blocks(&mut self, _start: u64, blocks: u64, _access: Access) {
+        self.0 += usize::try_from(blocks).unwrap_or(usize::MAX);
     }
 }
 
@@ -87,7 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("saw {} blocks only", blocks.0).into());
         }
     }
-    report("walk and decode, 1 GiB", &mut walks);
+    report("walk and decode, 1 GiB of pages alike", &mut walks);
     report("clear_refs, 1 GiB", &mut clears);
     Ok(())
 }

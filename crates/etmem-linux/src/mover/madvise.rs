@@ -9,7 +9,7 @@ use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
 use crate::sys::pidfd::{self, PidFd};
 use crate::unavailable::Unavailable;
-use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, block_of};
+use etmem_core::address::{AddressRange, PAGE_SIZE};
 use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
 use std::fs::File;
@@ -99,13 +99,10 @@ struct Advice {
 impl Advice {
     /// Checks that the process still has the address space it had when this mover was made.
     ///
-    /// `pagemap` of an address space that nobody uses any more reads as empty (`fs/proc/task_mmu.c`, `pagemap_read`). However
-    /// little is asked for, that looks at all pages up to the end of their 2 MiB, so the last one there is asked for,
-    /// mapped or not.
+    /// `pagemap` of an address space that nobody uses any more reads as empty (`fs/proc/task_mmu.c`, `pagemap_read`).
     fn check_address_space(&self, range: AddressRange) -> Result<(), ProcessError> {
         let mut entry = [0; 8];
-        let last = block_of(range.start) + BLOCK_SIZE - PAGE_SIZE;
-        match self.address_space.read_at(&mut entry, last / PAGE_SIZE * 8) {
+        match self.address_space.read_at(&mut entry, range.start / PAGE_SIZE * 8) {
             Ok(0) => {
                 check_alive(&self.proc, self.id)?;
                 Err(ProcessError::Replaced)

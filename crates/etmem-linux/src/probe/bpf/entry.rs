@@ -30,6 +30,10 @@ pub(super) fn access(entry: u64) -> Access {
 /// What all entries of `table` say of their pages, where they say the same, as they mostly do.
 pub(super) fn uniform(table: &Table) -> Option<Access> {
     let (all, any) = table.iter().fold((u64::MAX, 0), |(all, any), entry| (all & entry, any | entry));
+    // Entries of pages in swap are alike in nothing else.
+    if any & (PRESENT | TRAPPED) == 0 {
+        return Some(Access::ABSENT);
+    }
     // Whether a page is dirty tells nothing where it was not touched.
     let dirty = if any & ACCESSED == 0 { 0 } else { DIRTY };
     let asked = PRESENT | TRAPPED | SPECIAL | ACCESSED | dirty;
@@ -135,6 +139,8 @@ mod tests {
             prop_assert_eq!(uniform(&dirty), Some(Access::IDLE));
             let mixed: Table = std::array::from_fn(|page| if page == at { idle | ACCESSED } else { idle });
             prop_assert_eq!(uniform(&mixed), None);
+            let swapped: Table = std::array::from_fn(|page| 0x7fff_ff80_0000_0000 ^ (page as u64) << 9);
+            prop_assert_eq!(uniform(&swapped), Some(Access::ABSENT));
         }
     }
 }
