@@ -6,8 +6,6 @@
 //! 1        pid      12345            background_slide slide            true    
 //! ```
 
-use std::fmt;
-
 use etmem_core::name::Name;
 
 /// A project as it is shown.
@@ -49,7 +47,11 @@ pub struct ShownTask<'a> {
 #[must_use]
 pub fn project_show(projects: &[ShownProject<'_>], asked: Option<&Name>) -> String {
     if !projects.is_empty() {
-        return projects.iter().map(ToString::to_string).collect();
+        let engines = projects.iter().flat_map(|project| &project.engines);
+        let rows = 2 * projects.len() + engines.map(|engine| engine.tasks.len()).sum::<usize>();
+        let mut text = String::with_capacity(rows * ROW_BYTES);
+        projects.iter().for_each(|project| project.append_to(&mut text));
+        return text;
     }
     match asked {
         Some(name) => format!("project: project {name} is not existed\n\n"),
@@ -57,42 +59,37 @@ pub fn project_show(projects: &[ShownProject<'_>], asked: Option<&Name>) -> Stri
     }
 }
 
-impl fmt::Display for ShownProject<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "project: {}", self.name)?;
+impl ShownProject<'_> {
+    fn append_to(&self, text: &mut String) {
+        text.extend(["project: ", self.name.as_str(), "\n"]);
+        append_row(text, ["number", "type", "value", "name", "engine", "started"]);
         let started = if self.started { "true" } else { "false" };
-        row(f, ["number", "type", "value", "name", "engine", "started"])?;
         for engine in &self.engines {
             for (task, number) in engine.tasks.iter().zip(1_u64..) {
-                row(
-                    f,
-                    [
-                        &number.to_string(),
-                        task.kind,
-                        &task.value,
-                        task.name.as_str(),
-                        engine.name.as_str(),
-                        started,
-                    ],
-                )?;
+                let number = number.to_string();
+                let (name, engine) = (task.name.as_str(), engine.name.as_str());
+                append_row(text, [&number, task.kind, &task.value, name, engine, started]);
             }
         }
-        self.remarks.iter().try_for_each(|remark| writeln!(f, "{remark}"))
+        self.remarks.iter().for_each(|remark| text.extend([remark, "\n"]));
     }
 }
 
 /// How wide the columns are, in characters, without the space between two.
 const WIDTHS: [usize; 6] = [8, 8, 16, 16, 16, 8];
 
+/// A row, where no cell is wider than its column.
+const ROW_BYTES: usize = 78;
+
 /// As `write!` with a width for each, which goes character by character through what is mostly space.
-fn row(f: &mut fmt::Formatter<'_>, cells: [&str; 6]) -> fmt::Result {
+fn append_row(text: &mut String, cells: [&str; 6]) {
     const SPACES: &str = "                ";
     for (column, (cell, width)) in cells.into_iter().zip(WIDTHS).enumerate() {
         if column > 0 {
-            f.write_str(" ")?;
+            text.push(' ');
         }
-        f.write_str(cell)?;
-        f.write_str(&SPACES[..width.saturating_sub(cell.chars().count())])?;
+        text.push_str(cell);
+        text.push_str(&SPACES[..width.saturating_sub(cell.chars().count())]);
     }
-    f.write_str("\n")
+    text.push('\n');
 }

@@ -97,8 +97,8 @@ impl Response {
     ///
     /// A text gets a newline at its end if it has none, because clients print it as it is.
     #[must_use]
-    pub fn success(text: &str) -> Self {
-        let mut text = printable(text);
+    pub fn success(text: impl Into<String>) -> Self {
+        let mut text = printable(text.into());
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
@@ -113,7 +113,7 @@ impl Response {
         let mut text = kind.text().to_owned();
         for reason in reasons {
             text.push('\n');
-            text.push_str(printable(&reason.to_string()).trim_end_matches('\n'));
+            text.push_str(printable(reason.to_string()).trim_end_matches('\n'));
         }
         Self { status: Status::Failure, text }
     }
@@ -132,9 +132,8 @@ impl Response {
 
     /// The bytes to send: the text and the final byte.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.text.len() + 1);
-        bytes.extend_from_slice(self.text.as_bytes());
+    pub fn encode(self) -> Vec<u8> {
+        let mut bytes = self.text.into_bytes();
         bytes.push(self.status.byte());
         bytes
     }
@@ -142,10 +141,10 @@ impl Response {
 
 /// `text` without what would harm at the other end: the original's client stops printing a segment at a NUL, and
 /// a terminal obeys control characters, which names of files and processes may hold.
-fn printable(text: &str) -> String {
+fn printable(text: String) -> String {
     // Long answers seldom hold any, and to look at bytes takes a tenth of looking at characters.
     if !text.bytes().fold(false, |found, byte| found | may_be_control(byte)) {
-        return text.to_owned();
+        return text;
     }
     text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{fffd}")
 }

@@ -109,7 +109,7 @@ proptest! {
             Some(kind) => Response::failure(kind, [&text]),
             None => Response::success(&text),
         };
-        let bytes = response.encode();
+        let bytes = response.clone().encode();
         let mut received = Vec::new();
         let mut end = None;
         for piece in pieces(&bytes, &sizes) {

@@ -45,7 +45,7 @@ impl DryRun {
     pub(crate) fn print(&self, out: &mut dyn Write) -> io::Result<Status> {
         match self.check() {
             Ok(lines) => {
-                out.write_all(Response::success(&lines.join("\n")).text().as_bytes())?;
+                out.write_all(Response::success(lines.join("\n")).text().as_bytes())?;
                 Ok(Status::Success)
             }
             Err(Refused { kind, reasons }) => {

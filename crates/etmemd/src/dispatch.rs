@@ -50,7 +50,7 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
         Request::ProjectStop { name } => registry.stop(name).map_err(|denied| vec![denied]),
         Request::ProjectShow { name, verbose } => {
             let shown = registry.show(name.as_ref(), *verbose);
-            return Reply::Response(Response::success(&project_show(&shown, name.as_ref())));
+            return Reply::Response(Response::success(project_show(&shown, name.as_ref())));
         }
         Request::Engine { project, engine, command, task } => {
             match registry.command(project, engine, command.as_str(), task.as_ref()) {
@@ -63,7 +63,7 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
         }
         Request::TaskShow { project, task, form } => match registry.tasks(project, task.as_ref()) {
             Ok(tasks) => {
-                return Reply::Response(Response::success(&task_show(project, &tasks, *form)));
+                return Reply::Response(Response::success(task_show(project, &tasks, *form)));
             }
             Err(denied) => Err(vec![denied]),
         },
@@ -75,7 +75,7 @@ fn response(request: &str, answer: Answer) -> Response {
     match answer {
         Ok(lines) => {
             info!("done: {request}");
-            Response::success(&lines.join("\n"))
+            Response::success(lines.join("\n"))
         }
         Err(denied) => {
             let kind = denied.first().map_or(ErrorKind::Internal, Denied::kind);
