@@ -13,7 +13,7 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::machine::Need;
-use etmem_testkit::original::{Line, OriginalClient, PATIENCE};
+use etmem_testkit::original::{ANSWER_LIMIT, Line, OriginalClient};
 use etmem_testkit::size::MIB;
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -149,7 +149,7 @@ fn all_at_once(daemon: &Daemon, exchanges: &[Exchange], clients: usize) -> Resul
 /// Tells how long the slowest took, and that it did not wait for anybody's deadline.
 fn nobody_waited(what: &str, slowest: Duration) -> Result<()> {
     eprintln!("  {what}: the slowest answer took {:.1} ms", slowest.as_secs_f64() * 1e3);
-    ensure!(slowest < PATIENCE / 2, "{what}: an answer took {slowest:?}");
+    ensure!(slowest < ANSWER_LIMIT / 2, "{what}: an answer took {slowest:?}");
     Ok(())
 }
 
@@ -178,7 +178,7 @@ fn are_turned_away(clients: Vec<OriginalClient>) -> Result<()> {
 fn trickle(mut clients: Vec<OriginalClient>) -> Result<Vec<OriginalClient>> {
     let clock = WallClock::new();
     let line = Line::show_all().bytes();
-    for byte in line.iter().take(usize::try_from(PATIENCE.as_secs())?) {
+    for byte in line.iter().take(usize::try_from(ANSWER_LIMIT.as_secs())?) {
         for client in &mut clients {
             client.send(std::slice::from_ref(byte))?;
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::original::server::{read_once, unused_socket};
-use etmem_testkit::original::{Asked, OriginalServer, PATIENCE};
+use etmem_testkit::original::{ANSWER_LIMIT, Asked, OriginalServer};
 use etmem_testkit::process::{Ran, Running, code, run};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
 use nix::errno::Errno;
@@ -229,7 +229,7 @@ fn full() -> Result<(String, UnixListener, UnixStream)> {
 }
 
 fn silent() -> Result<()> {
-    let seconds = PATIENCE.as_secs();
+    let seconds = ANSWER_LIMIT.as_secs();
     let nothing = falls_silent(b"")?;
     let half = falls_silent(b"project: a\n")?;
     let (full, _listener, _first) = full()?;

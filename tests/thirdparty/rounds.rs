@@ -18,7 +18,7 @@ use etmem_testkit::process::run;
 use crate::plugins::{LAYOUTS, recorder, sources};
 
 const ROUNDS: u32 = 100;
-const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(500);
 
 /// The word by which this program is told to do the rounds, with the library and a file to write to.
@@ -88,31 +88,31 @@ fn rounds(library: &str, record: &str) -> Result<()> {
         let mut engines = Vec::new();
         for section in &file.engines {
             let clock = Arc::new(SystemPacer::new());
-            let engine = etmem_plugin::engine(&file.projects[0], section, &shared, clock, PATIENCE)
+            let engine = etmem_plugin::engine(&file.projects[0], section, &shared, clock, ANSWER_LIMIT)
                 .map_err(refused)?;
             for task in file.tasks.iter().filter(|task| task.engine == section.name) {
-                engine.add_task(task, PATIENCE).map_err(refused)?;
+                engine.add_task(task, ANSWER_LIMIT).map_err(refused)?;
             }
             engines.push(engine);
         }
         for (engine, task) in engines.iter().zip(["a", "b"]) {
-            engine.start_task(&name(task)?, &processes, PATIENCE).map_err(refused)?;
+            engine.start_task(&name(task)?, &processes, ANSWER_LIMIT).map_err(refused)?;
             engine.project_runs(true);
         }
-        ensure!(engines[1].start_task(&name("c")?, &processes, PATIENCE).is_err(), "c starts");
+        ensure!(engines[1].start_task(&name("c")?, &processes, ANSWER_LIMIT).is_err(), "c starts");
         for (engine, task) in engines.iter().zip(["a", "b"]) {
             let said = engine.question(Some(&name(task)?), "tell")().map_err(refused)?;
             ensure!(said == format!("tell told of {task}\n"), "{said}");
             engine.stop_task(&name(task)?);
             engine.remove_task(&name(task)?);
             engine.close();
-            ensure!(engine.settle(PATIENCE).is_none(), "{engine:?} does not settle");
+            ensure!(engine.settle(ANSWER_LIMIT).is_none(), "{engine:?} does not settle");
         }
     }
     // Those who are on their way out have memory of their own still.
     let clock = SystemPacer::new();
     while fs::read_dir("/proc/self/task")?.count() > 1 {
-        ensure!(clock.now() < PATIENCE, "threads are left");
+        ensure!(clock.now() < ANSWER_LIMIT, "threads are left");
         let _ = clock.pause(Duration::from_millis(10));
     }
     Ok(())

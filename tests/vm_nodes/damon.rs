@@ -15,7 +15,7 @@ use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::wishes::{Tracker, Wishes};
 use etmem_linux::choice::Interfaces;
-use etmem_linux::examination::examine;
+use etmem_linux::doctor::examine;
 use etmem_linux::root::Roots;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::hotset::{HotSet, Options};

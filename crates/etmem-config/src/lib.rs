@@ -25,15 +25,14 @@ pub mod section;
 pub mod values;
 pub mod warning;
 
-mod beside;
 mod excerpt;
 mod form;
 mod keyfile;
 mod nearest;
 mod older;
 mod setting;
+mod sibling_groups;
 
-pub use beside::{Beside, WrittenGroup};
 pub use error::{ConfigError, FaultClass};
 pub use listing::ListedObjects;
 pub use section::engine::{CslideEngine, DamonEngine, EngineKind, EngineSection, ThirdpartyEngine};
@@ -41,6 +40,7 @@ pub use section::project::{PageScan, ProjectSection, PsiScan, RegionScan, Scan};
 pub use section::task::{
     Care, CslideTask, MemdcdTask, OtherTask, PsiTask, SlideTask, TaskParameters, TaskSection,
 };
+pub use sibling_groups::{SiblingGroups, WrittenGroup};
 pub use warning::Warning;
 
 use crate::error::Form;
@@ -89,7 +89,7 @@ pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
             _ => warnings.unknown_group(group),
         }
     }
-    beside::tell(&groups, &projects, &mut engines, &mut tasks);
+    sibling_groups::tell(&groups, &projects, &mut engines, &mut tasks);
     Ok(ConfigFile { path: path.into(), projects, engines, tasks, warnings: warnings.into_vec() })
 }
 

@@ -4,7 +4,7 @@ use crate::address::PAGE_SIZE;
 use crate::kernel::groups::{GroupLimits, GroupUse};
 use crate::kernel::memory::MemoryState;
 use crate::kernel::pressure::{Pressure, Share};
-use crate::policy::{self, Hold};
+use crate::policy::{self, SkipReason};
 use std::fmt;
 
 /// Limits that keep a task from doing harm.
@@ -84,7 +84,7 @@ pub fn room(
     memory: &MemoryState,
     pressure: Option<Pressure>,
     groups: GroupLimits,
-) -> Result<Room, Hold> {
+) -> Result<Room, SkipReason> {
     policy::room(memory)?;
     let used = memory.swap_total.saturating_sub(memory.swap_free);
     let most = u128::from(memory.swap_total) * u128::from(guards.swap_use_percent) / 100;
@@ -93,24 +93,24 @@ pub fn room(
         let most = guards.swap_use_percent;
         // Less than a page below it is at it.
         let used_percent = policy::percent(used, memory.swap_total).max(most.into());
-        return Err(Hold::SwapUse { used_percent, most });
+        return Err(SkipReason::SwapUse { used_percent, most });
     }
     if let (Some(Pressure { some_avg10: some, .. }), Some(most)) = (pressure, guards.pressure)
         && some > most
     {
-        return Err(Hold::Pressure { some, most });
+        return Err(SkipReason::Pressure { some, most });
     }
     let mut room = Room { bytes: left.min(memory.swap_free), bound: Bound::Swap };
     if let Some(swap) = groups.swap {
         room = room.or(swap.bound.saturating_sub(swap.used), Bound::GroupSwap);
         if swap.bound <= swap.used {
-            return Err(Hold::GroupSwap(swap.into()));
+            return Err(SkipReason::GroupSwap(swap.into()));
         }
     }
     if let Some(protection) = groups.protection {
         room = room.or(protection.used.saturating_sub(protection.bound), Bound::GroupProtected);
         if protection.used <= protection.bound {
-            return Err(Hold::GroupProtected(protection.into()));
+            return Err(SkipReason::GroupProtected(protection.into()));
         }
     }
     Ok(room)
@@ -143,20 +143,20 @@ mod tests {
         for (name, memory, pressure, groups, want) in [
             ("nothing in swap", memory(0), None, none, room_of(80, Bound::Swap)),
             ("some", memory(79), None, none, room_of(1, Bound::Swap)),
-            ("at the bound", memory(80), None, none, Err(Hold::SwapUse { used_percent: 80, most: 80 })),
-            ("above", memory(99), None, none, Err(Hold::SwapUse { used_percent: 99, most: 80 })),
-            ("full", memory(100), None, none, Err(Hold::SwapFull)),
-            ("no swap", MemoryState::default(), None, none, Err(Hold::NoSwap)),
+            ("at the bound", memory(80), None, none, Err(SkipReason::SwapUse { used_percent: 80, most: 80 })),
+            ("above", memory(99), None, none, Err(SkipReason::SwapUse { used_percent: 99, most: 80 })),
+            ("full", memory(100), None, none, Err(SkipReason::SwapFull)),
+            ("no swap", MemoryState::default(), None, none, Err(SkipReason::NoSwap)),
             ("at the pressure", memory(0), pressure(2000), none, room_of(80, Bound::Swap)),
             (
                 "above the pressure",
                 memory(0),
                 pressure(2001),
                 none,
-                Err(Hold::Pressure { some: Share::of_hundredths(2001), most: Share::of_percent(20) }),
+                Err(SkipReason::Pressure { some: Share::of_hundredths(2001), most: Share::of_percent(20) }),
             ),
-            ("no swap for the group", memory(0), None, swap(0, 0), Err(Hold::GroupSwap(figures(0, 0)))),
-            ("its swap used up", memory(0), None, swap(5, 6), Err(Hold::GroupSwap(figures(5, 6)))),
+            ("no swap for the group", memory(0), None, swap(0, 0), Err(SkipReason::GroupSwap(figures(0, 0)))),
+            ("its swap used up", memory(0), None, swap(5, 6), Err(SkipReason::GroupSwap(figures(5, 6)))),
             ("some of it left", memory(0), None, swap(50, 20), room_of(30, Bound::GroupSwap)),
             ("more than there is", memory(0), None, swap(500, 20), room_of(80, Bound::Swap)),
             (
@@ -164,7 +164,7 @@ mod tests {
                 memory(0),
                 None,
                 promise(50, 20),
-                Err(Hold::GroupProtected(figures(50, 20))),
+                Err(SkipReason::GroupProtected(figures(50, 20))),
             ),
             ("promised some", memory(0), None, promise(50, 60), room_of(10, Bound::GroupProtected)),
         ] {

@@ -33,7 +33,7 @@ pub const fn swap_cache_is_above(high_percent: u8, memory: &MemoryState) -> bool
 
 /// Why a process was left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
+pub enum SkipReason {
     /// The machine has no swap.
     NoSwap,
     /// Swap has no room left.
@@ -84,7 +84,7 @@ pub enum Hold {
     },
 }
 
-impl fmt::Display for Hold {
+impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSwap => {
@@ -143,14 +143,14 @@ const PLENTY_PERCENT: u64 = 10;
 ///
 /// # Errors
 /// Why not.
-pub fn room(memory: &MemoryState) -> Result<(), Hold> {
+pub fn room(memory: &MemoryState) -> Result<(), SkipReason> {
     if memory.swap_total == 0 {
-        return Err(Hold::NoSwap);
+        return Err(SkipReason::NoSwap);
     }
     if memory.swap_free == 0 {
         let fine = percent(memory.available, memory.total) >= PLENTY_PERCENT && memory.total > 0;
         let available = memory.available;
-        return Err(if fine { Hold::SwapFullMemoryFine { available } } else { Hold::SwapFull });
+        return Err(if fine { SkipReason::SwapFullMemoryFine { available } } else { SkipReason::SwapFull });
     }
     Ok(())
 }
@@ -160,20 +160,20 @@ pub fn room(memory: &MemoryState) -> Result<(), Hold> {
 ///
 /// # Errors
 /// Why not.
-pub fn gate(gates: Gates, memory: &MemoryState, process: &ProcessMemory) -> Result<(), Hold> {
+pub fn gate(gates: Gates, memory: &MemoryState, process: &ProcessMemory) -> Result<(), SkipReason> {
     let Some(below) = gates.free_below_percent else { return Ok(()) };
     let free_percent = percent(memory.free, memory.total);
     if free_percent >= u64::from(below) {
-        return Err(Hold::MemoryFree { free_percent, below });
+        return Err(SkipReason::MemoryFree { free_percent, below });
     }
     if let Some(above) = gates.resident_above {
         if process.resident <= above {
-            return Err(Hold::Small { resident: process.resident, above });
+            return Err(SkipReason::Small { resident: process.resident, above });
         }
     } else {
         let share = share_of(process.resident + process.swapped, below);
         if share <= process.swapped {
-            return Err(Hold::SwappedEnough { swapped: process.swapped, share });
+            return Err(SkipReason::SwappedEnough { swapped: process.swapped, share });
         }
     }
     Ok(())
@@ -270,7 +270,7 @@ mod tests {
                 gates(Some(50), None),
                 memory(50 * GIB),
                 process(10 * GIB, 0),
-                Err(Hold::MemoryFree { free_percent: 50, below: 50 }),
+                Err(SkipReason::MemoryFree { free_percent: 50, below: 50 }),
             ),
             ("memory is short", gates(Some(51), None), memory(50 * GIB), process(10 * GIB, 0), Ok(())),
             ("large enough", gates(Some(51), Some(GIB)), memory(GIB), process(GIB + 1, 0), Ok(())),
@@ -279,14 +279,14 @@ mod tests {
                 gates(Some(51), Some(GIB)),
                 memory(GIB),
                 process(GIB, 9 * GIB),
-                Err(Hold::Small { resident: GIB, above: GIB }),
+                Err(SkipReason::Small { resident: GIB, above: GIB }),
             ),
             (
                 "half of it is in swap",
                 gates(Some(50), None),
                 memory(GIB),
                 process(5 * GIB, 5 * GIB + 100),
-                Err(Hold::SwappedEnough { swapped: 5 * GIB + 100, share: (10 * GIB + 100) / 100 * 50 }),
+                Err(SkipReason::SwappedEnough { swapped: 5 * GIB + 100, share: (10 * GIB + 100) / 100 * 50 }),
             ),
             ("less of it is in swap", gates(Some(50), None), memory(GIB), process(6 * GIB, 4 * GIB), Ok(())),
         ] {
@@ -297,13 +297,13 @@ mod tests {
     #[test]
     fn room_in_swap() {
         let memory = |swap_total, swap_free| MemoryState { swap_total, swap_free, ..MemoryState::default() };
-        assert_eq!(room(&memory(0, 0)), Err(Hold::NoSwap));
-        assert_eq!(room(&memory(GIB, 0)), Err(Hold::SwapFull));
+        assert_eq!(room(&memory(0, 0)), Err(SkipReason::NoSwap));
+        assert_eq!(room(&memory(GIB, 0)), Err(SkipReason::SwapFull));
         assert_eq!(room(&memory(GIB, 1)), Ok(()));
         let plenty = MemoryState { total: 10 * GIB, available: GIB, ..memory(GIB, 0) };
-        assert_eq!(room(&plenty), Err(Hold::SwapFullMemoryFine { available: GIB }));
+        assert_eq!(room(&plenty), Err(SkipReason::SwapFullMemoryFine { available: GIB }));
         let short = MemoryState { available: GIB - 1, ..plenty };
-        assert_eq!(room(&short), Err(Hold::SwapFull));
+        assert_eq!(room(&short), Err(SkipReason::SwapFull));
     }
 
     /// Blocks of 512 pages with the counts 0, 1, 3, 0, 1, 3, …

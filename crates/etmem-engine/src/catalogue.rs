@@ -2,15 +2,15 @@
 
 use crate::cslide::Cslide;
 use crate::engine::{Engine, EngineError};
+use crate::scan_locks::ScanLocks;
 use crate::slide::Slide;
-use crate::turns::Turns;
 use etmem_config::EngineKind;
 
 /// The engine of `kind`, whose scanners take turns with those of `turns`.
 ///
 /// # Errors
 /// [`EngineError::NotBuilt`] for those of etmem 1.x that this version does not have yet.
-pub fn engine(kind: &EngineKind, turns: &Turns) -> Result<Box<dyn Engine>, EngineError> {
+pub fn engine(kind: &EngineKind, turns: &ScanLocks) -> Result<Box<dyn Engine>, EngineError> {
     let missing = match kind {
         EngineKind::Slide => return Ok(Box::new(Slide::new(turns.another()))),
         EngineKind::Cslide(section) => return Ok(Box::new(Cslide::new(section.clone(), turns.another()))),

@@ -99,7 +99,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What is wrong with the task.
-    fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn Work>, EngineError>;
+    fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn TaskRunner>, EngineError>;
 
     /// Whether the machine has what the engine's own keys name; `nodes` tells of its NUMA nodes. Called when the engine is
     /// added.
@@ -132,7 +132,7 @@ pub(crate) fn nobody(task: &str, target: &Target, kernel: &Kernel) -> String {
 }
 
 /// What a task does, cycle after cycle.
-pub trait Work: fmt::Debug + Send {
+pub trait TaskRunner: fmt::Debug + Send {
     /// Which probe and mover it is to be given.
     fn wishes(&self) -> Wishes;
 
@@ -158,7 +158,7 @@ pub trait Work: fmt::Debug + Send {
     /// One whole cycle. Returns soon after `pacer` says stop.
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport;
 
-    /// Whether it sets anything in the kernel that outlives the daemon and has to be taken back by [`Work::end`].
+    /// Whether it sets anything in the kernel that outlives the daemon and has to be taken back by [`TaskRunner::end`].
     fn sets_in_kernel(&self, kernel: &Kernel) -> bool {
         let _ = kernel;
         false

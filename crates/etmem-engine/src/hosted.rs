@@ -32,17 +32,17 @@ pub type Question = Box<dyn FnOnce() -> Result<String, Refusal> + Send>;
 
 /// An engine of a project that is told of its tasks' whole life. Dropped, it closes.
 pub trait Hosted: fmt::Debug + Send + Sync {
-    /// A task is added. Waits for at most `patience`.
+    /// A task is added. Waits for at most `limit`.
     ///
     /// # Errors
     /// Why the engine does not take it; then it does not have it.
-    fn add_task(&self, task: &TaskSection, patience: Duration) -> Result<(), Refusal>;
+    fn add_task(&self, task: &TaskSection, limit: Duration) -> Result<(), Refusal>;
 
-    /// A task is to start, on `processes`, which are those that it names now. Waits for at most `patience`.
+    /// A task is to start, on `processes`, which are those that it names now. Waits for at most `limit`.
     ///
     /// # Errors
     /// Why it does not start; then it does not run.
-    fn start_task(&self, task: &Name, processes: &[ProcessId], patience: Duration) -> Result<(), Refusal>;
+    fn start_task(&self, task: &Name, processes: &[ProcessId], limit: Duration) -> Result<(), Refusal>;
 
     /// Asks a task to stop, and does not wait.
     fn stop_task(&self, task: &Name);
@@ -56,8 +56,8 @@ pub trait Hosted: fmt::Debug + Send + Sync {
     /// The engine is removed: takes away what it still has, and does not wait.
     fn close(&self);
 
-    /// Waits until all that was asked is done, for at most `patience`; then says what is not, in a line.
-    fn settle(&self, patience: Duration) -> Option<String>;
+    /// Waits until all that was asked is done, for at most `limit`; then says what is not, in a line.
+    fn settle(&self, limit: Duration) -> Option<String>;
 
     /// Hands over an engine command, for one task or for none.
     fn question(&self, task: Option<&Name>, command: &str) -> Question;

@@ -1,7 +1,7 @@
 //! What a project does with the heat of its tasks' processes.
 //!
-//! An [`Engine`] belongs to a project and makes the [`Work`] of its tasks; a daemon's worker calls
-//! [`Work::step`], waits [`Work::period`], and calls again. A step is one whole cycle, finds its processes anew,
+//! An [`Engine`] belongs to a project and makes the [`TaskRunner`] of its tasks; a daemon's worker calls
+//! [`TaskRunner::step`], waits [`TaskRunner::period`], and calls again. A step is one whole cycle, finds its processes anew,
 //! and may be cut short at any wait. An engine whose policy comes from outside is [`Hosted`]: it is told of a task's
 //! whole life instead, and works by itself. Engines see the machine only through `etmem_core::kernel`.
 //!
@@ -12,13 +12,13 @@ pub mod cslide;
 mod engine;
 mod hosted;
 mod report;
+mod scan_locks;
 pub mod slide;
 mod status;
-mod turns;
 
 pub use catalogue::engine;
-pub use engine::{CommandError, Engine, EngineError, FaultClass, Work};
+pub use engine::{CommandError, Engine, EngineError, FaultClass, TaskRunner};
 pub use hosted::{Hosted, Question, Refusal};
 pub use report::{Effort, Feedback, PairReport, Placed, ProcessReport, ProcessResult, Scanned, StepReport};
+pub use scan_locks::{ScanLock, ScanLocks};
 pub use status::{Amount, Cycle, Figure, Reason, ReasonName, Tally, TaskStatus};
-pub use turns::{Turn, Turns};

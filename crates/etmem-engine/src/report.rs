@@ -8,7 +8,7 @@ use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
 use etmem_core::placement::Carried;
 use etmem_core::plan::{Ended, Outcome};
-use etmem_core::policy::Hold;
+use etmem_core::policy::SkipReason;
 use etmem_core::policy::exchange::Exchange;
 use etmem_core::policy::pairs::Pair;
 use std::fmt;
@@ -50,7 +50,7 @@ pub enum ProcessResult {
     /// Another task of the engine, this one, looks at it.
     Elsewhere(String),
     /// Left alone.
-    Held(Hold),
+    Skipped(SkipReason),
     /// Gone, or the kernel refused.
     Lost(ProcessError),
     /// A stop came first.
@@ -158,7 +158,7 @@ impl fmt::Display for ProcessResult {
             Self::Scanned(scanned) => scanned.fmt(f),
             Self::Placed(placed) => placed.fmt(f),
             Self::Elsewhere(task) => write!(f, "task {task} of this engine looks at it already"),
-            Self::Held(hold) => hold.fmt(f),
+            Self::Skipped(hold) => hold.fmt(f),
             Self::Lost(error) => error.fmt(f),
             Self::Stopped => f.write_str("stopped in mid-scan"),
         }

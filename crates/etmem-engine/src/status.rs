@@ -109,7 +109,7 @@ impl Tally {
                 ProcessResult::Scanned(scanned) => tally.count(scanned),
                 ProcessResult::Placed(placed) => tally.count_placed(placed),
                 ProcessResult::Elsewhere(_)
-                | ProcessResult::Held(_)
+                | ProcessResult::Skipped(_)
                 | ProcessResult::Lost(_)
                 | ProcessResult::Stopped => {}
             }
@@ -247,7 +247,7 @@ impl Cycle {
             ProcessResult::Scanned(scanned) => Some(scanned.window),
             ProcessResult::Placed(_)
             | ProcessResult::Elsewhere(_)
-            | ProcessResult::Held(_)
+            | ProcessResult::Skipped(_)
             | ProcessResult::Lost(_)
             | ProcessResult::Stopped => None,
         });
@@ -301,7 +301,7 @@ mod tests {
     use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
     use etmem_core::placement::Carried;
     use etmem_core::plan::Outcome;
-    use etmem_core::policy::Hold;
+    use etmem_core::policy::SkipReason;
 
     fn report(results: Vec<ProcessResult>) -> StepReport {
         let processes = (1..).zip(results).map(|(pid, result)| {
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn sums_of_cycles() {
         let mut status = TaskStatus::default();
-        let both = vec![ProcessResult::Scanned(scanned()), ProcessResult::Held(Hold::NoSwap)];
+        let both = vec![ProcessResult::Scanned(scanned()), ProcessResult::Skipped(SkipReason::NoSwap)];
         status.record(report(both.clone()), Duration::from_secs(4));
         status.record(report(both), Duration::from_secs(5));
         let last = status.last.clone().unwrap();

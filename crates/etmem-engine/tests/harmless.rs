@@ -11,8 +11,8 @@ use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pressure::{Pressure, Share};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-use etmem_core::policy::Hold;
-use etmem_engine::{ProcessResult, Scanned, StepReport, Turns, Work, engine};
+use etmem_core::policy::SkipReason;
+use etmem_engine::{ProcessResult, ScanLocks, Scanned, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,13 +22,16 @@ const PAGES: usize = 3000;
 const START: u64 = 0x7f00_0000_3000;
 const PAGE: u64 = 4096;
 
-fn work(task: &str) -> Box<dyn Work> {
+fn work(task: &str) -> Box<dyn TaskRunner> {
     let text = format!(
         "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=9\n[engine]\nproject=p\nname=slide\n\
          [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n{task}\n"
     );
     let file = etmem_config::parse(Path::new("test.yaml"), &text).unwrap();
-    engine(&EngineKind::Slide, &Turns::default()).unwrap().work(&file.projects[0], &file.tasks[0]).unwrap()
+    engine(&EngineKind::Slide, &ScanLocks::default())
+        .unwrap()
+        .work(&file.projects[0], &file.tasks[0])
+        .unwrap()
 }
 
 fn machine(script: Script) -> FakeMachine {
@@ -186,7 +189,7 @@ fn guards_leave_a_process_alone_before_anything_is_looked_at() {
             "",
             pressure,
             none,
-            Some(Hold::Pressure { some: Share::of_hundredths(2001), most: Share::of_percent(20) }),
+            Some(SkipReason::Pressure { some: Share::of_hundredths(2001), most: Share::of_percent(20) }),
         ),
         ("max_pressure=20.01", pressure, none, None),
         ("max_pressure=none", pressure, none, None),
@@ -194,13 +197,13 @@ fn guards_leave_a_process_alone_before_anything_is_looked_at() {
             "",
             None,
             GroupLimits { swap: group(0, 0), ..none },
-            Some(Hold::GroupSwap(GroupFigures { most: 0, used: 0 })),
+            Some(SkipReason::GroupSwap(GroupFigures { most: 0, used: 0 })),
         ),
         (
             "",
             None,
             GroupLimits { protection: group(900, 800), ..none },
-            Some(Hold::GroupProtected(GroupFigures { most: 900, used: 800 })),
+            Some(SkipReason::GroupProtected(GroupFigures { most: 900, used: 800 })),
         ),
     ] {
         let machine = machine(idle);
@@ -208,7 +211,7 @@ fn guards_leave_a_process_alone_before_anything_is_looked_at() {
         machine.set_groups(groups);
         let report = work(task).step(&machine.kernel(), &FakePacer::endless());
         match want {
-            Some(hold) => assert_eq!(only(&report), &ProcessResult::Held(hold)),
+            Some(hold) => assert_eq!(only(&report), &ProcessResult::Skipped(hold)),
             None => assert_eq!(scanned(&report).outcome.applied, PAGES as u64 * PAGE, "{task}"),
         }
         assert_eq!(machine.process(42).unwrap().armed == 0, want.is_some());

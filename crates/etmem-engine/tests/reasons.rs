@@ -17,8 +17,8 @@ use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, ProbeSource};
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
-use etmem_core::policy::Hold;
-use etmem_engine::{ProcessResult, Reason, ReasonName, StepReport, TaskStatus, Turns, engine};
+use etmem_core::policy::SkipReason;
+use etmem_engine::{ProcessResult, Reason, ReasonName, ScanLocks, StepReport, TaskStatus, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script, fake_node};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -270,7 +270,7 @@ impl Case {
         if let Some(process) = added_for {
             file.tasks[0].target = Target::Process(process);
         }
-        let slide = engine(&EngineKind::Slide, &Turns::default()).unwrap();
+        let slide = engine(&EngineKind::Slide, &ScanLocks::default()).unwrap();
         let mut work = slide.work(&file.projects[0], &file.tasks[0]).unwrap();
         let machine = FakeMachine::new(memory, vec![process]);
         machine.set_groups(groups);
@@ -324,7 +324,7 @@ fn between_nodes(process: FakeProcess, quirk: Quirk, change: impl FnOnce(&FakeMa
                 node_pair=0,1\nhot_threshold=1\nnode_mig_quota=64\nnode_hot_reserve=0\n\
                 [task]\nproject=p\nengine=cslide\nname=t\ntype=pid\nvalue=42\n";
     let file = etmem_config::parse(Path::new("test.yaml"), text).unwrap();
-    let cslide = engine(&file.engines[0].kind, &Turns::default()).unwrap();
+    let cslide = engine(&file.engines[0].kind, &ScanLocks::default()).unwrap();
     let mut work = cslide.work(&file.projects[0], &file.tasks[0]).unwrap();
     let nodes = vec![fake_node(0, true, 64 * MIB, 0), fake_node(1, false, 64 * MIB, 0)];
     let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]).with_nodes(nodes);
@@ -351,7 +351,7 @@ fn twice_named() -> StepReport {
         task("second")
     );
     let file = etmem_config::parse(Path::new("test.yaml"), &text).unwrap();
-    let cslide = engine(&file.engines[0].kind, &Turns::default()).unwrap();
+    let cslide = engine(&file.engines[0].kind, &ScanLocks::default()).unwrap();
     let mut works: Vec<_> =
         file.tasks.iter().map(|task| cslide.work(&file.projects[0], task).unwrap()).collect();
     let nodes = vec![fake_node(0, true, 64 * MIB, 0), fake_node(1, false, 64 * MIB, 0)];
@@ -468,18 +468,18 @@ fn told(report: StepReport) -> Option<Reason> {
 
 /// The variants of a hold, by number: one that is new has none, and is to get one and a way to it.
 const HOLDS: usize = 10;
-const fn number_of_hold(hold: &Hold) -> usize {
+const fn number_of_hold(hold: &SkipReason) -> usize {
     match hold {
-        Hold::NoSwap => 0,
-        Hold::SwapFull => 1,
-        Hold::SwapFullMemoryFine { .. } => 2,
-        Hold::SwapUse { .. } => 3,
-        Hold::Pressure { .. } => 4,
-        Hold::GroupSwap(_) => 5,
-        Hold::GroupProtected(_) => 6,
-        Hold::MemoryFree { .. } => 7,
-        Hold::Small { .. } => 8,
-        Hold::SwappedEnough { .. } => 9,
+        SkipReason::NoSwap => 0,
+        SkipReason::SwapFull => 1,
+        SkipReason::SwapFullMemoryFine { .. } => 2,
+        SkipReason::SwapUse { .. } => 3,
+        SkipReason::Pressure { .. } => 4,
+        SkipReason::GroupSwap(_) => 5,
+        SkipReason::GroupProtected(_) => 6,
+        SkipReason::MemoryFree { .. } => 7,
+        SkipReason::Small { .. } => 8,
+        SkipReason::SwappedEnough { .. } => 9,
     }
 }
 
@@ -502,7 +502,7 @@ fn every_reason_is_brought_about() {
     for &name in ReasonName::ALL {
         for report in ways_to(name) {
             for process in &report.processes {
-                if let ProcessResult::Held(hold) = &process.result {
+                if let ProcessResult::Skipped(hold) = &process.result {
                     holds[number_of_hold(hold)] = true;
                 }
             }

@@ -8,8 +8,8 @@ use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId, Target};
 use etmem_core::plan::Ended;
-use etmem_core::policy::Hold;
-use etmem_engine::{EngineError, ProcessResult, StepReport, Turns, Work, engine};
+use etmem_core::policy::SkipReason;
+use etmem_engine::{EngineError, ProcessResult, ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess};
 use std::path::Path;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn every_fifth(page: u64, window: u64) -> Access {
     }
 }
 
-fn work(project: &str, task: &str, turns: &Turns) -> Result<Box<dyn Work>, EngineError> {
+fn work(project: &str, task: &str, turns: &ScanLocks) -> Result<Box<dyn TaskRunner>, EngineError> {
     let text = format!(
         "[project]\nname=p\nscan_type=page\n{project}\n[engine]\nproject=p\nname=slide\n\
          [task]\nproject=p\nengine=slide\nname=t\n{task}\n"
@@ -35,8 +35,8 @@ fn work(project: &str, task: &str, turns: &Turns) -> Result<Box<dyn Work>, Engin
     engine(&EngineKind::Slide, turns).unwrap().work(&file.projects[0], &file.tasks[0])
 }
 
-fn usual(task: &str) -> Box<dyn Work> {
-    work("loop=3\ninterval=1\nsleep=5", task, &Turns::default()).unwrap()
+fn usual(task: &str) -> Box<dyn TaskRunner> {
+    work("loop=3\ninterval=1\nsleep=5", task, &ScanLocks::default()).unwrap()
 }
 
 fn machine(script: fn(u64, u64) -> Access) -> FakeMachine {
@@ -187,31 +187,31 @@ fn reasons_for_leaving_a_process_alone() {
     let roomy = FakeMachine::roomy();
     let resident = PAGES as u64 * 4096;
     for (memory, project, task, want) in [
-        (MemoryState { swap_total: 0, swap_free: 0, ..roomy }, "", "", Hold::NoSwap),
-        (MemoryState { swap_free: 0, available: 0, ..roomy }, "", "", Hold::SwapFull),
+        (MemoryState { swap_total: 0, swap_free: 0, ..roomy }, "", "", SkipReason::NoSwap),
+        (MemoryState { swap_free: 0, available: 0, ..roomy }, "", "", SkipReason::SwapFull),
         (
             MemoryState { swap_free: 0, ..roomy },
             "",
             "",
-            Hold::SwapFullMemoryFine { available: roomy.available },
+            SkipReason::SwapFullMemoryFine { available: roomy.available },
         ),
         (
             MemoryState { swap_free: roomy.swap_total / 4, ..roomy },
             "",
             "max_swap_use=75",
-            Hold::SwapUse { used_percent: 75, most: 75 },
+            SkipReason::SwapUse { used_percent: 75, most: 75 },
         ),
-        (roomy, "sysmem_threshold=50", "", Hold::MemoryFree { free_percent: 50, below: 50 }),
-        (roomy, "sysmem_threshold=51", "swap_threshold=1g", Hold::Small { resident, above: gib }),
-        (roomy, "sysmem_threshold=0", "", Hold::MemoryFree { free_percent: 50, below: 0 }),
+        (roomy, "sysmem_threshold=50", "", SkipReason::MemoryFree { free_percent: 50, below: 50 }),
+        (roomy, "sysmem_threshold=51", "swap_threshold=1g", SkipReason::Small { resident, above: gib }),
+        (roomy, "sysmem_threshold=0", "", SkipReason::MemoryFree { free_percent: 50, below: 0 }),
     ] {
         let machine = machine(every_fifth);
         machine.set_memory(memory);
         let project = format!("loop=1\ninterval=1\nsleep=1\n{project}");
         let task = format!("type=pid\nvalue=42\nT=1\n{task}");
-        let mut work = work(&project, &task, &Turns::default()).unwrap();
+        let mut work = work(&project, &task, &ScanLocks::default()).unwrap();
         let report = work.step(&machine.kernel(), &FakePacer::endless());
-        assert_eq!(only(&report), &ProcessResult::Held(want));
+        assert_eq!(only(&report), &ProcessResult::Skipped(want));
         assert_eq!(machine.process(42).unwrap().armed, 0, "its accessed bits are left alone, too");
     }
 }
@@ -269,7 +269,7 @@ fn what_a_person_should_know_at_the_start() {
     let work = work(
         "loop=1\ninterval=1\nsleep=1\nswapcache_high_wmark=5\nswapcache_low_wmark=3",
         "type=name\nvalue=mysqld\nT=1\nmax_threads=9999",
-        &Turns::default(),
+        &ScanLocks::default(),
     )
     .unwrap();
     let notes = work.notes(&empty.kernel());
@@ -294,7 +294,7 @@ fn a_number_that_another_process_has_by_now() {
                 [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n";
     let mut file = etmem_config::parse(Path::new("test.yaml"), text).unwrap();
     file.tasks[0].target = Target::Process(first);
-    let slide = engine(&EngineKind::Slide, &Turns::default()).unwrap();
+    let slide = engine(&EngineKind::Slide, &ScanLocks::default()).unwrap();
     let mut work = slide.work(&file.projects[0], &file.tasks[0]).unwrap();
     assert_eq!(work.notes(&machine.kernel()), Vec::<String>::new());
     let report = work.step(&machine.kernel(), &FakePacer::endless());
@@ -323,15 +323,15 @@ fn a_number_that_another_process_has_by_now() {
 #[test]
 fn what_does_not_go_together_is_refused() {
     let error =
-        work("loop=3\ninterval=1\nsleep=1", "type=pid\nvalue=1\nT=10", &Turns::default()).unwrap_err();
+        work("loop=3\ninterval=1\nsleep=1", "type=pid\nvalue=1\nT=10", &ScanLocks::default()).unwrap_err();
     assert_eq!(error.to_string(), "[task] T=10: must be 0..=9 (3 times loop=3 of project p)");
-    assert!(work("loop=3\ninterval=1\nsleep=1", "type=pid\nvalue=1\nT=9", &Turns::default()).is_ok());
+    assert!(work("loop=3\ninterval=1\nsleep=1", "type=pid\nvalue=1\nT=9", &ScanLocks::default()).is_ok());
 }
 
 #[test]
 fn the_second_scanner_of_a_process_arms_anew() {
     let machine = machine(every_fifth);
-    let turns = Turns::default();
+    let turns = ScanLocks::default();
     let page_scan = "loop=1\ninterval=1\nsleep=1";
     let mut first = work(page_scan, "type=pid\nvalue=42\nT=0", &turns).unwrap();
     let mut second = work(page_scan, "type=name\nvalue=mysqld\nT=0", &turns).unwrap();

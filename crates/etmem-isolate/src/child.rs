@@ -26,10 +26,10 @@ pub fn serve(
     let answers = Arc::new(Mutex::new(stream.try_clone()?));
     let Some(fields) = frame::read(&mut stream)? else { return Ok(()) };
     let (number, first) = Request::decode(fields).map_err(io::Error::other)?;
-    let Request::Open { project, engine, patience } = first else {
+    let Request::Open { project, engine, limit } = first else {
         return Err(io::Error::other("the first message is not the one that makes the engine"));
     };
-    let engine = match make(&project, &engine, patience) {
+    let engine = match make(&project, &engine, limit) {
         Ok(engine) => engine,
         Err(refusal) => {
             reply(&answers, number, Err(refusal))?;
@@ -62,17 +62,17 @@ fn pass_on(stream: &mut UnixStream, answers: &Arc<Mutex<UnixStream>>, engine: &d
         let (number, request) = Request::decode(fields).map_err(io::Error::other)?;
         match request {
             Request::Open { .. } => return Err(io::Error::other("there is an engine already")),
-            Request::Add { task, patience } => {
-                reply(answers, number, engine.add_task(&task, patience).map(|()| None))?;
+            Request::Add { task, limit } => {
+                reply(answers, number, engine.add_task(&task, limit).map(|()| None))?;
             }
-            Request::Start { task, processes, patience } => {
-                reply(answers, number, engine.start_task(&task, &processes, patience).map(|()| None))?;
+            Request::Start { task, processes, limit } => {
+                reply(answers, number, engine.start_task(&task, &processes, limit).map(|()| None))?;
             }
             Request::Stop { task } => engine.stop_task(&task),
             Request::Remove { task } => engine.remove_task(&task),
             Request::Runs { runs } => engine.project_runs(runs),
             Request::Close => engine.close(),
-            Request::Settle { patience } => reply(answers, number, Ok(engine.settle(patience)))?,
+            Request::Settle { limit } => reply(answers, number, Ok(engine.settle(limit)))?,
             Request::Ask { task, command } => {
                 answer(Arc::clone(answers), number, engine.question(task.as_ref(), &command))?;
             }

@@ -60,7 +60,7 @@ impl fmt::Debug for Isolated {
 }
 
 impl Isolated {
-    /// Runs `program` and has it make the engine of `section`. Waits for at most `patience`.
+    /// Runs `program` and has it make the engine of `section`. Waits for at most `limit`.
     ///
     /// # Errors
     /// It cannot be run, or cannot make the engine.
@@ -68,10 +68,10 @@ impl Isolated {
         project: &ProjectSection,
         section: &EngineSection,
         program: Program,
-        patience: Duration,
+        limit: Duration,
     ) -> Result<Self, Refusal> {
         let label = format!("project {} engine {}", project.name, section.name);
-        let link = open(&label, project, section, &program, patience)?;
+        let link = open(&label, project, section, &program, limit)?;
         let state = State { link, tasks: Vec::new() };
         Ok(Self {
             label,
@@ -87,14 +87,14 @@ impl Isolated {
     }
 
     /// Where the process has ended and none of its tasks is said to run, runs a new one with the same tasks.
-    fn revive(&self, state: &mut State, patience: Duration) -> Result<(), Refusal> {
+    fn revive(&self, state: &mut State, limit: Duration) -> Result<(), Refusal> {
         if state.link.end().is_none() || state.tasks.iter().any(|task| task.started) {
             return Ok(());
         }
-        let link = open(&self.label, &self.project, &self.engine, &self.program, patience)?;
+        let link = open(&self.label, &self.project, &self.engine, &self.program, limit)?;
         for task in &state.tasks {
-            let request = Request::Add { task: task.section.clone(), patience };
-            if let Err(refusal) = link.ask_or(&request, patience, MEND) {
+            let request = Request::Add { task: task.section.clone(), limit };
+            if let Err(refusal) = link.ask_or(&request, limit, MEND) {
                 link.let_go();
                 return Err(refusal);
             }
@@ -109,15 +109,15 @@ fn open(
     project: &ProjectSection,
     engine: &EngineSection,
     program: &Program,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<Arc<Link>, Refusal> {
     let started = program().and_then(|command| Link::start(label, command));
     let link = started.map_err(|error| Refusal {
         reason: format!("{label}: isolate=yes: its process cannot be started: {error}"),
         class: FaultClass::Internal,
     })?;
-    let request = Request::Open { project: project.clone(), engine: engine.clone(), patience };
-    match link.ask_or(&request, patience, MEND) {
+    let request = Request::Open { project: project.clone(), engine: engine.clone(), limit };
+    match link.ask_or(&request, limit, MEND) {
         Ok(_) => {
             info!("{label}: in process {}", link.pid);
             Ok(link)
@@ -130,11 +130,11 @@ fn open(
 }
 
 impl Hosted for Isolated {
-    fn add_task(&self, task: &TaskSection, patience: Duration) -> Result<(), Refusal> {
+    fn add_task(&self, task: &TaskSection, limit: Duration) -> Result<(), Refusal> {
         let mut state = self.state();
-        self.revive(&mut state, patience)?;
-        let request = Request::Add { task: task.clone(), patience };
-        if let Err(refusal) = state.link.ask_or(&request, patience, MEND) {
+        self.revive(&mut state, limit)?;
+        let request = Request::Add { task: task.clone(), limit };
+        if let Err(refusal) = state.link.ask_or(&request, limit, MEND) {
             // It may still be done, by a process that answers too late.
             state.link.tell(&Request::Remove { task: task.name.clone() });
             return Err(refusal);
@@ -143,11 +143,11 @@ impl Hosted for Isolated {
         Ok(())
     }
 
-    fn start_task(&self, task: &Name, processes: &[ProcessId], patience: Duration) -> Result<(), Refusal> {
+    fn start_task(&self, task: &Name, processes: &[ProcessId], limit: Duration) -> Result<(), Refusal> {
         let mut state = self.state();
-        self.revive(&mut state, patience)?;
-        let request = Request::Start { task: task.clone(), processes: processes.to_vec(), patience };
-        if let Err(refusal) = state.link.ask_or(&request, patience, MEND) {
+        self.revive(&mut state, limit)?;
+        let request = Request::Start { task: task.clone(), processes: processes.to_vec(), limit };
+        if let Err(refusal) = state.link.ask_or(&request, limit, MEND) {
             state.link.tell(&Request::Stop { task: task.clone() });
             return Err(refusal);
         }
@@ -177,9 +177,9 @@ impl Hosted for Isolated {
         self.state().link.tell(&Request::Close);
     }
 
-    fn settle(&self, patience: Duration) -> Option<String> {
+    fn settle(&self, limit: Duration) -> Option<String> {
         let link = Arc::clone(&self.state().link);
-        match link.ask(&Request::Settle { patience }, patience) {
+        match link.ask(&Request::Settle { limit }, limit) {
             Ok(late) => late,
             // Nothing is left to be done in a process that is gone.
             Err(_) if link.end().is_some() => None,

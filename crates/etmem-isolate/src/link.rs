@@ -130,8 +130,8 @@ impl Link {
         }
     }
 
-    /// Sends `request` and waits for its answer for `patience` and a little more.
-    pub(crate) fn ask(&self, request: &Request, patience: Duration) -> Result<Option<String>, Refusal> {
+    /// Sends `request` and waits for its answer for `limit` and a little more.
+    pub(crate) fn ask(&self, request: &Request, limit: Duration) -> Result<Option<String>, Refusal> {
         debug_assert!(request.is_answered());
         let (answer, answered) = mpsc::channel();
         let number = {
@@ -145,7 +145,7 @@ impl Link {
         };
         let sent = self.send(request, number);
         let refused = |reason| Refusal { reason, class: FaultClass::Internal };
-        match sent.map(|()| answered.recv_timeout(patience.saturating_add(SLACK))) {
+        match sent.map(|()| answered.recv_timeout(limit.saturating_add(SLACK))) {
             Ok(Ok(reply)) => reply.result,
             Ok(Err(RecvTimeoutError::Disconnected)) => Err(refused(self.reason_of_end())),
             Ok(Err(RecvTimeoutError::Timeout)) => {
@@ -169,10 +169,10 @@ impl Link {
     pub(crate) fn ask_or(
         &self,
         request: &Request,
-        patience: Duration,
+        limit: Duration,
         advice: &str,
     ) -> Result<Option<String>, Refusal> {
-        self.ask(request, patience).map_err(|refusal| match self.end() {
+        self.ask(request, limit).map_err(|refusal| match self.end() {
             Some(_) => Refusal { reason: format!("{}; {advice}", refusal.reason), ..refusal },
             None => refusal,
         })
@@ -188,10 +188,10 @@ impl Link {
         })
     }
 
-    /// Whether it has ended within `patience`.
-    fn wait_for_end(&self, patience: Duration) -> bool {
+    /// Whether it has ended within `limit`.
+    fn wait_for_end(&self, limit: Duration) -> bool {
         let state = self.state();
-        let waited = self.ended.wait_timeout_while(state, patience, |state| state.end.is_none());
+        let waited = self.ended.wait_timeout_while(state, limit, |state| state.end.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.end.is_some()
     }
 

@@ -17,11 +17,11 @@ pub(crate) struct Unreadable(pub(crate) &'static str);
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Request {
     /// The first: make this engine.
-    Open { project: ProjectSection, engine: EngineSection, patience: Duration },
+    Open { project: ProjectSection, engine: EngineSection, limit: Duration },
     /// A task is added.
-    Add { task: TaskSection, patience: Duration },
+    Add { task: TaskSection, limit: Duration },
     /// A task is to start.
-    Start { task: Name, processes: Vec<ProcessId>, patience: Duration },
+    Start { task: Name, processes: Vec<ProcessId>, limit: Duration },
     /// A task is to stop. Not answered; nor is what follows, but for the last two.
     Stop { task: Name },
     /// A task is taken away.
@@ -31,7 +31,7 @@ pub(crate) enum Request {
     /// The engine is removed.
     Close,
     /// Wait until all is done.
-    Settle { patience: Duration },
+    Settle { limit: Duration },
     /// An engine command.
     Ask { task: Option<Name>, command: String },
 }
@@ -117,20 +117,20 @@ impl Request {
         let mut fields = Fields::default();
         fields.push_number(number);
         match self {
-            Self::Open { project, engine, patience } => {
+            Self::Open { project, engine, limit } => {
                 fields.push_text("open");
-                fields.push_time(*patience);
+                fields.push_time(*limit);
                 fields.push_text(&section::project_text(project));
                 section::push_engine(engine, &mut fields)?;
             }
-            Self::Add { task, patience } => {
+            Self::Add { task, limit } => {
                 fields.push_text("add");
-                fields.push_time(*patience);
+                fields.push_time(*limit);
                 section::push_task(task, &mut fields)?;
             }
-            Self::Start { task, processes, patience } => {
+            Self::Start { task, processes, limit } => {
                 fields.push_text("start");
-                fields.push_time(*patience);
+                fields.push_time(*limit);
                 fields.push_text(task.as_str());
                 fields.push_number(processes.len() as u64);
                 for process in processes {
@@ -151,9 +151,9 @@ impl Request {
                 fields.push_number(u64::from(*runs));
             }
             Self::Close => fields.push_text("close"),
-            Self::Settle { patience } => {
+            Self::Settle { limit } => {
                 fields.push_text("settle");
-                fields.push_time(*patience);
+                fields.push_time(*limit);
             }
             Self::Ask { task, command } => {
                 fields.push_text("ask");
@@ -170,29 +170,29 @@ impl Request {
         let number = fields.take_number()?;
         let request = match fields.take_text()?.as_str() {
             "open" => {
-                let patience = fields.take_time()?;
+                let limit = fields.take_time()?;
                 let project = section::read_project(&fields.take_text()?)?;
-                Self::Open { project, engine: section::take_engine(&mut fields)?, patience }
+                Self::Open { project, engine: section::take_engine(&mut fields)?, limit }
             }
             "add" => {
-                let patience = fields.take_time()?;
-                Self::Add { task: section::take_task(&mut fields)?, patience }
+                let limit = fields.take_time()?;
+                Self::Add { task: section::take_task(&mut fields)?, limit }
             }
             "start" => {
-                let (patience, task) = (fields.take_time()?, fields.take_name()?);
+                let (limit, task) = (fields.take_time()?, fields.take_name()?);
                 let mut processes = Vec::new();
                 for _ in 0..fields.take_number()? {
                     let pid = u32::try_from(fields.take_number()?).ok().and_then(Pid::new);
                     let pid = pid.ok_or(Unreadable("a process"))?;
                     processes.push(ProcessId { pid, start_time: fields.take_number()? });
                 }
-                Self::Start { task, processes, patience }
+                Self::Start { task, processes, limit }
             }
             "stop" => Self::Stop { task: fields.take_name()? },
             "remove" => Self::Remove { task: fields.take_name()? },
             "runs" => Self::Runs { runs: fields.take_number()? != 0 },
             "close" => Self::Close,
-            "settle" => Self::Settle { patience: fields.take_time()? },
+            "settle" => Self::Settle { limit: fields.take_time()? },
             "ask" => {
                 let task = fields.take_optional()?.map(|name| Name::new(&name)).transpose();
                 let task = task.map_err(|_| Unreadable("a name"))?;

@@ -5,7 +5,7 @@
 
 use crate::message::{Fields, Unreadable};
 use etmem_config::{
-    Beside, EngineKind, EngineSection, ProjectSection, Scan, TaskParameters, TaskSection, WrittenGroup,
+    EngineKind, EngineSection, ProjectSection, Scan, SiblingGroups, TaskParameters, TaskSection, WrittenGroup,
 };
 use std::fmt::Write;
 use std::path::Path;
@@ -58,36 +58,36 @@ pub(crate) fn read_project(text: &str) -> Result<ProjectSection, Unreadable> {
 /// Writes what an engine of a plugin was read from.
 pub(crate) fn push_engine(engine: &EngineSection, fields: &mut Fields) -> Result<(), Unreadable> {
     let EngineKind::Thirdparty(plugin) = &engine.kind else { return Err(Unreadable("a plugin's engine")) };
-    push(fields, "engine", &plugin.keys, &plugin.beside);
+    push(fields, "engine", &plugin.keys, &plugin.siblings);
     Ok(())
 }
 
 /// Reads what [`push_engine`] wrote.
 pub(crate) fn take_engine(fields: &mut Fields) -> Result<EngineSection, Unreadable> {
-    let (text, beside) = take(fields, "engine")?;
+    let (text, siblings) = take(fields, "engine")?;
     let mut engine = read(&text)?.engines.pop().ok_or(Unreadable("an engine"))?;
     let EngineKind::Thirdparty(plugin) = &mut engine.kind else {
         return Err(Unreadable("a plugin's engine"));
     };
-    plugin.beside = beside;
+    plugin.siblings = siblings;
     Ok(engine)
 }
 
 /// Writes what a task of a plugin was read from.
 pub(crate) fn push_task(task: &TaskSection, fields: &mut Fields) -> Result<(), Unreadable> {
     let TaskParameters::Other(plugin) = &task.parameters else { return Err(Unreadable("a plugin's task")) };
-    push(fields, "task", &plugin.keys, &plugin.beside);
+    push(fields, "task", &plugin.keys, &plugin.siblings);
     Ok(())
 }
 
 /// Reads what [`push_task`] wrote.
 pub(crate) fn take_task(fields: &mut Fields) -> Result<TaskSection, Unreadable> {
-    let (text, beside) = take(fields, "task")?;
+    let (text, siblings) = take(fields, "task")?;
     let mut task = read(&text)?.tasks.pop().ok_or(Unreadable("a task"))?;
     let TaskParameters::Other(plugin) = &mut task.parameters else {
         return Err(Unreadable("a plugin's task"));
     };
-    plugin.beside = beside;
+    plugin.siblings = siblings;
     Ok(task)
 }
 
@@ -95,9 +95,9 @@ fn read(text: &str) -> Result<etmem_config::ConfigFile, Unreadable> {
     etmem_config::parse(Path::new(NAME), text).map_err(|_| Unreadable("a group as it was read before"))
 }
 
-fn push(fields: &mut Fields, group: &str, keys: &[(String, String)], beside: &Beside) {
+fn push(fields: &mut Fields, group: &str, keys: &[(String, String)], siblings: &SiblingGroups) {
     let own = WrittenGroup { name: group.to_owned(), pairs: keys.to_vec() };
-    let groups: Vec<&WrittenGroup> = std::iter::once(&own).chain(beside.iter()).collect();
+    let groups: Vec<&WrittenGroup> = std::iter::once(&own).chain(siblings.iter()).collect();
     fields.push_number(groups.len() as u64);
     for group in groups {
         fields.push_text(&group.name);
@@ -110,7 +110,7 @@ fn push(fields: &mut Fields, group: &str, keys: &[(String, String)], beside: &Be
 }
 
 /// The text of the group itself, and the groups beside it.
-fn take(fields: &mut Fields, group: &str) -> Result<(String, Beside), Unreadable> {
+fn take(fields: &mut Fields, group: &str) -> Result<(String, SiblingGroups), Unreadable> {
     let mut groups = Vec::new();
     for _ in 0..fields.take_number()? {
         let name = fields.take_text()?;
@@ -125,7 +125,7 @@ fn take(fields: &mut Fields, group: &str) -> Result<(String, Beside), Unreadable
     }
     let own = groups.remove(0);
     let lines: String = own.pairs.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-    Ok((format!("[{group}]\n{lines}"), Beside::new(groups)))
+    Ok((format!("[{group}]\n{lines}"), SiblingGroups::new(groups)))
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Hosted for Scripted {
             "add {} {:?} {:?}",
             task.name,
             plugin.keys,
-            plugin.beside.iter().collect::<Vec<_>>()
+            plugin.siblings.iter().collect::<Vec<_>>()
         ))
     }
 
@@ -201,9 +201,9 @@ fn keys() -> Result<()> {
     let want = format!("make e {:?} {:?}", file.projects[0], plugin.keys);
     ensure!(lines.next() == Some(&want) && want.contains(r#"("own", "a = b #c")"#), "{told}\n{want}");
     let TaskParameters::Other(plugin) = &file.tasks[0].parameters else { anyhow::bail!("a task") };
-    let beside: Vec<_> = plugin.beside.iter().collect();
+    let siblings: Vec<_> = plugin.siblings.iter().collect();
     ensure!(
-        lines.next() == Some(&format!("add t {:?} {beside:?}", plugin.keys)) && beside.len() == 3,
+        lines.next() == Some(&format!("add t {:?} {siblings:?}", plugin.keys)) && siblings.len() == 3,
         "{told}"
     );
     Ok(())

@@ -5,7 +5,8 @@
 //! away what it still has, the newest task first, and then its engine.
 
 use etmem_config::{
-    Beside, EngineKind, EngineSection, FaultClass, OtherTask, ProjectSection, TaskParameters, TaskSection,
+    EngineKind, EngineSection, FaultClass, OtherTask, ProjectSection, SiblingGroups, TaskParameters,
+    TaskSection,
 };
 use etmem_engine::Refusal;
 use std::os::fd::OwnedFd;
@@ -142,7 +143,7 @@ impl EngineTerms {
             name: section.name.to_string(),
             library: plugin.library.clone(),
             operations: plugin.operations.to_string(),
-            groups: groups("engine", &plugin.keys, &plugin.beside),
+            groups: groups("engine", &plugin.keys, &plugin.siblings),
             project: project.clone(),
         })
     }
@@ -151,7 +152,7 @@ impl EngineTerms {
 impl TaskTerms {
     /// Those of `section`.
     pub(crate) fn new(section: &TaskSection) -> Result<Self, Refusal> {
-        let TaskParameters::Other(OtherTask { max_threads, swap_flag, keys, beside }) = &section.parameters
+        let TaskParameters::Other(OtherTask { max_threads, swap_flag, keys, siblings }) = &section.parameters
         else {
             return Err(fault(format!("task {} is not one of a plugin", section.name)));
         };
@@ -162,12 +163,12 @@ impl TaskTerms {
             value,
             max_threads: *max_threads,
             swap_flag: *swap_flag,
-            groups: groups("task", keys, beside),
+            groups: groups("task", keys, siblings),
         })
     }
 }
 
-fn groups(own: &str, keys: &[(String, String)], beside: &Beside) -> Groups {
-    let others = beside.iter().map(|group| (group.name.clone(), group.pairs.clone()));
+fn groups(own: &str, keys: &[(String, String)], siblings: &SiblingGroups) -> Groups {
+    let others = siblings.iter().map(|group| (group.name.clone(), group.pairs.clone()));
     std::iter::once((own.to_owned(), keys.to_vec())).chain(others).collect()
 }

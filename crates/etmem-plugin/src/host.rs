@@ -87,11 +87,11 @@ fn is_unwanted(ticket: &Ticket) -> bool {
 }
 
 impl Host {
-    /// Starts the thread and makes the guest there by `open`. Waits for at most `patience`.
+    /// Starts the thread and makes the guest there by `open`. Waits for at most `limit`.
     pub(crate) fn open<G: Guest + 'static>(
         terms: EngineTerms,
         clock: Arc<dyn Pacer>,
-        patience: Duration,
+        limit: Duration,
         open: impl FnOnce(&EngineTerms, &Arc<Watch>) -> Result<G, Refusal> + Send + 'static,
     ) -> Result<Self, Refusal> {
         let (messages, queue) = mpsc::channel();
@@ -118,15 +118,15 @@ impl Host {
         let spawned =
             thread::Builder::new().name(THREAD_NAME.to_owned()).stack_size(STACK_BYTES).spawn(serve);
         spawned.map_err(|error| host.named(fault(format!("cannot start a thread: {error}"))))?;
-        host.await_outcome(&ticket, &told, patience)?;
+        host.await_outcome(&ticket, &told, limit)?;
         info!("engine {}: loaded {}", host.name, host.library);
         Ok(host)
     }
 
-    /// Has `run` done, and waits for at most `patience`. Done after that, it is taken back by `undo`.
+    /// Has `run` done, and waits for at most `limit`. Done after that, it is taken back by `undo`.
     fn call<T: Send + 'static>(
         &self,
-        patience: Duration,
+        limit: Duration,
         run: impl FnOnce(&mut dyn Guest) -> Result<T, Refusal> + Send + 'static,
         undo: impl FnOnce(&mut dyn Guest, T) + Send + 'static,
     ) -> Result<T, Refusal> {
@@ -143,17 +143,17 @@ impl Host {
                 undo(guest, done);
             }
         });
-        self.await_outcome(&ticket, &told, patience)
+        self.await_outcome(&ticket, &told, limit)
     }
 
-    /// The outcome, or after `patience` that there is none.
+    /// The outcome, or after `limit` that there is none.
     fn await_outcome<T>(
         &self,
         ticket: &Ticket,
         told: &Receiver<Result<T, Refusal>>,
-        patience: Duration,
+        limit: Duration,
     ) -> Result<T, Refusal> {
-        let outcome = match told.recv_timeout(patience) {
+        let outcome = match told.recv_timeout(limit) {
             Err(RecvTimeoutError::Timeout) => {
                 let mut wanted = ticket.lock().unwrap_or_else(PoisonError::into_inner);
                 if *wanted == Wanted::Yes {
@@ -218,8 +218,8 @@ impl Host {
             drop(done);
         });
         let written = reader.read(&*self.clock, end);
-        let patience = end.saturating_sub(self.clock.now());
-        let outcome = self.await_outcome(&ticket, &told, patience);
+        let limit = end.saturating_sub(self.clock.now());
+        let outcome = self.await_outcome(&ticket, &told, limit);
         match (written, outcome) {
             (Written::Late, Ok(())) => Err(self.named(fault("answered when its time was up; ask again"))),
             (Written::TooLong, _) => Err(self.named(answer::too_long())),
@@ -250,17 +250,17 @@ fn serve(mut guest: Box<dyn Guest>, queue: &Receiver<Message>, watch: &Watch) {
 }
 
 impl Hosted for Host {
-    fn add_task(&self, task: &TaskSection, patience: Duration) -> Result<(), Refusal> {
+    fn add_task(&self, task: &TaskSection, limit: Duration) -> Result<(), Refusal> {
         let terms = TaskTerms::new(task)?;
         let name = terms.name.clone();
-        self.call(patience, move |guest| guest.add_task(&terms), move |guest, ()| guest.remove_task(&name))
+        self.call(limit, move |guest| guest.add_task(&terms), move |guest, ()| guest.remove_task(&name))
     }
 
-    fn start_task(&self, task: &Name, processes: &[ProcessId], patience: Duration) -> Result<(), Refusal> {
+    fn start_task(&self, task: &Name, processes: &[ProcessId], limit: Duration) -> Result<(), Refusal> {
         let (name, its_name) = (task.to_string(), task.to_string());
         let processes: Vec<u32> = processes.iter().map(|process| process.pid.get()).collect();
         self.call(
-            patience,
+            limit,
             move |guest| guest.start_task(&name, &processes),
             move |guest, ()| guest.stop_task(&its_name),
         )
@@ -284,13 +284,13 @@ impl Hosted for Host {
         let _ = self.messages.send(Message::Close);
     }
 
-    fn settle(&self, patience: Duration) -> Option<String> {
+    fn settle(&self, limit: Duration) -> Option<String> {
         if self.watch.is_given_up() {
             return Some(self.late());
         }
         let (teller, told) = mpsc::channel::<()>();
         self.send(move |_| drop(teller));
-        match told.recv_timeout(patience) {
+        match told.recv_timeout(limit) {
             Err(RecvTimeoutError::Timeout) => Some(self.late()),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => None,
         }

@@ -42,7 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The engine of `section` in `project`, with its plugin loaded. The plugins of one project are given the same `shared`.
-/// Waits for the plugin for at most `patience` by `clock`.
+/// Waits for the plugin for at most `limit` by `clock`.
 ///
 /// # Errors
 /// Why the plugin cannot be had, in a line for the client; nothing of it is left then.
@@ -51,10 +51,10 @@ pub fn engine(
     section: &EngineSection,
     shared: &Arc<SharedProject>,
     clock: Arc<dyn Pacer>,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<Arc<dyn Hosted>, Refusal> {
     let terms = EngineTerms::new(project, section)?;
     let shared = Arc::clone(shared);
-    let host = Host::open(terms, clock, patience, move |terms, watch| Loaded::open(terms, &shared, watch))?;
+    let host = Host::open(terms, clock, limit, move |terms, watch| Loaded::open(terms, &shared, watch))?;
     Ok(Arc::new(host))
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-/// Turns off that the kernel by itself moves pages to where they are touched: here it is known who moves what.
+/// ScanLocks off that the kernel by itself moves pages to where they are touched: here it is known who moves what.
 ///
 /// # Errors
 /// The kernel has no such setting, or refuses.

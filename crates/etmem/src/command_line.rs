@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_examination_is_given() {
+    fn what_the_doctor_is_given() {
         for (line, want) in [
             ("doctor", &["--doctor"][..]),
             ("doctor --json", &["--doctor", "--json"]),

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 
 /// How long to wait for a daemon to let us in, to take the request, and for each piece of its answer: the
 /// original's 10 s.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Sends `request` to the daemon at `socket`, prints its answer to `out` and says how it went.
 ///
@@ -21,20 +21,20 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn ask(
     socket: &SocketName,
     request: &Request,
-    patience: Duration,
+    limit: Duration,
     out: &mut dyn Write,
 ) -> Result<Status, Failure> {
     let mut stream =
-        connect(socket, patience).map_err(|source| Failure::Connect { socket: socket.clone(), source })?;
+        connect(socket, limit).map_err(|source| Failure::Connect { socket: socket.clone(), source })?;
     let broken = |source: io::Error| {
         let socket = socket.clone();
         if [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&source.kind()) {
-            Failure::Silent { socket, seconds: patience.as_secs() }
+            Failure::Silent { socket, seconds: limit.as_secs() }
         } else {
             Failure::Lost { socket, source }
         }
     };
-    stream.set_read_timeout(Some(patience)).map_err(broken)?;
+    stream.set_read_timeout(Some(limit)).map_err(broken)?;
     match stream.write_all(request.encode().as_bytes()) {
         // The daemon may have turned us away already; what it said, if anything, is still there to read.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -74,10 +74,10 @@ pub(crate) fn ask(
 
 /// Connects, or gives up when the daemon's queue stays full: the time limit for sending is that for waiting in the queue
 /// as well (`unix_stream_connect` in `net/unix/af_unix.c`), if it is set before.
-fn connect(name: &SocketName, patience: Duration) -> io::Result<UnixStream> {
+fn connect(name: &SocketName, limit: Duration) -> io::Result<UnixStream> {
     let unconnected = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     let stream = UnixStream::from(unconnected);
-    stream.set_write_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(limit))?;
     socket::connect(stream.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
     Ok(stream)
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use etmem_config::error::Form as FileForm;
 use etmem_config::{ConfigError, ConfigFile, EngineKind, EngineSection, FaultClass, ProjectSection};
 use etmem_core::name::Name;
-use etmem_engine::{Engine, EngineError, Turns};
+use etmem_engine::{Engine, EngineError, ScanLocks};
 use etmem_wire::{ErrorKind, Response, Status};
 
 /// Stands for the project's name, which a file of etmem 1.0 does not hold.
@@ -167,7 +167,7 @@ impl<'a> Objects<'a> {
             self.note(format!("{place}{library} is loaded, and has its say, only when it is added"));
             return Ok(None);
         }
-        match etmem_engine::engine(&section.kind, &Turns::default()) {
+        match etmem_engine::engine(&section.kind, &ScanLocks::default()) {
             Ok(engine) => Ok(Some(engine)),
             Err(error @ EngineError::NotBuilt(_)) => {
                 self.note(format!("{place}{error}; it would be refused"));

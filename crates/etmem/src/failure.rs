@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use etmem_wire::SocketName;
 
-use crate::connection::PATIENCE;
+use crate::connection::ANSWER_LIMIT;
 
 /// The daemon answered with a failure, or did not answer as it should (the original's `-ECOMM`).
 pub(crate) const SERVER_SAID_NO: u8 = 186;
@@ -66,7 +66,7 @@ pub(crate) enum Failure {
     )]
     NoTaskShow { socket: SocketName },
     /// There is no etmemd to examine the machine, or it cannot be run.
-    #[error("cannot run {}, which has the examination: {source}", .program.display())]
+    #[error("cannot run {}, which has etmem doctor: {source}", .program.display())]
     NoEtmemd { program: PathBuf, source: io::Error },
     /// The manual pages could not be written.
     #[error("cannot write the manual pages: {0}")]
@@ -159,7 +159,7 @@ fn connect_reason(source: &io::Error) -> String {
     if source.kind() == io::ErrorKind::ConnectionRefused {
         "none listens there".to_owned()
     } else if source.kind() == io::ErrorKind::WouldBlock {
-        format!("it is busy and has let nobody in for {} s", PATIENCE.as_secs())
+        format!("it is busy and has let nobody in for {} s", ANSWER_LIMIT.as_secs())
     } else {
         source.to_string()
     }

@@ -8,7 +8,7 @@
 //!  standard output, exit number <------------connection-----------+
 //! ```
 //!
-//! Nothing on this way knows what a project is beyond its name: it stays thin. [`watch`] goes it again and again. Beside
+//! Nothing on this way knows what a project is beyond its name: it stays thin. [`watch`] goes it again and again. SiblingGroups
 //! it, [`dry_run`] reads a configuration file as the daemon would.
 
 mod command_line;
@@ -44,7 +44,9 @@ fn run() -> Result<Status, Failure> {
     let (asked, socket) = command_line::read(std::env::args_os())?;
     let mut out = stdout().lock();
     let status = match asked {
-        Asked::Send(request) => connection::ask(&choose(socket)?, &request, connection::PATIENCE, &mut out)?,
+        Asked::Send(request) => {
+            connection::ask(&choose(socket)?, &request, connection::ANSWER_LIMIT, &mut out)?
+        }
         Asked::TaskShow(task_show) => task_show.run(&choose(socket)?, &mut out)?,
         Asked::Doctor(arguments) => match doctor::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,

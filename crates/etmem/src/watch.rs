@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use etmem_wire::{Request, SocketName, Status, TaskForm};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::connection::{PATIENCE, ask};
+use crate::connection::{ANSWER_LIMIT, ask};
 use crate::failure::Failure;
 
 /// From one answer to the next question, in milliseconds.
@@ -65,7 +65,7 @@ impl TaskShow {
 
     fn answer(&self, socket: &SocketName) -> Result<(Status, Vec<u8>), Failure> {
         let mut answer = Vec::new();
-        let status = ask(socket, &self.request, PATIENCE, &mut answer)?;
+        let status = ask(socket, &self.request, ANSWER_LIMIT, &mut answer)?;
         if status == Status::Success && PROJECT_SHOW.iter().any(|begin| answer.starts_with(begin)) {
             return Err(Failure::NoTaskShow { socket: socket.clone() });
         }

@@ -3,7 +3,7 @@
 //! The fields of the JSON are told in `docs/json.md`.
 
 use clap::{Arg, ArgAction, ArgMatches};
-use etmem_linux::examination::{Examination, Finding, Severity, examine};
+use etmem_linux::doctor::{DoctorReport, Finding, Severity, examine};
 use etmem_linux::root::Roots;
 use serde_json::{Map, Value, json};
 use std::io::{self, Write, stdout};
@@ -29,9 +29,8 @@ pub(crate) fn asked_for(matches: &ArgMatches, roots: &Roots) -> Option<ExitCode>
     if !matches.get_flag(OPTION) {
         return None;
     }
-    let examination = examine(roots);
-    let text =
-        if matches.get_flag(JSON) { format!("{:#}\n", json(&examination)) } else { examination.to_string() };
+    let report = examine(roots);
+    let text = if matches.get_flag(JSON) { format!("{:#}\n", json(&report)) } else { report.to_string() };
     let mut out = stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever read it has had enough.
@@ -39,7 +38,7 @@ pub(crate) fn asked_for(matches: &ArgMatches, roots: &Roots) -> Option<ExitCode>
             eprintln!("etmemd: cannot print what was found: {error}");
             Some(ExitCode::from(3))
         }
-        Ok(()) | Err(_) => Some(status(examination.severity())),
+        Ok(()) | Err(_) => Some(status(report.severity())),
     }
 }
 
@@ -52,14 +51,14 @@ fn status(worst: Severity) -> ExitCode {
     }
 }
 
-fn json(examination: &Examination) -> Value {
+fn json(report: &DoctorReport) -> Value {
     let counts: Map<String, Value> =
-        examination.counts().iter().map(|(severity, number)| (severity.to_string(), json!(number))).collect();
+        report.counts().iter().map(|(severity, number)| (severity.to_string(), json!(number))).collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "severity": examination.severity().name(),
+        "severity": report.severity().name(),
         "counts": counts,
-        "findings": examination.findings.iter().map(finding).collect::<Vec<_>>(),
+        "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
     })
 }
 
@@ -84,11 +83,11 @@ mod tests {
     fn every_finding_has_every_field() {
         let tree = tempfile::tempdir().unwrap();
         let roots = Roots { proc: ProcRoot::new(tree.path()), sys: SysRoot::new(tree.path()) };
-        let examination = examine(&roots);
-        let object = json(&examination);
+        let report = examine(&roots);
+        let object = json(&report);
         assert_eq!(object["severity"], "error", "there is no swap");
         let findings = object["findings"].as_array().unwrap();
-        assert_eq!(findings.len(), examination.findings.len());
+        assert_eq!(findings.len(), report.findings.len());
         for finding in findings {
             for field in ["name", "state", "severity"] {
                 assert!(finding[field].is_string(), "{finding}");

@@ -53,9 +53,9 @@ fn serve(options: &Options) -> Result<(), String> {
     signals.thread_block().map_err(|error| format!("cannot block signals: {error}"))?;
     let stream = take_standard_input().map_err(|error| format!("cannot take standard input: {error}"))?;
     log::init(options.log_level)?;
-    let served = etmem_isolate::serve(stream, |project, section, patience| {
+    let served = etmem_isolate::serve(stream, |project, section, deadline| {
         let clock = Arc::new(SystemPacer::new());
-        etmem_plugin::engine(project, section, &Arc::default(), clock, patience)
+        etmem_plugin::engine(project, section, &Arc::default(), clock, deadline)
     });
     served
         .inspect_err(|error| tracing::error!("the process of an engine: {error}"))

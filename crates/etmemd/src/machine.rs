@@ -1,7 +1,7 @@
 //! The kernel underneath, put together when it is first needed.
 
+use crate::cleanup_records::{self, CleanupRecord, Setting};
 use crate::isolation;
-use crate::traces::{self, Setting, Trace};
 use etmem_config::{EngineKind, EngineSection, ProjectSection};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::ProcessTable;
@@ -39,7 +39,7 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When that cannot be written.
-    fn traces(&self, sets: Sets) -> io::Result<Vec<Trace>> {
+    fn cleanup_records(&self, sets: Sets) -> io::Result<Vec<CleanupRecord>> {
         let _ = sets;
         Ok(Vec::new())
     }
@@ -51,7 +51,7 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String>;
 
     /// The engine of `section`, whose policy is a plugin's; what the plugins of its project have in common is
-    /// `shared`. Waits for the plugin for at most `patience`.
+    /// `shared`. Waits for the plugin for at most `deadline`.
     ///
     /// # Errors
     /// Why the plugin cannot be had.
@@ -60,7 +60,7 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
         project: &ProjectSection,
         section: &EngineSection,
         shared: &Arc<SharedProject>,
-        patience: Duration,
+        deadline: Duration,
     ) -> Result<Arc<dyn Hosted>, Refusal>;
 }
 
@@ -98,11 +98,11 @@ impl Machine for LinuxMachine {
         &self.nodes
     }
 
-    fn traces(&self, sets: Sets) -> io::Result<Vec<Trace>> {
+    fn cleanup_records(&self, sets: Sets) -> io::Result<Vec<CleanupRecord>> {
         let swap_cache = sets.swap_cache.then_some(Setting::SwapCache(&self.proc));
         let damon = sets.damon.then_some(Setting::Damon(&self.sys));
-        let folder = traces::folder();
-        swap_cache.into_iter().chain(damon).map(|setting| Trace::of(&folder, setting)).collect()
+        let folder = cleanup_records::folder();
+        swap_cache.into_iter().chain(damon).map(|setting| CleanupRecord::of(&folder, setting)).collect()
     }
 
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {
@@ -115,13 +115,13 @@ impl Machine for LinuxMachine {
         project: &ProjectSection,
         section: &EngineSection,
         shared: &Arc<SharedProject>,
-        patience: Duration,
+        deadline: Duration,
     ) -> Result<Arc<dyn Hosted>, Refusal> {
         if isolated(section) {
-            let engine = Isolated::start(project, section, isolation::program(), patience)?;
+            let engine = Isolated::start(project, section, isolation::program(), deadline)?;
             return Ok(Arc::new(engine));
         }
-        etmem_plugin::engine(project, section, shared, Arc::new(SystemPacer::new()), patience)
+        etmem_plugin::engine(project, section, shared, Arc::new(SystemPacer::new()), deadline)
     }
 }
 

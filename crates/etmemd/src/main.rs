@@ -2,10 +2,12 @@
 //!
 //! The way of a command: [`server`] (bytes) → [`dispatch`] (which verb) → [`registry`] (is it allowed, what
 //! changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle). [`machine`] is the kernel
-//! underneath, [`doctor`] what it can do, [`traces`] what is left set there if the daemon is killed. [`isolation`] gives an
+//! underneath, [`doctor`] what it can do, [`cleanup_records`] what is left set there if the daemon is killed. [`isolation`] gives an
 //! engine from outside a process of its own. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
 mod background;
+mod cleanup_records;
+mod client_slots;
 mod dispatch;
 mod doctor;
 mod isolation;
@@ -14,12 +16,10 @@ mod machine;
 mod manual;
 mod options;
 mod pid_file;
-mod places;
 mod registry;
 mod server;
 mod service;
 mod task_show;
-mod traces;
 mod worker;
 
 use etmem_linux::own_memory;
@@ -79,7 +79,7 @@ fn run(options: &Options) -> Result<(), String> {
     if options.background {
         background::leave_session().map_err(|error| format!("cannot leave the session: {error}"))?;
     }
-    traces::take_back(&traces::folder(), &options.roots.sys);
+    cleanup_records::take_back(&cleanup_records::folder(), &options.roots.sys);
     let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
     let manager = ServiceManager::from_environment();
     let ready = || {

@@ -1,7 +1,7 @@
 //! The socket: many clients at once, each with a deadline, none able to hold up another.
 
+use crate::client_slots::ClientSlots;
 use crate::dispatch::{Asked, Reply, dispatch, refuse};
-use crate::places::Places;
 use crate::registry::{LONGEST_REQUEST, LOOK_AGAIN, Registry};
 use crate::service::ServiceManager;
 use etmem_core::kernel::pacer::Pacer;
@@ -152,17 +152,17 @@ async fn keep_watch<S: Send + 'static>(
 }
 
 async fn accept(listener: &UnixListener, registry: &Arc<Mutex<Registry>>) {
-    let places = Places::new(CLIENTS);
+    let slots = ClientSlots::new(CLIENTS);
     loop {
         match listener.accept().await {
             Ok((client, _)) => {
-                let Some(place) = places.take().await else { return };
-                let (registry, places) = (Arc::clone(registry), places.clone());
+                let Some(slot) = slots.take().await else { return };
+                let (registry, slots) = (Arc::clone(registry), slots.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = serve_client(client, registry, &places).await {
+                    if let Err(error) = serve_client(client, registry, &slots).await {
                         debug!("client: {error}");
                     }
-                    if places.leave(place) {
+                    if slots.leave(slot) {
                         etmem_linux::give_back_free_memory();
                     }
                 });
@@ -179,14 +179,14 @@ async fn accept(listener: &UnixListener, registry: &Arc<Mutex<Registry>>) {
 async fn serve_client(
     mut client: UnixStream,
     registry: Arc<Mutex<Registry>>,
-    places: &Places,
+    slots: &ClientSlots,
 ) -> io::Result<()> {
     let peer = client.peer_cred()?;
     if peer.uid() != 0 || peer.gid() != 0 {
         warn!("refused a client that is not root: user {} group {}", peer.uid(), peer.gid());
         return Ok(());
     }
-    let response = match places.wait_for(DEADLINE, read_request(&mut client)).await {
+    let response = match slots.wait_for(DEADLINE, read_request(&mut client)).await {
         Ok(request) => match request? {
             Ok(request) => answer(request, registry).await,
             Err(reason) => refuse(ErrorKind::InvalidParameters, &[reason]),
@@ -194,7 +194,7 @@ async fn serve_client(
         Err(end) => refuse(ErrorKind::InvalidParameters, &[format!("the request was not complete {end}")]),
     };
     let bytes = response.encode();
-    places.wait_for(DEADLINE, client.write_all(&bytes)).await.map_err(io::Error::other)??;
+    slots.wait_for(DEADLINE, client.write_all(&bytes)).await.map_err(io::Error::other)??;
     client.shutdown().await
 }
 

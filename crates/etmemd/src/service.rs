@@ -12,7 +12,7 @@ use std::time::Duration;
 use tracing::warn;
 
 /// How long to wait where the manager does not keep up with what it is told.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Whoever started this daemon as a service, if it wants to hear of it.
 #[derive(Debug, Default)]
@@ -67,7 +67,7 @@ impl ServiceManager {
 /// Sends `message` to the datagram socket at `address`: a path, or `@` and an abstract name.
 fn send(address: &[u8], message: &str) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
-    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(ANSWER_LIMIT))?;
     let address = match address {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         [b'/', ..] => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(address))?,

@@ -264,7 +264,7 @@ fn process_json(report: &ProcessReport) -> Value {
         ProcessResult::Scanned(_) => "scanned",
         ProcessResult::Placed(_) => "placed",
         ProcessResult::Elsewhere(_) => "elsewhere",
-        ProcessResult::Held(_) => "held",
+        ProcessResult::Skipped(_) => "held",
         ProcessResult::Lost(_) => "lost",
         ProcessResult::Stopped => "stopped",
     };
@@ -297,7 +297,7 @@ fn held_back(cycle: &Cycle) -> Option<String> {
         ProcessResult::Scanned(scanned) => Some(&scanned.feedback),
         ProcessResult::Placed(_)
         | ProcessResult::Elsewhere(_)
-        | ProcessResult::Held(_)
+        | ProcessResult::Skipped(_)
         | ProcessResult::Lost(_)
         | ProcessResult::Stopped => None,
     })?;

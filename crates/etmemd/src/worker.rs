@@ -3,14 +3,14 @@
 //! What it has done lies ready for whoever asks: the thread puts it there between two cycles, and nobody who looks waits
 //! for a cycle.
 
-use crate::traces::Trace;
+use crate::cleanup_records::CleanupRecord;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::Bound;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
-use etmem_core::policy::Hold;
-use etmem_engine::{ProcessResult, Scanned, StepReport, TaskStatus, Work};
+use etmem_core::policy::SkipReason;
+use etmem_engine::{ProcessResult, Scanned, StepReport, TaskRunner, TaskStatus};
 use etmem_linux::pacer::SystemPacer;
 use std::collections::HashMap;
 use std::io;
@@ -62,15 +62,15 @@ pub(crate) struct Standing {
 }
 
 impl Worker {
-    /// Starts `work` on `kernel`; `label` names the task in the log, and `traces` are kept until what it sets is taken back.
+    /// Starts `work` on `kernel`; `label` names the task in the log, and `records` are kept until what it sets is taken back.
     ///
     /// # Errors
     /// When the system has no thread left.
     pub(crate) fn start(
         label: String,
-        mut work: Box<dyn Work>,
+        mut work: Box<dyn TaskRunner>,
         kernel: Kernel,
-        traces: Vec<Trace>,
+        records: Vec<CleanupRecord>,
     ) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
         // Before its thread has run at all, a task is about to begin its first cycle, and does not rest from one.
@@ -96,11 +96,11 @@ impl Worker {
             // What its probe has set goes with it, and only then what tells of it.
             drop((work, kernel));
             match ended {
-                Ok(()) => drop(traces),
+                Ok(()) => drop(records),
                 Err(error) => {
                     error!("{}: cannot take back what was set: {error}", journal.label);
                     // Left for the next start to try again.
-                    std::mem::forget(traces);
+                    std::mem::forget(records);
                 }
             }
             journal.stopped();
@@ -141,7 +141,7 @@ fn change(progress: &Mutex<Progress>, change: impl FnOnce(&mut Progress)) {
 #[derive(Debug)]
 struct Journal {
     label: String,
-    held: HashMap<ProcessId, Hold>,
+    held: HashMap<ProcessId, SkipReason>,
     /// What bounded the last act on a process.
     bounds: HashMap<ProcessId, Bound>,
     back_off: BackOff,
@@ -197,7 +197,7 @@ impl Journal {
         for now in &report.processes {
             let process = now.process;
             match &now.result {
-                ProcessResult::Held(hold) => {
+                ProcessResult::Skipped(hold) => {
                     record_held(label, process, self.held.insert(process, *hold), *hold);
                     continue;
                 }
@@ -243,21 +243,21 @@ impl Journal {
 }
 
 /// Says why a process is left alone, once for as long as the reason is of one kind.
-fn record_held(label: &str, process: ProcessId, before: Option<Hold>, hold: Hold) {
+fn record_held(label: &str, process: ProcessId, before: Option<SkipReason>, hold: SkipReason) {
     if before.is_some_and(|before| discriminant(&before) == discriminant(&hold)) {
         debug!("{label}: process {process}: {hold}");
         return;
     }
     match hold {
         // Nothing moves at all, on the whole machine: somebody should know at any log level.
-        Hold::NoSwap => error!("{label}: process {process}: {hold}"),
-        Hold::SwapFull
-        | Hold::SwapFullMemoryFine { .. }
-        | Hold::SwapUse { .. }
-        | Hold::Pressure { .. }
-        | Hold::GroupSwap(_)
-        | Hold::GroupProtected(_) => warn!("{label}: process {process}: {hold}"),
-        Hold::MemoryFree { .. } | Hold::Small { .. } | Hold::SwappedEnough { .. } => {
+        SkipReason::NoSwap => error!("{label}: process {process}: {hold}"),
+        SkipReason::SwapFull
+        | SkipReason::SwapFullMemoryFine { .. }
+        | SkipReason::SwapUse { .. }
+        | SkipReason::Pressure { .. }
+        | SkipReason::GroupSwap(_)
+        | SkipReason::GroupProtected(_) => warn!("{label}: process {process}: {hold}"),
+        SkipReason::MemoryFree { .. } | SkipReason::Small { .. } | SkipReason::SwappedEnough { .. } => {
             info!("{label}: process {process}: {hold}");
         }
     }

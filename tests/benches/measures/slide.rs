@@ -9,7 +9,7 @@ use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::{AccessProbe, AccessSink, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-use etmem_engine::{ProcessResult, Turns};
+use etmem_engine::{ProcessResult, ScanLocks};
 use etmem_linux::pacer::SystemPacer;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::swap::SwapGuard;
@@ -152,7 +152,7 @@ fn cycles(kernel: &Kernel, apart: &Apart, mut workload: Workload) -> Result<(f64
         workload.pid()
     );
     let file = etmem_config::parse(Path::new("bench"), &text)?;
-    let engine = etmem_engine::engine(&file.engines[0].kind, &Turns::default())?;
+    let engine = etmem_engine::engine(&file.engines[0].kind, &ScanLocks::default())?;
     let pacer = Hurried(SystemPacer::new());
     let (mut own, mut clearing_and_moving) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

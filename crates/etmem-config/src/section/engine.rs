@@ -1,11 +1,11 @@
 //! `[engine]`: what a project does with what it sees.
 
-use crate::beside::Beside;
 use crate::error::{ConfigError, FaultClass, Order, Rule};
 use crate::keyfile::Group;
 use crate::listing::ListedEngine;
 use crate::nearest::Nearest;
 use crate::setting::{Reader, needed, or_default, settings};
+use crate::sibling_groups::SiblingGroups;
 use crate::values::{DamosAction, NodePair, at_least, mebibytes, name, within, yes_or_no};
 use crate::warning::Warnings;
 use etmem_core::name::Name;
@@ -68,7 +68,7 @@ pub struct ThirdpartyEngine {
     /// Every key of the group with its value, each key once: what the plugin gets to read.
     pub keys: Vec<(String, String)>,
     /// The other groups that it gets to read.
-    pub beside: Beside,
+    pub siblings: SiblingGroups,
 }
 
 /// Parameters of engine damon: a DAMOS access pattern, in the kernel's units, and what to do where it fits.
@@ -218,7 +218,7 @@ fn thirdparty(reader: &mut Reader<'_>) -> Result<ThirdpartyEngine, ConfigError> 
         operations: reader.get(&OPS_NAME)?,
         isolate: reader.get(&ISOLATE)?,
         keys: reader.all(),
-        beside: Beside::default(),
+        siblings: SiblingGroups::default(),
     })
 }
 

@@ -2,11 +2,11 @@
 
 use super::engine::Known;
 use super::key_lines::KeyLines;
-use crate::beside::Beside;
 use crate::error::{ConfigError, FaultClass, Order, Rule};
 use crate::keyfile::Group;
 use crate::listing::ListedTask;
 use crate::setting::{Reader, needed, optional, or_default, settings};
+use crate::sibling_groups::SiblingGroups;
 use crate::values::{
     Fraction, Percent, SocketAddress, at_least, decimal, decimal_or_none, gibibytes, name, rate, vm_flags,
     within, yes_or_no,
@@ -83,7 +83,7 @@ pub struct OtherTask {
     /// Every key of the group with its value, each key once: what the plugin gets to read.
     pub keys: Vec<(String, String)>,
     /// The other groups that it gets to read.
-    pub beside: Beside,
+    pub siblings: SiblingGroups,
 }
 
 /// Parameters of a task of engine slide.
@@ -307,7 +307,7 @@ pub(crate) fn read(
             max_threads: reader.get(&MAX_THREADS)?,
             swap_flag: reader.get(&SWAP_FLAG)?,
             keys: reader.all(),
-            beside: Beside::default(),
+            siblings: SiblingGroups::default(),
         }),
     };
     // A plugin's keys are its own affair.

@@ -4,7 +4,7 @@ use crate::engine::{SLIDE, THIRDPARTY};
 use crate::project::{PAGE, PSI_PROJECT, REGION};
 use crate::row::{INTERNAL, INVALID, KEY_FILE, read};
 use crate::task::{CSLIDE_TASK, SLIDE_TASK};
-use etmem_config::{Beside, EngineKind, OtherTask, Scan, TaskParameters, WrittenGroup};
+use etmem_config::{EngineKind, OtherTask, Scan, SiblingGroups, TaskParameters, WrittenGroup};
 use etmem_core::kernel::process::Target;
 
 #[test]
@@ -190,22 +190,22 @@ fn what_stands_beside_a_plugins_group() {
         &task.replace("=t", "=u"),
     ];
     let file = read(&text.concat()).unwrap();
-    let shown = |beside: &Beside| {
+    let shown = |siblings: &SiblingGroups| {
         let name = |group: &WrittenGroup| {
             let of = |key| group.pairs.iter().find(|pair| pair.0 == key).map(|pair| pair.1.clone());
             let name = of("eng_name").or_else(|| of("name")).unwrap_or_default();
             format!("{} {name}", group.name)
         };
-        beside.iter().map(name).collect::<Vec<_>>()
+        siblings.iter().map(name).collect::<Vec<_>>()
     };
     let EngineKind::Thirdparty(engine) = &file.engines[1].kind else { panic!("{file:?}") };
-    assert_eq!(shown(&engine.beside), ["mine ", "project a", "task t"]);
-    let own = engine.beside.iter().next().unwrap();
+    assert_eq!(shown(&engine.siblings), ["mine ", "project a", "task t"]);
+    let own = engine.siblings.iter().next().unwrap();
     assert_eq!(own.pairs, [("k".to_owned(), "1".to_owned()), ("k".to_owned(), "2".to_owned())]);
     let EngineKind::Thirdparty(engine) = &file.engines[0].kind else { panic!("{file:?}") };
-    assert_eq!(shown(&engine.beside), ["mine ", "project b", "task t"]);
+    assert_eq!(shown(&engine.siblings), ["mine ", "project b", "task t"]);
     let TaskParameters::Other(task) = &file.tasks[2].parameters else { panic!("{file:?}") };
-    assert_eq!(shown(&task.beside), ["mine ", "project a", "engine mine"]);
+    assert_eq!(shown(&task.siblings), ["mine ", "project a", "engine mine"]);
     assert_eq!((task.max_threads, task.swap_flag), (1, false));
 }
 

@@ -3,32 +3,32 @@
 //! ```text
 //! heat of a cycle + what was known (Standings) -> settle -> who came back, who may go (ranks), what is known now
 //!                                                   |
-//!                          bytes back, working set -> Brake -> how long idle, how much, or not at all
+//!                          bytes back, working set -> RefaultLimiter -> how long idle, how much, or not at all
 //!                                                   |
 //!                  plan of the ranks, what left of it -> mark_out -> what is known now
 //! ```
 //!
 //! [`Standing`] is what is known of one page, [`Standings`] of all pages of a process, [`settle()`] and [`mark_out`] bring
-//! it forward, [`Brake`] keeps a task within its goal. All of it is pure: time and figures are handed in.
+//! it forward, [`RefaultLimiter`] keeps a task within its goal. All of it is pure: time and figures are handed in.
 //!
 //! What it costs: nothing per page for runs of blocks whose pages stand alike, a bit for each page of a block where pages
 //! stand in two ways (moved out and touched), two bits for up to four ways, four for up to sixteen, eight beyond; three
 //! bytes for each page in a block where few differ from the rest. There is no allocation per page or per block.
 
-mod brake;
 mod encoding;
 mod estimate;
 mod mark;
 mod page_set;
+mod refault_limiter;
 mod settle;
 mod standing;
 mod standings;
 mod walk;
 
-pub use brake::{BackOff, Brake, Goal, Limits};
 pub use estimate::came_back_by_faults;
 pub use mark::{Marked, mark_out};
 pub use page_set::{PageSet, PageSetBuilder};
+pub use refault_limiter::{BackOff, Goal, Limits, RefaultLimiter};
 pub(crate) use settle::TOUCHED_RANK;
 pub use settle::{Cycle, Settled, settle};
 pub use standing::{AGE_MAX, BAR_MAX, Standing};

@@ -2,7 +2,7 @@
 
 use crate::program::{PAGES, Program};
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
-use etmem_core::feedback::{Brake, Cycle, Goal, PageSetBuilder, Standings, mark_out, settle};
+use etmem_core::feedback::{Cycle, Goal, PageSetBuilder, RefaultLimiter, Standings, mark_out, settle};
 use etmem_core::heat::{HeatMap, HeatUpdate};
 use etmem_core::kernel::probe::{Access, AccessSink, Block};
 use etmem_core::kernel::process::ProcessMemory;
@@ -35,7 +35,7 @@ pub(crate) struct Outcome {
 
 /// Runs `program` with the goal `goal`, in percent a minute.
 pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
-    let mut brake = Brake::new(goal.map(|goal| Goal::percent_per_minute(goal).unwrap()));
+    let mut limiter = RefaultLimiter::new(goal.map(|goal| Goal::percent_per_minute(goal).unwrap()));
     let mut standings = Standings::default();
     let mut out_since: Vec<Option<u64>> = vec![None; PAGES];
     let range = AddressRange::new(BLOCK_SIZE, BLOCK_SIZE + PAGES as u64 * PAGE_SIZE);
@@ -63,10 +63,10 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
             hold: goal.is_some(),
         };
         let settled = settle(standings, &heat, &cycle);
-        brake.came_back(Duration::from_secs(60 * minute), settled.came_back, settled.working_set);
+        limiter.came_back(Duration::from_secs(60 * minute), settled.came_back, settled.working_set);
         back.push(settled.came_back);
         sets.push(settled.working_set.max(1));
-        let limits = brake.limits();
+        let limits = limiter.limits();
         paused += u64::from(limits.paused);
         let budget = if limits.paused { 0 } else { PER_CYCLE >> limits.halvings };
         let budget = budget.min(limits.bytes.unwrap_or(u64::MAX));
@@ -81,7 +81,7 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
             }
         }
         let marked = mark_out(settled.standings, given.finish(), None);
-        brake.left(marked.left);
+        limiter.left(marked.left);
         standings = marked.standings;
         if minute >= MINUTES / 2 {
             let out = out_since.iter().zip(&cold).filter(|(out, cold)| out.is_some() && **cold).count();

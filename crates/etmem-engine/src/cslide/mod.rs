@@ -5,41 +5,41 @@
 
 mod exchange;
 mod figures;
-mod roster;
 mod settings;
+mod shared_cycle;
 mod step;
 mod watch;
 
 pub use settings::{Kind, Settings};
-pub use step::CslideWork;
+pub use step::CslideRunner;
 
-use crate::engine::{CommandError, Engine, EngineError, Work};
-use crate::turns::Turns;
+use crate::engine::{CommandError, Engine, EngineError, TaskRunner};
+use crate::scan_locks::ScanLocks;
 use etmem_config::{CslideEngine, ProjectSection, TaskSection};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::name::Name;
-use roster::Roster;
+use shared_cycle::SharedCycle;
 use std::sync::Arc;
 
 /// The engine `cslide` of a project.
 #[derive(Debug)]
 pub struct Cslide {
     section: Arc<CslideEngine>,
-    roster: Arc<Roster>,
+    shared_cycle: Arc<SharedCycle>,
 }
 
 impl Cslide {
     /// A cslide with the keys of `section`, whose scans take turns with those of `turns`.
     #[must_use]
-    pub fn new(section: CslideEngine, turns: Turns) -> Self {
-        Self { section: Arc::new(section), roster: Arc::new(Roster::new(turns)) }
+    pub fn new(section: CslideEngine, scan_locks: ScanLocks) -> Self {
+        Self { section: Arc::new(section), shared_cycle: Arc::new(SharedCycle::new(scan_locks)) }
     }
 }
 
 impl Engine for Cslide {
-    fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn Work>, EngineError> {
+    fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn TaskRunner>, EngineError> {
         let settings = Settings::new(project, &self.section, task)?;
-        Ok(Box::new(CslideWork::new(settings, Arc::clone(&self.section), Arc::clone(&self.roster))))
+        Ok(Box::new(CslideRunner::new(settings, Arc::clone(&self.section), Arc::clone(&self.shared_cycle))))
     }
 
     fn check(&self, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
@@ -49,9 +49,9 @@ impl Engine for Cslide {
     fn command(&self, task: Option<&Name>, command: &str) -> Result<String, CommandError> {
         let not_yet = |whose: &str| format!("{whose}no scan is complete yet\n");
         match (command, task) {
-            ("showhostpages", _) => Ok(self.roster.figures().of_host().unwrap_or_else(|| not_yet(""))),
+            ("showhostpages", _) => Ok(self.shared_cycle.figures().of_host().unwrap_or_else(|| not_yet(""))),
             ("showtaskpages", Some(task)) => {
-                let text = self.roster.figures().of_task(task.as_str());
+                let text = self.shared_cycle.figures().of_task(task.as_str());
                 Ok(text.unwrap_or_else(|| not_yet(&format!("task {task}: "))))
             }
             ("showtaskpages", None) => Err(CommandError::NeedsTask("showtaskpages")),

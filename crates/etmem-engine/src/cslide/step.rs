@@ -7,10 +7,10 @@
 
 use super::exchange::Hands;
 use super::figures::{Figures, Heat, TaskFigures};
-use super::roster::{Member, Roster, Seat};
 use super::settings::{self, Kind, Settings};
+use super::shared_cycle::{SharedCycle, SharedCycleSlot, SharedCycleTask};
 use super::watch::{self, Reports, Seen, Stopped};
-use crate::engine::{EngineError, Work, nobody};
+use crate::engine::{EngineError, TaskRunner, nobody};
 use crate::report::StepReport;
 use etmem_config::CslideEngine;
 use etmem_core::kernel::Kernel;
@@ -24,22 +24,26 @@ use std::time::Duration;
 
 /// The work of a cslide task: to lead the cycles of its engine, or to wait for what they do for it.
 #[derive(Debug)]
-pub struct CslideWork {
+pub struct CslideRunner {
     settings: Settings,
     engine: Arc<CslideEngine>,
-    roster: Arc<Roster>,
+    shared_cycle: Arc<SharedCycle>,
     /// Taken before it runs for the first time.
-    seat: Option<Seat>,
+    slot: Option<SharedCycleSlot>,
 }
 
-impl CslideWork {
+impl CslideRunner {
     /// The work that `settings` describe, together with the others on `roster`.
-    pub(super) const fn new(settings: Settings, engine: Arc<CslideEngine>, roster: Arc<Roster>) -> Self {
-        Self { settings, engine, roster, seat: None }
+    pub(super) const fn new(
+        settings: Settings,
+        engine: Arc<CslideEngine>,
+        shared_cycle: Arc<SharedCycle>,
+    ) -> Self {
+        Self { settings, engine, shared_cycle, slot: None }
     }
 
-    fn seat(&mut self, kernel: &Kernel) -> &Seat {
-        self.seat.get_or_insert_with(|| self.roster.join(self.settings.clone(), kernel.clone()))
+    fn slot(&mut self, kernel: &Kernel) -> &SharedCycleSlot {
+        self.slot.get_or_insert_with(|| self.shared_cycle.join(self.settings.clone(), kernel.clone()))
     }
 }
 
@@ -56,12 +60,12 @@ impl From<Stopped> for End {
 }
 
 /// One cycle, led by the task of `seat`, for all that take part.
-fn cycle(engine: &CslideEngine, seat: &Seat, pacer: &dyn Pacer) {
-    let members = seat.roster.members();
-    match try_cycle(engine, seat, &members, pacer) {
+fn cycle(engine: &CslideEngine, slot: &SharedCycleSlot, pacer: &dyn Pacer) {
+    let members = slot.shared_cycle.members();
+    match try_cycle(engine, slot, &members, pacer) {
         Ok(reports) => reports.leave(&members),
         // The others wait on, and whoever leads next begins at once.
-        Err(End::Stopped) => seat.member.leave(StepReport { stopped: true, ..StepReport::default() }),
+        Err(End::Stopped) => slot.member.leave(StepReport { stopped: true, ..StepReport::default() }),
         Err(End::Fault(fault)) => {
             for member in &members {
                 member.leave(StepReport { fault: Some(fault.clone()), ..StepReport::default() });
@@ -72,38 +76,38 @@ fn cycle(engine: &CslideEngine, seat: &Seat, pacer: &dyn Pacer) {
 
 fn try_cycle(
     engine: &CslideEngine,
-    seat: &Seat,
-    members: &[Arc<Member>],
+    slot: &SharedCycleSlot,
+    members: &[Arc<SharedCycleTask>],
     pacer: &dyn Pacer,
 ) -> Result<Reports, End> {
-    let (roster, Settings { hot_threshold, limits, .. }) = (&*seat.roster, &seat.member.settings);
+    let (shared_cycle, Settings { hot_threshold, limits, .. }) = (&*slot.shared_cycle, &slot.member.settings);
     let begun = pacer.processor_time();
     let mut reports = Reports::default();
-    let pooled = has_huge_pool(&nodes(&seat.member)?);
-    let found = watch::find(members, roster, pooled, &mut reports, pacer)?;
-    let mut seen = watch::look(&found, roster, &mut reports, pacer)?;
+    let pooled = has_huge_pool(&nodes(&slot.member)?);
+    let found = watch::find(members, shared_cycle, pooled, &mut reports, pacer)?;
+    let mut seen = watch::look(&found, shared_cycle, &mut reports, pacer)?;
 
     let time = pacer.local_time();
-    let nodes = nodes(&seat.member)?;
-    roster.publish(figures(members, &seen, &nodes, time));
+    let nodes = nodes(&slot.member)?;
+    shared_cycle.publish(figures(members, &seen, &nodes, time));
 
     let pairs = settings::pairs(engine, &nodes).map_err(refused)?;
     let mut hands = Hands { seen: &mut seen, nodes: &nodes, hot: *hot_threshold, pacer };
     for pair in pairs {
         // A stop shows in what is told of the processes.
-        if hands.exchange(pair, *limits, &mut reports.of(&seat.member).pairs).is_err() {
+        if hands.exchange(pair, *limits, &mut reports.of(&slot.member).pairs).is_err() {
             break;
         }
     }
-    roster.publish(figures(members, &seen, &nodes, time));
+    shared_cycle.publish(figures(members, &seen, &nodes, time));
     for one in &seen {
         reports.add(one.member, one.process, one.placed());
     }
-    reports.of(&seat.member).processor_time = pacer.processor_time().saturating_sub(begun);
+    reports.of(&slot.member).processor_time = pacer.processor_time().saturating_sub(begun);
     Ok(reports)
 }
 
-fn nodes(member: &Member) -> Result<Vec<Node>, End> {
+fn nodes(member: &SharedCycleTask) -> Result<Vec<Node>, End> {
     match &member.kernel.numa {
         Some(numa) => numa.nodes.nodes().map_err(End::Fault),
         None => Err(End::Fault(no_nodes())),
@@ -124,8 +128,13 @@ fn has_huge_pool(nodes: &[Node]) -> bool {
 }
 
 /// What lies where, of every task.
-fn figures(members: &[Arc<Member>], seen: &[Seen<'_>], nodes: &[Node], time: Option<LocalTime>) -> Figures {
-    let of_task = |member: &Arc<Member>| {
+fn figures(
+    members: &[Arc<SharedCycleTask>],
+    seen: &[Seen<'_>],
+    nodes: &[Node],
+    time: Option<LocalTime>,
+) -> Figures {
+    let of_task = |member: &Arc<SharedCycleTask>| {
         let own = || seen.iter().filter(|seen| seen.member.number == member.number);
         let Settings { task, target, hot_threshold, .. } = &member.settings;
         let heat = |node: &Node| Heat {
@@ -146,7 +155,7 @@ fn figures(members: &[Arc<Member>], seen: &[Seen<'_>], nodes: &[Node], time: Opt
     }
 }
 
-impl Work for CslideWork {
+impl TaskRunner for CslideRunner {
     fn wishes(&self) -> Wishes {
         self.settings.wishes
     }
@@ -154,7 +163,7 @@ impl Work for CslideWork {
     fn prepare(&mut self, kernel: &Kernel) -> Result<(), EngineError> {
         // A kernel without these ports says so in every cycle.
         kernel.numa.as_ref().map_or(Ok(()), |numa| settings::check(&self.engine, &*numa.nodes))?;
-        self.seat(kernel);
+        self.slot(kernel);
         Ok(())
     }
 
@@ -189,12 +198,12 @@ impl Work for CslideWork {
 
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
         let (engine, interval) = (Arc::clone(&self.engine), self.settings.schedule.interval);
-        let seat = self.seat(kernel);
+        let slot = self.slot(kernel);
         loop {
-            if seat.leads() {
-                cycle(&engine, seat, pacer);
+            if slot.leads() {
+                cycle(&engine, slot, pacer);
             }
-            if let Some(report) = seat.take_report() {
+            if let Some(report) = slot.take_report() {
                 return report;
             }
             if pacer.pause(interval) == Pace::Stop {

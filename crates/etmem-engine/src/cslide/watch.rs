@@ -6,11 +6,11 @@
 //!
 //! Whoever falls out on the way, by its own end or by its task's, is told of and holds nobody up.
 
-use super::roster::{Member, Roster};
 use super::settings::{HUGE_POOL, Kind};
+use super::shared_cycle::{SharedCycle, SharedCycleTask};
 use crate::engine::gone;
 use crate::report::{Placed, ProcessReport, ProcessResult, StepReport};
-use crate::turns::Turn;
+use crate::scan_locks::ScanLock;
 use etmem_core::address::AddressRange;
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::mapping::VmFlag;
@@ -34,16 +34,16 @@ pub(super) struct Stopped;
 pub(super) struct Reports(BTreeMap<u64, StepReport>);
 
 impl Reports {
-    pub(super) fn of(&mut self, member: &Member) -> &mut StepReport {
+    pub(super) fn of(&mut self, member: &SharedCycleTask) -> &mut StepReport {
         self.0.entry(member.number).or_default()
     }
 
-    pub(super) fn add(&mut self, member: &Member, process: ProcessId, result: ProcessResult) {
+    pub(super) fn add(&mut self, member: &SharedCycleTask, process: ProcessId, result: ProcessResult) {
         self.of(member).processes.push(ProcessReport { process, result });
     }
 
     /// Leaves each of `members` its own.
-    pub(super) fn leave(mut self, members: &[Arc<Member>]) {
+    pub(super) fn leave(mut self, members: &[Arc<SharedCycleTask>]) {
         for member in members {
             let mut report = self.0.remove(&member.number).unwrap_or_default();
             report.processes.sort_by_key(|report| report.process);
@@ -55,7 +55,7 @@ impl Reports {
 /// A process that a task names.
 #[derive(Debug)]
 pub(super) struct Found<'a> {
-    member: &'a Member,
+    member: &'a SharedCycleTask,
     numa: &'a Numa,
     process: ProcessId,
     /// Mappings whose pages come from another kind of memory than the task's.
@@ -64,8 +64,8 @@ pub(super) struct Found<'a> {
 
 /// Finds the processes of all `members`, each once; `pooled` says whether the machine has a pool of huge pages.
 pub(super) fn find<'a>(
-    members: &'a [Arc<Member>],
-    roster: &Roster,
+    members: &'a [Arc<SharedCycleTask>],
+    shared_cycle: &SharedCycle,
     pooled: bool,
     reports: &mut Reports,
     pacer: &dyn Pacer,
@@ -100,13 +100,13 @@ pub(super) fn find<'a>(
     // In one order for everybody who waits for several turns, so that no two wait for each other.
     found.sort_by_key(|found| found.process);
     let processes: Vec<ProcessId> = taken.into_keys().collect();
-    roster.turns.forget_all_but(&processes);
+    shared_cycle.scan_locks.forget_all_but(&processes);
     Ok(found)
 }
 
 /// Where an ordinary task's process has pages of the pool of huge pages, which are none of its business.
 fn other_memory(
-    member: &Member,
+    member: &SharedCycleTask,
     process: ProcessId,
     pooled: bool,
 ) -> Result<Vec<AddressRange>, ProcessError> {
@@ -122,9 +122,9 @@ fn other_memory(
 
 /// A process that is looked at.
 struct Watched<'a> {
-    member: &'a Member,
+    member: &'a SharedCycleTask,
     process: ProcessId,
-    turn: Turn<'a>,
+    scan_lock: ScanLock<'a>,
     probe: Box<dyn AccessProbe>,
     mover: Box<dyn NodePages>,
     looks: Looks<'a>,
@@ -132,10 +132,10 @@ struct Watched<'a> {
 
 /// A process whose heat is known, and where it lies.
 pub(super) struct Seen<'a> {
-    pub(super) member: &'a Member,
+    pub(super) member: &'a SharedCycleTask,
     pub(super) process: ProcessId,
     /// Held until its pages have moved.
-    _turn: Turn<'a>,
+    _scan_lock: ScanLock<'a>,
     pub(super) mover: Box<dyn NodePages>,
     pub(super) heat: HeatMap,
     pub(super) census: Census,
@@ -167,7 +167,7 @@ impl Seen<'_> {
 /// Looks at all of `found` as often as their schedule says, and asks where their pages lie.
 pub(super) fn look<'a>(
     found: &'a [Found<'a>],
-    roster: &'a Roster,
+    shared_cycle: &'a SharedCycle,
     reports: &mut Reports,
     pacer: &dyn Pacer,
 ) -> Result<Vec<Seen<'a>>, Stopped> {
@@ -181,7 +181,7 @@ pub(super) fn look<'a>(
     let mut watched = Vec::new();
     let mut fresh = false;
     for found in found {
-        let attached = attach(found, roster, pacer);
+        let attached = attach(found, shared_cycle, pacer);
         if let Some((one, armed)) = told(attached, found.member, found.process, reports)? {
             watched.push(one);
             fresh |= armed;
@@ -216,7 +216,7 @@ pub(super) fn look<'a>(
 /// What came of it; none where the process fell out, which is told.
 fn told<T>(
     result: Result<T, ScanEnd>,
-    member: &Member,
+    member: &SharedCycleTask,
     process: ProcessId,
     reports: &mut Reports,
 ) -> Result<Option<T>, Stopped> {
@@ -234,22 +234,22 @@ fn told<T>(
 /// Makes ready to look at a process, and says whether it had to be armed.
 fn attach<'a>(
     found: &'a Found<'a>,
-    roster: &'a Roster,
+    shared_cycle: &'a SharedCycle,
     pacer: &dyn Pacer,
 ) -> Result<(Watched<'a>, bool), ScanEnd> {
     let Found { member, numa, process, without } = found;
     let (settings, kernel) = (&member.settings, &member.kernel);
-    let turn = roster.turns.take(*process, pacer).ok_or(ScanEnd::Stopped)?;
+    let scan_lock = shared_cycle.scan_locks.take(*process, pacer).ok_or(ScanEnd::Stopped)?;
     // Before the first look, so that both are bound to the program that is looked at.
     let mover = numa.mover.attach(*process)?;
     let mut probe = kernel.probe.attach(*process)?;
     let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without };
     let mut looks = Looks::new(*process, wanted);
-    let fresh = !turn.is_armed();
+    let fresh = !scan_lock.is_armed();
     if fresh {
         looks.arm(&*kernel.mappings, &mut *probe)?;
     }
-    Ok((Watched { member, process: *process, turn, probe, mover, looks }, fresh))
+    Ok((Watched { member, process: *process, scan_lock, probe, mover, looks }, fresh))
 }
 
 impl<'a> Watched<'a> {
@@ -261,12 +261,12 @@ impl<'a> Watched<'a> {
     }
 
     fn locate(self, pacer: &dyn Pacer) -> Result<Seen<'a>, ScanEnd> {
-        let Self { member, process, mut turn, probe, mut mover, looks } = self;
+        let Self { member, process, mut scan_lock, probe, mut mover, looks } = self;
         drop(probe);
-        turn.leave_armed(pacer.now());
+        scan_lock.leave_armed(pacer.now());
         let heat = looks.into_heat();
         let census = take_census(&heat, &mut *mover, pacer)?;
         let (up, down) = (Carried::default(), Carried::default());
-        Ok(Seen { member, process, _turn: turn, mover, heat, census, up, down, ended: None })
+        Ok(Seen { member, process, _scan_lock: scan_lock, mover, heat, census, up, down, ended: None })
     }
 }

@@ -9,7 +9,7 @@ use super::memory::{Known, Memory};
 use super::settings::Settings;
 use super::swap_cache::SwapCache;
 use crate::report::{Effort, ProcessResult, Scanned};
-use crate::turns::{Turn, Turns};
+use crate::scan_locks::{ScanLock, ScanLocks};
 use etmem_core::act::{self, Rehearsal, Tools};
 use etmem_core::feedback::{Limits, PageSet, PageSetBuilder};
 use etmem_core::guard::{self, Bound, Room};
@@ -21,7 +21,7 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 use etmem_core::plan::{Budget, Outcome, Plan};
-use etmem_core::policy::{self, Hold};
+use etmem_core::policy::{self, SkipReason};
 use etmem_core::scan::{self, Looking, Observed, ScanEnd, Wanted};
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Why a process's cycle ended early.
 #[derive(Debug)]
 pub(super) enum End {
-    Held(Hold),
+    Skipped(SkipReason),
     Lost(ProcessError),
     Stopped,
 }
@@ -43,7 +43,7 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) struct Cycle<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) turns: &'a Turns,
+    pub(super) scan_locks: &'a ScanLocks,
     pub(super) memory: &'a Memory,
     pub(super) swap_cache: &'a SwapCache,
     pub(super) process: ProcessId,
@@ -80,7 +80,7 @@ impl Cycle<'_> {
     /// The whole of it.
     pub(super) fn run(&self) -> ProcessResult {
         self.scan_and_act().unwrap_or_else(|end| match end {
-            End::Held(hold) => ProcessResult::Held(hold),
+            End::Skipped(hold) => ProcessResult::Skipped(hold),
             End::Lost(error) => ProcessResult::Lost(error),
             End::Stopped => ProcessResult::Stopped,
         })
@@ -90,14 +90,14 @@ impl Cycle<'_> {
         let Self { settings, process, kernel, pacer, .. } = *self;
         self.is_there_a_need()?;
 
-        let mut turn = self.turns.take(process, pacer).ok_or(End::Stopped)?;
+        let mut scan_lock = self.scan_locks.take(process, pacer).ok_or(End::Stopped)?;
         // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
         // between, nothing moves.
         let mover = kernel.mover.attach(process)?;
         let mut attached = Attached { probe: kernel.probe.attach(process)?, mover };
         // Dropped with what is known of the process where the cycle ends early: its pages may be others by then.
         let mut known = self.memory.take(process);
-        let Seen { observed, looked, window } = self.look(&mut turn, &mut *attached.probe, &known)?;
+        let Seen { observed, looked, window } = self.look(&mut scan_lock, &mut *attached.probe, &known)?;
 
         let settled = known.settle(&observed, settings, self.memory.paused_for());
         let before = kernel.processes.memory(process)?;
@@ -127,7 +127,7 @@ impl Cycle<'_> {
         let bound = match room {
             Ok(room) => (outcome.over_budget > 0).then_some(room.bound),
             // What has come up since the scan began.
-            Err(End::Held(hold)) => return Ok(ProcessResult::Held(hold)),
+            Err(End::Skipped(hold)) => return Ok(ProcessResult::Skipped(hold)),
             Err(end) => return Err(end),
         };
         Ok(ProcessResult::Scanned(Scanned {
@@ -169,10 +169,15 @@ impl Cycle<'_> {
     }
 
     /// Looks as often as a cycle does.
-    fn look(&self, turn: &mut Turn<'_>, probe: &mut dyn AccessProbe, known: &Known) -> Result<Seen, End> {
+    fn look(
+        &self,
+        scan_lock: &mut ScanLock<'_>,
+        probe: &mut dyn AccessProbe,
+        known: &Known,
+    ) -> Result<Seen, End> {
         let (settings, pacer) = (self.settings, self.pacer);
         let begun = pacer.now();
-        let continues = turn.is_armed() && known.was_whole;
+        let continues = scan_lock.is_armed() && known.was_whole;
         let wanted = Wanted { is_wanted: scan::is_swappable, flags: &settings.vm_flags, without: &[] };
         let observed = Looking::new(self.process, &*self.kernel.mappings, wanted, pacer).cycle(
             probe,
@@ -185,8 +190,9 @@ impl Cycle<'_> {
             },
         )?;
         let looked = pacer.now();
-        turn.leave_armed(looked);
-        let armed_since = turn.armed_since().filter(|_| continues && observed.is_whole()).unwrap_or(begun);
+        scan_lock.leave_armed(looked);
+        let armed_since =
+            scan_lock.armed_since().filter(|_| continues && observed.is_whole()).unwrap_or(begun);
         Ok(Seen { observed, looked, window: looked.saturating_sub(armed_since) })
     }
 
@@ -243,9 +249,9 @@ const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, outcome: &Ou
     outcome.refused > 0 || gone + applied / 64 + (1 << 20) < applied
 }
 
-impl From<Hold> for End {
-    fn from(hold: Hold) -> Self {
-        Self::Held(hold)
+impl From<SkipReason> for End {
+    fn from(hold: SkipReason) -> Self {
+        Self::Skipped(hold)
     }
 }
 

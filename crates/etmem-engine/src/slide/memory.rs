@@ -4,7 +4,8 @@ use super::settings::Settings;
 use crate::report::{Effort, Feedback};
 use etmem_core::address::{AddressRange, BLOCK_SIZE};
 use etmem_core::feedback::{
-    AGE_MAX, Brake, Cycle, Limits, PageSet, Settled, Standings, came_back_by_faults, mark_out, settle,
+    AGE_MAX, Cycle, Limits, PageSet, RefaultLimiter, Settled, Standings, came_back_by_faults, mark_out,
+    settle,
 };
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
@@ -47,7 +48,7 @@ pub(super) struct Known {
 #[derive(Debug)]
 pub(super) struct Memory {
     known: Mutex<HashMap<ProcessId, Known>>,
-    brake: Mutex<Brake>,
+    limiter: Mutex<RefaultLimiter>,
     pub(super) throttle: Mutex<Throttle>,
     /// How long to rest before the next cycle.
     rest: Mutex<Duration>,
@@ -62,7 +63,7 @@ impl Memory {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             known: Mutex::default(),
-            brake: Mutex::new(Brake::new(settings.goal)),
+            limiter: Mutex::new(RefaultLimiter::new(settings.goal)),
             throttle: Mutex::new(Throttle::new(settings.rate, settings.moving_percent)),
             rest: Mutex::default(),
         }
@@ -85,7 +86,7 @@ impl Memory {
 
     /// How long to wait until the next cycle, for which the task asks to be `sleep`.
     pub(super) fn period(&self, sleep: Duration) -> Duration {
-        let look_every = lock(&self.brake).look_every().unwrap_or(Duration::ZERO);
+        let look_every = lock(&self.limiter).look_every().unwrap_or(Duration::ZERO);
         sleep.max(*lock(&self.rest)).max(look_every)
     }
 
@@ -114,9 +115,9 @@ impl Memory {
             None => 0,
         };
         let others: u64 = lock(&self.known).values().map(|known| known.working_set).sum();
-        let mut brake = lock(&self.brake);
-        brake.came_back(now, came_back, others + known.working_set);
-        (came_back, brake.limits())
+        let mut limiter = lock(&self.limiter);
+        limiter.came_back(now, came_back, others + known.working_set);
+        (came_back, limiter.limits())
     }
 
     /// Takes note of the pages in `given`, which were given to the mover, and of a look behind that: bytes that left, and
@@ -131,13 +132,13 @@ impl Memory {
         let marked = mark_out(std::mem::take(&mut known.standings), given, after);
         known.standings = marked.standings;
         known.figures = Some(figures);
-        lock(&self.brake).left(marked.left);
+        lock(&self.limiter).left(marked.left);
         (marked.left, marked.stayed)
     }
 
     /// The report's part of it.
     pub(super) fn feedback(&self, settled: &Settled, came_back: u64, left: u64, limits: Limits) -> Feedback {
-        let brake = lock(&self.brake);
+        let limiter = lock(&self.limiter);
         let throttle = lock(&self.throttle);
         Feedback {
             came_back,
@@ -146,8 +147,8 @@ impl Memory {
             held: settled.held,
             touched: settled.touched,
             working_set: settled.working_set,
-            came_back_per_minute: brake.rate(),
-            back_off: brake.state(),
+            came_back_per_minute: limiter.rate(),
+            back_off: limiter.state(),
             bytes_per_second: throttle.bytes_per_second(limits.halvings).filter(|_| !limits.paused),
             ability_bytes_per_second: throttle.ability(),
         }
@@ -210,7 +211,7 @@ impl Memory {
 
     /// How often the task looks while nothing moves; none where it goes at its own pace.
     pub(super) fn paused_for(&self) -> Option<Duration> {
-        lock(&self.brake).look_every()
+        lock(&self.limiter).look_every()
     }
 }
 

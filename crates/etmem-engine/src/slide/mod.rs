@@ -10,31 +10,31 @@ mod step;
 mod swap_cache;
 
 pub use settings::Settings;
-pub use step::SlideWork;
+pub use step::SlideRunner;
 
-use crate::engine::{CommandError, Engine, EngineError, Work};
-use crate::turns::Turns;
+use crate::engine::{CommandError, Engine, EngineError, TaskRunner};
+use crate::scan_locks::ScanLocks;
 use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::name::Name;
 
 /// The engine `slide` of a project.
 #[derive(Debug)]
 pub struct Slide {
-    turns: Turns,
+    scan_locks: ScanLocks,
 }
 
 impl Slide {
     /// A slide whose scanners take turns with those of `turns`.
     #[must_use]
-    pub const fn new(turns: Turns) -> Self {
-        Self { turns }
+    pub const fn new(scan_locks: ScanLocks) -> Self {
+        Self { scan_locks }
     }
 }
 
 impl Engine for Slide {
-    fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn Work>, EngineError> {
+    fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn TaskRunner>, EngineError> {
         let settings = Settings::new(project, task)?;
-        Ok(Box::new(SlideWork::new(settings, self.turns.another())))
+        Ok(Box::new(SlideRunner::new(settings, self.scan_locks.another())))
     }
 
     fn command(&self, _: Option<&Name>, _: &str) -> Result<String, CommandError> {

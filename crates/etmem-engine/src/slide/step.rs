@@ -4,9 +4,9 @@ use super::cycle::Cycle;
 use super::memory::Memory;
 use super::settings::Settings;
 use super::swap_cache::SwapCache;
-use crate::engine::{Work, gone, nobody};
+use crate::engine::{TaskRunner, gone, nobody};
 use crate::report::{ProcessReport, ProcessResult, StepReport};
-use crate::turns::Turns;
+use crate::scan_locks::ScanLocks;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
@@ -18,24 +18,24 @@ use std::time::Duration;
 
 /// The work of a slide task.
 #[derive(Debug)]
-pub struct SlideWork {
+pub struct SlideRunner {
     settings: Settings,
-    turns: Turns,
+    scan_locks: ScanLocks,
     memory: Memory,
     swap_cache: SwapCache,
 }
 
-impl SlideWork {
+impl SlideRunner {
     /// The work that `settings` describe, taking turns with the other scanners of `turns`.
     #[must_use]
-    pub fn new(settings: Settings, turns: Turns) -> Self {
+    pub fn new(settings: Settings, scan_locks: ScanLocks) -> Self {
         let memory = Memory::new(&settings);
-        Self { settings, turns, memory, swap_cache: SwapCache::default() }
+        Self { settings, scan_locks, memory, swap_cache: SwapCache::default() }
     }
 
     fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessResult {
-        let Self { settings, turns, memory, swap_cache } = self;
-        Cycle { settings, turns, memory, swap_cache, process, kernel, pacer }.run()
+        let Self { settings, scan_locks, memory, swap_cache } = self;
+        Cycle { settings, scan_locks, memory, swap_cache, process, kernel, pacer }.run()
     }
 
     /// Works on `processes`, so many at once as the task allows.
@@ -72,7 +72,7 @@ impl SlideWork {
     }
 }
 
-impl Work for SlideWork {
+impl TaskRunner for SlideRunner {
     fn wishes(&self) -> Wishes {
         self.settings.wishes
     }
@@ -113,7 +113,7 @@ impl Work for SlideWork {
         let before = pacer.processor_time();
         let mut report = match kernel.processes.find(&self.settings.target) {
             Ok(found) => {
-                self.turns.forget_all_but(&found);
+                self.scan_locks.forget_all_but(&found);
                 self.memory.forget_all_but(&found);
                 self.memory.begin();
                 StepReport {

@@ -9,7 +9,7 @@ use etmem_core::guard::Bound;
 use etmem_core::kernel::nodes::Migrated;
 use etmem_core::kernel::process::{Gone, ProcessError};
 use etmem_core::plan::Ended;
-use etmem_core::policy::Hold;
+use etmem_core::policy::SkipReason;
 use std::fmt;
 
 /// The names with their words, and the list of all, from one place.
@@ -138,18 +138,18 @@ impl Reason {
     }
 }
 
-impl From<&Hold> for Reason {
-    fn from(hold: &Hold) -> Self {
+impl From<&SkipReason> for Reason {
+    fn from(hold: &SkipReason) -> Self {
         let name = match hold {
-            Hold::NoSwap => ReasonName::NoSwap,
-            Hold::SwapFull | Hold::SwapFullMemoryFine { .. } => ReasonName::SwapFull,
-            Hold::SwapUse { .. } => ReasonName::SwapUse,
-            Hold::Pressure { .. } => ReasonName::Pressure,
-            Hold::GroupSwap(_) => ReasonName::CgroupSwap,
-            Hold::GroupProtected(_) => ReasonName::CgroupProtected,
-            Hold::MemoryFree { .. } => ReasonName::MemoryFree,
-            Hold::Small { .. } => ReasonName::Small,
-            Hold::SwappedEnough { .. } => ReasonName::SwappedEnough,
+            SkipReason::NoSwap => ReasonName::NoSwap,
+            SkipReason::SwapFull | SkipReason::SwapFullMemoryFine { .. } => ReasonName::SwapFull,
+            SkipReason::SwapUse { .. } => ReasonName::SwapUse,
+            SkipReason::Pressure { .. } => ReasonName::Pressure,
+            SkipReason::GroupSwap(_) => ReasonName::CgroupSwap,
+            SkipReason::GroupProtected(_) => ReasonName::CgroupProtected,
+            SkipReason::MemoryFree { .. } => ReasonName::MemoryFree,
+            SkipReason::Small { .. } => ReasonName::Small,
+            SkipReason::SwappedEnough { .. } => ReasonName::SwappedEnough,
         };
         Self::new(name, hold.to_string())
     }
@@ -205,7 +205,7 @@ impl ProcessResult {
             Self::Elsewhere(task) => {
                 Some(Reason::new(ReasonName::Elsewhere, format!("task {task} looks at it")))
             }
-            Self::Held(hold) => Some(hold.into()),
+            Self::Skipped(hold) => Some(hold.into()),
             Self::Lost(error) => Some(error.into()),
             Self::Stopped => Some(Reason::new(ReasonName::Stopped, "the task was stopped in mid-scan")),
         }

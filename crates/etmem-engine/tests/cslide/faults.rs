@@ -5,7 +5,7 @@ use etmem_core::kernel::nodes::Migrated;
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::plan::Ended;
-use etmem_engine::{Placed, ProcessResult, StepReport, Work};
+use etmem_engine::{Placed, ProcessResult, StepReport, TaskRunner};
 use etmem_testkit::fake::{FakeMachine, FakePacer};
 
 fn fifth(page: u64, _: u64) -> Access {
@@ -21,7 +21,7 @@ fn machine(memory: Memory, place: fn(usize) -> u16) -> FakeMachine {
     FakeMachine::new(FakeMachine::roomy(), processes.into()).with_nodes(nodes)
 }
 
-fn work(memory: Memory, quota: u64, reserve: u64) -> Box<dyn Work> {
+fn work(memory: Memory, quota: u64, reserve: u64) -> Box<dyn TaskRunner> {
     let file = file(&keys("1,0", quota, reserve), &[memory.task()]);
     works(&file, &*made(&file)).remove(0)
 }

@@ -3,7 +3,7 @@
 use etmem_config::{ConfigFile, EngineKind};
 use etmem_core::address::{BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::kernel::nodes::{Node, NodeId};
-use etmem_engine::{Engine, EngineError, StepReport, Turns, Work, engine};
+use etmem_engine::{Engine, EngineError, ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script, fake_node};
 use std::path::Path;
 
@@ -29,10 +29,10 @@ pub(crate) fn keys(pairs: &str, quota: u64, reserve: u64) -> String {
 
 pub(crate) fn made(file: &ConfigFile) -> Box<dyn Engine> {
     let EngineKind::Cslide(_) = &file.engines[0].kind else { panic!("{file:?}") };
-    engine(&file.engines[0].kind, &Turns::default()).unwrap()
+    engine(&file.engines[0].kind, &ScanLocks::default()).unwrap()
 }
 
-pub(crate) fn works(file: &ConfigFile, engine: &dyn Engine) -> Vec<Box<dyn Work>> {
+pub(crate) fn works(file: &ConfigFile, engine: &dyn Engine) -> Vec<Box<dyn TaskRunner>> {
     file.tasks.iter().map(|task| engine.work(&file.projects[0], task).unwrap()).collect()
 }
 
@@ -114,6 +114,6 @@ pub(crate) fn moved(machine: &FakeMachine) -> Vec<((u16, u16), u64)> {
 }
 
 /// One cycle of the only task.
-pub(crate) fn step(work: &mut dyn Work, machine: &FakeMachine) -> StepReport {
+pub(crate) fn step(work: &mut dyn TaskRunner, machine: &FakeMachine) -> StepReport {
     work.step(&machine.kernel(), &FakePacer::endless())
 }

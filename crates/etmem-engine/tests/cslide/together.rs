@@ -4,7 +4,7 @@ use super::stand::{MIB, Memory, file, keys, lying, made, step, works};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
 use etmem_core::name::Name;
-use etmem_engine::{CommandError, ProcessResult, StepReport, Turns, engine};
+use etmem_engine::{CommandError, ProcessResult, ScanLocks, StepReport, engine};
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess};
 use std::thread;
@@ -245,7 +245,7 @@ fn nobody_waits_for_each_other() {
     // Two engines over the same two processes, each holding its turns until its pages have moved.
     let machine = machine();
     let clock = WallClock::new();
-    let turns = Turns::default();
+    let turns = ScanLocks::default();
     let file = file(&keys("1,0", 60, 0), &["name=all\ntype=name\nvalue=qemu"]);
     let engines = [(); 2].map(|()| engine(&file.engines[0].kind, &turns).unwrap());
     thread::scope(|scope| {

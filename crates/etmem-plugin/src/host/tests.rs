@@ -94,9 +94,9 @@ fn terms() -> EngineTerms {
     EngineTerms::new(&file.projects[0], &file.engines[0]).unwrap()
 }
 
-fn open(story: &Arc<Story>, patience: Duration) -> Result<Host, Refusal> {
+fn open(story: &Arc<Story>, limit: Duration) -> Result<Host, Refusal> {
     let story = Arc::clone(story);
-    Host::open(terms(), Arc::new(SystemPacer::new()), patience, move |_, watch| {
+    Host::open(terms(), Arc::new(SystemPacer::new()), limit, move |_, watch| {
         let guest = Told { story, watch: Arc::clone(watch) };
         guest.tell("open").map(|()| guest)
     })

@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
-use etmem_engine::Turns;
+use etmem_engine::ScanLocks;
 
 use super::verdict::{COLD_OUT, Claim};
 use crate::clock::WallClock;
@@ -169,7 +169,7 @@ fn in_process() -> Result<bool> {
     let access = |page, _| if is_hot(page) { Access::WRITTEN } else { Access::IDLE };
     let process = FakeProcess::new(PID, "hotcold", START, usize::try_from(PAGES)?, access);
     let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]);
-    let engine = etmem_engine::engine(&config.engines[0].kind, &Turns::default())?;
+    let engine = etmem_engine::engine(&config.engines[0].kind, &ScanLocks::default())?;
     let mut work = engine.work(&config.projects[0], &config.tasks[0])?;
     let pacer = FakePacer::endless();
     let out = |machine: &FakeMachine| {

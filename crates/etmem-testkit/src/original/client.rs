@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 
-use super::{DONE, PATIENCE, REFUSED, REFUSED_NUMBER};
+use super::{ANSWER_LIMIT, DONE, REFUSED, REFUSED_NUMBER};
 
 /// A request; an absent value is written `-`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,8 +99,8 @@ impl OriginalClient {
     /// Nobody listens there.
     pub fn connect(socket: &str) -> io::Result<Self> {
         let stream = UnixStream::connect_addr(&SocketAddr::from_abstract_name(socket)?)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        stream.set_write_timeout(Some(ANSWER_LIMIT))?;
         Ok(Self(stream))
     }
 

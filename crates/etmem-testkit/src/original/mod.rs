@@ -23,4 +23,4 @@ const REFUSED: u8 = 0xfe;
 pub const REFUSED_NUMBER: u8 = 186;
 
 /// How long either waits for the other.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+pub const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);

@@ -49,7 +49,7 @@ pub struct Workload {
     sample: Arc<Mutex<Sample>>,
     footprint: Footprint,
     children: Vec<Footprint>,
-    patience: Duration,
+    limit: Duration,
 }
 
 impl Workload {
@@ -77,9 +77,9 @@ impl Workload {
         });
         let footprint = Footprint { pid: running.pid(), memory: Vec::new(), hot: super::HotRule::Every(1) };
         let gibs = u32::try_from(options.memory >> 30).unwrap_or(u32::MAX);
-        let patience = ANSWER_LIMIT + ANSWER_LIMIT_OF_A_GIB * gibs;
+        let limit = ANSWER_LIMIT + ANSWER_LIMIT_OF_A_GIB * gibs;
         let children = Vec::new();
-        let mut workload = Self { running, input, answers, sample, footprint, children, patience };
+        let mut workload = Self { running, input, answers, sample, footprint, children, limit };
         for _ in 0..options.children {
             let child = workload.answer("child ")?;
             workload.children.push(Footprint::parse(&child)?);
@@ -194,7 +194,7 @@ impl Workload {
     }
 
     fn answer(&self, begin: &str) -> Result<String> {
-        let line = self.answers.recv_timeout(self.patience).context("the workload does not answer")?;
+        let line = self.answers.recv_timeout(self.limit).context("the workload does not answer")?;
         ensure!(line.starts_with(begin), "the workload answers {line:?} where {begin:?} was expected");
         Ok(line)
     }

@@ -15,19 +15,19 @@ use tracing::{info, warn};
 
 /// How long a request waits for engines that it adds to or starts. The registry does nothing else meanwhile, and
 /// clients of etmem 1.x wait for ten seconds.
-pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a request waits for engines that it stops or removes; what they have not done then is done later.
-pub(super) const STOP_PATIENCE: Duration = Duration::from_millis(900);
+pub(super) const STOP_LIMIT: Duration = Duration::from_millis(900);
 
 /// What is left of a time to wait.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Deadline {
     clock: SystemPacer,
     all: Duration,
 }
 
-impl Patience {
+impl Deadline {
     /// All of it is left.
     pub(super) fn new(all: Duration) -> Self {
         Self { clock: SystemPacer::new(), all }
@@ -47,13 +47,13 @@ pub(super) fn label(project: &ProjectSection, task: &TaskSection) -> String {
 #[derive(Debug)]
 pub(super) struct Starts<'a> {
     machine: &'a dyn Machine,
-    patience: &'a Patience,
+    deadline: &'a Deadline,
     started: Vec<(Arc<dyn Hosted>, Name)>,
 }
 
 impl<'a> Starts<'a> {
-    pub(super) fn new(machine: &'a dyn Machine, patience: &'a Patience) -> Self {
-        Self { machine, patience, started: Vec::new() }
+    pub(super) fn new(machine: &'a dyn Machine, deadline: &'a Deadline) -> Self {
+        Self { machine, deadline, started: Vec::new() }
     }
 
     /// Starts `task`; says what a person should know.
@@ -71,7 +71,7 @@ impl<'a> Starts<'a> {
                 return Err(Denied::Machine(format!("{label}: cannot look for processes: {error}")));
             }
         };
-        engine.start_task(&task.name, &processes, self.patience.left()).map_err(Denied::unplaced)?;
+        engine.start_task(&task.name, &processes, self.deadline.left()).map_err(Denied::unplaced)?;
         info!("{label}: started");
         self.started.push((Arc::clone(engine), task.name.clone()));
         let TaskSection { name, target, .. } = task;
@@ -85,10 +85,10 @@ impl<'a> Starts<'a> {
 
     /// Stops what was started, the newest first.
     pub(super) fn take_back(self) {
-        let patience = Patience::new(STOP_PATIENCE);
+        let deadline = Deadline::new(STOP_LIMIT);
         for (engine, task) in self.started.iter().rev() {
             engine.stop_task(task);
-            engine.settle(patience.left());
+            engine.settle(deadline.left());
         }
     }
 }
@@ -103,45 +103,45 @@ impl EngineEntry {
     }
 
     /// Stops what runs of a hosted engine, the newest first; says what does not stop.
-    pub(super) fn stop_hosted(&mut self, patience: &Patience) -> Option<String> {
+    pub(super) fn stop_hosted(&mut self, deadline: &Deadline) -> Option<String> {
         let Policy::Hosted(engine) = &self.policy else { return None };
         let mut stopped = false;
         for task in self.tasks.iter_mut().rev() {
             stopped |= stop(&**engine, task);
         }
-        stopped.then(|| settle(&**engine, patience)).flatten()
+        stopped.then(|| settle(&**engine, deadline)).flatten()
     }
 
     /// Takes everything away from a hosted engine, the newest first, and closes it; says what it has not done yet.
-    pub(super) fn close_hosted(&self, patience: &Patience) -> Option<String> {
+    pub(super) fn close_hosted(&self, deadline: &Deadline) -> Option<String> {
         let engine = self.hosted()?;
         for task in self.tasks.iter().rev() {
             engine.remove_task(&task.section.name);
         }
         engine.close();
-        settle(&**engine, patience)
+        settle(&**engine, deadline)
     }
 
     /// Stops `task`, which was taken out of the engine, and takes it away; says what is not done yet.
-    pub(super) fn remove_hosted(&self, task: &mut TaskEntry, patience: &Patience) -> Option<String> {
+    pub(super) fn remove_hosted(&self, task: &mut TaskEntry, deadline: &Deadline) -> Option<String> {
         let engine = self.hosted()?;
         stop(&**engine, task);
         engine.remove_task(&task.section.name);
-        settle(&**engine, patience)
+        settle(&**engine, deadline)
     }
 }
 
 impl ProjectEntry {
     /// Stops all hosted tasks, the newest first.
-    pub(super) fn stop_hosted(&mut self, patience: &Patience) -> Vec<String> {
-        let late = self.engines.iter_mut().rev().filter_map(|engine| engine.stop_hosted(patience)).collect();
+    pub(super) fn stop_hosted(&mut self, deadline: &Deadline) -> Vec<String> {
+        let late = self.engines.iter_mut().rev().filter_map(|engine| engine.stop_hosted(deadline)).collect();
         runs(&self.engines, false);
         late
     }
 
     /// Takes everything away from the hosted engines, which do not run.
-    pub(super) fn close_hosted(&self, patience: &Patience) -> Vec<String> {
-        self.engines.iter().rev().filter_map(|engine| engine.close_hosted(patience)).collect()
+    pub(super) fn close_hosted(&self, deadline: &Deadline) -> Vec<String> {
+        self.engines.iter().rev().filter_map(|engine| engine.close_hosted(deadline)).collect()
     }
 }
 
@@ -159,8 +159,8 @@ fn stop(engine: &dyn Hosted, task: &mut TaskEntry) -> bool {
     true
 }
 
-fn settle(engine: &dyn Hosted, patience: &Patience) -> Option<String> {
-    let late = engine.settle(patience.left());
+fn settle(engine: &dyn Hosted, deadline: &Deadline) -> Option<String> {
+    let late = engine.settle(deadline.left());
     if let Some(late) = &late {
         warn!("{late}");
     }

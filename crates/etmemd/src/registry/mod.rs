@@ -15,18 +15,18 @@ mod tests;
 
 pub(crate) use denied::Denied;
 
-use hosting::{ANSWER_PATIENCE, Patience, STOP_PATIENCE, Starts};
+use hosting::{ANSWER_LIMIT, Deadline, STOP_LIMIT, Starts};
 use named::Named;
 
+use crate::cleanup_records::CleanupRecord;
 use crate::machine::{Machine, Sets};
 use crate::task_show::{ShownRun, ShownRunning, ShownWork};
-use crate::traces::Trace;
 use crate::worker::Worker;
 use etmem_config::{EngineSection, ProjectSection, TaskParameters, TaskSection};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::wishes::{Choice, Chosen, Tracker};
 use etmem_core::name::Name;
-use etmem_engine::{Engine, Hosted, Question, Turns, Work};
+use etmem_engine::{Engine, Hosted, Question, ScanLocks, TaskRunner};
 use etmem_linux::pacer::SystemPacer;
 use etmem_plugin::SharedProject;
 use etmem_wire::{ShownEngine, ShownProject, ShownTask};
@@ -42,13 +42,13 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Longer than any request takes: plugins may be waited for, to be added or started and then to be taken back.
 pub(crate) const LONGEST_REQUEST: Duration =
-    ANSWER_PATIENCE.saturating_add(STOP_PATIENCE).saturating_add(Duration::from_secs(2));
+    ANSWER_LIMIT.saturating_add(STOP_LIMIT).saturating_add(Duration::from_secs(2));
 
 /// Everything that was added.
 #[derive(Debug)]
 pub(crate) struct Registry {
     machine: Arc<dyn Machine>,
-    turns: Turns,
+    scan_locks: ScanLocks,
     projects: Named<ProjectEntry>,
     /// Tasks that were asked to stop and may not have ended yet.
     leaving: Vec<Worker>,
@@ -122,16 +122,16 @@ pub(crate) enum Answer {
 /// A task about to start.
 struct Ready {
     label: String,
-    work: Box<dyn Work>,
+    work: Box<dyn TaskRunner>,
     chosen: Chosen,
     decisions: Vec<String>,
-    traces: Vec<Trace>,
+    records: Vec<CleanupRecord>,
 }
 
 impl Registry {
     /// An empty registry on `machine`.
     pub(crate) fn new(machine: Arc<dyn Machine>) -> Self {
-        Self { machine, turns: Turns::default(), projects: Named::default(), leaving: Vec::new() }
+        Self { machine, scan_locks: ScanLocks::default(), projects: Named::default(), leaving: Vec::new() }
     }
 
     /// Starts every task of project `name`. Returns what a person should know, a line each.
@@ -159,8 +159,8 @@ impl Registry {
         if ready.is_empty() && hosted.is_empty() {
             notes.push(format!("project {name} has no task yet"));
         }
-        let patience = Patience::new(ANSWER_PATIENCE);
-        let mut starts = Starts::new(&*machine, &patience);
+        let deadline = Deadline::new(ANSWER_LIMIT);
+        let mut starts = Starts::new(&*machine, &deadline);
         let started = hosted
             .into_iter()
             .try_for_each(|(engine, task)| {
@@ -196,7 +196,7 @@ impl Registry {
         project.started = false;
         let workers = project.take_workers();
         workers.iter().for_each(Worker::ask_to_stop);
-        let late = project.stop_hosted(&Patience::new(STOP_PATIENCE));
+        let late = project.stop_hosted(&Deadline::new(STOP_LIMIT));
         self.let_go(workers);
         Ok(late)
     }
@@ -256,13 +256,13 @@ impl Registry {
         let workers: Vec<Worker> =
             self.projects.iter_mut().flat_map(|project| project.take_workers()).collect();
         self.let_go(workers);
-        let patience = Patience::new(deadline);
+        let deadline = Deadline::new(deadline);
         for project in self.projects.iter_mut().rev() {
-            project.stop_hosted(&patience);
-            project.close_hosted(&patience);
+            project.stop_hosted(&deadline);
+            project.close_hosted(&deadline);
         }
         let clock = SystemPacer::new();
-        while self.leaving.iter().any(|worker| !worker.has_ended()) && !patience.left().is_zero() {
+        while self.leaving.iter().any(|worker| !worker.has_ended()) && !deadline.left().is_zero() {
             let _ = clock.pause(LOOK_AGAIN);
         }
     }
@@ -372,15 +372,15 @@ fn prepare(
         damon: chosen.probe.name == Tracker::Damon.name(),
     };
     let failed = |error| Denied::Machine(format!("{label}: cannot write down what it sets: {error}"));
-    let traces = machine.traces(sets).map_err(failed)?;
-    Ok(Ready { label, work, chosen, decisions, traces })
+    let records = machine.cleanup_records(sets).map_err(failed)?;
+    Ok(Ready { label, work, chosen, decisions, records })
 }
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>) -> Result<Vec<Running>, Denied> {
     let mut launched: Vec<Running> = Vec::new();
-    for Ready { label, work, chosen: Chosen { kernel, probe, mover }, decisions, traces } in ready {
-        match Worker::start(label, work, kernel, traces) {
+    for Ready { label, work, chosen: Chosen { kernel, probe, mover }, decisions, records } in ready {
+        match Worker::start(label, work, kernel, records) {
             Ok(worker) => launched.push(Running::Worked { worker, probe, mover, decisions }),
             Err(error) => {
                 launched.iter().for_each(Running::ask_to_stop);

@@ -1,6 +1,6 @@
 //! Adding what a file lists, all or nothing, and deleting it, as much as there is.
 
-use super::hosting::{ANSWER_PATIENCE, Patience, STOP_PATIENCE, Starts};
+use super::hosting::{ANSWER_LIMIT, Deadline, STOP_LIMIT, Starts};
 use super::named::Named;
 use super::{
     Denied, EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry, all_notes, launch, prepare,
@@ -29,13 +29,13 @@ impl Registry {
     /// is refused, nothing of the file remains. Returns what a person should know, a line each.
     pub(crate) fn add(&mut self, file: &ConfigFile) -> Result<Vec<String>, Denied> {
         let mut added = Vec::new();
-        let patience = Patience::new(ANSWER_PATIENCE);
+        let deadline = Deadline::new(ANSWER_LIMIT);
         let result =
-            self.add_all(file, &mut added, &patience).and_then(|()| self.start_added(&added, &patience));
+            self.add_all(file, &mut added, &deadline).and_then(|()| self.start_added(&added, &deadline));
         if result.is_err() {
-            let patience = Patience::new(STOP_PATIENCE);
+            let deadline = Deadline::new(STOP_LIMIT);
             for object in added.iter().rev() {
-                self.remove(object, &patience);
+                self.remove(object, &deadline);
             }
         }
         result
@@ -45,18 +45,18 @@ impl Registry {
         &mut self,
         file: &ConfigFile,
         added: &mut Vec<Added>,
-        patience: &Patience,
+        deadline: &Deadline,
     ) -> Result<(), Denied> {
         for section in &file.projects {
             self.add_project(section, || place(&file.path, section.line))?;
             added.push(Added::Project(section.name.clone()));
         }
         for section in &file.engines {
-            self.add_engine(section, patience, || place(&file.path, section.line))?;
+            self.add_engine(section, deadline, || place(&file.path, section.line))?;
             added.push(Added::Engine { project: section.project.clone(), engine: section.name.clone() });
         }
         for section in &file.tasks {
-            self.add_task(section, patience, &file.path)?;
+            self.add_task(section, deadline, &file.path)?;
             added.push(Added::Task {
                 project: section.project.clone(),
                 engine: section.engine.clone(),
@@ -83,7 +83,7 @@ impl Registry {
     fn add_engine(
         &mut self,
         section: &EngineSection,
-        patience: &Patience,
+        deadline: &Deadline,
         place: impl Fn() -> String,
     ) -> Result<(), Denied> {
         let built_in = match section.kind {
@@ -93,7 +93,7 @@ impl Registry {
             | EngineKind::Damon(_)
             | EngineKind::Psi
             | EngineKind::Memdcd => Some(
-                etmem_engine::engine(&section.kind, &self.turns)
+                etmem_engine::engine(&section.kind, &self.scan_locks)
                     .map_err(|error| Denied::Engine { place: place(), error })?,
             ),
         };
@@ -112,7 +112,7 @@ impl Registry {
                 Policy::BuiltIn(engine)
             }
             None => machine
-                .plugin(&project.section, section, &project.shared, patience.left())
+                .plugin(&project.section, section, &project.shared, deadline.left())
                 .map(Policy::Hosted)
                 .map_err(|refusal| Denied::Hosted { place: place(), refusal })?,
         };
@@ -121,7 +121,7 @@ impl Registry {
         Ok(())
     }
 
-    fn add_task(&mut self, section: &TaskSection, patience: &Patience, path: &Path) -> Result<(), Denied> {
+    fn add_task(&mut self, section: &TaskSection, deadline: &Deadline, path: &Path) -> Result<(), Denied> {
         let place = || place(path, section.line);
         let place_of = |key| self::place(path, section.line_of(key));
         let machine = Arc::clone(&self.machine);
@@ -150,7 +150,7 @@ impl Registry {
         }
         if let Policy::Hosted(engine) = &engine.policy {
             engine
-                .add_task(&section, patience.left())
+                .add_task(&section, deadline.left())
                 .map_err(|refusal| Denied::Hosted { place: place(), refusal })?;
         }
         let (engine, name) = (section.engine.clone(), section.name.clone());
@@ -159,7 +159,7 @@ impl Registry {
     }
 
     /// Starts the tasks among `added` whose project runs.
-    fn start_added(&mut self, added: &[Added], patience: &Patience) -> Result<Vec<String>, Denied> {
+    fn start_added(&mut self, added: &[Added], deadline: &Deadline) -> Result<Vec<String>, Denied> {
         self.check_room(added.iter().filter(|object| self.would_start(object)).count())?;
         let machine = Arc::clone(&self.machine);
         let mut notes = Vec::new();
@@ -180,7 +180,7 @@ impl Registry {
                     launch(ready)?.pop()
                 }
                 Policy::Hosted(engine) => {
-                    notes.extend(Starts::new(&*machine, patience).start(
+                    notes.extend(Starts::new(&*machine, deadline).start(
                         &project.section,
                         engine,
                         section,
@@ -204,7 +204,7 @@ impl Registry {
     /// reported; the rest is deleted all the same. Returns what a person should know, a line each.
     pub(crate) fn delete(&mut self, listed: &ListedObjects) -> Result<Vec<String>, Vec<Denied>> {
         let (mut missing, mut late) = (Vec::new(), Vec::new());
-        let patience = Patience::new(STOP_PATIENCE);
+        let deadline = Deadline::new(STOP_LIMIT);
         for object in &listed.tasks {
             let at = || place(&listed.path, object.line);
             let found = self
@@ -218,7 +218,7 @@ impl Registry {
                         engine: object.engine.clone(),
                         task: object.name.clone(),
                     };
-                    late.extend(self.remove(&task, &patience));
+                    late.extend(self.remove(&task, &deadline));
                 }
                 Err(denied) => missing.push(denied),
             }
@@ -232,14 +232,14 @@ impl Registry {
                 Ok(()) => {
                     let engine =
                         Added::Engine { project: object.project.clone(), engine: object.name.clone() };
-                    late.extend(self.remove(&engine, &patience));
+                    late.extend(self.remove(&engine, &deadline));
                 }
                 Err(denied) => missing.push(denied),
             }
         }
         for object in &listed.projects {
             match self.project(&object.name, || place(&listed.path, object.line)).map(|_| ()) {
-                Ok(()) => late.extend(self.remove(&Added::Project(object.name.clone()), &patience)),
+                Ok(()) => late.extend(self.remove(&Added::Project(object.name.clone()), &deadline)),
                 Err(denied) => missing.push(denied),
             }
         }
@@ -249,18 +249,18 @@ impl Registry {
     /// Deletes project `name` with all it has, stopping what runs. Returns what a person should know, a line each.
     pub(crate) fn delete_project(&mut self, name: &Name) -> Result<Vec<String>, Denied> {
         self.project(name, String::new)?;
-        Ok(self.remove(&Added::Project(name.clone()), &Patience::new(STOP_PATIENCE)))
+        Ok(self.remove(&Added::Project(name.clone()), &Deadline::new(STOP_LIMIT)))
     }
 
     /// Removes something that is there, stopping what runs of it; says what hosted engines have not done yet.
-    fn remove(&mut self, object: &Added, patience: &Patience) -> Vec<String> {
+    fn remove(&mut self, object: &Added, deadline: &Deadline) -> Vec<String> {
         let mut late = Vec::new();
         match object {
             Added::Project(name) => {
                 let Some(mut gone) = self.projects.remove(name) else { return late };
                 self.let_go(gone.take_workers());
-                late.extend(gone.stop_hosted(patience));
-                late.extend(gone.close_hosted(patience));
+                late.extend(gone.stop_hosted(deadline));
+                late.extend(gone.close_hosted(deadline));
             }
             Added::Engine { project, engine } => {
                 let project = self.projects.get_mut(project);
@@ -268,8 +268,8 @@ impl Registry {
                     return late;
                 };
                 self.let_go(gone.take_workers());
-                late.extend(gone.stop_hosted(patience));
-                late.extend(gone.close_hosted(patience));
+                late.extend(gone.stop_hosted(deadline));
+                late.extend(gone.close_hosted(deadline));
             }
             Added::Task { project, engine, task } => {
                 let project = self.projects.get_mut(project);
@@ -278,7 +278,7 @@ impl Registry {
                 };
                 let Some(mut gone) = engine.tasks.remove(task) else { return late };
                 let worker = gone.take_worker();
-                late.extend(engine.remove_hosted(&mut gone, patience));
+                late.extend(engine.remove_hosted(&mut gone, deadline));
                 self.let_go(worker.into_iter().collect());
             }
         }

@@ -3,7 +3,7 @@
 use super::*;
 use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
 use etmem_core::plan::Outcome;
-use etmem_core::policy::Hold;
+use etmem_core::policy::SkipReason;
 use etmem_engine::{Scanned, StepReport, TaskStatus};
 
 const MIB: u64 = 1 << 20;
@@ -58,7 +58,7 @@ fn standing(reports: Vec<StepReport>, doing: Doing) -> Standing {
 
 #[test]
 fn text_for_people() {
-    let results = vec![scanned(), ProcessResult::Held(Hold::SwapFull)];
+    let results = vec![scanned(), ProcessResult::Skipped(SkipReason::SwapFull)];
     let standing = standing(vec![report(results.clone()), report(results)], Doing::Resting);
     let text = task_show(&Name::new("p").unwrap(), &[shown(Some(standing))], TaskForm::Text);
     assert_eq!(
@@ -162,8 +162,9 @@ fn states_and_their_reasons() {
 
 #[test]
 fn many_processes_and_none() {
-    let small = |mib: u64| ProcessResult::Held(Hold::Small { resident: mib * MIB, above: 1 << 30 });
-    let results = [vec![ProcessResult::Held(Hold::NoSwap); 70], (1..=23).map(small).collect()].concat();
+    let small = |mib: u64| ProcessResult::Skipped(SkipReason::Small { resident: mib * MIB, above: 1 << 30 });
+    let results =
+        [vec![ProcessResult::Skipped(SkipReason::NoSwap); 70], (1..=23).map(small).collect()].concat();
     let shown = shown(Some(standing(vec![report(results)], Doing::Resting)));
     let text = task_show(&shown.project, std::slice::from_ref(&shown), TaskForm::Text);
     assert!(text.contains("  4711      this machine has no swap"), "{text}");

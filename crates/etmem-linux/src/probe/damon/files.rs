@@ -17,7 +17,7 @@ pub(super) const IN_USE: &str = "DAMON is in use by another program";
 /// How long DAMON may be busy, and how often it is asked again meanwhile: it turns away whoever comes while it carries out
 /// what another asked for (`damon_sysfs_lock`), which is over within some tenths of a second. Where it is another program that has
 /// it, it stays so.
-const PATIENCE: Duration = Duration::from_millis(500);
+const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What `ask` answers once DAMON is not busy, or still is after some time.
@@ -26,7 +26,7 @@ pub(super) fn patiently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result
     loop {
         let answer = ask();
         let is_busy = answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy);
-        if !is_busy || clock.now() >= PATIENCE {
+        if !is_busy || clock.now() >= ANSWER_LIMIT {
             return answer;
         }
         // Nobody else has this clock to stop it.

@@ -114,7 +114,7 @@ pub(super) fn damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
         ),
         Some(Err(error)) => Finding::ok(NAME, "unknown")
             .but(Severity::Note, format!("{}: {error}", admin.join("kdamonds").display()))
-            .helped_by("run the examination as root"),
+            .helped_by("run etmem doctor as root"),
         Some(Ok(Holder::Nobody)) | None => match threads(proc) {
             threads if !threads.is_empty() => taken(threads, end),
             _ if admin.is_dir() => Finding::ok(NAME, "free"),

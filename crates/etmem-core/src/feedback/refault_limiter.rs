@@ -105,7 +105,7 @@ pub enum BackOff {
 
 /// Keeps a task within its goal.
 #[derive(Debug, Clone)]
-pub struct Brake {
+pub struct RefaultLimiter {
     goal: Option<Goal>,
     /// In bytes; negative: owed.
     account: f64,
@@ -155,7 +155,7 @@ impl fmt::Display for BackOff {
     }
 }
 
-impl Brake {
+impl RefaultLimiter {
     /// A brake for this goal; without one it never brakes, and only counts.
     #[must_use]
     pub const fn new(goal: Option<Goal>) -> Self {
@@ -303,8 +303,8 @@ mod tests {
         Duration::from_secs(60 * minutes)
     }
 
-    fn brake(percent: f64) -> Brake {
-        Brake::new(Goal::percent_per_minute(percent))
+    fn limiter(percent: f64) -> RefaultLimiter {
+        RefaultLimiter::new(Goal::percent_per_minute(percent))
     }
 
     #[test]
@@ -320,84 +320,84 @@ mod tests {
 
     #[test]
     fn within_the_goal_nothing_happens() {
-        let mut brake = brake(1.0);
-        brake.came_back(minutes(0), 0, 100 * MIB);
+        let mut limiter = limiter(1.0);
+        limiter.came_back(minutes(0), 0, 100 * MIB);
         for minute in 1..100 {
-            brake.came_back(minutes(minute), MIB, 100 * MIB);
-            assert_eq!((brake.limits(), brake.state()), (Limits::NONE, BackOff::None));
-            assert_eq!(brake.rate(), Share::of_percent(1));
+            limiter.came_back(minutes(minute), MIB, 100 * MIB);
+            assert_eq!((limiter.limits(), limiter.state()), (Limits::NONE, BackOff::None));
+            assert_eq!(limiter.rate(), Share::of_percent(1));
         }
     }
 
     #[test]
     fn a_step_for_each_time_that_a_little_too_much_comes_back() {
-        let mut brake = brake(1.0);
-        brake.came_back(minutes(0), 0, 100 * MIB);
+        let mut limiter = limiter(1.0);
+        limiter.came_back(minutes(0), 0, 100 * MIB);
         let mut steps = Vec::new();
         for minute in 1..=4 {
-            brake.came_back(minutes(minute), 2 * MIB, 100 * MIB);
-            let limits = brake.limits();
+            limiter.came_back(minutes(minute), 2 * MIB, 100 * MIB);
+            let limits = limiter.limits();
             steps.push((limits.bar, limits.halvings, limits.paused));
         }
         assert_eq!(steps, [(2, 1, false), (3, 2, false), (4, 3, false), (4, 3, true)]);
-        assert_eq!(brake.look_every(), Some(LOOK_WHILE_PAUSED));
-        assert_eq!(brake.state(), BackOff::Paused { left: minutes(4) });
-        brake.came_back(minutes(7), 0, 100 * MIB);
-        assert!(brake.limits().paused);
-        brake.came_back(minutes(8), 0, 100 * MIB);
-        assert_eq!(brake.limits().bytes, Some(0), "on probation, with nothing saved");
+        assert_eq!(limiter.look_every(), Some(LOOK_WHILE_PAUSED));
+        assert_eq!(limiter.state(), BackOff::Paused { left: minutes(4) });
+        limiter.came_back(minutes(7), 0, 100 * MIB);
+        assert!(limiter.limits().paused);
+        limiter.came_back(minutes(8), 0, 100 * MIB);
+        assert_eq!(limiter.limits().bytes, Some(0), "on probation, with nothing saved");
         assert!(matches!(
-            brake.state(),
+            limiter.state(),
             BackOff::Slower { step: 3, idle_cycles: 4, divisor: 8, probation: true }
         ));
-        brake.came_back(minutes(9), 0, 100 * MIB);
-        assert_eq!(brake.limits().bytes, Some(MIB / 2));
-        brake.left(MIB / 2);
-        assert_eq!(brake.limits().bytes, Some(0));
+        limiter.came_back(minutes(9), 0, 100 * MIB);
+        assert_eq!(limiter.limits().bytes, Some(MIB / 2));
+        limiter.left(MIB / 2);
+        assert_eq!(limiter.limits().bytes, Some(0));
         let mut steps = Vec::new();
         for minute in 10..=24 {
-            brake.came_back(minutes(minute), 0, 100 * MIB);
-            steps.push(brake.limits().halvings);
+            limiter.came_back(minutes(minute), 0, 100 * MIB);
+            steps.push(limiter.limits().halvings);
         }
         assert_eq!(steps, [3, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0]);
-        assert_eq!((brake.limits(), brake.state()), (Limits::NONE, BackOff::None));
+        assert_eq!((limiter.limits(), limiter.state()), (Limits::NONE, BackOff::None));
     }
 
     #[test]
     fn a_flood_pauses_at_once_and_until_it_is_paid_for() {
-        let mut brake = brake(0.2);
-        brake.came_back(minutes(0), 0, 100 * MIB);
-        brake.came_back(minutes(1), 100 * MIB, 100 * MIB);
-        assert!(brake.limits().paused);
-        let BackOff::Paused { left } = brake.state() else { panic!("{:?}", brake.state()) };
+        let mut limiter = limiter(0.2);
+        limiter.came_back(minutes(0), 0, 100 * MIB);
+        limiter.came_back(minutes(1), 100 * MIB, 100 * MIB);
+        assert!(limiter.limits().paused);
+        let BackOff::Paused { left } = limiter.state() else { panic!("{:?}", limiter.state()) };
         assert!(left > minutes(498) && left < minutes(500), "{left:?}");
-        brake.came_back(minutes(499), 0, 100 * MIB);
-        assert!(brake.limits().paused);
-        brake.came_back(minutes(501), 0, 100 * MIB);
-        assert!(!brake.limits().paused);
+        limiter.came_back(minutes(499), 0, 100 * MIB);
+        assert!(limiter.limits().paused);
+        limiter.came_back(minutes(501), 0, 100 * MIB);
+        assert!(!limiter.limits().paused);
         // A step back takes as long as the pause was.
-        brake.came_back(minutes(900), 0, 100 * MIB);
-        assert_eq!(brake.limits().halvings, 3);
-        brake.came_back(minutes(1002), 0, 100 * MIB);
-        assert_eq!(brake.limits().halvings, 2);
+        limiter.came_back(minutes(900), 0, 100 * MIB);
+        assert_eq!(limiter.limits().halvings, 3);
+        limiter.came_back(minutes(1002), 0, 100 * MIB);
+        assert_eq!(limiter.limits().halvings, 2);
     }
 
     #[test]
     fn without_a_goal_it_only_counts() {
-        let mut brake = Brake::new(None);
-        brake.came_back(minutes(1), 50 * MIB, 100 * MIB);
-        assert_eq!((brake.limits(), brake.state()), (Limits::NONE, BackOff::None));
-        assert_eq!(brake.rate(), Share::of_percent(50));
-        brake.came_back(minutes(3), 0, 100 * MIB);
-        assert_eq!(brake.rate(), Share::default());
+        let mut limiter = RefaultLimiter::new(None);
+        limiter.came_back(minutes(1), 50 * MIB, 100 * MIB);
+        assert_eq!((limiter.limits(), limiter.state()), (Limits::NONE, BackOff::None));
+        assert_eq!(limiter.rate(), Share::of_percent(50));
+        limiter.came_back(minutes(3), 0, 100 * MIB);
+        assert_eq!(limiter.rate(), Share::default());
     }
 
     #[test]
     fn a_goal_of_nothing_never_forgives() {
-        let mut brake = brake(0.0);
-        brake.came_back(minutes(1), 4096, 100 * MIB);
-        assert_eq!(brake.state(), BackOff::Paused { left: Duration::MAX });
-        brake.came_back(minutes(10_000), 0, 100 * MIB);
-        assert!(brake.limits().paused);
+        let mut limiter = limiter(0.0);
+        limiter.came_back(minutes(1), 4096, 100 * MIB);
+        assert_eq!(limiter.state(), BackOff::Paused { left: Duration::MAX });
+        limiter.came_back(minutes(10_000), 0, 100 * MIB);
+        assert!(limiter.limits().paused);
     }
 }

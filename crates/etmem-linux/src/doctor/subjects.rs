@@ -1,6 +1,6 @@
 //! The subjects of an examination, in their order.
 
-use super::finding::{Examination, Finding, Severity};
+use super::finding::{DoctorReport, Finding, Severity};
 use super::text::line_of;
 use super::{cgroup, daemons, interfaces, nodes, pressure, rights, swap};
 use crate::root::{ProcRoot, Roots, SysRoot};
@@ -8,7 +8,7 @@ use std::fs;
 
 /// Examines the machine whose file systems are at `roots`.
 #[must_use]
-pub fn examine(roots: &Roots) -> Examination {
+pub fn examine(roots: &Roots) -> DoctorReport {
     let Roots { proc, sys } = roots;
     let mut findings = vec![kernel(proc), rights::rights(proc), lockdown(sys), kernel_types(sys)];
     findings.extend(interfaces::ways(roots));
@@ -20,7 +20,7 @@ pub fn examine(roots: &Roots) -> Examination {
     findings.push(cgroup::cgroup(sys));
     findings.push(daemons::daemons(proc));
     findings.push(rights::own_memory(proc));
-    Examination { findings }
+    DoctorReport { findings }
 }
 
 fn kernel(proc: &ProcRoot) -> Finding {

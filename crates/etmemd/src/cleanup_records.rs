@@ -66,12 +66,12 @@ pub(crate) fn folder() -> PathBuf {
 
 /// A file that tells what a task sets; gone when dropped.
 #[derive(Debug)]
-pub(crate) struct Trace {
+pub(crate) struct CleanupRecord {
     path: PathBuf,
     _file: Flock<File>,
 }
 
-impl Trace {
+impl CleanupRecord {
     /// Writes down, in `folder`, what may be set from now on.
     ///
     /// # Errors
@@ -79,8 +79,8 @@ impl Trace {
     pub(crate) fn of(folder: &Path, setting: Setting<'_>) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         for _ in 0..ATTEMPTS {
-            if let Some(trace) = Self::try_write(folder, &setting.line())? {
-                return Ok(trace);
+            if let Some(record) = Self::try_write(folder, &setting.line())? {
+                return Ok(record);
             }
         }
         Err(io::Error::other(format!("{}: others keep removing what is new there", folder.display())))
@@ -116,7 +116,7 @@ impl Trace {
     }
 }
 
-impl Drop for Trace {
+impl Drop for CleanupRecord {
     fn drop(&mut self) {
         // What cannot be removed is stale, and found to be.
         let _ = fs::remove_file(&self.path);
@@ -215,13 +215,13 @@ mod tests {
         let take_back = |folder: &Path| super::take_back(folder, &sys);
         take_back(&folder);
         let settings = [Setting::SwapCache(&proc), Setting::Damon(&sys)];
-        let traces = settings.map(|setting| Trace::of(&folder, setting).unwrap());
+        let records = settings.map(|setting| CleanupRecord::of(&folder, setting).unwrap());
         take_back(&folder);
         assert_eq!(names(&folder), 2, "their daemon is running");
         // As a daemon leaves them that is killed: the lock is gone, the file is not.
         let left: Vec<_> =
-            traces.iter().map(|trace| (trace.path.clone(), fs::read(&trace.path).unwrap())).collect();
-        drop(traces);
+            records.iter().map(|record| (record.path.clone(), fs::read(&record.path).unwrap())).collect();
+        drop(records);
         assert_eq!(names(&folder), 0, "one that ends leaves nothing");
         left.iter().for_each(|(path, text)| fs::write(path, text).unwrap());
         take_back(&folder);
@@ -263,7 +263,7 @@ mod tests {
         for number in 0..100 {
             fs::write(top.path().join(format!("{pid}-{number}")), "kept").unwrap();
         }
-        let refused = Trace::of(top.path(), Setting::Damon(&sys));
+        let refused = CleanupRecord::of(top.path(), Setting::Damon(&sys));
         assert!(refused.is_err() || !refused.unwrap().path.ends_with(format!("{pid}-99")));
         for number in 0..100 {
             let path = top.path().join(format!("{pid}-{number}"));
@@ -289,9 +289,9 @@ mod tests {
             fs::read_to_string(&count).unwrap()
         };
         assert_eq!(left("33\n"), "33\n", "nothing tells that they are ours");
-        let trace = Trace::of(&folder, Setting::Damon(&sys)).unwrap();
-        let (path, text) = (trace.path.clone(), fs::read(&trace.path).unwrap());
-        drop(trace);
+        let record = CleanupRecord::of(&folder, Setting::Damon(&sys)).unwrap();
+        let (path, text) = (record.path.clone(), fs::read(&record.path).unwrap());
+        drop(record);
         fs::write(&path, &text).unwrap();
         assert_eq!(left("33\n"), "0");
         assert_eq!(names(&folder), 0);

@@ -9,7 +9,7 @@
 use super::figures::Figures;
 use super::settings::Settings;
 use crate::report::StepReport;
-use crate::turns::Turns;
+use crate::scan_locks::ScanLocks;
 use etmem_core::kernel::Kernel;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,23 +17,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Those who take part.
 #[derive(Debug)]
-pub(super) struct Roster {
+pub(super) struct SharedCycle {
     /// All scan as one: a process is armed for the engine, whoever leads.
-    pub(super) turns: Turns,
+    pub(super) scan_locks: ScanLocks,
     list: Mutex<List>,
 }
 
 #[derive(Debug, Default)]
 struct List {
     next: u64,
-    members: BTreeMap<u64, Arc<Member>>,
+    members: BTreeMap<u64, Arc<SharedCycleTask>>,
     leader: Option<u64>,
     figures: Figures,
 }
 
 /// A task that takes part.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct SharedCycleTask {
     pub(super) number: u64,
     pub(super) settings: Settings,
     pub(super) kernel: Kernel,
@@ -43,7 +43,7 @@ pub(super) struct Member {
     report: Mutex<Option<StepReport>>,
 }
 
-impl Member {
+impl SharedCycleTask {
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
@@ -54,25 +54,25 @@ impl Member {
     }
 }
 
-impl Roster {
+impl SharedCycle {
     /// Nobody yet.
-    pub(super) fn new(turns: Turns) -> Self {
-        Self { turns, list: Mutex::default() }
+    pub(super) fn new(scan_locks: ScanLocks) -> Self {
+        Self { scan_locks, list: Mutex::default() }
     }
 
     /// Takes a seat for a task.
-    pub(super) fn join(self: &Arc<Self>, settings: Settings, kernel: Kernel) -> Seat {
+    pub(super) fn join(self: &Arc<Self>, settings: Settings, kernel: Kernel) -> SharedCycleSlot {
         let mut list = lock(&self.list);
         let number = list.next;
         list.next += 1;
         let gone = AtomicBool::new(false);
-        let member = Arc::new(Member { number, settings, kernel, gone, report: Mutex::default() });
+        let member = Arc::new(SharedCycleTask { number, settings, kernel, gone, report: Mutex::default() });
         list.members.insert(number, Arc::clone(&member));
-        Seat { roster: Arc::clone(self), member }
+        SharedCycleSlot { shared_cycle: Arc::clone(self), member }
     }
 
     /// Those who take part now, in the order in which they came.
-    pub(super) fn members(&self) -> Vec<Arc<Member>> {
+    pub(super) fn members(&self) -> Vec<Arc<SharedCycleTask>> {
         lock(&self.list).members.values().cloned().collect()
     }
 
@@ -91,15 +91,15 @@ impl Roster {
 
 /// A task's seat; given up when dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
-    pub(super) roster: Arc<Roster>,
-    pub(super) member: Arc<Member>,
+pub(super) struct SharedCycleSlot {
+    pub(super) shared_cycle: Arc<SharedCycle>,
+    pub(super) member: Arc<SharedCycleTask>,
 }
 
-impl Seat {
+impl SharedCycleSlot {
     /// Whether it leads, and does from now on where nobody did.
     pub(super) fn leads(&self) -> bool {
-        *lock(&self.roster.list).leader.get_or_insert(self.member.number) == self.member.number
+        *lock(&self.shared_cycle.list).leader.get_or_insert(self.member.number) == self.member.number
     }
 
     /// What a cycle did for it since it last asked.
@@ -108,11 +108,11 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for SharedCycleSlot {
     fn drop(&mut self) {
         let number = self.member.number;
         self.member.gone.store(true, Ordering::Release);
-        let mut list = lock(&self.roster.list);
+        let mut list = lock(&self.shared_cycle.list);
         list.members.remove(&number);
         list.leader = list.leader.filter(|leader| *leader != number);
         list.figures.tasks.retain(|task| task.member != number);

@@ -108,12 +108,12 @@ impl Counts {
 
 /// All that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Examination {
+pub struct DoctorReport {
     /// In the order to show them.
     pub findings: Vec<Finding>,
 }
 
-impl Examination {
+impl DoctorReport {
     /// The worst severity of all.
     #[must_use]
     pub fn severity(&self) -> Severity {
@@ -130,7 +130,7 @@ impl Examination {
     }
 }
 
-impl fmt::Display for Examination {
+impl fmt::Display for DoctorReport {
     /// A block of lines for each finding, and a last line that sums them up.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))?;
@@ -148,17 +148,17 @@ mod tests {
     fn lines_and_the_sum() {
         let note = Finding::ok("swap", "none").but(Severity::Warning, "nothing goes").helped_by("swapon");
         let nodes = Finding::ok("nodes", "2").with(vec!["node 0".into(), "node 1".into()]);
-        let examination = Examination { findings: vec![nodes, note] };
+        let report = DoctorReport { findings: vec![nodes, note] };
         let blank = " ".repeat(30);
         assert_eq!(
-            examination.to_string(),
+            report.to_string(),
             format!(
                 "ok       nodes                2\n{blank}- node 0\n{blank}- node 1\n\
                  warning  swap                 none\n{blank}why: nothing goes\n{blank}help: swapon\n\
                  2 findings: ok 1, note 0, warning 1, error 0\n"
             )
         );
-        assert_eq!(examination.severity(), Severity::Warning);
-        assert_eq!(Examination { findings: Vec::new() }.severity(), Severity::Ok);
+        assert_eq!(report.severity(), Severity::Warning);
+        assert_eq!(DoctorReport { findings: Vec::new() }.severity(), Severity::Ok);
     }
 }

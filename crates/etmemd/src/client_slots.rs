@@ -31,13 +31,13 @@ pub(crate) enum WaitEnd {
     #[error("after {} s", .0.as_secs())]
     Deadline(Duration),
     /// Others needed the place.
-    #[error("when others needed the place: too many clients at once")]
+    #[error("when others needed the slot: too many clients at once")]
     GaveWay,
 }
 
 /// The places, and who waits for a client in one.
 #[derive(Debug, Clone)]
-pub(crate) struct Places {
+pub(crate) struct ClientSlots {
     free: Arc<Semaphore>,
     all: usize,
     waiting: Arc<Mutex<Waiting>>,
@@ -70,10 +70,10 @@ impl Drop for OnList<'_> {
     }
 }
 
-impl Places {
+impl ClientSlots {
     /// As many free places.
-    pub(crate) fn new(places: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(places)), all: places, waiting: Arc::default() }
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(slots)), all: slots, waiting: Arc::default() }
     }
 
     /// Takes a place for the next client: a free one, or else one whose client gives way.
@@ -84,7 +84,7 @@ impl Places {
             let ripe = longest.unwrap_or_else(Instant::now) + SHORT_WAIT;
             tokio::select! {
                 biased;
-                place = Arc::clone(&self.free).acquire_owned() => return place.ok(),
+                slot = Arc::clone(&self.free).acquire_owned() => return slot.ok(),
                 () = sleep_until(ripe) => self.turn_longest_away(),
             }
             // So that whoever gives way can leave before the next has to.
@@ -93,10 +93,10 @@ impl Places {
     }
 
     /// Gives a place back; true where it was the last of a crowd.
-    pub(crate) fn leave(&self, place: OwnedSemaphorePermit) -> bool {
+    pub(crate) fn leave(&self, slot: OwnedSemaphorePermit) -> bool {
         let mut waiting = lock(&self.waiting);
         waiting.most = waiting.most.max(self.taken());
-        drop(place);
+        drop(slot);
         let was_last = self.taken() == 0;
         let was_crowd = was_last && waiting.most >= CROWD;
         if was_last {
@@ -164,41 +164,41 @@ mod tests {
     #[test]
     fn who_waits_longest_gives_way_and_only_when_all_places_are_taken() {
         run(async {
-            let places = Places::new(2);
+            let slots = ClientSlots::new(2);
             let mut clients = Vec::new();
             for _ in 0..2 {
-                let place = places.take().await.unwrap();
-                let places = places.clone();
+                let slot = slots.take().await.unwrap();
+                let slots = slots.clone();
                 clients.push(tokio::spawn(async move {
-                    let end = places.wait_for(LONG, pending::<()>()).await;
-                    drop(place);
+                    let end = slots.wait_for(LONG, pending::<()>()).await;
+                    drop(slot);
                     end
                 }));
                 yield_now().await;
             }
-            assert_eq!(lock(&places.waiting).waits.len(), 2, "nobody has given way while there were places");
-            let _third = places.take().await.unwrap();
+            assert_eq!(lock(&slots.waiting).waits.len(), 2, "nobody has given way while there were places");
+            let _third = slots.take().await.unwrap();
             let second = clients.pop().unwrap();
             assert_eq!(clients.pop().unwrap().await.unwrap(), Err(WaitEnd::GaveWay));
             assert!(!second.is_finished(), "one place was enough");
-            let _fourth = places.take().await.unwrap();
+            let _fourth = slots.take().await.unwrap();
             assert_eq!(second.await.unwrap(), Err(WaitEnd::GaveWay));
-            assert!(lock(&places.waiting).waits.is_empty());
+            assert!(lock(&slots.waiting).waits.is_empty());
         });
     }
 
     #[test]
     fn who_is_served_keeps_its_place() {
         run(async {
-            let places = Places::new(1);
-            let place = places.take().await.unwrap();
-            assert_eq!(places.wait_for(LONG, ready(7)).await, Ok(7));
-            // Served: not waited for. The next waits for this place, and for nothing else.
-            let next = places.clone();
+            let slots = ClientSlots::new(1);
+            let slot = slots.take().await.unwrap();
+            assert_eq!(slots.wait_for(LONG, ready(7)).await, Ok(7));
+            // Served: not waited for. The next waits for this slot, and for nothing else.
+            let next = slots.clone();
             let next = tokio::spawn(async move { next.take().await.is_some() });
             tokio::time::sleep(SHORT_WAIT * 3).await;
             assert!(!next.is_finished());
-            drop(place);
+            drop(slot);
             assert!(next.await.unwrap());
         });
     }
@@ -206,13 +206,13 @@ mod tests {
     #[test]
     fn the_last_of_a_crowd_is_told() {
         run(async {
-            let places = Places::new(CROWD);
+            let slots = ClientSlots::new(CROWD);
             for (crowd, told_last) in [(CROWD, true), (CROWD - 1, false), (CROWD, true)] {
                 let mut taken = Vec::new();
                 for _ in 0..crowd {
-                    taken.push(places.take().await.unwrap());
+                    taken.push(slots.take().await.unwrap());
                 }
-                let mut told: Vec<bool> = taken.into_iter().map(|place| places.leave(place)).collect();
+                let mut told: Vec<bool> = taken.into_iter().map(|slot| slots.leave(slot)).collect();
                 assert_eq!(told.pop(), Some(told_last), "{crowd}");
                 assert!(told.iter().all(|told| !told), "{crowd}");
             }
@@ -222,11 +222,11 @@ mod tests {
     #[test]
     fn a_deadline_ends_a_wait_where_nobody_needs_the_place() {
         run(async {
-            let places = Places::new(1);
+            let slots = ClientSlots::new(1);
             let deadline = Duration::from_millis(1);
-            let end = places.wait_for(deadline, pending::<()>()).await;
+            let end = slots.wait_for(deadline, pending::<()>()).await;
             assert_eq!(end, Err(WaitEnd::Deadline(deadline)));
-            assert!(lock(&places.waiting).waits.is_empty());
+            assert!(lock(&slots.waiting).waits.is_empty());
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Whose turn it is to look at a process.
 //!
 //! Two scans of one process at once would clear each other's accessed bits, so each waits its turn. And whoever
-//! comes after another scanner cannot know how long ago the bits were cleared: [`Turn::is_armed`] tells.
+//! comes after another scanner cannot know how long ago the bits were cleared: [`ScanLock::is_armed`] tells.
 
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::ProcessId;
@@ -31,19 +31,19 @@ struct State {
 
 /// A scanner's place in the ledger that all scanners of a daemon share.
 #[derive(Debug)]
-pub struct Turns {
+pub struct ScanLocks {
     ledger: Arc<Mutex<Ledger>>,
     scanner: Scanner,
 }
 
-impl Default for Turns {
+impl Default for ScanLocks {
     /// A new ledger, with its first scanner.
     fn default() -> Self {
         Self { ledger: Arc::default(), scanner: Scanner(0) }
     }
 }
 
-impl Turns {
+impl ScanLocks {
     /// Another scanner on the same ledger.
     #[must_use]
     pub fn another(&self) -> Self {
@@ -54,7 +54,7 @@ impl Turns {
 
     /// Waits until no other scanner looks at `process`; none where a stop came first.
     #[must_use]
-    pub fn take(&self, process: ProcessId, pacer: &dyn Pacer) -> Option<Turn<'_>> {
+    pub fn take(&self, process: ProcessId, pacer: &dyn Pacer) -> Option<ScanLock<'_>> {
         loop {
             {
                 let mut ledger = lock(&self.ledger);
@@ -63,7 +63,7 @@ impl Turns {
                     state.busy = true;
                     let armed = state.armed_by.take().filter(|(scanner, _)| *scanner == self.scanner);
                     let armed = armed.map(|(_, since)| since);
-                    return Some(Turn { turns: self, process, armed, arms: None });
+                    return Some(ScanLock { scan_locks: self, process, armed, arms: None });
                 }
             }
             if pacer.pause(LOOK_AGAIN) == Pace::Stop {
@@ -81,7 +81,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turns {
+impl Drop for ScanLocks {
     fn drop(&mut self) {
         self.forget_all_but(&[]);
     }
@@ -94,14 +94,14 @@ fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
 
 /// A scanner's turn at a process; over when dropped.
 #[derive(Debug)]
-pub struct Turn<'a> {
-    turns: &'a Turns,
+pub struct ScanLock<'a> {
+    scan_locks: &'a ScanLocks,
     process: ProcessId,
     armed: Option<Duration>,
     arms: Option<Duration>,
 }
 
-impl Turn<'_> {
+impl ScanLock<'_> {
     /// Whether this scanner was the last to clear the accessed bits, at the end of a whole cycle.
     #[must_use]
     pub const fn is_armed(&self) -> bool {
@@ -120,11 +120,11 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for ScanLock<'_> {
     fn drop(&mut self) {
-        let mut ledger = lock(&self.turns.ledger);
+        let mut ledger = lock(&self.scan_locks.ledger);
         if let Some(now) = self.arms {
-            let state = State { busy: false, armed_by: Some((self.turns.scanner, now)) };
+            let state = State { busy: false, armed_by: Some((self.scan_locks.scanner, now)) };
             ledger.processes.insert(self.process, state);
         } else {
             ledger.processes.remove(&self.process);
@@ -146,42 +146,42 @@ mod tests {
 
     #[test]
     fn one_at_a_time_and_armed_only_by_oneself() {
-        let first = Turns::default();
+        let first = ScanLocks::default();
         let second = first.another();
         let pacer = FakePacer::stopping_after(3);
 
-        let mut turn = first.take(process(1), &pacer).unwrap();
-        assert!(!turn.is_armed(), "the first turn of all");
+        let mut scan_lock = first.take(process(1), &pacer).unwrap();
+        assert!(!scan_lock.is_armed(), "the first turn of all");
         assert!(second.take(process(1), &pacer).is_none(), "waits until told to stop");
         assert_eq!(pacer.pauses(), vec![LOOK_AGAIN; 4]);
-        turn.leave_armed(NOW);
-        drop(turn);
+        scan_lock.leave_armed(NOW);
+        drop(scan_lock);
 
-        let turn = first.take(process(1), &pacer).unwrap();
-        assert!(turn.is_armed(), "its own cycle came last");
-        assert_eq!(turn.armed_since(), Some(NOW));
-        drop(turn);
+        let scan_lock = first.take(process(1), &pacer).unwrap();
+        assert!(scan_lock.is_armed(), "its own cycle came last");
+        assert_eq!(scan_lock.armed_since(), Some(NOW));
+        drop(scan_lock);
         assert!(!first.take(process(1), &pacer).unwrap().is_armed(), "that cycle did not end whole");
 
-        let mut turn = first.take(process(1), &pacer).unwrap();
-        turn.leave_armed(NOW);
-        drop(turn);
+        let mut scan_lock = first.take(process(1), &pacer).unwrap();
+        scan_lock.leave_armed(NOW);
+        drop(scan_lock);
         assert!(!second.take(process(1), &pacer).unwrap().is_armed(), "somebody else's cycle came last");
         assert!(!first.take(process(1), &pacer).unwrap().is_armed(), "and cleared the bits meanwhile");
     }
 
     #[test]
     fn nothing_is_remembered_of_the_gone() {
-        let turns = Turns::default();
+        let scan_locks = ScanLocks::default();
         let pacer = FakePacer::stopping_after(0);
         for pid in 1..=100 {
-            let mut turn = turns.take(process(pid), &pacer).unwrap();
-            turn.leave_armed(NOW);
+            let mut scan_lock = scan_locks.take(process(pid), &pacer).unwrap();
+            scan_lock.leave_armed(NOW);
         }
-        turns.forget_all_but(&[process(7)]);
-        assert_eq!(lock(&turns.ledger).processes.len(), 1);
-        let ledger = Arc::clone(&turns.ledger);
-        drop(turns);
+        scan_locks.forget_all_but(&[process(7)]);
+        assert_eq!(lock(&scan_locks.ledger).processes.len(), 1);
+        let ledger = Arc::clone(&scan_locks.ledger);
+        drop(scan_locks);
         assert!(lock(&ledger).processes.is_empty());
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn rights(proc: &ProcRoot) -> Finding {
                 Severity::Warning,
                 "etmemd runs as root only; what needs root's rights is shown as not permitted",
             )
-            .helped_by("run the examination as root");
+            .helped_by("run etmem doctor as root");
     }
     let has = |number| own_memory::has_capability(&status, number);
     let lacks = |number| !(has(number) || WITHIN_ADMIN.contains(&number) && has(SYS_ADMIN));

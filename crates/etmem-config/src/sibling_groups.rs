@@ -22,12 +22,12 @@ pub struct WrittenGroup {
 
 /// The groups beside one that is being added, each name once.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Beside {
+pub struct SiblingGroups {
     file: Arc<[WrittenGroup]>,
     chosen: Box<[usize]>,
 }
 
-impl Beside {
+impl SiblingGroups {
     /// These, in this order.
     #[must_use]
     pub fn new(groups: Vec<WrittenGroup>) -> Self {
@@ -41,7 +41,7 @@ impl Beside {
     }
 }
 
-impl fmt::Debug for Beside {
+impl fmt::Debug for SiblingGroups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(|group| &group.name)).finish()
     }
@@ -77,14 +77,14 @@ pub(crate) fn tell(
         if let EngineKind::Thirdparty(plugin) = &mut section.kind {
             let key = (section.project.clone(), section.name.clone());
             let task = task_places.get(&key).copied().or_else(|| first(task::GROUP));
-            plugin.beside = file.beside([project_of(&section.project), task]);
+            plugin.siblings = file.siblings([project_of(&section.project), task]);
         }
     }
     for section in tasks {
         if let TaskParameters::Other(plugin) = &mut section.parameters {
             let key = (section.project.clone(), section.engine.clone());
             let engine = engine_places.get(&key).copied().or_else(|| first(engine::GROUP));
-            plugin.beside = file.beside([project_of(&section.project), engine]);
+            plugin.siblings = file.siblings([project_of(&section.project), engine]);
         }
     }
 }
@@ -123,10 +123,10 @@ impl File {
         groups.filter(move |(_, group)| group.name == name).map(|(place, _)| place)
     }
 
-    fn beside(&self, known: [Option<usize>; 2]) -> Beside {
+    fn siblings(&self, known: [Option<usize>; 2]) -> SiblingGroups {
         let mut chosen: Vec<usize> =
             known.into_iter().flatten().chain(self.unknown.iter().copied()).collect();
         chosen.sort_unstable();
-        Beside { file: Arc::clone(&self.groups), chosen: chosen.into() }
+        SiblingGroups { file: Arc::clone(&self.groups), chosen: chosen.into() }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Each folder of `cases` is laid over `cases/base`, a stock machine, of which its file `gone` names what it lacks. Its
 //! file `expected` holds the findings that differ from those of the base, whose own file holds all of them. After a change
-//! that is meant, `ETMEM_WRITE_EXPECTED=1 cargo test -p etmem-linux --test examination` writes them anew, to be read.
+//! that is meant, `ETMEM_WRITE_EXPECTED=1 cargo test -p etmem-linux --test doctor` writes them anew, to be read.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use etmem_linux::examination::{Examination, examine};
+use etmem_linux::doctor::{DoctorReport, examine};
 use etmem_linux::root::{ProcRoot, Roots, SysRoot};
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const BASE: &str = "base";
 
 fn cases() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/examination/cases")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor/cases")
 }
 
 fn lay_over(from: &Path, to: &Path) {
@@ -32,7 +32,7 @@ fn lay_over(from: &Path, to: &Path) {
 }
 
 /// What is found in `case`, its paths as if it was the machine itself.
-fn found(case: &str) -> (Examination, Vec<String>) {
+fn found(case: &str) -> (DoctorReport, Vec<String>) {
     let tree = tempfile::tempdir().unwrap();
     lay_over(&cases().join(BASE), tree.path());
     let folder = cases().join(case);
@@ -43,13 +43,13 @@ fn found(case: &str) -> (Examination, Vec<String>) {
     lay_over(&folder, tree.path());
     let root = |name: &str| tree.path().join(name);
     let roots = Roots { proc: ProcRoot::new(root("proc")), sys: SysRoot::new(root("sys")) };
-    let examination = examine(&roots);
+    let report = examine(&roots);
     let top = tree.path().to_str().unwrap();
     // The processors are this machine's where no file tells.
     let shown = |text: String| text.replace(top, "").replace(std::env::consts::ARCH, "x86_64");
-    let texts = examination.findings.iter().map(|finding| shown(finding.to_string()));
+    let texts = report.findings.iter().map(|finding| shown(finding.to_string()));
     let texts = texts.collect();
-    (examination, texts)
+    (report, texts)
 }
 
 fn expected(case: &str) -> String {
@@ -83,19 +83,18 @@ fn every_case() {
 #[test]
 fn names_tell_findings_apart() {
     for case in [BASE, "openeuler", "nothing"] {
-        let (examination, _) = found(case);
-        let names: BTreeSet<&str> =
-            examination.findings.iter().map(|finding| finding.name.as_str()).collect();
-        assert_eq!(names.len(), examination.findings.len(), "{names:?}");
+        let (report, _) = found(case);
+        let names: BTreeSet<&str> = report.findings.iter().map(|finding| finding.name.as_str()).collect();
+        assert_eq!(names.len(), report.findings.len(), "{names:?}");
     }
 }
 
 #[test]
 fn whatever_is_wrong_has_a_reason() {
     for entry in fs::read_dir(cases()).unwrap() {
-        let (examination, _) = found(entry.unwrap().file_name().to_str().unwrap());
-        for finding in examination.findings {
-            let is_well = finding.severity == etmem_linux::examination::Severity::Ok;
+        let (report, _) = found(entry.unwrap().file_name().to_str().unwrap());
+        for finding in report.findings {
+            let is_well = finding.severity == etmem_linux::doctor::Severity::Ok;
             assert_eq!(finding.reason.is_none(), is_well, "{finding}");
         }
     }
@@ -104,15 +103,11 @@ fn whatever_is_wrong_has_a_reason() {
 /// The real one: whatever it lacks, what is always there is found.
 #[test]
 fn this_machine() {
-    let examination = examine(&Roots::default());
-    let state = |name: &str| &examination.findings.iter().find(|finding| finding.name == name).unwrap().state;
+    let report = examine(&Roots::default());
+    let state = |name: &str| &report.findings.iter().find(|finding| finding.name == name).unwrap().state;
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    assert!(state("kernel").contains(release.trim()), "{examination}");
+    assert!(state("kernel").contains(release.trim()), "{report}");
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
-    assert_eq!(state("swap") == "none", swaps.lines().count() < 2, "{examination}");
-    assert!(
-        examination
-            .to_string()
-            .ends_with(&format!("error {}\n", examination.counts().iter().last().unwrap().1))
-    );
+    assert_eq!(state("swap") == "none", swaps.lines().count() < 2, "{report}");
+    assert!(report.to_string().ends_with(&format!("error {}\n", report.counts().iter().last().unwrap().1)));
 }
