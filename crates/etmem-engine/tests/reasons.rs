@@ -6,6 +6,7 @@
 use etmem_config::EngineKind;
 use etmem_core::address::AddressRange;
 use etmem_core::guard::Bound;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::groups::{GroupLimits, GroupUse};
 use etmem_core::kernel::memory::MemoryState;
@@ -17,7 +18,6 @@ use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, ProbeSource};
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
-use etmem_core::policy::SkipReason;
 use etmem_engine::{ProcessResult, Reason, ReasonName, ScanLocks, StepReport, TaskStatus, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script, fake_node};
 use std::collections::BTreeSet;

@@ -6,10 +6,10 @@
 use crate::cleanup_records::CleanupRecord;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::Bound;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
-use etmem_core::policy::SkipReason;
 use etmem_engine::{ProcessResult, Scanned, StepReport, TaskRunner, TaskStatus};
 use etmem_linux::pacer::SystemPacer;
 use std::collections::HashMap;

@@ -12,7 +12,7 @@ use crate::report::{Effort, ProcessResult, Scanned};
 use crate::scan_locks::{ScanLock, ScanLocks};
 use etmem_core::act::{self, Rehearsal, Tools};
 use etmem_core::feedback::{Limits, PageSet, PageSetBuilder};
-use etmem_core::guard::{self, Bound, Room};
+use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
@@ -21,7 +21,7 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 use etmem_core::plan::{Budget, Outcome, Plan};
-use etmem_core::policy::{self, SkipReason};
+use etmem_core::policy;
 use etmem_core::scan::{self, Looking, Observed, ScanEnd, Wanted};
 use std::time::Duration;
 
@@ -146,8 +146,8 @@ impl Cycle<'_> {
     /// Whether memory is short, the process worth it, and room for what might leave.
     fn is_there_a_need(&self) -> Result<(), End> {
         let memory = self.kernel.memory.state()?;
-        policy::room(&memory)?;
-        policy::gate(self.settings.gates, &memory, &self.kernel.processes.memory(self.process)?)?;
+        guard::swap_has_room(&memory)?;
+        guard::gate(self.settings.gates, &memory, &self.kernel.processes.memory(self.process)?)?;
         self.room(&memory)?;
         Ok(())
     }

@@ -7,11 +7,11 @@ use super::swap_cache::SwapCache;
 use crate::engine::{TaskRunner, gone, nobody};
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLocks;
+use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::kernel::wishes::Wishes;
-use etmem_core::policy;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -102,7 +102,7 @@ impl TaskRunner for SlideRunner {
             notes.push(nobody(task, &self.settings.target, kernel));
         }
         if let Ok(memory) = kernel.memory.state()
-            && let Err(hold) = policy::room(&memory)
+            && let Err(hold) = guard::swap_has_room(&memory)
         {
             notes.push(format!("task {task}: {hold}"));
         }

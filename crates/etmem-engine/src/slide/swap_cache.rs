@@ -1,10 +1,10 @@
 //! The project's watermarks of the swap cache, where the kernel can be told of them.
 
 use super::settings::Settings;
+use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::process::ProcessError;
-use etmem_core::policy;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What was told of them.
@@ -24,7 +24,7 @@ impl SwapCache {
         let (Some(marks), Some(swap_cache)) = (settings.swapcache_watermarks, mover.swap_cache()) else {
             return Ok(());
         };
-        if policy::swap_cache_is_above(marks.high.get(), &kernel.memory.state()?) {
+        if guard::swap_cache_is_above(marks.high.get(), &kernel.memory.state()?) {
             if !self.is_set.swap(true, Ordering::Relaxed) {
                 swap_cache.set_watermarks(marks.low.get(), marks.high.get())?;
             }
