@@ -25,11 +25,11 @@ mod standing;
 mod standings;
 mod walk;
 
-pub use estimate::came_back_by_faults;
+pub use estimate::refaulted_by_faults;
 pub use mark::{Marked, mark_out};
 pub use page_set::{PageSet, PageSetBuilder};
-pub use refault_limiter::{BackOff, Goal, Limits, RefaultLimiter};
+pub use refault_limiter::{BackOff, Goal, RefaultLimiter, RefaultLimits};
 pub(crate) use settle::TOUCHED_RANK;
-pub use settle::{Cycle, Settled, settle};
-pub use standing::{AGE_MAX, BAR_MAX, Standing};
+pub use settle::{ScannedCycle, Settled, settle};
+pub use standing::{AGE_MAX, IDLE_CYCLES_MAX, Standing};
 pub use standings::Standings;

@@ -2,7 +2,7 @@
 
 use super::encoding::BlockStandings;
 use super::standing::Standing;
-use super::standings::{Known, Reading, Standings, Writing};
+use super::standings::{BlockStanding, Reading, Standings, Writing};
 use super::walk::{PageBits, Part};
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 
@@ -85,9 +85,9 @@ impl SetWalk {
     pub(super) fn at(&mut self, block: u64) -> (u64, Part) {
         let (blocks, known) = self.0.at(block);
         match known {
-            Known::Alike(INSIDE) => (blocks, Part::Whole),
-            Known::Alike(_) => (blocks, Part::Nothing),
-            Known::Mixed => {
+            BlockStanding::Alike(INSIDE) => (blocks, Part::Whole),
+            BlockStanding::Alike(_) => (blocks, Part::Nothing),
+            BlockStanding::Mixed => {
                 let mut bits = PageBits::default();
                 for page in (0..PAGES_PER_BLOCK).filter(|&page| self.0.block[page] == INSIDE) {
                     bits.insert(page..page + 1);

@@ -18,7 +18,7 @@
 //! pays: so such a program's second surprise costs no more than was saved for it. A step back takes as long a calm as the
 //! pause was.
 
-use super::standing::BAR_MAX;
+use super::standing::IDLE_CYCLES_MAX;
 use crate::kernel::pressure::Share;
 use std::collections::VecDeque;
 use std::fmt;
@@ -63,9 +63,9 @@ impl Goal {
 
 /// What holds for the next act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct RefaultLimits {
     /// For how many cycles in a row a page must not have been touched; 1: the task's own rule alone.
-    pub bar: u8,
+    pub idle_cycles: u8,
     /// By how many powers of two the budget is less.
     pub halvings: u32,
     /// Most bytes, on probation.
@@ -74,9 +74,9 @@ pub struct Limits {
     pub paused: bool,
 }
 
-impl Limits {
+impl RefaultLimits {
     /// No limits.
-    pub const NONE: Self = Self { bar: 1, halvings: 0, bytes: None, paused: false };
+    pub const NONE: Self = Self { idle_cycles: 1, halvings: 0, bytes: None, paused: false };
 }
 
 /// How a task is held back.
@@ -181,10 +181,10 @@ impl RefaultLimiter {
     }
 
     /// Takes note, `now`, that so many bytes came back and that the working set is `working_set` bytes.
-    pub fn came_back(&mut self, now: Duration, came_back: u64, working_set: u64) {
+    pub fn refaulted(&mut self, now: Duration, refaulted: u64, working_set: u64) {
         // What came back was touched.
-        self.working_set = bytes(working_set.max(came_back));
-        self.recent.push_back((now, came_back));
+        self.working_set = bytes(working_set.max(refaulted));
+        self.recent.push_back((now, refaulted));
         while self.recent.front().is_some_and(|(at, _)| *at + RATE_WINDOW <= now) {
             self.recent.pop_front();
         }
@@ -194,9 +194,9 @@ impl RefaultLimiter {
         let minutes = now.saturating_sub(self.last.unwrap_or(now)).as_secs_f64() / 60.0;
         self.last = Some(now);
         let pay = self.pay();
-        self.account = (self.account + pay * minutes - bytes(came_back)).min(pay * SAVED_MINUTES);
+        self.account = (self.account + pay * minutes - bytes(refaulted)).min(pay * SAVED_MINUTES);
         self.allowance = if self.paused { 0.0 } else { self.allowance + pay * minutes * PROBATION_SHARE };
-        if came_back > 0 && self.account < 0.0 {
+        if refaulted > 0 && self.account < 0.0 {
             self.back_off(now, pay);
         } else if self.paused && self.account >= 0.0 {
             self.paused = false;
@@ -233,7 +233,7 @@ impl RefaultLimiter {
 
     /// What holds now.
     #[must_use]
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> RefaultLimits {
         let budget = self.probation.then(|| {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -243,8 +243,8 @@ impl RefaultLimiter {
             let budget = self.allowance as u64;
             budget
         });
-        Limits {
-            bar: (self.step + 1).min(BAR_MAX),
+        RefaultLimits {
+            idle_cycles: (self.step + 1).min(IDLE_CYCLES_MAX),
             halvings: u32::from(self.step),
             bytes: budget,
             paused: self.paused,
@@ -285,7 +285,7 @@ impl RefaultLimiter {
             let limits = self.limits();
             BackOff::Slower {
                 step: self.step,
-                idle_cycles: limits.bar,
+                idle_cycles: limits.idle_cycles,
                 divisor: 1 << limits.halvings,
                 probation: self.probation,
             }
@@ -321,10 +321,10 @@ mod tests {
     #[test]
     fn within_the_goal_nothing_happens() {
         let mut limiter = limiter(1.0);
-        limiter.came_back(minutes(0), 0, 100 * MIB);
+        limiter.refaulted(minutes(0), 0, 100 * MIB);
         for minute in 1..100 {
-            limiter.came_back(minutes(minute), MIB, 100 * MIB);
-            assert_eq!((limiter.limits(), limiter.state()), (Limits::NONE, BackOff::None));
+            limiter.refaulted(minutes(minute), MIB, 100 * MIB);
+            assert_eq!((limiter.limits(), limiter.state()), (RefaultLimits::NONE, BackOff::None));
             assert_eq!(limiter.rate(), Share::of_percent(1));
         }
     }
@@ -332,72 +332,72 @@ mod tests {
     #[test]
     fn a_step_for_each_time_that_a_little_too_much_comes_back() {
         let mut limiter = limiter(1.0);
-        limiter.came_back(minutes(0), 0, 100 * MIB);
+        limiter.refaulted(minutes(0), 0, 100 * MIB);
         let mut steps = Vec::new();
         for minute in 1..=4 {
-            limiter.came_back(minutes(minute), 2 * MIB, 100 * MIB);
+            limiter.refaulted(minutes(minute), 2 * MIB, 100 * MIB);
             let limits = limiter.limits();
-            steps.push((limits.bar, limits.halvings, limits.paused));
+            steps.push((limits.idle_cycles, limits.halvings, limits.paused));
         }
         assert_eq!(steps, [(2, 1, false), (3, 2, false), (4, 3, false), (4, 3, true)]);
         assert_eq!(limiter.look_every(), Some(LOOK_WHILE_PAUSED));
         assert_eq!(limiter.state(), BackOff::Paused { left: minutes(4) });
-        limiter.came_back(minutes(7), 0, 100 * MIB);
+        limiter.refaulted(minutes(7), 0, 100 * MIB);
         assert!(limiter.limits().paused);
-        limiter.came_back(minutes(8), 0, 100 * MIB);
+        limiter.refaulted(minutes(8), 0, 100 * MIB);
         assert_eq!(limiter.limits().bytes, Some(0), "on probation, with nothing saved");
         assert!(matches!(
             limiter.state(),
             BackOff::Slower { step: 3, idle_cycles: 4, divisor: 8, probation: true }
         ));
-        limiter.came_back(minutes(9), 0, 100 * MIB);
+        limiter.refaulted(minutes(9), 0, 100 * MIB);
         assert_eq!(limiter.limits().bytes, Some(MIB / 2));
         limiter.left(MIB / 2);
         assert_eq!(limiter.limits().bytes, Some(0));
         let mut steps = Vec::new();
         for minute in 10..=24 {
-            limiter.came_back(minutes(minute), 0, 100 * MIB);
+            limiter.refaulted(minutes(minute), 0, 100 * MIB);
             steps.push(limiter.limits().halvings);
         }
         assert_eq!(steps, [3, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0]);
-        assert_eq!((limiter.limits(), limiter.state()), (Limits::NONE, BackOff::None));
+        assert_eq!((limiter.limits(), limiter.state()), (RefaultLimits::NONE, BackOff::None));
     }
 
     #[test]
     fn a_flood_pauses_at_once_and_until_it_is_paid_for() {
         let mut limiter = limiter(0.2);
-        limiter.came_back(minutes(0), 0, 100 * MIB);
-        limiter.came_back(minutes(1), 100 * MIB, 100 * MIB);
+        limiter.refaulted(minutes(0), 0, 100 * MIB);
+        limiter.refaulted(minutes(1), 100 * MIB, 100 * MIB);
         assert!(limiter.limits().paused);
         let BackOff::Paused { left } = limiter.state() else { panic!("{:?}", limiter.state()) };
         assert!(left > minutes(498) && left < minutes(500), "{left:?}");
-        limiter.came_back(minutes(499), 0, 100 * MIB);
+        limiter.refaulted(minutes(499), 0, 100 * MIB);
         assert!(limiter.limits().paused);
-        limiter.came_back(minutes(501), 0, 100 * MIB);
+        limiter.refaulted(minutes(501), 0, 100 * MIB);
         assert!(!limiter.limits().paused);
         // A step back takes as long as the pause was.
-        limiter.came_back(minutes(900), 0, 100 * MIB);
+        limiter.refaulted(minutes(900), 0, 100 * MIB);
         assert_eq!(limiter.limits().halvings, 3);
-        limiter.came_back(minutes(1002), 0, 100 * MIB);
+        limiter.refaulted(minutes(1002), 0, 100 * MIB);
         assert_eq!(limiter.limits().halvings, 2);
     }
 
     #[test]
     fn without_a_goal_it_only_counts() {
         let mut limiter = RefaultLimiter::new(None);
-        limiter.came_back(minutes(1), 50 * MIB, 100 * MIB);
-        assert_eq!((limiter.limits(), limiter.state()), (Limits::NONE, BackOff::None));
+        limiter.refaulted(minutes(1), 50 * MIB, 100 * MIB);
+        assert_eq!((limiter.limits(), limiter.state()), (RefaultLimits::NONE, BackOff::None));
         assert_eq!(limiter.rate(), Share::of_percent(50));
-        limiter.came_back(minutes(3), 0, 100 * MIB);
+        limiter.refaulted(minutes(3), 0, 100 * MIB);
         assert_eq!(limiter.rate(), Share::default());
     }
 
     #[test]
     fn a_goal_of_nothing_never_forgives() {
         let mut limiter = limiter(0.0);
-        limiter.came_back(minutes(1), 4096, 100 * MIB);
+        limiter.refaulted(minutes(1), 4096, 100 * MIB);
         assert_eq!(limiter.state(), BackOff::Paused { left: Duration::MAX });
-        limiter.came_back(minutes(10_000), 0, 100 * MIB);
+        limiter.refaulted(minutes(10_000), 0, 100 * MIB);
         assert!(limiter.limits().paused);
     }
 }

@@ -1,7 +1,6 @@
 //! Carrying pages from one node to another.
 
-use super::BATCH_PAGES;
-use super::pages::Pages;
+use super::pages::{BATCH_PAGES, HeatPages};
 use crate::address::{BLOCK_SIZE, PAGE_SIZE};
 use crate::heat::HeatMap;
 use crate::kernel::nodes::{Migrated, NodeId, NodePages, Place};
@@ -96,7 +95,7 @@ pub fn carry(
     carried: &mut Carried,
     pacer: &dyn Pacer,
 ) -> Result<(), ScanEnd> {
-    let mut pages = Pages::new(heat, count..=count);
+    let mut pages = HeatPages::new(heat, count..=count);
     let (mut batch, mut addresses, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let (mut base, mut huge): (Vec<u64>, Vec<u64>) = (Vec::new(), Vec::new());
     while !budget.is_over() {

@@ -1,7 +1,6 @@
 //! Bytes of a process by the node they lie on and by count.
 
-use super::BATCH_PAGES;
-use super::pages::{Page, Pages};
+use super::pages::{BATCH_PAGES, HeatPages, Page};
 use crate::address::{BLOCK_SIZE, PAGE_SIZE};
 use crate::heat::{COUNT_MAX, HeatMap};
 use crate::kernel::nodes::{NodeId, NodePages, Place};
@@ -79,7 +78,7 @@ pub fn take_census(
     pacer: &dyn Pacer,
 ) -> Result<Census, ScanEnd> {
     let mut census = Census::default();
-    let mut pages = Pages::new(heat, 0..=COUNT_MAX);
+    let mut pages = HeatPages::new(heat, 0..=COUNT_MAX);
     let mut batch: Vec<Page> = Vec::new();
     let (mut addresses, mut places) = (Vec::new(), Vec::new());
     loop {

@@ -9,7 +9,7 @@ use super::exchange::Hands;
 use super::figures::{Figures, Heat, TaskFigures};
 use super::settings::{self, Kind, Settings};
 use super::shared_cycle::{SharedCycle, SharedCycleSlot, SharedCycleTask};
-use super::watch::{self, Reports, Seen, Stopped};
+use super::watch::{self, Reports, ScannedProcess, Stopped};
 use crate::engine::{EngineError, TaskRunner, nobody};
 use crate::report::StepReport;
 use etmem_config::CslideEngine;
@@ -130,7 +130,7 @@ fn has_huge_pool(nodes: &[Node]) -> bool {
 /// What lies where, of every task.
 fn figures(
     members: &[Arc<SharedCycleTask>],
-    seen: &[Seen<'_>],
+    seen: &[ScannedProcess<'_>],
     nodes: &[Node],
     time: Option<LocalTime>,
 ) -> Figures {

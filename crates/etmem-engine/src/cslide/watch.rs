@@ -131,7 +131,7 @@ struct Watched<'a> {
 }
 
 /// A process whose heat is known, and where it lies.
-pub(super) struct Seen<'a> {
+pub(super) struct ScannedProcess<'a> {
     pub(super) member: &'a SharedCycleTask,
     pub(super) process: ProcessId,
     /// Held until its pages have moved.
@@ -144,13 +144,13 @@ pub(super) struct Seen<'a> {
     pub(super) ended: Option<Ended>,
 }
 
-impl fmt::Debug for Seen<'_> {
+impl fmt::Debug for ScannedProcess<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Seen({})", self.process)
+        write!(f, "ScannedProcess({})", self.process)
     }
 }
 
-impl Seen<'_> {
+impl ScannedProcess<'_> {
     /// Whether more may be done to it.
     pub(super) fn is_there(&self) -> bool {
         self.ended.is_none() && !self.member.is_gone()
@@ -170,7 +170,7 @@ pub(super) fn look<'a>(
     shared_cycle: &'a SharedCycle,
     reports: &mut Reports,
     pacer: &dyn Pacer,
-) -> Result<Vec<Seen<'a>>, Stopped> {
+) -> Result<Vec<ScannedProcess<'a>>, Stopped> {
     let Some(schedule) = found.first().map(|found| found.member.settings.schedule) else {
         return Ok(Vec::new());
     };
@@ -244,10 +244,10 @@ fn attach<'a>(
     let mover = numa.mover.attach(*process)?;
     let mut probe = kernel.probe.attach(*process)?;
     let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without };
-    let mut looks = Looks::new(*process, wanted);
+    let mut looks = Looks::new(*process, &*kernel.mappings, wanted);
     let fresh = !scan_lock.is_armed();
     if fresh {
-        looks.arm(&*kernel.mappings, &mut *probe)?;
+        looks.arm(&mut *probe)?;
     }
     Ok((Watched { member, process: *process, scan_lock, probe, mover, looks }, fresh))
 }
@@ -257,16 +257,26 @@ impl<'a> Watched<'a> {
         if self.member.is_gone() {
             return Ok(());
         }
-        self.looks.look(&*self.member.kernel.mappings, &mut *self.probe, pacer)
+        self.looks.look(&mut *self.probe, pacer).map(drop)
     }
 
-    fn locate(self, pacer: &dyn Pacer) -> Result<Seen<'a>, ScanEnd> {
+    fn locate(self, pacer: &dyn Pacer) -> Result<ScannedProcess<'a>, ScanEnd> {
         let Self { member, process, mut scan_lock, probe, mut mover, looks } = self;
         drop(probe);
         scan_lock.leave_armed(pacer.now());
         let heat = looks.into_heat();
         let census = take_census(&heat, &mut *mover, pacer)?;
         let (up, down) = (Carried::default(), Carried::default());
-        Ok(Seen { member, process, _scan_lock: scan_lock, mover, heat, census, up, down, ended: None })
+        Ok(ScannedProcess {
+            member,
+            process,
+            _scan_lock: scan_lock,
+            mover,
+            heat,
+            census,
+            up,
+            down,
+            ended: None,
+        })
     }
 }
