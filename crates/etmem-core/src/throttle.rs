@@ -168,7 +168,7 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
-    /// Moves batches that take `took` each, waiting as told: bytes a second in the long run.
+    /// Moves batches that take `took` each, with the waits between: bytes a second in the long run.
     fn run(rate: Rate, processor_percent: Option<u32>, took: Duration, halvings: u32) -> u64 {
         let mut throttle = Throttle::new(rate, processor_percent);
         throttle.halve(halvings);
@@ -272,7 +272,7 @@ mod tests {
             throttle.moved(ms(0), ms(10), ms(10), 2 * MIB);
         }
         assert!(throttle.ability().abs_diff(200 * MIB) <= 20 * MIB);
-        // A batch that took no time tells nothing, and bounds hold.
+        // A batch that took no time measures nothing, and bounds hold.
         throttle.halve(99);
         throttle.moved(ms(0), ms(0), ms(0), MIB);
         let _ = throttle.bytes_per_second();

@@ -18,9 +18,9 @@ pub struct Marked {
     pub stayed: u64,
 }
 
-/// Marks the pages in `given` as out. `after` is a look at them that came behind the act, where there was
-/// one: what is still there and was not touched never left. What is there and was touched left and came back, which the
-/// next cycle will find.
+/// Marks the pages in `given` as out. `after` is a look at them after the act, where there was one: pages that are still
+/// there and were not touched never left. Pages that are there and were touched left and refaulted, which the next cycle
+/// will find.
 #[must_use]
 pub fn mark_out(before: Standings, given: PageSet, after: Option<&HeatMap>) -> Marked {
     let mut marking = Marking {

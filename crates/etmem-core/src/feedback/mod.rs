@@ -1,9 +1,9 @@
 //! What became of the pages that were moved out, and what follows from it.
 //!
 //! ```text
-//! heat of a cycle + what was known (Standings) -> settle -> who came back, who may go (ranks), what is known now
+//! heat of a cycle + what was known (Standings) -> settle -> what refaulted, what may go (ranks), what is known now
 //!                                                   |
-//!                          bytes back, working set -> RefaultLimiter -> how long idle, how much, or not at all
+//!                          refaults, working set -> RefaultLimiter -> how long idle, how much, or not at all
 //!                                                   |
 //!                  plan of the ranks, what left of it -> mark_out -> what is known now
 //! ```

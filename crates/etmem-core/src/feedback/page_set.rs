@@ -31,7 +31,7 @@ pub struct PageSetBuilder {
 }
 
 impl PageSetBuilder {
-    /// Adds the pages of `range`, which lies behind all that came before.
+    /// Adds the pages of `range`, which comes after all that were added before.
     pub fn add(&mut self, range: AddressRange) {
         let mut at = range.start;
         while at < range.end {

@@ -1,9 +1,9 @@
-//! Keeping what comes back within the goal: when to ask more of a page, to move less, and to move nothing.
+//! Keeping refaults within the goal: when to ask more of a page, to move less, and to move nothing.
 //!
-//! The goal is a rate: so many percent of the working set a minute may come back. It is kept as an account in bytes: each
-//! minute the goal pays in, what came back is taken off. A little may be saved up, so that single pages do not matter; all
-//! else is owed, and while more than some minutes of the goal are owed nothing moves. So whatever the program does, over
-//! time no more came back than the goal has paid.
+//! The goal is a rate: the share of the working set that may refault in a minute. It is kept as an account in bytes. Each
+//! minute the goal pays in, and what refaulted is taken off. A little may be saved up, so that single pages do not matter. All
+//! else is owed, and while more than some minutes of the goal are owed, nothing moves. So whatever the program does, over
+//! time no more refaulted than the goal has paid.
 //!
 //! ```text
 //!            owes a little                 owes a little more              owes much
@@ -14,7 +14,7 @@
 //!       a step for each calm     on probation: what moves is paid for in advance
 //! ```
 //!
-//! After a pause, all that moves until step 0 is reached is paid for as if it were to come back, from half of what the goal
+//! After a pause, all that moves until step 0 is reached is paid for as if it were to refault, from half of what the goal
 //! pays: so such a program's second surprise costs no more than was saved for it. A step back takes as long a calm as the
 //! pause was.
 
@@ -33,22 +33,22 @@ const SAVED_MINUTES: f64 = 5.0;
 /// Minutes of the goal that may be owed without a pause.
 const OWED_MINUTES: f64 = 5.0;
 
-/// What of the goal's pay may move on probation: should all of it come back, the rest pays off what is still owed.
+/// What of the goal's pay may move on probation: should all of it refault, the rest pays off what is still owed.
 const PROBATION_SHARE: f64 = 0.5;
 
-/// The shortest calm that takes a step back, and over which the rate is told.
+/// The shortest calm that takes a step back, and the time over which the rate is reported.
 const CALM: Duration = Duration::from_secs(300);
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 
 /// How often to look while nothing moves.
 const LOOK_WHILE_PAUSED: Duration = Duration::from_secs(60);
 
-/// How much may come back, as a share of the working set a minute.
+/// How much may refault, as a share of the working set a minute.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Goal(f64);
 
 impl Goal {
-    /// So many percent a minute, 0 to 100.
+    /// `percent` a minute, 0 to 100.
     #[must_use]
     pub fn percent_per_minute(percent: f64) -> Option<Self> {
         (0.0..=100.0).contains(&percent).then_some(Self(percent / 100.0))
@@ -85,7 +85,7 @@ pub enum BackOff {
     /// Not at all.
     #[default]
     None,
-    /// Too much came back: less moves.
+    /// Too much refaulted: less moves.
     Slower {
         /// 1 to 3.
         step: u8,
@@ -96,9 +96,9 @@ pub enum BackOff {
         /// What moves is paid for in advance.
         probation: bool,
     },
-    /// Far too much came back: nothing moves until the goal has paid for it.
+    /// Far too much refaulted: nothing moves until the goal has paid for it.
     Paused {
-        /// How long that takes, if nothing more comes back.
+        /// How long that takes, if nothing more refaults.
         left: Duration,
     },
 }
@@ -120,7 +120,7 @@ pub struct RefaultLimiter {
     calm_since: Duration,
     last: Option<Duration>,
     working_set: f64,
-    /// What came back when, over the rate's window.
+    /// What refaulted when, over the rate's window.
     recent: VecDeque<(Duration, u64)>,
 }
 
@@ -156,7 +156,7 @@ impl fmt::Display for BackOff {
 }
 
 impl RefaultLimiter {
-    /// A brake for this goal; without one it never brakes, and only counts.
+    /// A limiter for this goal. Without a goal it never limits, and only counts.
     #[must_use]
     pub const fn new(goal: Option<Goal>) -> Self {
         Self {
@@ -180,9 +180,9 @@ impl RefaultLimiter {
         self.goal.map_or(0.0, |goal| goal.0 * self.working_set)
     }
 
-    /// Takes note, `now`, that so many bytes came back and that the working set is `working_set` bytes.
+    /// Takes note, `now`, of bytes that `refaulted` and of a working set of `working_set` bytes.
     pub fn refaulted(&mut self, now: Duration, refaulted: u64, working_set: u64) {
-        // What came back was touched.
+        // What refaulted was touched.
         self.working_set = bytes(working_set.max(refaulted));
         self.recent.push_back((now, refaulted));
         while self.recent.front().is_some_and(|(at, _)| *at + RATE_WINDOW <= now) {
@@ -224,7 +224,7 @@ impl RefaultLimiter {
         self.step += 1;
     }
 
-    /// Takes note that so many bytes left.
+    /// Takes note that `left` bytes left.
     pub fn left(&mut self, left: u64) {
         if self.probation {
             self.allowance = (self.allowance - bytes(left)).max(0.0);
@@ -251,13 +251,13 @@ impl RefaultLimiter {
         }
     }
 
-    /// How often to look: none where nothing speaks against the task's own pace.
+    /// How often to look while nothing moves; none where the task keeps its own pace.
     #[must_use]
     pub fn look_every(&self) -> Option<Duration> {
         self.paused.then_some(LOOK_WHILE_PAUSED)
     }
 
-    /// What came back over the last minute, as a share of the working set.
+    /// What refaulted over the last minute, as a share of the working set.
     #[must_use]
     pub fn rate(&self) -> Share {
         let back: u64 = self.recent.iter().map(|(_, bytes)| bytes).sum();

@@ -1,4 +1,4 @@
-//! The end of a cycle's looks: who came back, who may go, and how every page stands now.
+//! The end of a cycle's looks: which pages refaulted, which may go, and how every page stands now.
 
 use super::encoding::BlockStandings;
 use super::standing::{AGE_MAX, PageSeen, Standing};
@@ -10,7 +10,7 @@ use crate::heat::{ABSENT, BlockCounts, COUNT_MAX, HeatMap, Writer};
 /// Ranks of pages that were not touched lie below this: the longer idle, the lower.
 pub(crate) const TOUCHED_RANK: u16 = 31;
 
-/// What a cycle has to be told.
+/// A cycle, as far as settling it needs to know.
 #[derive(Debug, Clone, Copy)]
 pub struct ScannedCycle<'a> {
     /// Its number, ascending.
@@ -19,9 +19,9 @@ pub struct ScannedCycle<'a> {
     pub window: AddressRange,
     /// The ranges looked at, in ascending order: what is known of pages inside the window and outside these is forgotten.
     pub ranges: &'a [AddressRange],
-    /// Pages touched within so many cycles, this one included, are the working set.
+    /// Pages touched within this number of cycles, this one included, are the working set.
     pub working_set_cycles: u8,
-    /// Whether pages that came back are left alone for some cycles.
+    /// Whether pages that refaulted are left alone for some cycles.
     pub leave_alone: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct Settled {
     /// The pages that may go, each with its rank in the place of a count: the lower, the colder. Those that were not
     /// touched in this cycle rank by how long that is so, then those touched by their count.
     pub ranks: HeatMap,
-    /// Bytes that were moved out and were touched since.
+    /// Bytes that were moved out and were touched since: refaults.
     pub refaulted: u64,
     /// Bytes that were to leave and never did.
     pub stayed: u64,
@@ -43,7 +43,7 @@ pub struct Settled {
     pub working_set: u64,
     /// Bytes that were moved out and still are.
     pub out: u64,
-    /// Bytes left alone, as they came back.
+    /// Bytes left alone, as they refaulted.
     pub left_alone: u64,
 }
 
@@ -440,7 +440,7 @@ mod tests {
         let mut given = PageSetBuilder::default();
         given.add(AddressRange::new(block, block + PAGE_SIZE));
         let standings = mark_out(settled.standings, given.finish(), None).standings;
-        // One page of it came back and is left alone: so is the huge page that it has become part of.
+        // One page of it refaulted and is left alone: so is the huge page that it has become part of.
         let settled = settle(standings, &heat(&[Shape::Huge(Access::READ)]), &cycle(2));
         assert_eq!(settled.refaulted, PAGE_SIZE);
         assert!(spread(&settled.ranks).is_empty());

@@ -1,4 +1,4 @@
-//! What is known of one page: how long it is idle, whether it was moved out, how often it came back.
+//! What is known of one page: how long it is idle, whether it was moved out, how often it refaulted.
 
 /// Most cycles in a row that are counted in which a page was not touched.
 pub const AGE_MAX: u8 = 31;
@@ -6,24 +6,24 @@ pub const AGE_MAX: u8 = 31;
 /// Most cycles in a row that a page may be asked to be idle.
 pub const IDLE_CYCLES_MAX: u8 = AGE_MAX;
 
-/// How often a page came back is counted up to this.
+/// Refaults of a page are counted up to this.
 const LEVEL_MAX: u8 = 5;
 
 /// Moved out.
 const OUT: u8 = AGE_MAX + 1;
 
-/// Steps for which a page that came back is left alone; from `OUT + 1` on.
+/// Steps for which a page that refaulted is left alone; from `OUT + 1` on.
 const ALONE_STEPS: u8 = 5;
 
 /// Ways in which a page of one level can stand.
 const PHASES: u8 = OUT + ALONE_STEPS + 1;
 
-/// What is known of a page between two cycles, in a byte: how often it came back, and one of
-/// - present, and idle for so many cycles in a row (0: touched in the last one),
+/// What is known of a page between two cycles, in a byte: how often it refaulted, and one of
+/// - present, and idle for a number of cycles in a row (0: touched in the last one),
 /// - moved out,
-/// - left alone for so many steps more, as it came back.
+/// - left alone for some steps more, as it refaulted.
 ///
-/// A page that came back for the nth time is left alone for 4ⁿ cycles at least: 4, 16, 64, 256, 1024, and not more.
+/// A page that refaulted for the nth time is left alone for 4ⁿ cycles at least: 4, 16, 64, 256, 1024, and not more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Standing(pub(super) u8);
 
@@ -45,7 +45,7 @@ impl Standing {
         if self.0 == u8::MAX { None } else { Some((self.0 / PHASES, self.0 % PHASES)) }
     }
 
-    /// Whether it was moved out and did not come back yet.
+    /// Whether it was moved out and has not refaulted yet.
     #[must_use]
     pub const fn is_out(self) -> bool {
         matches!(self.parts(), Some((_, OUT)))
@@ -57,7 +57,7 @@ impl Standing {
         matches!(self.parts(), Some((_, phase)) if phase > OUT)
     }
 
-    /// How often it came back, as far as that is counted.
+    /// How often it refaulted, as far as that is counted.
     #[must_use]
     pub const fn level(self) -> u8 {
         match self.parts() {
@@ -110,7 +110,7 @@ impl Standing {
             }
             (_, PageSeen::Touched) => Self::new(level, 0),
             (_, PageSeen::Idle) => Self::new(level, if phase < AGE_MAX { phase + 1 } else { AGE_MAX }),
-            // Gone by itself: unmapped, or taken by the kernel.
+            // Not moved by us: unmapped, or taken by the kernel.
             (_, PageSeen::Absent) if level == 0 => Self::UNKNOWN,
             (_, PageSeen::Absent) => Self::new(level, 0),
         }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_back_is_left_alone_longer_each_time() {
+    fn a_page_that_refaults_is_left_alone_longer_each_time() {
         let mut page = Standing::idle(3);
         let mut cycle = 1000;
         for level in 1..=7u8 {
@@ -177,12 +177,12 @@ mod tests {
             }
             let least = 4u64.pow(u32::from(level.min(LEVEL_MAX)));
             assert!((least..=least + least / 4).contains(&held), "time {level}: {held} cycles");
-            assert_eq!(page.age(), Some(0), "and must be idle anew");
+            assert_eq!(page.age(), Some(0), "and must be idle again");
         }
     }
 
     #[test]
-    fn what_never_left_did_not_come_back() {
+    fn a_page_that_never_left_did_not_refault() {
         let out = Standing::idle(2).moved_out();
         let page = out.after(PageSeen::Idle, 1);
         assert_eq!((page.age(), page.level()), (Some(1), 0));

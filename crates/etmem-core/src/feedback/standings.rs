@@ -34,7 +34,7 @@ impl Standings {
     }
 }
 
-/// How the pages of a block stand.
+/// How the pages of one block stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlockStanding {
     /// All alike.
@@ -109,7 +109,7 @@ impl Reading {
         }
     }
 
-    /// The first block from `block` on of which anything is known; none behind the last.
+    /// The first block from `block` on of which anything is known; none after the last.
     pub(super) fn next_known(&mut self, mut block: u64) -> Option<u64> {
         loop {
             let (alike, known) = self.at(block);

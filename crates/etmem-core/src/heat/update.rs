@@ -59,7 +59,7 @@ impl HeatUpdate {
         }
     }
 
-    /// Merges blocks of which this scan saw the same, so many at once as the scans before knew the same of.
+    /// Merges blocks of which this scan saw the same, as many at once as the scans before knew the same of.
     fn merge_equal(&mut self, mut block: u64, mut blocks: u64, access: Access, huge: bool) {
         if !access.is_present() {
             return;

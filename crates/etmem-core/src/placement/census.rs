@@ -25,7 +25,7 @@ impl Census {
         counts.and_then(|counts| counts.get(usize::from(count))).copied().unwrap_or(0)
     }
 
-    /// Bytes on `node` that count less than `threshold`.
+    /// Bytes on `node` whose count is below `threshold`.
     #[must_use]
     pub fn cold(&self, node: NodeId, threshold: u16) -> u64 {
         self.nodes.get(&node).map_or(0, |counts| counts.iter().take(usize::from(threshold)).sum())

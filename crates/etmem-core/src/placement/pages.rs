@@ -26,7 +26,7 @@ pub(super) struct HeatPages<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Run {
-    /// So many pages with one count, from here on.
+    /// `left` pages with one count, from `next` on.
     Equal { next: Page, left: u64 },
     /// The pages of the cursor's block from this one on.
     Mixed { start: u64, page: usize },

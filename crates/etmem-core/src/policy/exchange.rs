@@ -19,7 +19,7 @@ pub struct QuotaLimits {
     pub reserve: u64,
 }
 
-/// What the nodes of a pair hold, in bytes.
+/// What lies on the nodes of a pair, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NodeBytes {
     /// Free on the fast node.

@@ -19,7 +19,7 @@ pub const fn is_placeable(mapping: &Mapping) -> bool {
     !mapping.special
 }
 
-/// The same, of anonymous mappings alone: those without a file behind them.
+/// The same, of anonymous mappings alone: those without a file.
 #[must_use]
 pub const fn is_anonymous(mapping: &Mapping) -> bool {
     !mapping.special && mapping.inode == 0

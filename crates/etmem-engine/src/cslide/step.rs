@@ -22,7 +22,7 @@ use etmem_core::local_time::LocalTime;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The work of a cslide task: to lead the cycles of its engine, or to wait for what they do for it.
+/// The work of a cslide task: to lead the cycles of its engine, or to wait for their reports.
 #[derive(Debug)]
 pub struct CslideRunner {
     settings: Settings,
@@ -33,7 +33,7 @@ pub struct CslideRunner {
 }
 
 impl CslideRunner {
-    /// The work that `settings` describe, together with the others on `roster`.
+    /// The work that `settings` describe, together with the other tasks of `shared_cycle`.
     pub(super) const fn new(
         settings: Settings,
         engine: Arc<CslideEngine>,
@@ -59,12 +59,12 @@ impl From<Stopped> for End {
     }
 }
 
-/// One cycle, led by the task of `seat`, for all that take part.
+/// One cycle, led by the task of `slot`, for all that take part.
 fn cycle(engine: &CslideEngine, slot: &SharedCycleSlot, pacer: &dyn Pacer) {
     let members = slot.shared_cycle.members();
     match try_cycle(engine, slot, &members, pacer) {
         Ok(reports) => reports.leave(&members),
-        // The others wait on, and whoever leads next begins at once.
+        // The others wait on, and the next leader begins at once.
         Err(End::Stopped) => slot.member.leave(StepReport { stopped: true, ..StepReport::default() }),
         Err(End::Fault(fault)) => {
             for member in &members {
@@ -94,7 +94,7 @@ fn try_cycle(
     let pairs = settings::pairs(engine, &nodes).map_err(refused)?;
     let mut hands = Hands { seen: &mut seen, nodes: &nodes, hot: *hot_threshold, pacer };
     for pair in pairs {
-        // A stop shows in what is told of the processes.
+        // A stop shows in the reports of the processes.
         if hands.exchange(pair, *limits, &mut reports.of(&slot.member).pairs).is_err() {
             break;
         }

@@ -1,10 +1,10 @@
 //! Looking at all processes of all tasks in the same windows.
 //!
 //! ```text
-//! found -> (turn, mover and probe of each) watched -> (looks) seen -> (where its pages lie) census
+//! found -> (lock, mover and probe of each) watched -> (looks) seen -> (where its pages lie) census
 //! ```
 //!
-//! Whoever falls out on the way, by its own end or by its task's, is told of and holds nobody up.
+//! A process whose own end or whose task's end takes it out on the way is reported and holds up none of the others.
 
 use super::settings::{HUGE_POOL, Kind};
 use super::shared_cycle::{SharedCycle, SharedCycleTask};
@@ -29,7 +29,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Stopped;
 
-/// What is told of each task at the end.
+/// The report of each task.
 #[derive(Debug, Default)]
 pub(super) struct Reports(BTreeMap<u64, StepReport>);
 
@@ -97,14 +97,14 @@ pub(super) fn find<'a>(
             }
         }
     }
-    // In one order for everybody who waits for several turns, so that no two wait for each other.
+    // All engines lock several processes in the same order, so that no two wait for each other.
     found.sort_by_key(|found| found.process);
     let processes: Vec<ProcessId> = taken.into_keys().collect();
     shared_cycle.scan_locks.forget_all_but(&processes);
     Ok(found)
 }
 
-/// Where an ordinary task's process has pages of the pool of huge pages, which are none of its business.
+/// Where an ordinary task's process has pages of the pool of huge pages, which it leaves alone.
 fn other_memory(
     member: &SharedCycleTask,
     process: ProcessId,
@@ -182,7 +182,7 @@ pub(super) fn look<'a>(
     let mut fresh = false;
     for found in found {
         let attached = attach(found, shared_cycle, pacer);
-        if let Some((one, armed)) = told(attached, found.member, found.process, reports)? {
+        if let Some((one, armed)) = reported(attached, found.member, found.process, reports)? {
             watched.push(one);
             fresh |= armed;
         }
@@ -194,7 +194,7 @@ pub(super) fn look<'a>(
         let mut still = Vec::with_capacity(watched.len());
         for mut one in watched {
             let looked = one.look(pacer);
-            if told(looked, one.member, one.process, reports)?.is_some() {
+            if reported(looked, one.member, one.process, reports)?.is_some() {
                 still.push(one);
             }
         }
@@ -206,15 +206,15 @@ pub(super) fn look<'a>(
     let mut seen = Vec::with_capacity(watched.len());
     for one in watched {
         let (member, process) = (one.member, one.process);
-        if let Some(one) = told(one.locate(pacer), member, process, reports)? {
+        if let Some(one) = reported(one.locate(pacer), member, process, reports)? {
             seen.push(one);
         }
     }
     Ok(seen)
 }
 
-/// What came of it; none where the process fell out, which is told.
-fn told<T>(
+/// The result; none where the process fell out, which is reported.
+fn reported<T>(
     result: Result<T, ScanEnd>,
     member: &SharedCycleTask,
     process: ProcessId,
