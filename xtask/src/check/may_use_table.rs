@@ -30,18 +30,19 @@ pub(crate) enum MayUse {
 pub(crate) const FOR_TESTS_ONLY: [&str; 1] = ["etmem-testkit"];
 
 /// The table.
-pub(crate) const TABLE: [Row; 16] = [
+pub(crate) const TABLE: [Row; 17] = [
+    row("etmem-abi", &[], &[]),
     row("etmem-core", &[], &["thiserror"]),
     row("etmem-linux", &["etmem-core"], &["aya", "libc", "thiserror", "tracing"]),
     row("etmem-config", &["etmem-core"], &["nix", "strsim", "thiserror"]),
     row("etmem-engine", &["etmem-core", "etmem-config"], &["thiserror", "tracing"]),
     row(
         "etmem-plugin",
-        &["etmem-core", "etmem-config", "etmem-engine"],
+        &["etmem-abi", "etmem-core", "etmem-config", "etmem-engine"],
         &["libc", "libloading", "nix", "tracing"],
     ),
     row("etmem-isolate", &["etmem-core", "etmem-config", "etmem-engine"], &["thiserror", "tracing"]),
-    row("etmem-plugin-sdk", &[], &["libc", "libloading"]),
+    row("etmem-plugin-sdk", &["etmem-abi"], &["libc", "libloading"]),
     row("etmem-wire", &["etmem-core"], &["thiserror"]),
     row(
         "etmemd",
@@ -72,7 +73,7 @@ pub(crate) const TABLE: [Row; 16] = [
         &["etmem-core", "etmem-config", "etmem-engine", "etmem-manual", "etmem-wire"],
         &["clap", "clap_complete", "nix", "thiserror"],
     ),
-    row("etmemd-scan", &["etmem-core", "etmem-linux"], &["libc", "thiserror"]),
+    row("etmemd-scan", &["etmem-abi", "etmem-core", "etmem-linux"], &["libc", "thiserror"]),
     Row { name: "cold-pages", may_use: MayUse::Anything },
     Row { name: "etmem-testkit", may_use: MayUse::Anything },
     Row { name: "etmem-tests", may_use: MayUse::Anything },

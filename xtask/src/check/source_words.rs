@@ -12,7 +12,8 @@ use std::path::Path;
 const SOURCES: [&str; 5] = ["crates", "xtask", "tests", "examples", "fuzz"];
 
 /// Where `unsafe` may be written.
-const UNSAFE_ADDRESSES: [&str; 4] = [
+const UNSAFE_ADDRESSES: [&str; 5] = [
+    "crates/etmem-abi",
     "crates/etmem-linux/src/sys",
     "crates/etmem-plugin",
     "crates/etmem-plugin-sdk/src/sys",
