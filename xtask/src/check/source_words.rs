@@ -8,7 +8,8 @@ use crate::source::{SOURCES, Source, Word, literal};
 use std::path::Path;
 
 /// Where `unsafe` may be written.
-const UNSAFE_ADDRESSES: [&str; 4] = [
+const UNSAFE_ADDRESSES: [&str; 5] = [
+    "crates/etmem-abi",
     "crates/etmem-linux/src/sys",
     "crates/etmem-plugin",
     "crates/etmem-plugin-sdk/src/sys",
