@@ -9,20 +9,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 
-const EXAMPLES: &str = "\
-Examples:
-  etmemd -s etmemd_socket          listen on the abstract socket etmemd_socket, log errors
-  etmemd -s etmemd_socket -l 1     log each cycle of each task as well
-  etmemd -s etmemd_socket -m       go on in the background, as systemd's Type=forking wants it
-  etmemd --doctor                  tell what etmem can do on this machine, and why not more (etmem doctor)
-
-Then: etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket
-      etmem project start -n NAME -s etmemd_socket
-
-The log goes to the journal where there is one, else to syslog, else to standard error. In the environment,
-ETMEMD_LOG=stderr or ETMEMD_LOG=syslog:/SOCKET choose for it, and ETMEMD_PID_FILE puts the pid file of -m
-elsewhere. systemd's notifications and watchdog are served where NOTIFY_SOCKET and WATCHDOG_USEC ask for them.";
-
 /// What the daemon was told.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -43,7 +29,7 @@ fn command() -> Command {
         .override_usage(
             "etmemd -s NAME [OPTIONS]\n       etmemd --doctor [--json] [--proc-root DIR] [--sys-root DIR]",
         )
-        .after_help(EXAMPLES)
+        .after_help(crate::manual::HELP.text())
         .arg(
             Arg::new("socket")
                 .short('s')
