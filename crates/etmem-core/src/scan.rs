@@ -22,7 +22,7 @@ pub use wanted::{Wanted, is_anonymous, is_placeable, is_swappable};
 use crate::address::AddressRange;
 use crate::heat::{HeatMap, HeatUpdate};
 use crate::kernel::mapping::{Mapping, MappingSource};
-use crate::kernel::pacer::{Pace, Pacer};
+use crate::kernel::pacer::{Pacer, Stopped};
 use crate::kernel::probe::AccessProbe;
 use crate::kernel::process::{ProcessError, ProcessId};
 use std::time::Duration;
@@ -46,6 +46,12 @@ pub enum ScanEnd {
     /// The process is gone, or the kernel refused.
     #[error(transparent)]
     Process(#[from] ProcessError),
+}
+
+impl From<Stopped> for ScanEnd {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
 }
 
 /// What a cycle of looks may cost, and where it goes on.
@@ -145,9 +151,7 @@ impl<'a> Looks<'a> {
         let mut update = HeatUpdate::new(std::mem::take(&mut self.heat));
         probe.check(&self.ranges, &mut update)?;
         self.heat = update.finish();
-        if pacer.pace() == Pace::Stop {
-            return Err(ScanEnd::Stopped);
-        }
+        pacer.pace().or_stopped()?;
         probe.prepare(&self.ranges)?;
         Ok(locked)
     }
@@ -226,14 +230,11 @@ fn pause(
     rested: &mut Duration,
     budget: ScanBudget,
     pacer: &dyn Pacer,
-) -> Result<(), ScanEnd> {
+) -> Result<(), Stopped> {
     let now = pacer.processor_time();
     let spent = now.saturating_sub(*rested);
     *rested = now;
-    match pacer.pause(interval.max(rest(spent, budget.processor_percent))) {
-        Pace::Continue => Ok(()),
-        Pace::Stop => Err(ScanEnd::Stopped),
-    }
+    pacer.pause(interval.max(rest(spent, budget.processor_percent))).or_stopped()
 }
 
 /// Looks at what is present and what of it was touched since the probe was armed, and leaves the probe as it is.

@@ -14,14 +14,6 @@ const OUTSIDE: u8 = Standing::UNKNOWN.0;
 #[derive(Debug, Default, Clone)]
 pub struct PageSet(Standings);
 
-impl PageSet {
-    /// Bytes of heap that it holds.
-    #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        self.0.heap_bytes()
-    }
-}
-
 /// Makes a [`PageSet`] of ranges that ascend.
 #[derive(Debug, Default)]
 pub struct PageSetBuilder {
@@ -141,7 +133,7 @@ mod tests {
             for page in (0..pages).step_by(step) {
                 builder.add(AddressRange::new(page * PAGE_SIZE, (page + 1) * PAGE_SIZE));
             }
-            let bytes = builder.finish().heap_bytes() as f64 / pages as f64;
+            let bytes = builder.finish().0.heap_bytes() as f64 / pages as f64;
             assert!(bytes <= bound, "{name}: {bytes} bytes per page of the range, at most {bound}");
         }
     }

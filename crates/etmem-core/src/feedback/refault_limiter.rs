@@ -74,11 +74,6 @@ pub struct RefaultLimits {
     pub paused: bool,
 }
 
-impl RefaultLimits {
-    /// No limits.
-    pub const NONE: Self = Self { idle_cycles: 1, halvings: 0, bytes: None, paused: false };
-}
-
 /// How a task is held back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BackOff {
@@ -298,6 +293,8 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
+    const NO_LIMITS: RefaultLimits =
+        RefaultLimits { idle_cycles: 1, halvings: 0, bytes: None, paused: false };
 
     fn minutes(minutes: u64) -> Duration {
         Duration::from_secs(60 * minutes)
@@ -324,7 +321,7 @@ mod tests {
         limiter.refaulted(minutes(0), 0, 100 * MIB);
         for minute in 1..100 {
             limiter.refaulted(minutes(minute), MIB, 100 * MIB);
-            assert_eq!((limiter.limits(), limiter.state()), (RefaultLimits::NONE, BackOff::None));
+            assert_eq!((limiter.limits(), limiter.state()), (NO_LIMITS, BackOff::None));
             assert_eq!(limiter.rate(), Share::of_percent(1));
         }
     }
@@ -360,7 +357,7 @@ mod tests {
             steps.push(limiter.limits().halvings);
         }
         assert_eq!(steps, [3, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0]);
-        assert_eq!((limiter.limits(), limiter.state()), (RefaultLimits::NONE, BackOff::None));
+        assert_eq!((limiter.limits(), limiter.state()), (NO_LIMITS, BackOff::None));
     }
 
     #[test]
@@ -386,7 +383,7 @@ mod tests {
     fn without_a_goal_it_only_counts() {
         let mut limiter = RefaultLimiter::new(None);
         limiter.refaulted(minutes(1), 50 * MIB, 100 * MIB);
-        assert_eq!((limiter.limits(), limiter.state()), (RefaultLimits::NONE, BackOff::None));
+        assert_eq!((limiter.limits(), limiter.state()), (NO_LIMITS, BackOff::None));
         assert_eq!(limiter.rate(), Share::of_percent(50));
         limiter.refaulted(minutes(3), 0, 100 * MIB);
         assert_eq!(limiter.rate(), Share::default());

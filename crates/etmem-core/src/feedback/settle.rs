@@ -35,8 +35,6 @@ pub struct Settled {
     pub ranks: HeatMap,
     /// Bytes that were moved out and were touched since: refaults.
     pub refaulted: u64,
-    /// Bytes that were to leave and never did.
-    pub stayed: u64,
     /// Bytes touched in this cycle.
     pub touched: u64,
     /// Bytes touched in the last cycles.
@@ -59,8 +57,8 @@ const fn rank(standing: Standing, count: u16) -> u16 {
     }
 }
 
-/// What is to be counted of a page: refaulted, stayed, working set, out, left alone; touched is known without.
-const COUNTERS: usize = 5;
+/// What is to be counted of a page: refaulted, working set, out, left alone; touched is known without.
+const COUNTERS: usize = 4;
 
 /// What becomes of a page by how it stood and how it was seen: looked up, as it is asked for every page.
 struct Rules {
@@ -79,11 +77,10 @@ impl Rules {
                 let after =
                     if cycle.leave_alone || !after.is_left_alone() { after } else { Standing::idle(0) };
                 let refaulted = before.is_out() && seen == PageSeen::Touched;
-                let stayed = before.is_out() && seen == PageSeen::Idle;
                 let touched = seen == PageSeen::Touched;
                 let recent = after.age().is_some_and(|age| age < cycle.working_set_cycles);
                 let in_set = touched || (recent && seen != PageSeen::Absent);
-                let bits = [refaulted, stayed, in_set, after.is_out(), after.is_left_alone()];
+                let bits = [refaulted, in_set, after.is_out(), after.is_left_alone()];
                 let counts = bits.iter().rev().fold(0, |sum, bit| (sum << 12) | u64::from(*bit));
                 rules.after[number][usize::from(byte)] = after.0;
                 rules.counts[number][usize::from(byte)] = counts;
@@ -240,12 +237,11 @@ pub fn settle(before: Standings, heat: &HeatMap, cycle: &ScannedCycle<'_>) -> Se
         block = next + settling.step(next, end - next, &mut ranges);
     }
     settling.keep(end.max(block), u64::MAX);
-    let [refaulted, stayed, working_set, out, left_alone] = settling.pages.map(|pages| pages * PAGE_SIZE);
+    let [refaulted, working_set, out, left_alone] = settling.pages.map(|pages| pages * PAGE_SIZE);
     Settled {
         standings: settling.after.finish(),
         ranks: settling.ranks.finish(),
         refaulted,
-        stayed,
         touched: settling.touched * PAGE_SIZE,
         working_set,
         out,

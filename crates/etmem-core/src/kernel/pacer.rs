@@ -14,6 +14,23 @@ pub enum Pace {
     Stop,
 }
 
+/// A stop was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+impl Pace {
+    /// For `?`, where a stop ends the work.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub const fn or_stopped(self) -> Result<(), Stopped> {
+        match self {
+            Self::Continue => Ok(()),
+            Self::Stop => Err(Stopped),
+        }
+    }
+}
+
 /// A clock that can be asked to stop.
 pub trait Pacer: fmt::Debug + Send + Sync {
     /// Waits for `duration`, or returns [`Pace::Stop`] as soon as a stop is asked for.

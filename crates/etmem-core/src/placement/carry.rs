@@ -4,7 +4,7 @@ use super::pages::{BATCH_PAGES, HeatPages};
 use crate::address::{BLOCK_SIZE, PAGE_SIZE};
 use crate::heat::HeatMap;
 use crate::kernel::nodes::{Migrated, NodeId, NodePages, Place};
-use crate::kernel::pacer::{Pace, Pacer};
+use crate::kernel::pacer::Pacer;
 use crate::scan::ScanEnd;
 
 /// Bytes per call of the mover. Between two calls the work looks whether it should stop.
@@ -104,7 +104,7 @@ pub fn carry(
         if batch.is_empty() {
             break;
         }
-        stop(pacer)?;
+        pacer.pace().or_stopped()?;
         addresses.clear();
         addresses.extend(batch.iter().map(|page| page.address));
         mover.where_are(&addresses, &mut places)?;
@@ -123,7 +123,7 @@ pub fn carry(
                     break;
                 }
                 rest = later;
-                stop(pacer)?;
+                pacer.pace().or_stopped()?;
                 let became = mover.move_to(now, way.to)?;
                 budget.spend(became, size);
                 carried.add(Carried { bytes: became.moved * size, pages: became });
@@ -131,11 +131,4 @@ pub fn carry(
         }
     }
     Ok(())
-}
-
-fn stop(pacer: &dyn Pacer) -> Result<(), ScanEnd> {
-    match pacer.pace() {
-        Pace::Continue => Ok(()),
-        Pace::Stop => Err(ScanEnd::Stopped),
-    }
 }

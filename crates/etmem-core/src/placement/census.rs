@@ -4,7 +4,7 @@ use super::pages::{BATCH_PAGES, HeatPages, Page};
 use crate::address::{BLOCK_SIZE, PAGE_SIZE};
 use crate::heat::{COUNT_MAX, HeatMap};
 use crate::kernel::nodes::{NodeId, NodePages, Place};
-use crate::kernel::pacer::{Pace, Pacer};
+use crate::kernel::pacer::Pacer;
 use crate::scan::ScanEnd;
 use std::collections::BTreeMap;
 
@@ -87,9 +87,7 @@ pub fn take_census(
         if batch.is_empty() {
             return Ok(census);
         }
-        if pacer.pace() == Pace::Stop {
-            return Err(ScanEnd::Stopped);
-        }
+        pacer.pace().or_stopped()?;
         addresses.clear();
         addresses.extend(batch.iter().map(|page| page.address));
         where_to_ask.where_are(&addresses, &mut places)?;

@@ -1,11 +1,11 @@
 //! Hot and cold pages change places between the nodes of a pair.
 
 use super::settings::Kind;
-use super::watch::{ScannedProcess, Stopped};
+use super::watch::ScannedProcess;
 use crate::report::PairReport;
 use etmem_core::heat::COUNT_MAX;
 use etmem_core::kernel::nodes::{Node, NodeId, NodeMemory};
-use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pacer::{Pacer, Stopped};
 use etmem_core::placement::{Budget, Carried, Way, carry};
 use etmem_core::plan::Ended;
 use etmem_core::policy::exchange::{self, Exchange, NodeBytes, QuotaLimits};

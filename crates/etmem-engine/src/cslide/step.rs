@@ -9,13 +9,13 @@ use super::exchange::Hands;
 use super::figures::{Figures, Heat, TaskFigures};
 use super::settings::{self, Kind, Settings};
 use super::shared_cycle::{SharedCycle, SharedCycleSlot, SharedCycleTask};
-use super::watch::{self, Reports, ScannedProcess, Stopped};
+use super::watch::{self, Reports, ScannedProcess};
 use crate::engine::{EngineError, TaskRunner, nobody};
 use crate::report::StepReport;
 use etmem_config::CslideEngine;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::Node;
-use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::pacer::{Pace, Pacer, Stopped};
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::local_time::LocalTime;
@@ -110,17 +110,12 @@ fn try_cycle(
 fn nodes(member: &SharedCycleTask) -> Result<Vec<Node>, End> {
     match member.kernel.moving.nodes() {
         Some(numa) => numa.nodes.nodes().map_err(End::Fault),
-        None => Err(End::Fault(no_nodes())),
+        None => Err(refused("this machine does not tell of its NUMA nodes")),
     }
 }
 
-fn no_nodes() -> ProcessError {
-    let reason = "this machine does not tell of its NUMA nodes".to_owned();
-    ProcessError::Refused { call: "node_pair".to_owned(), reason }
-}
-
-fn refused(error: EngineError) -> End {
-    End::Fault(ProcessError::Refused { call: "node_pair".to_owned(), reason: error.to_string() })
+fn refused(reason: impl ToString) -> End {
+    End::Fault(ProcessError::Refused { call: "node_pair".to_owned(), reason: reason.to_string() })
 }
 
 fn has_huge_pool(nodes: &[Node]) -> bool {

@@ -15,7 +15,7 @@ use etmem_core::address::AddressRange;
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::nodes::{NodePages, Numa};
-use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::pacer::{Pacer, Stopped};
 use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::placement::{Carried, Census, take_census};
@@ -24,10 +24,6 @@ use etmem_core::scan::{Looks, ScanEnd, Wanted};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-
-/// A stop was asked for.
-#[derive(Debug)]
-pub(super) struct Stopped;
 
 /// The report of each task.
 #[derive(Debug, Default)]
@@ -83,9 +79,7 @@ pub(super) fn find<'a>(
         };
         reports.of(member).gone = gone(&processes, &member.settings.target, &member.kernel);
         for process in processes {
-            if pacer.pace() == Pace::Stop {
-                return Err(Stopped);
-            }
+            pacer.pace().or_stopped()?;
             if let Some(task) = taken.get(&process) {
                 reports.add(member, process, ProcessResult::Elsewhere((*task).to_owned()));
                 continue;
@@ -174,10 +168,6 @@ pub(super) fn look<'a>(
     let Some(schedule) = found.first().map(|found| found.member.settings.schedule) else {
         return Ok(Vec::new());
     };
-    let pause = || match pacer.pause(schedule.interval) {
-        Pace::Continue => Ok(()),
-        Pace::Stop => Err(Stopped),
-    };
     let mut watched = Vec::new();
     let mut fresh = false;
     for found in found {
@@ -188,7 +178,7 @@ pub(super) fn look<'a>(
         }
     }
     if fresh {
-        pause()?;
+        pacer.pause(schedule.interval).or_stopped()?;
     }
     for look in 1..=schedule.loops {
         let mut still = Vec::with_capacity(watched.len());
@@ -200,7 +190,7 @@ pub(super) fn look<'a>(
         }
         watched = still;
         if look < schedule.loops {
-            pause()?;
+            pacer.pause(schedule.interval).or_stopped()?;
         }
     }
     let mut seen = Vec::with_capacity(watched.len());
