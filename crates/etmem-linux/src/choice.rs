@@ -81,9 +81,10 @@ impl Interfaces {
     pub fn kernel(&self, wishes: &Wishes) -> Result<Chosen, Unavailable> {
         let (probe, probe_choice) = self.probe(wishes)?;
         let (moving, mover_choice) = if wishes.nodes {
-            let moving = Moving::Nodes(self.numa()?);
-            let name = moving.name();
-            (moving, Choice { name, reason: "pages move between NUMA nodes".to_owned() })
+            let numa = self.numa()?;
+            let reason = "pages move between NUMA nodes".to_owned();
+            let choice = Choice { name: numa.mover.name(), reason };
+            (Moving::Nodes(numa), choice)
         } else {
             let (mover, choice) = self.mover(wishes)?;
             (Moving::Out(mover), choice)
@@ -303,7 +304,10 @@ mod tests {
         for scan in [ScanWishes::default(), marked] {
             let chosen = machine.kernel(&Wishes { scan, ..Wishes::default() }).unwrap();
             assert_eq!((chosen.probe.name, chosen.mover.name), ("etmem", "etmem"));
-            assert_eq!((chosen.kernel.probe.name(), chosen.kernel.moving.name()), ("etmem", "etmem"));
+            assert_eq!(
+                (chosen.kernel.probe.name(), chosen.kernel.moving.out().unwrap().name()),
+                ("etmem", "etmem")
+            );
             assert!(chosen.kernel.swap_cache.is_some());
         }
         let available = |list: &[Capability]| -> Vec<_> {
@@ -379,7 +383,10 @@ mod tests {
         let reason = machine.kernel(&wishes).unwrap_err();
         assert_eq!(reason, Unavailable::NotProcfs { path: tree.path().to_owned() });
         if let Ok(chosen) = Interfaces::default().kernel(&wishes) {
-            assert_eq!((chosen.mover.name, chosen.kernel.moving.name()), ("numa", "numa"));
+            assert_eq!(
+                (chosen.mover.name, chosen.kernel.moving.nodes().unwrap().mover.name()),
+                ("numa", "numa")
+            );
         }
     }
 

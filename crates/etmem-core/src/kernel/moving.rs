@@ -37,13 +37,4 @@ impl Moving {
             Self::Nodes(numa) => Some(numa),
         }
     }
-
-    /// The mover's short name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Out(mover) => mover.name(),
-            Self::Nodes(numa) => numa.mover.name(),
-        }
-    }
 }
