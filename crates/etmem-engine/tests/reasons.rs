@@ -18,6 +18,7 @@ use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
 use etmem_core::policy::SkipReason;
+use etmem_engine::slide::Scanned;
 use etmem_engine::{ProcessResult, Reason, ReasonName, ScanLocks, StepReport, TaskStatus, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script, fake_node};
 use std::collections::BTreeSet;
@@ -294,10 +295,7 @@ impl Case {
 
 /// What bounded the act on the only process.
 fn bound(report: &StepReport) -> Option<Bound> {
-    match &report.processes.first()?.result {
-        ProcessResult::Scanned(scanned) => scanned.bound,
-        _ => None,
-    }
+    report.processes.first()?.text.value::<Scanned>()?.bound
 }
 
 /// Half of the pages are hot, which half changes with the third window.
@@ -407,7 +405,7 @@ fn ways_to(name: ReasonName) -> Vec<StepReport> {
         ReasonName::NoRoom => vec![Case::memory(|memory| {
             memory.swap_free = memory.swap_total - memory.swap_total / 100 * 80 + MIB;
         })],
-        ReasonName::CameBack => vec![
+        ReasonName::TooManyRefaults => vec![
             Case { cycles: 3, ..Case::of(PAGES, jumps) },
             // Hours later, what came back is paid for, and what leaves is paid for in advance.
             Case { cycles: 2000, until: Some(Bound::Probation), ..Case::of(PAGES, jumps) },
@@ -462,7 +460,7 @@ fn told(report: StepReport) -> Option<Reason> {
     let mut status = TaskStatus::default();
     status.record(report, Duration::from_secs(1));
     let last = status.last.unwrap();
-    let of_process = last.report.processes.first().and_then(|process| process.result.reason());
+    let of_process = last.report.processes.first().and_then(|process| process.reason.clone());
     last.reason("process named nobody").or(of_process)
 }
 
@@ -536,7 +534,7 @@ fn the_guide_tells_of_every_reason_once_and_of_no_other() {
 #[test]
 fn where_all_that_is_cold_leaves_there_is_no_reason() {
     let report = Case::new().report();
-    assert_eq!(report.processes[0].result.reason(), None, "{report:?}");
+    assert_eq!(report.processes[0].reason, None, "{report:?}");
     let report = between_nodes(on_the_slow_node(), Quirk::None, |_| ());
-    assert_eq!(report.processes[0].result.reason(), None, "{report:?}");
+    assert_eq!(report.processes[0].reason, None, "{report:?}");
 }

@@ -11,6 +11,7 @@ mod client_slots;
 mod dispatch;
 mod doctor;
 mod isolation;
+mod journal;
 mod log;
 mod machine;
 mod manual;

@@ -6,9 +6,10 @@
 //! ```
 
 use super::memory::{Known, Memory};
+use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
 use super::swap_cache::SwapCache;
-use crate::report::{Effort, ProcessResult, Scanned};
+use crate::report::{ProcessReport, ProcessResult};
 use crate::scan_locks::{ScanLock, ScanLocks};
 use etmem_core::act::{self, Rehearsal, Tools};
 use etmem_core::feedback::{Limits, PageSet, PageSetBuilder};
@@ -78,15 +79,17 @@ struct Acted {
 
 impl Cycle<'_> {
     /// The whole of it.
-    pub(super) fn run(&self) -> ProcessResult {
-        self.scan_and_act().unwrap_or_else(|end| match end {
-            End::Skipped(hold) => ProcessResult::Skipped(hold),
-            End::Lost(error) => ProcessResult::Lost(error),
-            End::Stopped => ProcessResult::Stopped,
-        })
+    pub(super) fn run(&self) -> ProcessReport {
+        let result = match self.scan_and_act() {
+            Ok(scanned) => return scanned.report(self.process),
+            Err(End::Skipped(reason)) => ProcessResult::Skipped(reason),
+            Err(End::Lost(error)) => ProcessResult::Lost(error),
+            Err(End::Stopped) => ProcessResult::Stopped,
+        };
+        ProcessReport::new(self.process, result)
     }
 
-    fn scan_and_act(&self) -> Result<ProcessResult, End> {
+    fn scan_and_act(&self) -> Result<Scanned, End> {
         let Self { settings, process, kernel, pacer, .. } = *self;
         self.is_there_a_need()?;
 
@@ -102,7 +105,7 @@ impl Cycle<'_> {
         let settled = known.settle(&observed, settings, self.memory.paused_for());
         let before = kernel.processes.memory(process)?;
         let exact = kernel.probe.is_page_exact();
-        let (came_back, limits) = self.memory.account(&mut known, &settled, exact, before, pacer.now());
+        let (refaulted, limits) = self.memory.account(&mut known, &settled, exact, before, pacer.now());
         let room = self.room_within(limits);
         let may = room.as_ref().map_or(0, |room| room.bytes);
 
@@ -124,23 +127,20 @@ impl Cycle<'_> {
         self.memory.put_back(process, known);
         swap_cache?;
 
-        let bound = match room {
-            Ok(room) => (outcome.over_budget > 0).then_some(room.bound),
-            // What has come up since the scan began.
-            Err(End::Skipped(hold)) => return Ok(ProcessResult::Skipped(hold)),
-            Err(end) => return Err(end),
-        };
-        Ok(ProcessResult::Scanned(Scanned {
+        // An error is what has come up since the scan began.
+        let bound = room?.bound;
+        Ok(Scanned {
             present: present + settled.held,
             window,
+            bound: (outcome.over_budget > 0).then_some(bound),
             outcome,
             rehearsal,
-            bound,
             stayed,
             locked: observed.locked,
-            feedback: Box::new(self.memory.feedback(&settled, came_back, left, limits)),
-            effort: Effort { moving: processor_time, ..Effort::of(&observed) },
-        }))
+            history: History { refaulted, left, held: settled.held, touched: settled.touched },
+            feedback: self.memory.feedback(&settled, left, limits),
+            effort: Effort::of(&observed, processor_time),
+        })
     }
 
     /// Whether memory is short, the process worth it, and room for what might leave.

@@ -1,11 +1,11 @@
 //! What a slide task remembers from cycle to cycle: how pages stand, what a look costs, how to hold back.
 
 use super::settings::Settings;
-use crate::report::{Effort, Feedback};
+use crate::report::Feedback;
 use etmem_core::address::{AddressRange, BLOCK_SIZE};
 use etmem_core::feedback::{
-    AGE_MAX, Cycle, Limits, PageSet, RefaultLimiter, Settled, Standings, came_back_by_faults, mark_out,
-    settle,
+    AGE_MAX, BackOff, Cycle, Limits, PageSet, RefaultLimiter, Settled, Standings, came_back_by_faults,
+    mark_out, settle,
 };
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
@@ -137,20 +137,16 @@ impl Memory {
     }
 
     /// The report's part of it.
-    pub(super) fn feedback(&self, settled: &Settled, came_back: u64, left: u64, limits: Limits) -> Feedback {
+    pub(super) fn feedback(&self, settled: &Settled, left: u64, limits: Limits) -> Feedback {
         let limiter = lock(&self.limiter);
         let throttle = lock(&self.throttle);
         Feedback {
-            came_back,
-            left,
             out: settled.out + left,
-            held: settled.held,
-            touched: settled.touched,
             working_set: settled.working_set,
-            came_back_per_minute: limiter.rate(),
+            refaults_per_minute: limiter.rate(),
             back_off: limiter.state(),
             bytes_per_second: throttle.bytes_per_second(limits.halvings).filter(|_| !limits.paused),
-            ability_bytes_per_second: throttle.ability(),
+            ability_bytes_per_second: Some(throttle.ability()).filter(|bytes| *bytes > 0),
         }
     }
 }
@@ -209,20 +205,13 @@ impl Memory {
         lock(&self.throttle).bytes_within(halvings, length)
     }
 
+    /// How the task is held back.
+    pub(super) fn back_off(&self) -> BackOff {
+        lock(&self.limiter).state()
+    }
+
     /// How often the task looks while nothing moves; none where it goes at its own pace.
     pub(super) fn paused_for(&self) -> Option<Duration> {
         lock(&self.limiter).look_every()
-    }
-}
-
-impl Effort {
-    /// What a cycle's looks took.
-    pub(super) fn of(seen: &Observed) -> Self {
-        Self {
-            looked_at: seen.ranges.iter().map(AddressRange::bytes).sum(),
-            whole: seen.is_whole(),
-            looking: seen.processor_time,
-            moving: Duration::ZERO,
-        }
     }
 }
