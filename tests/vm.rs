@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_testkit::built;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
-use etmem_testkit::laboratory::{self, BUILD_LIMIT, Machine, cargo, indented, quoted, trial};
-use etmem_testkit::process::run;
+use etmem_testkit::laboratory::{self, Machine, indented, quoted, trial};
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::trial::{for_soak, run_in_turn};
@@ -75,25 +75,11 @@ fn machine(kernel: &'static str, levels: &'static str) -> Machine {
 }
 
 fn tests_of_etmem_linux(machine: Machine) -> Result<()> {
-    let mut build = cargo();
-    build.args(["test", "--quiet", "--package", "etmem-linux", "--test", "machine", "--no-run"]);
-    build.arg("--message-format=json-render-diagnostics");
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    let built = run(&mut build, BUILD_LIMIT)?;
-    ensure!(built.status == 0, "the tests do not build:\n{}", built.stderr);
-    let tests = built.stdout.lines().filter_map(executable).next_back().context("cargo built no tests")?;
+    let tests = built::test("etmem-linux/tests/machine/main.rs")?;
     let said = machine.run(&[&tests], &quoted(&tests)?)?;
     // A test that is skipped on this kernel would be a claim that does not hold.
     ensure!(said.contains("; 0 ignored;"), "some were skipped:\n{}", indented(&said));
     Ok(())
-}
-
-/// The program that a message of cargo is about.
-fn executable(message: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    message["executable"].as_str().map(PathBuf::from)
 }
 
 fn slide(machine: Machine) -> Result<()> {

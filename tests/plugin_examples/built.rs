@@ -1,8 +1,6 @@
 //! Plugins, built and installed as their READMEs say: with the scan library below a prefix of its own, and found by
 //! pkg-config.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,13 +8,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use etmem_testkit::built;
 use etmem_testkit::process::Ran;
 use etmem_testkit::stage::Stage;
 
 use crate::library::{self, top};
 
-/// From nothing, on two slow processors.
-const BUILD_LIMIT: Duration = Duration::from_secs(1800);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A plugin of these tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +49,7 @@ pub(crate) struct Tools {
 }
 
 fn success(command: &mut Command) -> Result<Ran> {
-    library::success(command, BUILD_LIMIT)
+    library::success(command, LIMIT)
 }
 
 impl Tools {
@@ -76,7 +74,7 @@ impl Tools {
     pub(crate) fn install(&self, plugin: Plugin) -> Result<PathBuf> {
         match plugin {
             Plugin::C => self.make(),
-            Plugin::Rust => self.cargo(),
+            Plugin::Rust => self.put(&built::library("libcold_pages.so")?, "libcold_pages.so"),
             Plugin::LargeMappings => self.compile("large_mappings", &[]),
             Plugin::Aborts => self.compile("aborts", &[]),
             Plugin::AbortsWhenLoaded => self.compile("aborts", &["-DWHEN_LOADED"]),
@@ -105,29 +103,6 @@ impl Tools {
         make.arg(format!("PKG_CONFIG_PATH={}", self.pkg_config_path().display()));
         success(make.arg(format!("PLUGINDIR={}", self.folder.join("etmem").display())))?;
         Ok(self.folder.join("etmem/cold_pages.so"))
-    }
-
-    fn cargo(&self) -> Result<PathBuf> {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-        let mut command = Command::new(cargo);
-        command.args([
-            "build",
-            "--quiet",
-            "--package=cold-pages",
-            "--message-format=json-render-diagnostics",
-        ]);
-        command.current_dir(top());
-        if !cfg!(debug_assertions) {
-            command.arg("--release");
-        }
-        let library = success(&mut command)?
-            .stdout
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter_map(|message| Some(message.get("filenames")?.as_array()?.first()?.as_str()?.to_owned()))
-            .find(|file| file.ends_with("/libcold_pages.so"))
-            .context("cargo built no libcold_pages.so")?;
-        self.put(Path::new(&library), "libcold_pages.so")
     }
 
     /// A source of these tests, with what pkg-config says.

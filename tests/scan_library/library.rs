@@ -1,18 +1,15 @@
 //! The scan library, built once for those who link with it.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
+use etmem_testkit::built;
 use etmem_testkit::process::{Ran, run};
 
-/// From nothing, on two slow processors.
-const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The top of this project.
@@ -35,20 +32,7 @@ pub(crate) fn library() -> Result<&'static Path> {
 }
 
 fn build() -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package=etmemd-scan", "--message-format=json-render-diagnostics"]);
-    command.current_dir(top());
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let built = success(&mut command, BUILD_LIMIT)?.stdout;
-    let archive = built
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| Some(message.get("filenames")?.as_array()?.first()?.as_str()?.to_owned()))
-        .find(|file| file.ends_with("/libetmemd_scan.a"))
-        .context("cargo built no archive")?;
+    let archive = built::library("libetmemd_scan.a")?;
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scan_library");
     fs::create_dir_all(&folder)?;
     let library = folder.join("libetmemd_scan.so");

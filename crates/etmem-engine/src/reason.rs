@@ -3,9 +3,9 @@
 //! Each reason is one row of [`ReasonName`], with what it means and what to do for `docs/why-nothing-happens.md`. Each is
 //! brought about by a test: `tests/reasons` does not compile without an arm for a new one.
 
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::process::{Gone, ProcessError};
 use etmem_core::plan::Ended;
-use etmem_core::policy::SkipReason;
 use serde::Serialize;
 use std::fmt::{self, Write};
 

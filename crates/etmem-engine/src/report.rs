@@ -3,10 +3,10 @@
 use crate::figures::{Figures, Seconds};
 use crate::reason::Reason;
 use etmem_core::feedback::BackOff;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
 use etmem_core::plan::Ended;
-use etmem_core::policy::SkipReason;
 use serde::{Serialize, Serializer};
 use std::any::Any;
 use std::fmt;

@@ -60,8 +60,8 @@ impl TaskStatus {
 mod tests {
     use super::*;
     use crate::report::{ProcessReport, ProcessResult};
+    use etmem_core::guard::SkipReason;
     use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
-    use etmem_core::policy::SkipReason;
 
     fn report(results: Vec<ProcessResult>) -> StepReport {
         let processes = (1..).zip(results).map(|(pid, result)| {

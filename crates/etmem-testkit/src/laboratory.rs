@@ -1,7 +1,5 @@
 //! Virtual machines for tests: the laboratory (`cargo xtask vm`), with its lacks as reasons to skip.
 
-use std::env;
-use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -9,12 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::{Failed, Trial};
 
+use crate::built;
 use crate::process::run;
 
 /// The laboratory's status when QEMU, busybox or a kernel's package is missing.
 const MISSING: i32 = 77;
-/// From nothing, on two slow processors, with a kernel to fetch.
-pub const BUILD_LIMIT: Duration = Duration::from_secs(1800);
+/// With a kernel to fetch.
+const FETCH_LIMIT: Duration = Duration::from_secs(900);
 /// Many times what it takes where every instruction is emulated, for machines that do something else meanwhile.
 const BOOT_SECONDS: u64 = 300;
 /// From the end of that to giving up on the laboratory itself.
@@ -49,7 +48,7 @@ impl Machine {
     /// # Errors
     /// How it ended otherwise, with all it said.
     pub fn run(self, files: &[&Path], command: &str) -> Result<String> {
-        let mut laboratory = laboratory();
+        let mut laboratory = laboratory()?;
         laboratory.args(["--kernel", self.kernel, "--page-table-levels", self.levels]);
         laboratory.args(["--nodes", self.nodes, "--mem", self.memory]);
         laboratory.args(["--timeout", &self.seconds.to_string()]);
@@ -75,7 +74,7 @@ impl Machine {
 
 /// What must be installed before `kernel` can be booted here; a failure of any other kind is left to the tests.
 pub fn lacks(kernel: &str) -> Option<String> {
-    let ran = run(laboratory().args(["--kernel", kernel]), BUILD_LIMIT).ok()?;
+    let ran = run(laboratory().ok()?.args(["--kernel", kernel]), FETCH_LIMIT).ok()?;
     let reason = ran.stderr.lines().last().unwrap_or_default();
     (ran.status == MISSING).then(|| reason.trim_start_matches("vm: ").to_owned())
 }
@@ -92,17 +91,10 @@ pub fn trial(name: &str, missing: Option<&str>, body: impl FnOnce() -> Result<()
     }
 }
 
-/// Cargo, of this workspace.
-pub fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    command
-}
-
-fn laboratory() -> Command {
-    let mut command = cargo();
-    command.args(["run", "--quiet", "--package", "xtask", "--", "vm"]);
-    command
+fn laboratory() -> Result<Command> {
+    let mut command = Command::new(built::program("xtask")?);
+    command.arg("vm");
+    Ok(command)
 }
 
 /// Lines from inside, where they cannot be taken for this program's own results.

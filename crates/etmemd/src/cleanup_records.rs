@@ -8,7 +8,7 @@
 //! There are two such things: the reclaim of the swap cache by openEuler's module, and DAMON's settings, which bear a mark
 //! of ours but for the first moment. What else is set (scan flags, BPF programs) belongs to open files and ends with them.
 
-use etmem_core::kernel::mover::PageMover;
+use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_linux::mover::etmem::Etmem;
 use etmem_linux::probe::damon;
 use etmem_linux::root::{ProcRoot, SysRoot};
@@ -159,7 +159,7 @@ fn end_reclaim(proc: &ProcRoot) -> bool {
             return true;
         }
     };
-    match mover.leave_swap_cache_alone() {
+    match mover.end_reclaim() {
         Ok(()) => info!(
             "a daemon that was killed had the swap cache reclaimed: ended. Its watermarks stay, as the module cannot \
              tell what they were before"

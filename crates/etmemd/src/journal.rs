@@ -83,8 +83,8 @@ fn state(report: &StepReport) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use etmem_core::guard::SkipReason;
     use etmem_core::kernel::process::{Gone, Pid, ProcessError};
-    use etmem_core::policy::SkipReason;
     use etmem_engine::{ProcessReport, ProcessResult};
 
     fn process(pid: u32) -> ProcessId {

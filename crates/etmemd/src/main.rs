@@ -18,9 +18,11 @@ mod manual;
 mod options;
 mod pid_file;
 mod registry;
+mod registry_thread;
 mod server;
 mod service;
 mod task_show;
+mod wait_group;
 mod worker;
 
 use etmem_linux::own_memory;
@@ -29,7 +31,7 @@ use log::Place;
 use machine::LinuxMachine;
 use options::Options;
 use pid_file::PidFile;
-use registry::Registry;
+use registry::{LONGEST_REQUEST, Registry};
 use service::ServiceManager;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,7 +39,7 @@ use std::time::Duration;
 use tracing::{error, warn};
 
 /// How long tasks get to end when the daemon stops; after that their threads end with it.
-const SHUT_DOWN_DEADLINE: Duration = Duration::from_millis(700);
+const SHUT_DOWN_LIMIT: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
     own_memory::share_one_heap();
@@ -82,6 +84,8 @@ fn run(options: &Options) -> Result<(), String> {
     }
     cleanup_records::take_back(&cleanup_records::folder(), &options.roots.sys);
     let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
+    let (registry, thread) = registry_thread::start(registry, SHUT_DOWN_LIMIT)
+        .map_err(|error| format!("cannot start a thread: {error}"))?;
     let manager = ServiceManager::from_environment();
     let ready = || {
         if options.background {
@@ -91,11 +95,15 @@ fn run(options: &Options) -> Result<(), String> {
         manager.ready(&options.socket);
         Ok(())
     };
-    let served = server::serve(listener, registry, &manager, ready).inspect_err(|reason| {
+    let served = server::serve(listener, &registry, &manager, ready).and_then(|()| {
+        drop(registry);
+        // What takes longer than any request may is a bug.
+        let has_ended = thread.wait(LONGEST_REQUEST + SHUT_DOWN_LIMIT);
+        has_ended.then_some(()).ok_or_else(|| "a request does not end".to_owned())
+    });
+    served.inspect_err(|reason| {
         if place != Place::StandardError {
             error!("{reason}");
         }
-    });
-    served?.shut_down(SHUT_DOWN_DEADLINE);
-    Ok(())
+    })
 }

@@ -4,6 +4,7 @@
 
 use crate::cleanup_records::CleanupRecord;
 use crate::journal::Journal;
+use crate::wait_group::Member;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_engine::{TaskRunner, TaskStatus};
@@ -55,7 +56,8 @@ pub(crate) struct Standing {
 }
 
 impl Worker {
-    /// Starts `work` on `kernel`; `label` names the task in the log, and `records` are kept until what it sets is taken back.
+    /// Starts `work` on `kernel`; `label` names the task in the log, `records` are kept until what it sets is taken back,
+    /// and `member` until its thread ends.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -64,6 +66,7 @@ impl Worker {
         mut work: Box<dyn TaskRunner>,
         kernel: Kernel,
         records: Vec<CleanupRecord>,
+        member: Member,
     ) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
         // Before its thread has run at all, a task is about to begin its first cycle, and does not rest from one.
@@ -97,6 +100,7 @@ impl Worker {
                 }
             }
             journal.stopped();
+            drop(member);
         })?;
         Ok(Self { pacer, progress, thread })
     }
@@ -114,14 +118,16 @@ impl Worker {
         Standing { status, doing, lasting: running.saturating_sub(since), running }
     }
 
-    /// Asks the task to stop; it does so soon, but not at once.
-    pub(crate) fn ask_to_stop(&self) {
-        self.pacer.stop();
-    }
-
     /// Whether its thread has ended.
-    pub(crate) fn has_ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.thread.is_finished()
+    }
+}
+
+impl Drop for Worker {
+    /// Asks the task to stop; it does so soon, but not at once.
+    fn drop(&mut self) {
+        self.pacer.stop();
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod bpf_object;
 mod cargo_runs;
+mod circles;
 mod licences;
 pub(crate) mod list;
 mod may_use;
-mod may_use_table;
+pub(crate) mod plain_words;
 mod source_words;
+mod table;
 mod verdict;

@@ -1,21 +1,14 @@
 //! Where the programs are: beside the running one, or built by cargo for the tests.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde_json::Value;
 
-use crate::process::run;
-
-/// From nothing, on two slow processors.
-const BUILD_LIMIT: Duration = Duration::from_secs(1800);
+use crate::built::program;
 
 /// The programs under test.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +22,7 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Builds them, once in each process, as the running program was built (optimised or not).
+    /// Builds them, once in each process, as the running program was built (optimised or not): see [`crate::built`].
     ///
     /// # Errors
     /// The build fails; the message is cargo's.
@@ -74,49 +67,12 @@ pub fn for_everybody(folder: &Path, program: &Path) -> Result<PathBuf> {
 }
 
 fn build() -> Result<Binaries> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
-    command.args(["--package=etmemd", "--package=etmem", "--package=etmem-testkit", "--bins"]);
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let ran = run(&mut command, BUILD_LIMIT)?;
-    ensure!(ran.status == 0, "the programs do not build:\n{}", ran.stderr);
-    read(&ran.stdout)
-}
-
-/// Finds the programs in what cargo says of each thing it built.
-fn read(messages: &str) -> Result<Binaries> {
-    let find = |name: &str| {
-        let mut programs = messages.lines().filter_map(|line| program(line, name));
-        programs.next_back().with_context(|| format!("cargo built no {name}"))
-    };
-    Ok(Binaries { etmemd: find("etmemd")?, etmem: find("etmem")?, hotcold: find("hotcold")? })
-}
-
-fn program(line: &str, name: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(line).ok()?;
-    let is_program =
-        message["target"]["kind"] == serde_json::json!(["bin"]) && message["target"]["name"] == name;
-    is_program.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+    Ok(Binaries { etmemd: program("etmemd")?, etmem: program("etmem")?, hotcold: program("hotcold")? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn programs_are_found_in_what_cargo_says() {
-        let line = |kind: &str, name: &str| {
-            format!(r#"{{"target":{{"kind":["{kind}"],"name":"{name}"}},"executable":"/t/{kind}/{name}"}}"#)
-        };
-        let names = [("bin", "etmemd"), ("test", "etmem"), ("bin", "etmem"), ("bin", "hotcold")];
-        let lines: Vec<String> = names.iter().map(|(kind, name)| line(kind, name)).collect();
-        assert_eq!(read(&lines.join("\n")).unwrap().etmem, PathBuf::from("/t/bin/etmem"));
-        assert!(read(&lines[..3].join("\n")).unwrap_err().to_string().contains("hotcold"));
-    }
 
     #[test]
     fn a_missing_program_is_named_with_the_command_that_makes_it() {

@@ -5,6 +5,12 @@ use etmem_core::kernel::process::TargetError;
 use etmem_core::name::Name;
 use etmem_engine::{CommandError, EngineError, Refusal};
 use etmem_wire::ErrorKind;
+use std::path::Path;
+
+/// How messages point into a file.
+pub(super) fn place(path: &Path, line: usize) -> String {
+    format!("{}:{line}: ", path.display())
+}
 
 /// Why a request was not carried out: its text says what stands in the way and what to do.
 #[derive(Debug, thiserror::Error)]

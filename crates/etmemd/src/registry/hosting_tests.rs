@@ -1,11 +1,14 @@
 //! Hosted engines in the registry: what they are told, in which order, and what a refusal leaves.
 
 use super::tests::{all, file, listed, name, registry_with, shown};
-use super::*;
+use super::{CommandAnswer, Registry};
+use etmem_config::TaskSection;
 use etmem_core::kernel::process::ProcessId;
-use etmem_engine::Refusal;
+use etmem_core::name::Name;
+use etmem_engine::{Hosted, Question, Refusal};
 use etmem_wire::ErrorKind;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// What was told, line by line, and what is refused or late.
 #[derive(Debug, Default)]
@@ -177,6 +180,12 @@ fn a_refusal_leaves_all_as_it_was() {
     registry.start(&name("p")).unwrap();
     script.take();
     refused(&mut registry, "start x d", &task("x", "d"), &["add x d", "start x d", "remove x d"]);
+    refused(
+        &mut registry,
+        "start y e",
+        &(task("x", "d") + &task("y", "e")),
+        &["add x d", "add y e", "start x d", "start y e", "stop x d", "remove y e", "remove x d"],
+    );
     let denied = registry.add(&file(&engine("x"))).unwrap_err();
     assert_eq!((denied.kind(), script.take()), (ErrorKind::EngineExists, Vec::<String>::new()));
 }
@@ -202,8 +211,8 @@ fn a_command_is_asked_outside() {
     let ask = |registry: &Registry, task: Option<&str>| {
         let task = task.map(name);
         match registry.command(&name("p"), &name("x"), "tell", task.as_ref()) {
-            Ok(Answer::Asked(question)) => Ok(question().unwrap()),
-            Ok(Answer::Text(text)) => panic!("{text}"),
+            Ok(CommandAnswer::Later(question)) => Ok(question().unwrap()),
+            Ok(CommandAnswer::Ready(text)) => panic!("{text}"),
             Err(denied) => Err(denied.kind()),
         }
     };

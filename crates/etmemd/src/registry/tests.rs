@@ -4,15 +4,22 @@ mod cslide;
 mod reasons;
 
 use super::hosting_tests::{Script, ToldEngine};
-use super::*;
-use etmem_config::{ConfigFile, ListedObjects};
+use super::{Denied, Registry};
+use crate::machine::Machine;
+use crate::task_show::ShownRun;
+use etmem_config::{ConfigFile, EngineSection, ListedObjects, ProjectSection};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{ProcessId, ProcessTable};
-use etmem_core::kernel::wishes::Wishes;
+use etmem_core::kernel::wishes::{Choice, Chosen, Wishes};
+use etmem_core::name::Name;
+use etmem_engine::Hosted;
+use etmem_plugin::SharedProject;
 use etmem_testkit::fake::{FakeMachine, FakeProcess};
 use etmem_wire::{ErrorKind, project_show};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Debug)]
 struct Scripted {

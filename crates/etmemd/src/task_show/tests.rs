@@ -2,9 +2,9 @@
 
 use super::text::{LINES_SHOWN, size, time};
 use super::*;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
 use etmem_core::plan::Outcome;
-use etmem_core::policy::SkipReason;
 use etmem_engine::slide::Scanned;
 use etmem_engine::{Feedback, ProcessReport, ProcessResult, StepReport, TaskStatus};
 use serde_json::{Value, json};
