@@ -211,9 +211,9 @@ figures! {
     moved: Counter Bytes, "moved_bytes", "moved out", Always,
         "taken out of memory by the kernel";
     refaulted: Counter Bytes, "came_back_bytes", "came back", Always,
-        "paged out before, and present again";
+        "paged out before, and refaulted since";
     left_alone: Counter Bytes, "left_alone_bytes", "left alone, came back before", NonZero,
-        "not moved, as they came back before";
+        "not moved, as they were refaulted before";
     moved_up: Counter Bytes, "moved_up_bytes", "moved to fast nodes", NonZero,
         "moved to fast NUMA nodes";
     moved_down: Counter Bytes, "moved_down_bytes", "moved to slow nodes", NonZero,
@@ -235,7 +235,7 @@ figures! {
     refused: Counter Bytes, "skipped_refused_bytes", "cannot be paged out", NonZero,
         "cold, and of a kind that cannot be paged out, such as locked memory";
     no_room: Counter Bytes, "skipped_no_room_bytes", "no room, or held back", NonZero,
-        "cold, and kept because swap has no room, a limit does not allow it, or too much came back";
+        "cold, and kept because swap has no room, a limit does not allow it, or too much was refaulted";
     processor_time: Counter Time, "cpu_seconds", "processor time", NonZero,
         "processor time of all threads of the task, including the kernel's part";
     took: Gauge Time, "took_seconds", "took", Always,

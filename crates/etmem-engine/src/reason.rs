@@ -112,19 +112,19 @@ reasons! {
         "all of its memory that slide could move is locked (`mlock`), and not even looked at",
         "nothing";
     AllOut = "all_out", Process,
-        "all that slide could move has left before, and nothing came back",
+        "all that slide could move has left before, and nothing was refaulted",
         "nothing: it is done";
     NotCold = "not_cold", Process,
         "every page that was looked at counts T or more, or `dram_percent` is reached",
         "wait; a higher T, or a longer `interval`, calls more pages cold";
     LeftAlone = "left_alone", Process,
-        "what would be cold came back before, and is left alone for some cycles",
-        "wait: 4 cycles at least, more each time it comes back";
+        "what would be cold was refaulted before, and is left alone for some cycles",
+        "wait: 4 cycles at least, more each time it is refaulted";
     NoRoom = "no_room", Process,
         "swap has room for a part of what is cold, or `max_swap_use` leaves room for a part",
         "add swap";
     TooManyRefaults = "came_back", Process,
-        "more of what was moved out came back than `max_refault` allows",
+        "more of what was moved out was refaulted than `max_refault` allows",
         "wait; [doing-no-harm.md](doing-no-harm.md) says for how long";
     Later = "later", Process,
         "more is cold than may leave in a cycle at `max_rate`",

@@ -1,6 +1,6 @@
 //! Slide does no harm, over a scripted machine: what came back, what guards the machine and the process, and what it says.
 
-#![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use etmem_config::EngineKind;
 use etmem_core::address::{AddressRange, PAGES_PER_BLOCK};

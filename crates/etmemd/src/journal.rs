@@ -143,7 +143,7 @@ mod tests {
     fn the_state_of_a_task_is_written_when_it_changes() {
         let mut journal = Journal::new("t".to_owned());
         let waiting = (Level::Info, None, "no process now; waiting for one".to_owned());
-        assert_eq!(due(&mut journal, &report(&[])), [waiting.clone()]);
+        assert_eq!(due(&mut journal, &report(&[])), std::slice::from_ref(&waiting));
         assert_eq!(due(&mut journal, &report(&[])), []);
         let gone = Gone::Ended(Pid::new(7).unwrap());
         let ended = StepReport { gone: Some(gone), ..report(&[]) };

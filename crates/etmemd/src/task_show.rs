@@ -25,7 +25,7 @@ pub(crate) struct ShownWork {
     pub(crate) task: Name,
     /// Whose memory it works on.
     pub(crate) target: Target,
-    /// Whether it was told to move nothing.
+    /// Whether it moves nothing (`dry_run=yes`).
     pub(crate) dry_run: bool,
     /// How it stands, if it was started.
     pub(crate) running: Option<ShownRun>,
@@ -78,7 +78,7 @@ impl ShownWork {
         }
     }
 
-    /// Why nothing can be told of processes, where that is so.
+    /// Why there is nothing to show of processes, where that is so.
     fn reason(&self) -> Option<Reason> {
         let running = match &self.running {
             None => {

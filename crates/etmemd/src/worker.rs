@@ -38,7 +38,7 @@ pub(crate) enum Doing {
     Working,
     /// It waits for the next cycle.
     Resting,
-    /// Its thread has ended, which nobody asked it to: a bug.
+    /// Its thread has ended without being asked to: a bug.
     Failed,
 }
 
@@ -89,7 +89,7 @@ impl Worker {
                 }
             }
             let ended = work.end(&kernel);
-            // What its probe has set goes with it, and only then what tells of it.
+            // What its probe has set goes with it, and only then the records of it.
             drop((work, kernel));
             match ended {
                 Ok(()) => drop(records),

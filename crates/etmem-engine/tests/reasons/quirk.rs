@@ -11,7 +11,7 @@ use etmem_core::kernel::{Kernel, Moving};
 use etmem_testkit::fake::FakeMachine;
 use std::sync::Arc;
 
-/// What a machine answers that no scripted one does by itself.
+/// What a machine answers that no scripted one does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quirk {
     None,

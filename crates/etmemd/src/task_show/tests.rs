@@ -15,10 +15,7 @@ const MIB: u64 = 1 << 20;
 fn report(results: Vec<ProcessResult>) -> StepReport {
     let processes = (4711..).zip(results).map(|(pid, result)| {
         let process = ProcessId { pid: Pid::new(pid).unwrap(), start_time: 1 };
-        match result {
-            ProcessResult::WorkedOn(_) => scanned().report(process),
-            result => ProcessReport::new(process, result),
-        }
+        if result == SCANNED { scanned().report(process) } else { ProcessReport::new(process, result) }
     });
     let processor_time = Duration::from_millis(12);
     StepReport { processes: processes.collect(), processor_time, ..StepReport::default() }
