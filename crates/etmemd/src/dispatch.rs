@@ -84,8 +84,8 @@ fn response(request: &str, outcome: Outcome) -> Response {
     }
 }
 
-/// The answer to what is not done, which goes to the log in the same words: as an error where the client is sent
-/// there to look ("see reason details in messages"), whatever its level.
+/// The answer to a request that is refused. The same words go to the log: as an error, which every log level shows, if
+/// the answer sends the client there ("see reason details in messages").
 pub(crate) fn refuse<R: Display>(kind: ErrorKind, reasons: &[R]) -> Response {
     let response = Response::failure(kind, reasons);
     let words = response.text().replace('\n', "; ");
@@ -109,7 +109,7 @@ fn refused(error: ConfigError) -> Vec<Denied> {
     vec![Denied::Config(error)]
 }
 
-/// `file`, if all that it says is heeded.
+/// `file`, if nothing in it is ignored.
 fn nothing_ignored(file: ConfigFile) -> Result<ConfigFile, Vec<Denied>> {
     if file.warnings.is_empty() {
         Ok(file)
@@ -118,7 +118,7 @@ fn nothing_ignored(file: ConfigFile) -> Result<ConfigFile, Vec<Denied>> {
     }
 }
 
-/// Adds what `file` lists; its warnings come first in the answer, and go to the log.
+/// Adds what `file` lists. Its warnings come first in the answer, and go to the log.
 fn add(registry: &mut Registry, file: &ConfigFile) -> Outcome {
     let mut lines: Vec<String> = file.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     for line in &lines {

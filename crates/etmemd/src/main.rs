@@ -1,9 +1,10 @@
 //! The daemon: the only place where the real parts are put together.
 //!
-//! The way of a command: [`server`] (bytes) → [`dispatch`] (which verb) → [`registry`] (is it allowed, what
-//! changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle). [`machine`] is the kernel
-//! underneath, [`doctor`] what it can do, [`cleanup_records`] what is left set there if the daemon is killed. [`isolation`] gives an
-//! engine from outside a process of its own. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
+//! The way of a command: [`server`] (bytes) → [`registry_thread`] (one after the other) → [`dispatch`] (which verb) →
+//! [`registry`] (is it allowed, what changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle).
+//! [`machine`] is the kernel underneath, [`doctor`] what it can do, [`cleanup_records`] what stays set there if the daemon
+//! is killed. [`isolation`] runs a plugin in a process of its own. [`background`], [`pid_file`], [`log`] and
+//! [`service`] make it a service.
 
 mod background;
 mod cleanup_records;
@@ -29,7 +30,7 @@ use etmem_linux::own_memory;
 use etmem_linux::root::ProcRoot;
 use log::Place;
 use machine::LinuxMachine;
-use options::Options;
+use options::{Asked, Options};
 use pid_file::PidFile;
 use registry::{LONGEST_REQUEST, Registry};
 use service::ServiceManager;
@@ -38,17 +39,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, warn};
 
-/// How long tasks get to end when the daemon stops; after that their threads end with it.
+/// How long tasks have to end when the daemon stops. After that their threads end with the process.
 const SHUT_DOWN_LIMIT: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
     own_memory::share_one_heap();
     let options = match options::parse(std::env::args_os()) {
-        Ok(options) => options,
-        Err(exit) => return exit,
+        Ok(Asked::Run(options)) => options,
+        Ok(Asked::Doctor { roots, json }) => return doctor::print(&roots, json),
+        Ok(Asked::Manual(directory)) => return manual::write(options::command(), &directory),
+        Err(error) => {
+            // Printing fails only if nothing reads; the status still tells.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
     };
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("etmemd: must run as root: it looks at and moves other programs' memory");
+        eprintln!("etmemd: must run as root: it reads and moves the memory of other programs");
         return ExitCode::FAILURE;
     }
     if isolation::is_inside() {
@@ -75,7 +82,7 @@ fn run(options: &Options) -> Result<(), String> {
         None
     };
     let place = log::init(options.log_level)?;
-    // Its own pages are the last that should go to swap; without the right to lock them it works all the same.
+    // Its own pages are the last that should go to swap. Without the right to lock them it still works.
     if let Err(unavailable) = own_memory::lock(&ProcRoot::default()) {
         warn!("own memory may be swapped out: {unavailable}");
     }
@@ -90,7 +97,7 @@ fn run(options: &Options) -> Result<(), String> {
     let ready = || {
         if options.background {
             background::tell_listening(place)
-                .map_err(|error| format!("nobody waits for the start: {error}"))?;
+                .map_err(|error| format!("no process waits for the start: {error}"))?;
         }
         manager.ready(&options.socket);
         Ok(())

@@ -1,4 +1,4 @@
-//! The socket: many clients at once, each with a deadline, none able to hold up another.
+//! The socket: many clients at once, each with a deadline; none can delay another.
 
 use crate::client_slots::ClientSlots;
 use crate::dispatch::{PendingAnswer, Reply, refuse};
@@ -19,19 +19,19 @@ use tracing::{debug, error, info, warn};
 /// timeout).
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long to wait for more of a request that may be whole already.
+/// How long to wait for more of a request that may be complete already.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// Clients with a place at once; the others wait in the socket's queue until one is free or gives way.
+/// Clients with a slot at once; the others wait in the socket's queue until one leaves or gives way.
 const CLIENTS: usize = 512;
 
-/// Pause after the system had no descriptor for another client, which only time mends.
+/// Pause after the system had no descriptor for another client.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why the daemon cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BindError {
-    /// Somebody listens there.
+    /// Another process listens there.
     #[error(
         "socket @{0}: address in use: another etmemd listens there; stop it, or choose another name with -s"
     )]
@@ -64,7 +64,7 @@ pub(crate) fn bind(name: &SocketName) -> Result<StdListener, BindError> {
 
 /// Serves clients until a signal says stop.
 ///
-/// `ready` is called once clients are answered and signals heeded. If `manager` has a watchdog, it is notified for as
+/// `ready` is called when clients are answered and signals are handled. If `manager` has a watchdog, it is notified for as
 /// long as requests are carried out, and at last that they no longer are.
 ///
 /// # Errors
@@ -184,7 +184,7 @@ async fn answer_apart(pending: PendingAnswer) -> Response {
     }
 }
 
-/// A request, or why the bytes are none.
+/// A request, or why the bytes are not one.
 async fn read_request(client: &mut UnixStream) -> io::Result<Result<Request, String>> {
     let mut reader = RequestReader::new();
     let mut buffer = [0; 1024];

@@ -56,7 +56,7 @@ impl Registry {
         }
     }
 
-    /// Removes something that is there, stopping what runs of it; says what hosted engines have not done yet.
+    /// Removes something that is there, stopping what runs of it; returns what hosted engines have not done yet.
     pub(super) fn remove(&mut self, object: &Object, deadline: &Deadline) -> Vec<String> {
         let mut late = self.take_out(object, deadline).unwrap_or_default();
         late.sort();

@@ -41,7 +41,7 @@ pub(super) struct EngineEntry {
 /// Whose policy an engine follows.
 #[derive(Debug)]
 pub(super) enum Policy {
-    /// One of ours, whose tasks have a worker each.
+    /// A built-in one, whose tasks have a worker each.
     BuiltIn(Box<dyn Engine>),
     /// A plugin's, which starts and stops its tasks when the registry calls it.
     Hosted(Arc<dyn Hosted>),

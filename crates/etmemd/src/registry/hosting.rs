@@ -30,7 +30,7 @@ impl<'a> Starts<'a> {
         Self { machine, deadline, started: Vec::new() }
     }
 
-    /// Starts `task`; says what a person should know.
+    /// Starts `task`; returns what a person should know.
     pub(super) fn start(
         &mut self,
         project: &ProjectSection,
@@ -68,7 +68,7 @@ impl<'a> Starts<'a> {
 }
 
 impl EngineEntry {
-    /// Stops what runs of a hosted engine, the newest first; says what does not stop.
+    /// Stops what runs of a hosted engine, the newest first; returns what does not stop.
     pub(super) fn stop_hosted(&mut self, deadline: &Deadline) -> Option<String> {
         let engine = Arc::clone(self.hosted()?);
         let mut stopped = false;
@@ -78,7 +78,7 @@ impl EngineEntry {
         stopped.then(|| settle(&*engine, deadline)).flatten()
     }
 
-    /// Takes everything away from a hosted engine, the newest first, and closes it; says what it has not done yet.
+    /// Removes all tasks from a hosted engine, the newest first, and closes it; returns what it has not done yet.
     pub(super) fn close_hosted(&self, deadline: &Deadline) -> Option<String> {
         let engine = self.hosted()?;
         for task in self.tasks.iter().rev() {
@@ -88,7 +88,7 @@ impl EngineEntry {
         settle(&**engine, deadline)
     }
 
-    /// Stops `task`, which was taken out of the engine, and takes it away; says what is not done yet.
+    /// Stops `task`, which was taken out of the entry, and removes it from the engine; returns what is not done yet.
     pub(super) fn remove_hosted(&self, task: &mut TaskEntry, deadline: &Deadline) -> Option<String> {
         let engine = self.hosted()?;
         stop(&**engine, task);
@@ -105,13 +105,13 @@ impl ProjectEntry {
         late
     }
 
-    /// Takes everything away from the hosted engines, which do not run.
+    /// Removes all tasks from the hosted engines, which do not run, and closes them.
     pub(super) fn close_hosted(&self, deadline: &Deadline) -> Vec<String> {
         self.engines.iter().rev().filter_map(|engine| engine.close_hosted(deadline)).collect()
     }
 }
 
-/// Tells hosted engines whether their project runs.
+/// Notifies hosted engines whether their project runs.
 pub(super) fn runs(engines: &Named<EngineEntry>, runs: bool) {
     engines.iter().filter_map(EngineEntry::hosted).for_each(|engine| engine.project_runs(runs));
 }

@@ -1,4 +1,4 @@
-//! What `project show` and `task show` tell. Waits for no task.
+//! What `project show` and `task show` show. Neither waits for a task.
 
 use super::denied::Denied;
 use super::entries::{EngineEntry, ProjectEntry, Registry, Running, TaskEntry};
