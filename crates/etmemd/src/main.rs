@@ -12,6 +12,7 @@ mod client_slots;
 mod dispatch;
 mod doctor;
 mod isolation;
+mod journal;
 mod log;
 mod machine;
 mod manual;
