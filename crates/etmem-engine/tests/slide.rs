@@ -10,7 +10,7 @@ use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId, Target};
 use etmem_core::plan::Ended;
 use etmem_engine::{EngineError, ProcessResult, ScanLocks, StepReport, TaskRunner, engine};
-use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess};
+use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, FakeSwapCache};
 use std::path::Path;
 use std::time::Duration;
 
@@ -283,6 +283,34 @@ fn what_a_person_should_know_at_the_start() {
     }
     assert_eq!(notes.len(), 4);
     assert_eq!(usual("type=pid\nvalue=42\nT=1").notes(&machine(every_fifth).kernel()), Vec::<String>::new());
+}
+
+#[test]
+fn the_swap_cache_is_reclaimed_above_its_high_watermark() {
+    let machine = machine(every_fifth).with_swap_cache();
+    let mut work = work(
+        "loop=1\ninterval=1\nsleep=1\nswapcache_high_wmark=5\nswapcache_low_wmark=3",
+        "type=pid\nvalue=42\nT=1",
+        &ScanLocks::default(),
+    )
+    .unwrap();
+    assert!(work.notes(&machine.kernel()).is_empty() && work.sets_in_kernel(&machine.kernel()));
+    let asked = |watermarks, reclaims, ends| Some(FakeSwapCache { watermarks, reclaims, ends });
+    let total = FakeMachine::roomy().total;
+    for (swap_cached, want) in [
+        (total / 20, asked(None, 0, 0)),
+        (total / 20 + 4096, asked(Some((3, 5)), 1, 0)),
+        (total, asked(Some((3, 5)), 2, 0)),
+        (0, asked(Some((3, 5)), 2, 0)),
+    ] {
+        machine.set_memory(MemoryState { swap_cached, ..FakeMachine::roomy() });
+        work.step(&machine.kernel(), &FakePacer::endless());
+        assert_eq!(machine.swap_cache(), want, "{swap_cached} bytes");
+    }
+    for _ in 0..2 {
+        work.end(&machine.kernel()).unwrap();
+        assert_eq!(machine.swap_cache(), asked(Some((3, 5)), 2, 1), "ended once");
+    }
 }
 
 /// The task was added while process 42 was another one.

@@ -3,14 +3,33 @@
 //! For builds and packages; the help does not show the option.
 
 use clap::Command;
-use etmem_manual::{Page, Section, write_pages};
+use etmem_manual::{CommandPage, ExitStatus, Help, Section, command_page, write_pages};
 use std::path::Path;
 use std::process::ExitCode;
 
-const EXIT_STATUS: &str = "\
-Exit status:
-  0 stopped by SIGINT or SIGTERM; or help was asked for, 1 it could not start, 2 the command line is wrong;
-  --doctor: 0 nothing worse than notes, 1 warnings, 2 errors, 3 the findings could not be printed";
+/// What `--help` and the page say after the options.
+pub(crate) const HELP: Help = Help {
+    examples: &[
+        "etmemd -s etmemd_socket          # listen on the abstract socket etmemd_socket, log errors",
+        "etmemd -s etmemd_socket -l 1     # log also each cycle of each task",
+        "etmemd -s etmemd_socket -m       # go on in the background, for Type=forking of systemd",
+        "etmemd --doctor                  # report what etmem can do on this machine",
+        "etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket    # once etmemd listens",
+        "etmem project start -n NAME -s etmemd_socket",
+    ],
+    exit_statuses: &[
+        ExitStatus(
+            0,
+            "SIGINT or SIGTERM stopped it, or it printed help; --doctor: no finding is worse than a note",
+        ),
+        ExitStatus(1, "it could not start; --doctor: the worst finding is a warning"),
+        ExitStatus(2, "the command line is wrong; --doctor: the worst finding is an error"),
+        ExitStatus(3, "--doctor: the findings could not be printed"),
+    ],
+    notes: "The log goes to the journal if there is one, else to syslog, else to standard error. The environment\n\
+            variables ETMEMD_LOG=stderr and ETMEMD_LOG=syslog:/SOCKET choose another place. ETMEMD_PID_FILE names\n\
+            another pid file for -m. If systemd sets NOTIFY_SOCKET and WATCHDOG_USEC, etmemd sends notifications.",
+};
 
 const ENVIRONMENT: &[(&str, &str)] = &[
     (
@@ -39,15 +58,15 @@ const FILES: &[(&str, &str)] = &[
 /// Writes the page of `command` into `directory`; the status to exit with.
 pub(crate) fn write(mut command: Command, directory: &Path) -> ExitCode {
     command.build();
-    let page = Page {
+    let page = command_page(&CommandPage {
         command: &command,
         section: Section::Administration,
-        shared: EXIT_STATUS,
+        help: &HELP,
         environment: ENVIRONMENT,
         files: FILES,
         see_also: &["etmem(1)".to_owned()],
-    };
-    match write_pages(directory, &[page]) {
+    });
+    match page.and_then(|page| write_pages(directory, &[page])) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("etmemd: cannot write the manual page: {error}");

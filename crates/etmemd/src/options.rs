@@ -10,20 +10,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
 
-const EXAMPLES: &str = "\
-Examples:
-  etmemd -s etmemd_socket          listen on the abstract socket etmemd_socket, log errors
-  etmemd -s etmemd_socket -l 1     log each cycle of each task as well
-  etmemd -s etmemd_socket -m       run in the background, for systemd's Type=forking
-  etmemd --doctor                  report what etmem can do on this machine, and why not more (etmem doctor)
-
-Then: etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket
-      etmem project start -n NAME -s etmemd_socket
-
-The log goes to the journal if there is one, else to syslog, else to standard error. In the environment,
-ETMEMD_LOG=stderr or ETMEMD_LOG=syslog:/SOCKET sets another place, and ETMEMD_PID_FILE another path for the pid file
-of -m. The daemon notifies systemd and its watchdog if NOTIFY_SOCKET and WATCHDOG_USEC are set.";
-
 /// What the arguments ask for.
 #[derive(Debug)]
 pub(crate) enum Asked {
@@ -61,7 +47,7 @@ pub(crate) fn command() -> Command {
         .override_usage(
             "etmemd -s NAME [OPTIONS]\n       etmemd --doctor [--json] [--proc-root DIR] [--sys-root DIR]",
         )
-        .after_help(EXAMPLES)
+        .after_help(crate::manual::HELP.text())
         .arg(
             Arg::new("socket")
                 .short('s')

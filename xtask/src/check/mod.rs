@@ -4,6 +4,7 @@ mod bpf_object;
 mod cargo_runs;
 mod circles;
 mod licences;
+mod links;
 pub(crate) mod list;
 mod may_use;
 pub(crate) mod plain_words;

@@ -1,6 +1,8 @@
-//! The run of all tests: [`run`] runs them, [`transcript`] reads what they print, [`allowed`] lists the skips
-//! that a machine may have.
+//! The run of all tests: [`programs`] builds them, [`lanes`] says which run side by side, [`run`] runs them, [`transcript`]
+//! reads what they print, [`allowed`] lists the skips that a machine may have.
 
 mod allowed;
+mod lanes;
+mod programs;
 pub(crate) mod run;
 mod transcript;

@@ -1,23 +1,42 @@
-//! Runs every test, shows what it prints as it comes, keeps a copy, and says at the end what was skipped and why.
+//! Builds every test, runs the test programs in their lanes, keeps a copy of what they print, and says at the end what was
+//! skipped and why.
 
 use super::allowed::AllowedSkips;
+use super::lanes::{Lane, Lanes};
+use super::programs::{self, Program};
 use super::transcript::{Skip, Transcript};
 use crate::project;
 use anyhow::Context;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::Write;
+use std::panic::resume_unwind;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
 
-/// Runs `cargo test` with `arguments` (none: the whole workspace).
+/// Runs the tests that `arguments` for cargo select (none: the whole workspace).
 ///
 /// Fails when a test fails, when a test program does not build or ends early, and when a test is skipped that
 /// the list `allowed` does not name; without a list every skip is allowed.
 pub(crate) fn run(root: &Path, arguments: &[OsString], allowed: Option<&Path>) -> anyhow::Result<ExitCode> {
     let allowed = allowed.map(AllowedSkips::read).transpose()?;
-    let copy = project::read(root)?.target.join("test-output.txt");
-    let (transcript, succeeded) = run_cargo_test(root, arguments, &copy)?;
+    let target = project::read(root)?.target;
+    let copy = target.join("test-output.txt");
+    let shown = || format!("write {}", copy.display());
+    std::fs::create_dir_all(&target).with_context(shown)?;
+    let file = File::create(&copy).with_context(shown)?;
+
+    let watch = Watch::start();
+    let transcript = match programs::build(root, &target, arguments)? {
+        Some(programs) => {
+            println!("Built in {:.0} s", watch.seconds());
+            run_in_lanes(programs, file)?
+        }
+        None => Transcript::read("", false),
+    };
 
     let refused: Vec<&Skip> = transcript
         .skips
@@ -25,12 +44,13 @@ pub(crate) fn run(root: &Path, arguments: &[OsString], allowed: Option<&Path>) -
         .filter(|skip| allowed.as_ref().is_some_and(|allowed| !allowed.allows(&skip.name)))
         .collect();
 
-    println!("\nThe whole output: {}", copy.display());
+    println!("\nThe whole output: {}; {:.0} s in all", copy.display(), watch.seconds());
     print_list("Skipped", transcript.skips.iter().map(describe));
     print_list("Skipped, but must run on this kind of machine", refused.iter().map(|skip| describe(skip)));
     print_list("Failed", transcript.failures.iter().cloned());
     println!("{}", transcript.closing_line());
-    Ok(if succeeded && refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let succeeded = transcript.failed == 0 && refused.is_empty();
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn describe(skip: &Skip) -> String {
@@ -44,35 +64,52 @@ fn print_list(title: &str, lines: impl ExactSizeIterator<Item = String>) {
     }
 }
 
-fn run_cargo_test(root: &Path, arguments: &[OsString], copy: &Path) -> anyhow::Result<(Transcript, bool)> {
-    // One pipe for both: cargo announces each test program on standard error, tests report on standard output,
-    // and the order of the two tells which result is whose.
-    let (reader, writer) = io::pipe().context("make a pipe")?;
-    let mut command = Command::new(project::cargo());
-    command.current_dir(root).args(["test", "--no-fail-fast"]).env("CARGO_TERM_COLOR", "never");
-    if arguments.is_empty() {
-        command.arg("--workspace");
-    }
-    command.args(arguments);
-    command.stdout(writer.try_clone().context("make a pipe")?).stderr(writer);
-    let mut child = command.spawn().context("run cargo test")?;
-    // The command keeps its ends of the pipe, which would then never come to an end.
-    drop(command);
+/// How long something takes.
+struct Watch(Instant);
 
-    let shown = || format!("write {}", copy.display());
-    if let Some(folder) = copy.parent() {
-        std::fs::create_dir_all(folder).with_context(shown)?;
+impl Watch {
+    #[expect(clippy::disallowed_methods, reason = "what is run here has its own clock")]
+    fn start() -> Self {
+        Self(Instant::now())
     }
-    let mut file = File::create(copy).with_context(shown)?;
-    let mut transcript = Transcript::default();
-    for line in BufReader::new(reader).split(b'\n') {
-        let line = line.context("read what cargo test prints")?;
-        let text = String::from_utf8_lossy(&line);
-        println!("{text}");
-        writeln!(file, "{text}").with_context(shown)?;
-        transcript.line(&text);
+
+    fn seconds(&self) -> f64 {
+        self.0.elapsed().as_secs_f64()
     }
-    let succeeded = child.wait().context("wait for cargo test")?.success();
-    transcript.end(succeeded);
-    Ok((transcript, succeeded))
+}
+
+/// One thread works for each lane. What a program prints is shown when the program has ended, so that the lanes do not
+/// mix their lines.
+fn run_in_lanes(programs: Vec<Program>, file: File) -> anyhow::Result<Transcript> {
+    let lanes = Mutex::new(Lanes::of(programs));
+    let sum = Mutex::new((Transcript::default(), file));
+    thread::scope(|scope| {
+        let (lanes, sum) = (&lanes, &sum);
+        let threads = [Lane::First, Lane::Second].map(|lane| scope.spawn(move || work(lane, lanes, sum)));
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(panic) => resume_unwind(panic),
+        })
+    })?;
+    Ok(sum.into_inner().unwrap_or_else(PoisonError::into_inner).0)
+}
+
+/// Runs what the lane has, one program after the other.
+fn work(lane: Lane, lanes: &Mutex<Lanes>, sum: &Mutex<(Transcript, File)>) -> anyhow::Result<()> {
+    while let Some(program) = held(lanes).next(lane) {
+        let name = program.name().to_owned();
+        println!("    Starting {name}");
+        let watch = Watch::start();
+        let (output, succeeded) = program.run()?;
+        let output = format!("{output}     Took {:.1} s: {name}\n", watch.seconds());
+        let mut sum = held(sum);
+        print!("{output}");
+        sum.1.write_all(output.as_bytes()).context("write the copy of the output")?;
+        sum.0.add(Transcript::read(&output, succeeded));
+    }
+    Ok(())
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Reads what `cargo test` prints, line by line, and sums it up.
+//! Reads what test programs print, announced as `cargo test` announces them, and sums it up.
 //!
 //! A test that cannot run on this machine is ignored with its reason in its name: `NAME [skipped: REASON]`, or
 //! `skipped: REASON` as the kind of a libtest-mimic trial. A plain `#[ignore = "REASON"]` counts as skipped too.
@@ -15,7 +15,7 @@ pub(crate) struct Skip {
     pub(crate) reason: String,
 }
 
-/// What a whole run of `cargo test` came to.
+/// What test programs came to.
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
     /// How many tests passed.
@@ -45,8 +45,23 @@ enum Place {
 }
 
 impl Transcript {
-    /// Takes the next line.
-    pub(crate) fn line(&mut self, line: &str) {
+    /// Of all that was printed, and whether it ended as a success.
+    pub(crate) fn read(output: &str, succeeded: bool) -> Self {
+        let mut transcript = Self::default();
+        output.lines().for_each(|line| transcript.line(line));
+        transcript.end(succeeded);
+        transcript
+    }
+
+    /// Adds what other programs came to.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.failures.extend(other.failures);
+        self.skips.extend(other.skips);
+    }
+
+    fn line(&mut self, line: &str) {
         if self.place == Place::Results && program(line).is_some() {
             self.ended_early();
         }
@@ -77,14 +92,14 @@ impl Transcript {
         }
     }
 
-    /// Takes the end of the output, and whether cargo called the run a success.
-    pub(crate) fn end(&mut self, succeeded: bool) {
+    fn end(&mut self, succeeded: bool) {
         if self.place != Place::Outside {
             self.ended_early();
         }
         if !succeeded && self.failed == 0 {
             self.failed = 1;
-            self.failures.push("cargo test itself: see the output".to_owned());
+            let program = if self.program.is_empty() { "cargo itself" } else { &self.program };
+            self.failures.push(format!("{program}: it failed, but no test of it did; see the output"));
         }
     }
 
@@ -196,10 +211,7 @@ test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
 "#;
 
     fn read(output: &str) -> Transcript {
-        let mut transcript = Transcript::default();
-        output.lines().for_each(|line| transcript.line(line));
-        transcript.end(!output.contains("error: "));
-        transcript
+        Transcript::read(output, !output.contains("error: "))
     }
 
     #[test]
@@ -245,6 +257,23 @@ test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
             assert_eq!(transcript.closing_line(), closing_line);
             assert_eq!(transcript.failures, ["one: ended before it gave its results"]);
         }
+    }
+
+    #[test]
+    fn what_programs_came_to_is_added_up() {
+        let mut sum = read(OUTPUT);
+        sum.add(read(OUTPUT));
+        assert_eq!(sum.closing_line(), "4 passed, 2 failed, 10 skipped");
+        assert_eq!(sum.failures, ["end_to_end: stops"; 2]);
+    }
+
+    #[test]
+    fn a_program_that_fails_without_a_failed_test_is_a_failure() {
+        let output = "     Running tests/one.rs (target/debug/deps/one-0123)\n\nno test here\n";
+        assert_eq!(Transcript::read(output, true).closing_line(), "0 passed, 0 failed, 0 skipped");
+        let transcript = Transcript::read(output, false);
+        assert_eq!(transcript.closing_line(), "0 passed, 1 failed, 0 skipped");
+        assert!(transcript.failures[0].starts_with("one: "), "{:?}", transcript.failures);
     }
 
     #[test]

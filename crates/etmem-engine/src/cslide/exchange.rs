@@ -1,14 +1,14 @@
 //! Hot and cold pages change places between the nodes of a pair.
 
 use super::settings::Kind;
-use super::watch::{Seen, Stopped};
+use super::watch::ScannedProcess;
 use crate::report::PairReport;
 use etmem_core::heat::COUNT_MAX;
 use etmem_core::kernel::nodes::{Node, NodeId, NodeMemory};
-use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pacer::{Pacer, Stopped};
 use etmem_core::placement::{Budget, Carried, Way, carry};
 use etmem_core::plan::Ended;
-use etmem_core::policy::exchange::{self, Exchange, Held, Limits};
+use etmem_core::policy::exchange::{self, Exchange, NodeBytes, QuotaLimits};
 use etmem_core::policy::pairs::Pair;
 use etmem_core::scan::ScanEnd;
 
@@ -23,7 +23,7 @@ enum Direction {
 /// All processes of an engine, and what is to be done with them.
 #[derive(Debug)]
 pub(super) struct Hands<'a, 'p> {
-    pub(super) seen: &'a mut [Seen<'p>],
+    pub(super) seen: &'a mut [ScannedProcess<'p>],
     pub(super) nodes: &'a [Node],
     /// A page that counts as much is hot.
     pub(super) hot: u16,
@@ -36,7 +36,7 @@ impl Hands<'_, '_> {
     pub(super) fn exchange(
         &mut self,
         pair: Pair,
-        mut limits: Limits,
+        mut limits: QuotaLimits,
         reports: &mut Vec<PairReport>,
     ) -> Result<(), Stopped> {
         for kind in Kind::ALL {
@@ -59,14 +59,17 @@ impl Hands<'_, '_> {
         Ok(())
     }
 
-    fn held(&self, pair: Pair, kind: Kind) -> Held {
+    fn held(&self, pair: Pair, kind: Kind) -> NodeBytes {
         let node = |id: NodeId| {
             let node = self.nodes.iter().find(|node| node.id == id);
             node.map_or(NodeMemory::default(), |node| kind.of(node))
         };
         let of_kind = self.seen.iter().filter(|seen| seen.member.settings.kind == kind);
-        let mut held =
-            Held { fast_free: node(pair.fast).free, slow_free: node(pair.slow).free, ..Held::default() };
+        let mut held = NodeBytes {
+            fast_free: node(pair.fast).free,
+            slow_free: node(pair.slow).free,
+            ..NodeBytes::default()
+        };
         for seen in of_kind.filter(|seen| seen.is_there()) {
             held.fast_cold += seen.census.cold(pair.fast, self.hot);
             held.slow_cold += seen.census.cold(pair.slow, self.hot);
@@ -80,7 +83,7 @@ impl Hands<'_, '_> {
         &mut self,
         kind: Kind,
         planned: Exchange,
-        held: Held,
+        held: NodeBytes,
         report: &mut PairReport,
     ) -> Result<(), Stopped> {
         let (coldest_first, hottest_first) = (0..self.hot, (self.hot..=COUNT_MAX).rev());
@@ -115,7 +118,7 @@ impl Hands<'_, '_> {
             if budget.is_over() {
                 break;
             }
-            let there = |seen: &&mut Seen<'_>| {
+            let there = |seen: &&mut ScannedProcess<'_>| {
                 let of_kind = seen.member.settings.kind == kind;
                 of_kind && seen.is_there() && seen.census.at(way.from, count) > 0
             };

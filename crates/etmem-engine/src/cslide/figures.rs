@@ -24,7 +24,7 @@ pub(super) struct Figures {
 /// The figures of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TaskFigures {
-    /// Its number on the roster.
+    /// Its number in the shared cycle.
     pub(super) member: u64,
     /// Its name.
     pub(super) name: String,

@@ -1,7 +1,7 @@
-//! A step of a slide task: its processes are found, and each has its cycle, so many at once as the task allows.
+//! A step of a slide task: its processes are found, and each has its cycle, up to `max_threads` of them at once.
 
-use super::cycle::Cycle;
-use super::memory::Memory;
+use super::cycle::ProcessCycle;
+use super::history::TaskHistory;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use crate::engine::{TaskRunner, gone, nobody};
@@ -21,24 +21,24 @@ use std::time::Duration;
 pub struct SlideRunner {
     settings: Settings,
     scan_locks: ScanLocks,
-    memory: Memory,
+    history: TaskHistory,
     swap_cache: SwapCacheKeeper,
 }
 
 impl SlideRunner {
-    /// The work that `settings` describe, taking turns with the other scanners of `turns`.
+    /// The work that `settings` describe, in turn with the other scanners that share these locks.
     #[must_use]
     pub fn new(settings: Settings, scan_locks: ScanLocks) -> Self {
-        let memory = Memory::new(&settings);
-        Self { settings, scan_locks, memory, swap_cache: SwapCacheKeeper::default() }
+        let history = TaskHistory::new(&settings);
+        Self { settings, scan_locks, history, swap_cache: SwapCacheKeeper::default() }
     }
 
     fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessResult {
-        let Self { settings, scan_locks, memory, swap_cache } = self;
-        Cycle { settings, scan_locks, memory, swap_cache, process, kernel, pacer }.run()
+        let Self { settings, scan_locks, history, swap_cache } = self;
+        ProcessCycle { settings, scan_locks, history, swap_cache, process, kernel, pacer }.run()
     }
 
-    /// Works on `processes`, so many at once as the task allows.
+    /// Works on `processes`, up to `max_threads` of them at once.
     fn all(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
         let next = AtomicUsize::new(0);
         let take_on = || {
@@ -101,9 +101,9 @@ impl TaskRunner for SlideRunner {
             notes.push(nobody(task, &self.settings.target, kernel));
         }
         if let Ok(memory) = kernel.memory.state()
-            && let Err(hold) = guard::swap_has_room(&memory)
+            && let Err(reason) = guard::swap_has_room(&memory)
         {
-            notes.push(format!("task {task}: {hold}"));
+            notes.push(format!("task {task}: {reason}"));
         }
         notes
     }
@@ -113,8 +113,8 @@ impl TaskRunner for SlideRunner {
         let mut report = match kernel.processes.find(&self.settings.target) {
             Ok(found) => {
                 self.scan_locks.forget_all_but(&found);
-                self.memory.forget_all_but(&found);
-                self.memory.begin();
+                self.history.forget_all_but(&found);
+                self.history.begin();
                 StepReport {
                     gone: gone(&found, &self.settings.target, kernel),
                     ..self.all(&found, kernel, pacer)
@@ -135,6 +135,6 @@ impl TaskRunner for SlideRunner {
     }
 
     fn period(&self) -> Duration {
-        self.memory.period(self.settings.sleep)
+        self.history.period(self.settings.sleep)
     }
 }
