@@ -172,6 +172,16 @@ mod tests {
     }
 
     #[test]
+    fn each_missing_interface_says_why_in_one_line() {
+        let tree = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: ProcRoot::new(tree.path()), sys: SysRoot::new(tree.path()) };
+        for finding in ways(&roots) {
+            let reason = finding.reason.unwrap();
+            assert!(!reason.contains('\n') && !reason.is_empty(), "{}: {reason}", finding.name);
+        }
+    }
+
+    #[test]
     fn only_that_no_way_is_left_is_bad() {
         assert_eq!(slide(Ok(("bpf", "madvise"))).severity, Severity::Ok);
         let finding = slide(Err(Unavailable::Lockdown));

@@ -11,6 +11,7 @@ mod clearing;
 mod direct_map;
 mod entry;
 mod program;
+mod shared_walk;
 mod source;
 mod spans;
 mod watch;

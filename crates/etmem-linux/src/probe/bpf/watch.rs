@@ -6,7 +6,7 @@
 
 use super::clearing::Clearing;
 use super::program::CAPABILITIES;
-use super::source::SharedWalk;
+use super::shared_walk::SharedWalk;
 use super::spans::{self, Clip};
 use crate::process::stat::check_alive;
 use crate::sys::iterator::TaskLink;

@@ -6,6 +6,7 @@
 //!
 //! The module may be asked by one scan of a process at a time; the daemon's scanners take turns.
 
+mod flags;
 mod source;
 mod walk;
 mod watch;

@@ -1,6 +1,6 @@
 //! Watching one process.
 
-use super::source::{mapping_flags, scan_flags};
+use super::flags::{mapping_flags, scan_flags};
 use super::walk::{BUFFER_BYTES, IdlePages, WalkEnd, walk};
 use crate::module::IDLE_PAGES;
 use crate::process::address_space::AddressSpace;
