@@ -1,13 +1,9 @@
 //! Limits at their full size: swap that is far too small for what is cold, and a program far too large to be looked at
 //! at once.
 //!
-//! Swap that is short is tried once more on a machine of the laboratory ([`INSIDE`] says that it is there), which has no memory
-//! to spare.
+//! Swap that is short is tried once more on a machine of the laboratory, which has no memory to spare.
 
-use std::env;
-use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -17,7 +13,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
-use etmem_testkit::laboratory::{self, Machine, indented, quoted, trial};
+use etmem_testkit::guest;
+use etmem_testkit::laboratory::{self, Machine, trial};
 use etmem_testkit::machine::{Need, counter, meminfo};
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::{MIB, PAGE};
@@ -28,8 +25,8 @@ use etmem_testkit::workload::pace::TICKS;
 use etmem_testkit::workload::{Options, Sample, Workload};
 use serde_json::Value;
 
-const INSIDE: &str = "inside-the-laboratory";
 const KERNEL: &str = "6.12";
+const LABORATORY: Machine = Machine { memory: "2G", modules: &["zram", "lz4"], ..Machine::of(KERNEL) };
 
 /// Swap, and what comes to it later.
 const SWAP: usize = 256 * MIB;
@@ -48,19 +45,8 @@ const LARGE_SWAP: usize = 2048 * MIB;
 const LARGE_NEEDS: usize = LARGE + 2 * 1024 * MIB;
 
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    if let [word, etmemd, etmem, hotcold] = arguments.as_slice()
-        && word == INSIDE
-    {
-        let [etmemd, etmem, hotcold] = [etmemd, etmem, hotcold].map(PathBuf::from);
-        let binaries = Binaries { etmemd, etmem, hotcold };
-        return match swap_is_short(&binaries, COLD_INSIDE) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        };
+    if let Some(status) = guest::story(|_, binaries| swap_is_short(binaries, COLD_INSIDE)) {
+        return status;
     }
     let small = [Need::Root, Need::Bpf, Need::SwapAlone(SWAP, MORE), Need::Memory(COLD + 4 * SWAP)];
     let large = [Need::Root, Need::Bpf, Need::Memory(LARGE_NEEDS), Need::Swap(LARGE_SWAP)];
@@ -71,23 +57,11 @@ fn main() -> ExitCode {
         trial(
             &for_soak(&format!("little_swap_for_much_that_is_cold_on_linux_{KERNEL}"), 3),
             laboratory::lacks(KERNEL).as_deref(),
-            in_the_laboratory,
+            || guest::boot(LABORATORY, "swap_is_short"),
         )
         .with_ignored_flag(true),
         trial_or_skip(&for_soak("max_cpu_holds_for_16_gib", 2), &large, processor).with_ignored_flag(true),
     ])
-}
-
-fn in_the_laboratory() -> Result<()> {
-    let binaries = Binaries::build()?;
-    let own = env::current_exe()?;
-    let programs = [&binaries.etmemd, &binaries.etmem, &binaries.hotcold].map(PathBuf::as_path);
-    let words: Vec<String> = programs.iter().map(|program| quoted(program)).collect::<Result<_>>()?;
-    let files: Vec<&Path> = [&programs[..], &[&own]].concat();
-    let machine = Machine { memory: "2G", modules: &["zram", "lz4"], ..Machine::of(KERNEL) };
-    let said = machine.run(&files, &format!("{} {INSIDE} {}", quoted(&own)?, words.join(" ")))?;
-    print!("{}", indented(&said));
-    Ok(())
 }
 
 /// How long somebody who wants to sleep for a moment sleeps too long, at worst: what a person at the machine would feel.

@@ -2,13 +2,10 @@
 //!
 //! Over the scripted machine the number changes hands before each call that the daemon makes, one after the other. On real
 //! memory it does so in a pid namespace, in which it can be said which number comes next; there this same program runs
-//! as its first process ([`INSIDE`] says so), with a daemon and programs of its own: as in a container.
+//! as its first process, with a daemon and programs of its own: as in a container.
 
 use std::collections::BTreeMap;
-use std::env;
-use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -18,7 +15,8 @@ use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::fake::proc::FakeProc;
 use etmem_testkit::fake::proc::script::{Life, PAGE, Script, ScriptedMapping, ScriptedProcess, Segment};
-use etmem_testkit::laboratory::{self, Machine, indented, quoted, trial};
+use etmem_testkit::guest;
+use etmem_testkit::laboratory::{self, Machine, indented, trial};
 use etmem_testkit::machine::{IN_PID_NAMESPACE, LAST_PID, Need};
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::process::run;
@@ -29,7 +27,7 @@ use etmem_testkit::trial::{for_soak, run_in_turn, trial_or_skip};
 use etmem_testkit::workload::{Options, Workload};
 use serde_json::Value;
 
-const INSIDE: &str = "inside-a-pid-namespace";
+const STORY: &str = "pids_change_hands";
 const KERNEL: &str = "6.12";
 const INSIDE_LIMIT: Duration = Duration::from_secs(240);
 
@@ -47,18 +45,8 @@ const MEMORY: usize = 64 * MIB;
 const HOT: usize = 8 * MIB;
 
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    if let [word, etmemd, etmem, hotcold] = arguments.as_slice()
-        && word == INSIDE
-    {
-        let [etmemd, etmem, hotcold] = [etmemd, etmem, hotcold].map(PathBuf::from);
-        return match story(&Binaries { etmemd, etmem, hotcold }) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        };
+    if let Some(status) = guest::story(|_, binaries| story(binaries)) {
+        return status;
     }
     let scripted = [Need::Root, Need::FakeProc];
     let real = [Need::Root, Need::Bpf, Need::PidNamespace, Need::Swap(SWAP)];
@@ -197,10 +185,8 @@ fn by_name() -> Result<()> {
 }
 
 fn in_a_namespace() -> Result<()> {
-    let binaries = Binaries::build()?;
     let mut inside = Command::new("unshare");
-    inside.args(IN_PID_NAMESPACE).arg("--").arg(env::current_exe()?).arg(INSIDE);
-    inside.args([&binaries.etmemd, &binaries.etmem, &binaries.hotcold]);
+    inside.args(IN_PID_NAMESPACE).arg("--").args(guest::words(STORY)?);
     let ran = run(&mut inside, INSIDE_LIMIT)?;
     print!("{}", indented(&ran.stdout));
     ensure!(ran.status == 0, "it ended with {}:\n{}", ran.status, indented(&ran.stderr));
@@ -208,15 +194,8 @@ fn in_a_namespace() -> Result<()> {
 }
 
 fn in_the_laboratory() -> Result<()> {
-    let binaries = Binaries::build()?;
-    let own = env::current_exe()?;
-    let programs = [&binaries.etmemd, &binaries.etmem, &binaries.hotcold].map(PathBuf::as_path);
-    let words: Vec<String> = programs.iter().map(|program| quoted(program)).collect::<Result<_>>()?;
-    let files: Vec<&Path> = [&programs[..], &[&own]].concat();
     let machine = Machine { modules: &["zram", "lz4"], ..Machine::of(KERNEL) };
-    let inside = format!("unshare -p -f --mount-proc -- {} {INSIDE} {}", quoted(&own)?, words.join(" "));
-    print!("{}", indented(&machine.run(&files, &inside)?));
-    Ok(())
+    guest::boot_below(machine, "unshare -p -f --mount-proc --", STORY)
 }
 
 /// When the number changes hands.
@@ -248,7 +227,7 @@ fn moments() -> [Moment; 3] {
         },
         Moment {
             name: "between two cycles",
-            project: ProjectFile { scans: 1, sleep: 5, ..ProjectFile::new("p") },
+            project: ProjectFile { scans: 1, sleep: Duration::from_secs(5), ..ProjectFile::new("p") },
             lines: &["T=1", PLAIN],
             has_come: |task, _| task["state"] == "resting" && task["total"]["moved_bytes"].as_u64() > Some(0),
             later: Duration::ZERO,
