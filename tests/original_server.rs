@@ -240,7 +240,7 @@ fn silent() -> Result<()> {
         )
     };
     let busy = format!(
-        "etmem: cannot connect to etmemd at socket {full}: it is busy and has let nobody in for {seconds} s\n"
+        "etmem: cannot connect to etmemd at socket {full}: it is busy and has accepted no connection for {seconds} s\n"
     );
     let cases = [
         (nothing.socket().to_owned(), "", given_up(nothing.socket()), 186),

@@ -1,4 +1,4 @@
-//! Building the BPF object that is committed beside its source, so that nobody needs clang to build the daemon.
+//! Building the BPF object that is committed beside its source, so that building the daemon needs no clang.
 //!
 //! `SHA256SUMS` beside them says which source gave which object and which clang made it. The check that the
 //! object is what the source gives is `cargo xtask check --only bpf`.
@@ -23,7 +23,7 @@ pub(crate) fn folder(root: &Path) -> PathBuf {
     root.join("crates/etmem-linux/bpf")
 }
 
-/// Makes the object and its checksums anew.
+/// Makes the object and its checksums again.
 pub(crate) fn rebuild(root: &Path) -> anyhow::Result<()> {
     let folder = folder(root);
     let Some(clang) = installed_clang()? else { bail!("clang is not installed; run make setup") };

@@ -1,13 +1,16 @@
 //! The project's own chores, run as `cargo xtask CHORE`.
 //!
-//! `check` asks whether the tree keeps to the rules of the house ([`check`]), `test` runs every test and says
-//! what was skipped and why ([`suite`]), `bpf` rebuilds the committed BPF object ([`bpf`]), `fuzz` looks for bytes that
-//! cannot be coped with ([`fuzz`]), `vm` runs a command on another kernel ([`vm`]).
+//! `check` compares the tree with the project's rules ([`check`]), `test` runs every test and reports what was
+//! skipped and why ([`suite`]), `bpf` rebuilds the committed BPF object ([`bpf`]), `fuzz` searches for input that breaks
+//! a reader ([`fuzz`]), `vm` runs a command on another kernel ([`vm`]), `lines` counts the lines of each crate
+//! ([`lines`]), `words` lists every expression that the word list replaces ([`check::plain_words`]).
 
 mod bpf;
 mod check;
 mod fuzz;
+mod lines;
 mod project;
+mod source;
 mod suite;
 mod vm;
 
@@ -18,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn command_line() -> Command {
-    let check = Command::new("check").about("Check that the tree keeps to the rules of the house").arg(
+    let check = Command::new("check").about("Compare the tree with the project's rules").arg(
         Arg::new("only")
             .long("only")
             .value_name("NAME")
@@ -48,6 +51,19 @@ fn command_line() -> Command {
         .subcommand_required(true)
         .subcommand(check)
         .subcommand(test)
+        .subcommand(
+            Command::new("lines").about("Count the lines of product code of each crate").arg(
+                Arg::new("root")
+                    .value_name("FOLDER")
+                    .help("A checkout of this project [default: this one]")
+                    .value_parser(clap::value_parser!(PathBuf)),
+            ),
+        )
+        .subcommand(
+            Command::new("words").about(
+                "List every expression that the word list replaces, in comments and names of tests too",
+            ),
+        )
         .subcommand(Command::new("bpf").about("Rebuild the committed BPF object from its source"))
         .subcommand(fuzz::chore::chore())
         .subcommand(vm::command_line::chore())
@@ -67,6 +83,11 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
                 options.get_many::<OsString>("cargo-test").into_iter().flatten().cloned().collect();
             suite::run::run(&root, &arguments, allowed)
         }
+        Some(("lines", options)) => {
+            let folder = options.get_one::<PathBuf>("root").unwrap_or(&root);
+            lines::print(folder).map(|()| ExitCode::SUCCESS)
+        }
+        Some(("words", _)) => check::plain_words::list(&root).map(|()| ExitCode::SUCCESS),
         Some(("bpf", _)) => bpf::rebuild(&root).map(|()| ExitCode::SUCCESS),
         Some(("fuzz", options)) => fuzz::chore::run(&root, options),
         Some(("vm", options)) => Ok(vm::laboratory::run(vm::command_line::request(options)?)),

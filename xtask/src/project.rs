@@ -88,7 +88,7 @@ pub(crate) fn read(root: &Path) -> anyhow::Result<Project> {
 }
 
 /// `starts` and everything that `edges` lead to from there.
-fn reached<'a, T: Eq + std::hash::Hash>(
+pub(crate) fn reached<'a, T: Eq + std::hash::Hash>(
     starts: &[&'a T],
     edges: &HashMap<&'a T, Vec<&'a T>>,
 ) -> HashSet<&'a T> {

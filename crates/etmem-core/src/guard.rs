@@ -1,11 +1,33 @@
-//! When the machine or a target must not be asked for more, and how much is left to ask for.
+//! Whether a process is worth a cycle, whether the machine or its cgroup must be left alone, and how much may leave.
+//!
+//! [`gate`] and [`room`] answer before the scan, `room` once more after it. Where the answer is no, a [`SkipReason`] says why.
+
+mod skip_reason;
+
+pub use skip_reason::SkipReason;
 
 use crate::address::PAGE_SIZE;
-use crate::kernel::groups::{GroupLimits, GroupUse};
+use crate::kernel::groups::GroupLimits;
 use crate::kernel::memory::MemoryState;
 use crate::kernel::pressure::{Pressure, Share};
-use crate::policy::{self, SkipReason};
+use crate::kernel::process::ProcessMemory;
 use std::fmt;
+
+/// Limits under which a task leaves a process alone. Absent ones do not limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gates {
+    /// Act only while free memory is below this percentage of the total (`sysmem_threshold`).
+    pub free_below_percent: Option<u8>,
+    /// Act only on a process with more bytes in memory than this (`swap_threshold`); only together with
+    /// `free_below_percent`.
+    pub resident_above: Option<u64>,
+}
+
+/// Whether the swap cache takes more than `high_percent` of memory.
+#[must_use]
+pub const fn swap_cache_is_above(high_percent: u8, memory: &MemoryState) -> bool {
+    memory.swap_cached as u128 * 100 > memory.total as u128 * high_percent as u128
+}
 
 /// Limits that keep a task from doing harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,21 +36,6 @@ pub struct Guards {
     pub swap_use_percent: u8,
     /// Most pressure under which pages are moved (`max_pressure`); none: whatever it is.
     pub pressure: Option<Share>,
-}
-
-/// Figures of a group that keep its process from being moved, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GroupFigures {
-    /// The bound.
-    pub most: u64,
-    /// What is used.
-    pub used: u64,
-}
-
-impl From<GroupUse> for GroupFigures {
-    fn from(group: GroupUse) -> Self {
-        Self { most: group.bound, used: group.used }
-    }
 }
 
 /// What bounds an act.
@@ -75,6 +82,49 @@ impl Room {
     }
 }
 
+/// Memory is not short where at least this share of it is available, in percent.
+const PLENTY_PERCENT: u64 = 10;
+
+/// Whether swap can take anything.
+///
+/// # Errors
+/// Why not.
+pub fn swap_has_room(memory: &MemoryState) -> Result<(), SkipReason> {
+    if memory.swap_total == 0 {
+        return Err(SkipReason::NoSwap);
+    }
+    if memory.swap_free == 0 {
+        let fine = percent(memory.available, memory.total) >= PLENTY_PERCENT && memory.total > 0;
+        let available = memory.available;
+        return Err(if fine { SkipReason::SwapFullMemoryFine { available } } else { SkipReason::SwapFull });
+    }
+    Ok(())
+}
+
+/// Whether to look at a process at all, in the original's order: without `sysmem_threshold` always; with it, only while
+/// free memory is short, and then by the process's own size or by how much of it is in swap already.
+///
+/// # Errors
+/// Why not.
+pub fn gate(gates: Gates, memory: &MemoryState, process: &ProcessMemory) -> Result<(), SkipReason> {
+    let Some(below) = gates.free_below_percent else { return Ok(()) };
+    let free_percent = percent(memory.free, memory.total);
+    if free_percent >= u64::from(below) {
+        return Err(SkipReason::MemoryFree { free_percent, below });
+    }
+    if let Some(above) = gates.resident_above {
+        if process.resident <= above {
+            return Err(SkipReason::Small { resident: process.resident, above });
+        }
+    } else {
+        let share = process.share(below);
+        if share <= process.swapped {
+            return Err(SkipReason::SwappedEnough { swapped: process.swapped, share });
+        }
+    }
+    Ok(())
+}
+
 /// How much of a process may leave now.
 ///
 /// # Errors
@@ -85,14 +135,14 @@ pub fn room(
     pressure: Option<Pressure>,
     groups: GroupLimits,
 ) -> Result<Room, SkipReason> {
-    policy::room(memory)?;
+    swap_has_room(memory)?;
     let used = memory.swap_total.saturating_sub(memory.swap_free);
     let most = u128::from(memory.swap_total) * u128::from(guards.swap_use_percent) / 100;
     let left = u64::try_from(most).unwrap_or(u64::MAX).saturating_sub(used) & !(PAGE_SIZE - 1);
     if left == 0 {
         let most = guards.swap_use_percent;
         // Less than a page below it is at it.
-        let used_percent = policy::percent(used, memory.swap_total).max(most.into());
+        let used_percent = percent(used, memory.swap_total).max(most.into());
         return Err(SkipReason::SwapUse { used_percent, most });
     }
     if let (Some(Pressure { some_avg10: some, .. }), Some(most)) = (pressure, guards.pressure)
@@ -104,26 +154,90 @@ pub fn room(
     if let Some(swap) = groups.swap {
         room = room.or(swap.bound.saturating_sub(swap.used), Bound::GroupSwap);
         if swap.bound <= swap.used {
-            return Err(SkipReason::GroupSwap(swap.into()));
+            return Err(SkipReason::GroupSwap(swap));
         }
     }
     if let Some(protection) = groups.protection {
         room = room.or(protection.used.saturating_sub(protection.bound), Bound::GroupProtected);
         if protection.used <= protection.bound {
-            return Err(SkipReason::GroupProtected(protection.into()));
+            return Err(SkipReason::GroupProtected(protection));
         }
     }
     Ok(room)
 }
 
+fn percent(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(100).checked_div(whole).unwrap_or(100)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::groups::GroupUse;
 
     const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
 
     #[test]
-    fn each_guard_by_itself() {
+    fn the_swap_cache_and_its_high_watermark() {
+        let memory = |total, swap_cached| MemoryState { total, swap_cached, ..MemoryState::default() };
+        assert!(!swap_cache_is_above(5, &memory(1000, 50)));
+        assert!(swap_cache_is_above(5, &memory(1000, 51)));
+        assert!(!swap_cache_is_above(100, &memory(u64::MAX, u64::MAX)));
+        assert!(!swap_cache_is_above(1, &memory(0, 0)));
+    }
+
+    #[test]
+    fn gates_in_the_originals_order() {
+        let memory = |free| MemoryState { total: 100 * GIB, free, ..MemoryState::default() };
+        let process = |resident, swapped| ProcessMemory { resident, swapped, ..ProcessMemory::default() };
+        let gates = |percent, above| Gates { free_below_percent: percent, resident_above: above };
+        for (name, gates, memory, process, want) in [
+            ("no limits", gates(None, None), memory(100 * GIB), process(0, 0), Ok(())),
+            ("size alone does not limit", gates(None, Some(GIB)), memory(0), process(0, 0), Ok(())),
+            (
+                "enough is free",
+                gates(Some(50), None),
+                memory(50 * GIB),
+                process(10 * GIB, 0),
+                Err(SkipReason::MemoryFree { free_percent: 50, below: 50 }),
+            ),
+            ("memory is short", gates(Some(51), None), memory(50 * GIB), process(10 * GIB, 0), Ok(())),
+            ("large enough", gates(Some(51), Some(GIB)), memory(GIB), process(GIB + 1, 0), Ok(())),
+            (
+                "too small",
+                gates(Some(51), Some(GIB)),
+                memory(GIB),
+                process(GIB, 9 * GIB),
+                Err(SkipReason::Small { resident: GIB, above: GIB }),
+            ),
+            (
+                "half of it is in swap",
+                gates(Some(50), None),
+                memory(GIB),
+                process(5 * GIB, 5 * GIB + 100),
+                Err(SkipReason::SwappedEnough { swapped: 5 * GIB + 100, share: (10 * GIB + 100) / 100 * 50 }),
+            ),
+            ("less of it is in swap", gates(Some(50), None), memory(GIB), process(6 * GIB, 4 * GIB), Ok(())),
+        ] {
+            assert_eq!(gate(gates, &memory, &process), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn room_in_swap() {
+        let memory = |swap_total, swap_free| MemoryState { swap_total, swap_free, ..MemoryState::default() };
+        assert_eq!(swap_has_room(&memory(0, 0)), Err(SkipReason::NoSwap));
+        assert_eq!(swap_has_room(&memory(GIB, 0)), Err(SkipReason::SwapFull));
+        assert_eq!(swap_has_room(&memory(GIB, 1)), Ok(()));
+        let plenty = MemoryState { total: 10 * GIB, available: GIB, ..memory(GIB, 0) };
+        assert_eq!(swap_has_room(&plenty), Err(SkipReason::SwapFullMemoryFine { available: GIB }));
+        let short = MemoryState { available: GIB - 1, ..plenty };
+        assert_eq!(swap_has_room(&short), Err(SkipReason::SwapFull));
+    }
+
+    #[test]
+    fn each_guard_alone() {
         let guards = Guards { swap_use_percent: 80, pressure: Some(Share::of_percent(20)) };
         let memory = |used: u64| MemoryState {
             total: 1000 * MIB,
@@ -139,7 +253,6 @@ mod tests {
             Some(Pressure { some_avg10: Share::of_hundredths(hundredths), ..Pressure::default() })
         };
         let room_of = |mib: u64, bound| Ok(Room { bytes: mib * MIB, bound });
-        let figures = |most: u64, used: u64| GroupFigures { most: most * MIB, used: used * MIB };
         for (name, memory, pressure, groups, want) in [
             ("nothing in swap", memory(0), None, none, room_of(80, Bound::Swap)),
             ("some", memory(79), None, none, room_of(1, Bound::Swap)),
@@ -155,8 +268,8 @@ mod tests {
                 none,
                 Err(SkipReason::Pressure { some: Share::of_hundredths(2001), most: Share::of_percent(20) }),
             ),
-            ("no swap for the group", memory(0), None, swap(0, 0), Err(SkipReason::GroupSwap(figures(0, 0)))),
-            ("its swap used up", memory(0), None, swap(5, 6), Err(SkipReason::GroupSwap(figures(5, 6)))),
+            ("no swap for the group", memory(0), None, swap(0, 0), Err(SkipReason::GroupSwap(group(0, 0)))),
+            ("its swap used up", memory(0), None, swap(5, 6), Err(SkipReason::GroupSwap(group(5, 6)))),
             ("some of it left", memory(0), None, swap(50, 20), room_of(30, Bound::GroupSwap)),
             ("more than there is", memory(0), None, swap(500, 20), room_of(80, Bound::Swap)),
             (
@@ -164,7 +277,7 @@ mod tests {
                 memory(0),
                 None,
                 promise(50, 20),
-                Err(SkipReason::GroupProtected(figures(50, 20))),
+                Err(SkipReason::GroupProtected(group(50, 20))),
             ),
             ("promised some", memory(0), None, promise(50, 60), room_of(10, Bound::GroupProtected)),
         ] {

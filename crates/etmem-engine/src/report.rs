@@ -3,12 +3,12 @@
 use etmem_core::act::Rehearsal;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::Bound;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::nodes::Migrated;
 use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
 use etmem_core::placement::Carried;
 use etmem_core::plan::{Ended, Outcome};
-use etmem_core::policy::SkipReason;
 use etmem_core::policy::exchange::Exchange;
 use etmem_core::policy::pairs::Pair;
 use std::fmt;

@@ -297,11 +297,11 @@ impl TaskStatus {
 mod tests {
     use super::*;
     use crate::report::ProcessReport;
+    use etmem_core::guard::SkipReason;
     use etmem_core::kernel::nodes::Migrated;
     use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
     use etmem_core::placement::Carried;
     use etmem_core::plan::Outcome;
-    use etmem_core::policy::SkipReason;
 
     fn report(results: Vec<ProcessResult>) -> StepReport {
         let processes = (1..).zip(results).map(|(pid, result)| {

@@ -5,13 +5,13 @@
 use etmem_config::EngineKind;
 use etmem_core::address::{AddressRange, PAGES_PER_BLOCK};
 use etmem_core::feedback::BackOff;
-use etmem_core::guard::{Bound, GroupFigures};
+use etmem_core::guard::Bound;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::groups::{GroupLimits, GroupUse};
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pressure::{Pressure, Share};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-use etmem_core::policy::SkipReason;
 use etmem_engine::{ProcessResult, ScanLocks, Scanned, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script};
 use std::path::Path;
@@ -197,13 +197,13 @@ fn guards_leave_a_process_alone_before_anything_is_looked_at() {
             "",
             None,
             GroupLimits { swap: group(0, 0), ..none },
-            Some(SkipReason::GroupSwap(GroupFigures { most: 0, used: 0 })),
+            Some(SkipReason::GroupSwap(GroupUse { bound: 0, used: 0 })),
         ),
         (
             "",
             None,
             GroupLimits { protection: group(900, 800), ..none },
-            Some(SkipReason::GroupProtected(GroupFigures { most: 900, used: 800 })),
+            Some(SkipReason::GroupProtected(GroupUse { bound: 900, used: 800 })),
         ),
     ] {
         let machine = machine(idle);

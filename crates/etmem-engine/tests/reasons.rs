@@ -6,7 +6,7 @@
 use etmem_config::EngineKind;
 use etmem_core::address::AddressRange;
 use etmem_core::guard::Bound;
-use etmem_core::kernel::Kernel;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::groups::{GroupLimits, GroupUse};
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
@@ -17,7 +17,7 @@ use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, ProbeSource};
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
-use etmem_core::policy::SkipReason;
+use etmem_core::kernel::{Kernel, Moving};
 use etmem_engine::{ProcessResult, Reason, ReasonName, ScanLocks, StepReport, TaskStatus, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script, fake_node};
 use std::collections::BTreeSet;
@@ -69,9 +69,11 @@ impl Quirky {
         };
         Kernel {
             processes,
-            mover: Arc::new(self.clone()),
+            moving: match self.machine.kernel().moving {
+                Moving::Out(_) => Moving::Out(Arc::new(self.clone())),
+                Moving::Nodes(numa) => Moving::Nodes(Numa { mover: Arc::new(self.clone()), ..numa }),
+            },
             probe: Arc::new(self.clone()),
-            numa: self.machine.kernel().numa.map(|numa| Numa { mover: Arc::new(self.clone()), ..numa }),
             ..self.machine.kernel()
         }
     }

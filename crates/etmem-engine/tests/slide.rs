@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
 
 use etmem_config::EngineKind;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId, Target};
 use etmem_core::plan::Ended;
-use etmem_core::policy::SkipReason;
 use etmem_engine::{EngineError, ProcessResult, ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess};
 use std::path::Path;

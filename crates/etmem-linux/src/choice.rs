@@ -20,11 +20,12 @@ use crate::process::table::Processes;
 use crate::root::Roots;
 use crate::sys::machine::is_procfs;
 use crate::unavailable::Unavailable;
-use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::PageMover;
 use etmem_core::kernel::nodes::Numa;
 use etmem_core::kernel::probe::ProbeSource;
+use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::wishes::{Choice, Chosen, Mover, Tracker, Wishes};
+use etmem_core::kernel::{Kernel, Moving};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The interfaces of a machine, for all tasks: what is expensive to load is loaded when first wanted, and kept.
@@ -79,25 +80,25 @@ impl Interfaces {
     /// What the machine lacks, and what would help.
     pub fn kernel(&self, wishes: &Wishes) -> Result<Chosen, Unavailable> {
         let (probe, probe_choice) = self.probe(wishes)?;
-        let numa = if wishes.nodes { Some(self.numa()?) } else { None };
-        let (mover, mover_choice) = match &numa {
-            Some(numa) => {
-                let reason = "pages move between NUMA nodes".to_owned();
-                let nowhere: Arc<dyn PageMover> = Arc::new(mover::nowhere::Nowhere);
-                (nowhere, Choice { name: numa.mover.name(), reason })
-            }
-            None => self.mover(wishes)?,
+        let (moving, mover_choice) = if wishes.nodes {
+            let moving = Moving::Nodes(self.numa()?);
+            let name = moving.name();
+            (moving, Choice { name, reason: "pages move between NUMA nodes".to_owned() })
+        } else {
+            let (mover, choice) = self.mover(wishes)?;
+            (Moving::Out(mover), choice)
         };
         let proc = &self.roots.proc;
+        let module = mover::etmem::Etmem::detect(proc).ok();
         let kernel = Kernel {
             processes: Arc::new(Processes::new(proc.clone())),
             mappings: Arc::new(Mappings::new(proc.clone())),
             memory: Arc::new(MachineMemory::new(proc.clone())),
             pressure: Arc::new(MachinePressure::new(proc.clone())),
             groups: Arc::new(MachineGroups::new(&self.roots)),
+            swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             probe,
-            mover,
-            numa,
+            moving,
         };
         Ok(Chosen { kernel, probe: probe_choice, mover: mover_choice })
     }
@@ -302,7 +303,8 @@ mod tests {
         for scan in [ScanWishes::default(), marked] {
             let chosen = machine.kernel(&Wishes { scan, ..Wishes::default() }).unwrap();
             assert_eq!((chosen.probe.name, chosen.mover.name), ("etmem", "etmem"));
-            assert_eq!((chosen.kernel.probe.name(), chosen.kernel.mover.name()), ("etmem", "etmem"));
+            assert_eq!((chosen.kernel.probe.name(), chosen.kernel.moving.name()), ("etmem", "etmem"));
+            assert!(chosen.kernel.swap_cache.is_some());
         }
         let available = |list: &[Capability]| -> Vec<_> {
             list.iter().map(|one| (one.name, one.available.is_ok())).collect()
@@ -377,7 +379,7 @@ mod tests {
         let reason = machine.kernel(&wishes).unwrap_err();
         assert_eq!(reason, Unavailable::NotProcfs { path: tree.path().to_owned() });
         if let Ok(chosen) = Interfaces::default().kernel(&wishes) {
-            assert_eq!((chosen.mover.name, chosen.kernel.mover.name()), ("numa", "none"));
+            assert_eq!((chosen.mover.name, chosen.kernel.moving.name()), ("numa", "numa"));
         }
     }
 

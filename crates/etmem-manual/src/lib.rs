@@ -1,14 +1,18 @@
-//! Manual pages, made of what the command lines are defined by: what `--help` says and what the page says are one.
+//! Manual pages, made from the definitions of the command lines: `--help` and the page say the same.
 //!
 //! ```text
-//!  clap::Command ---> NAME, SYNOPSIS, DESCRIPTION, COMMANDS, OPTIONS
-//!    its after_help -> EXAMPLES, EXIT STATUS, NOTES              } a Page ---> roff, in a file
-//!  Page's own ------> ENVIRONMENT, FILES, SEE ALSO
+//!  clap::Command ──▶ NAME, SYNOPSIS, DESCRIPTION, COMMANDS, OPTIONS ─┐
+//!  Help ───────────▶ EXAMPLES, EXIT STATUS, NOTES                    ├──▶ Page ──▶ roff, in a file
+//!  lists ──────────▶ ENVIRONMENT, FILES, SEE ALSO                   ─┘
 //! ```
 //!
-//! Each of the two programs writes its own pages, so that a page is always that of the program beside it.
+//! [`command_page`] makes the page of a command. A page about something else, such as a file format, starts with
+//! [`Page::new`]. Each program writes its own pages, so a page is always that of the program beside it.
 
-mod after_help;
+mod command;
+mod help;
 mod page;
 
+pub use command::{CommandPage, command_page};
+pub use help::{ExitStatus, Help};
 pub use page::{Page, Section, write_pages};

@@ -45,11 +45,13 @@ mod stop;
 mod sys;
 mod task;
 
+pub use etmem_abi::EngineOps;
 pub use group::Group;
 pub use pages::{Mapping, Page, Pages, mappings};
 pub use policy::{Policy, Refusal};
 pub use process::{Process, Target};
 pub use stop::Stop;
-pub use sys::abi::EngineOps;
+#[doc(hidden)]
+pub use sys::entry::operations;
 pub use sys::log::log;
 pub use task::{Rhythm, Task};

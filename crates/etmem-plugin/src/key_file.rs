@@ -4,16 +4,14 @@
 //! gets to see is what it would have seen in etmem 1.x. GLib's symbols are then there for plugins that use them without
 //! naming the library, as etmem 1.x, which was linked with it, let them.
 
-use crate::abi::GKeyFile;
 use crate::guest::{Groups, fault};
+use etmem_abi::{GKeyFile, GLIB};
 use etmem_engine::Refusal;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use std::error::Error;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use std::sync::OnceLock;
-
-const LIBRARY: &str = "libglib-2.0.so.0";
 
 /// `GError`.
 #[repr(C)]
@@ -35,12 +33,12 @@ pub(crate) struct Glib {
 impl Glib {
     /// The one GLib of this process, loaded if it is not yet.
     pub(crate) fn get() -> Result<&'static Self, Refusal> {
-        static GLIB: OnceLock<Glib> = OnceLock::new();
-        if let Some(glib) = GLIB.get() {
+        static LOADED: OnceLock<Glib> = OnceLock::new();
+        if let Some(glib) = LOADED.get() {
             return Ok(glib);
         }
-        let glib = Self::load(LIBRARY)?;
-        Ok(GLIB.get_or_init(|| glib))
+        let glib = Self::load(GLIB)?;
+        Ok(LOADED.get_or_init(|| glib))
     }
 
     /// Loads `library`, which stays loaded: GLib does not support being unloaded.

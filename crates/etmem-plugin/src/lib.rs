@@ -8,7 +8,7 @@
 //!                                                                     └ shared (struct project)
 //! ```
 //!
-//! `abi` mirrors the structures of `include/`. What a plugin's author has to know stands in `include/` and
+//! `etmem-abi` has the structures of `include/`. What a plugin's author has to know stands in `include/` and
 //! `docs/plugins.md`; what holds on this side:
 //!
 //! - Calls into a plugin never overlap for one engine, and all come on one thread of the engine's own.
@@ -20,7 +20,6 @@
     reason = "the border to C: libraries, their functions, and the structures they share with us"
 )]
 
-mod abi;
 mod answer;
 mod guest;
 mod host;

@@ -5,8 +5,8 @@
 //! unloaded with the last engine that uses it. The dynamic linker knows a library by its path: a file that was exchanged
 //! for another would go unnoticed while the old one is loaded, and is refused.
 
-use crate::abi::EngineOps;
 use crate::guest::fault;
+use etmem_abi::{EngineOps, SCAN_LIBRARY, SCAN_LIBRARY_FOLDERS};
 use etmem_config::library::{CheckedLibrary, check};
 use etmem_engine::Refusal;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -22,11 +22,6 @@ const SYMBOL_ENTRY: c_int = 1;
 
 /// The kinds of symbols that may be a structure: without a kind, and an object (elf.h).
 const STRUCTURES: [u8; 2] = [0, 1];
-
-/// What plugins that scan are linked with, and where it may be beside where the dynamic linker looks: from the folder of the
-/// daemon's program, as the crate for Rust has it.
-const SCAN_LIBRARY: &str = "libetmemd_scan.so";
-const BESIDE: [&str; 3] = [".", "../lib", "../lib64"];
 
 /// A file of which a library is loaded.
 #[derive(Debug)]
@@ -137,8 +132,8 @@ fn open(path: &Path) -> Result<Library, String> {
     };
     let program = std::env::current_exe().unwrap_or_default();
     let folder = program.parent().unwrap_or(Path::new("/"));
-    let beside = BESIDE.iter().map(|place| folder.join(place).join(SCAN_LIBRARY));
-    match beside.filter(|place| place.is_file()).find_map(|place| load(&place).ok()) {
+    let places = SCAN_LIBRARY_FOLDERS.iter().map(|place| folder.join(place).join(SCAN_LIBRARY));
+    match places.filter(|place| place.is_file()).find_map(|place| load(&place).ok()) {
         Some(scan_library) => {
             // It stays, as its state belongs to all plugins.
             let _ = scan_library.into_raw();

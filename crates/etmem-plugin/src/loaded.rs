@@ -4,12 +4,12 @@
 //! clear_eng_params); what it writes into them is its own. A task's processes stay readable until the task starts again
 //! or goes, though free_pid_params was called for them when it stopped: a thread of the plugin may still walk them.
 
-use crate::abi;
 use crate::guest::{EngineTerms, Groups, Guest, TaskTerms, Watch, fault};
 use crate::key_file::Glib;
 use crate::library::Plugin;
 use crate::shared::{self, Mirror, SharedProject};
 use crate::text::Text;
+use etmem_abi as abi;
 use etmem_config::FaultClass;
 use etmem_engine::Refusal;
 use nix::sys::stat::fstat;
@@ -68,7 +68,7 @@ impl Loaded {
         let project = project.mirror(&terms.project);
         let mut name = Text::new(&terms.name);
         let engine = Box::into_raw(Box::new(abi::Engine {
-            engine_type: abi::THIRDPARTY_ENGINE,
+            engine_type: abi::ETMEMD_THIRDPARTY_ENGINE,
             name: name.as_mut_ptr(),
             params: ptr::null_mut(),
             proj: project.as_ptr(),

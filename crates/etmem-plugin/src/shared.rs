@@ -3,8 +3,8 @@
 //! It is there for as long as any of them is, whatever became of the project meanwhile. What changes while plugins may
 //! look is changed in one store: where the list begins and goes on, and whether the project runs.
 
-use crate::abi;
 use crate::text::Text;
+use etmem_abi as abi;
 use etmem_config::values::Percent;
 use etmem_config::{ProjectSection, Scan};
 use std::ffi::{c_int, c_ulong, c_void};

@@ -17,7 +17,7 @@ pub struct ShownProject<'a> {
     pub started: bool,
     /// Its engines, in the order to show them: the newest first.
     pub engines: Vec<ShownEngine<'a>>,
-    /// Lines behind the table, for who wants to know more (ours).
+    /// Lines after the table, with details (ours).
     pub remarks: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ pub struct ShownTask<'a> {
 
 /// The text of `project show` about `projects`, of which the client asked for all or for the one named `asked`.
 ///
-/// That there is none is an answer, too, and a success.
+/// If there is none, the answer says so and is a success.
 #[must_use]
 pub fn project_show(projects: &[ShownProject<'_>], asked: Option<&Name>) -> String {
     if !projects.is_empty() {
@@ -78,10 +78,10 @@ impl ShownProject<'_> {
 /// How wide the columns are, in characters, without the space between two.
 const WIDTHS: [usize; 6] = [8, 8, 16, 16, 16, 8];
 
-/// A row, where no cell is wider than its column.
+/// Bytes of a row in which no cell is wider than its column.
 const ROW_BYTES: usize = 78;
 
-/// As `write!` with a width for each, which goes character by character through what is mostly space.
+/// Does what `write!` with widths does, faster: that goes through the spaces character by character.
 fn append_row(text: &mut String, cells: [&str; 6]) {
     const SPACES: &str = "                ";
     for (column, (cell, width)) in cells.into_iter().zip(WIDTHS).enumerate() {

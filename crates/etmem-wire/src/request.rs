@@ -1,13 +1,13 @@
 //! What a client can ask for, and its one line on the wire.
 //!
-//! The wire has six numbers behind `cmd`. Further requests came beside them and share a number with the one they are
-//! a form of, told apart by a value that it leaves absent: etmem 1.0's commands name a project where `obj` has
-//! none, and a strict add (ours) has a word where an add has none, which the original's daemon does not look at. So it
-//! is with `task show` (ours), which that daemon takes for a `project show`.
+//! The wire has six numbers after `cmd`. Further requests share a number with the one that they are a form of, and
+//! differ by a value that the other leaves absent. The commands of etmem 1.0 name a project; `obj` names none. A strict
+//! add (ours) has a word as the engine command, which the original's daemon does not read. The same holds for `task show`
+//! (ours), which that daemon takes for a `project show`.
 
 use etmem_core::name::Name;
 
-use crate::request_error::Key;
+use crate::key::Key;
 use crate::word::Word;
 
 /// Most bytes of a request on the wire (the original's buffer on either side).
@@ -16,16 +16,16 @@ pub const REQUEST_MAX: usize = 512;
 /// Bytes of a request whose values are all empty: six keys, the digit of `cmd` and the spaces between.
 const FRAME: usize = "proj_name  file_name  cmd 0 eng_name  eng_cmd  task_name ".len();
 
-/// What stands as the engine command of an add that is strict.
+/// The engine command of a strict add.
 pub(crate) const STRICT: &str = "strict";
 
-/// What stands as the engine command of a `project show` that tells more.
+/// The engine command of a `project show` that shows more.
 pub(crate) const VERBOSE: &str = "verbose";
 
-/// What stands as the engine command of a `task show`, by what the answer is to be made of.
+/// The engine command of a `task show`, by the form of its answer.
 pub(crate) const TASKS: [(TaskForm, &str); 2] = [(TaskForm::Text, "tasks"), (TaskForm::Json, "tasks-json")];
 
-/// What an answer about tasks is made of.
+/// The form of an answer about tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskForm {
     /// Text for people.
@@ -66,7 +66,7 @@ pub enum Request {
         /// The file.
         file: FilePath,
     },
-    /// The same, but only if nothing in the file has to be ignored.
+    /// The same, but only if nothing in the file would be ignored.
     ObjAddStrict {
         /// The file.
         file: StrictFilePath,
@@ -83,7 +83,7 @@ pub enum Request {
         /// The file.
         file: ProjectFilePath,
     },
-    /// Delete a project with all it has, as etmem 1.0 said it.
+    /// Delete a project with everything in it, as etmem 1.0 did.
     ProjectDel {
         /// The project.
         name: Name,
@@ -100,18 +100,18 @@ pub enum Request {
     },
     /// List tasks.
     ProjectShow {
-        /// Of this project alone, or of every project.
+        /// Of this project only, or of every project.
         name: Option<Name>,
         /// With how each task sees and moves pages, and why so (ours).
         verbose: bool,
     },
-    /// Tell what tasks of a project have done, and why not more (ours).
+    /// Show what tasks of a project have done, and why not more (ours).
     TaskShow {
         /// The project.
         project: Name,
-        /// This task alone, or each.
+        /// This task only, or each.
         task: Option<Name>,
-        /// What the answer is made of.
+        /// The form of the answer.
         form: TaskForm,
     },
     /// Pass a command to an engine.
@@ -120,14 +120,14 @@ pub enum Request {
         project: Name,
         /// The engine.
         engine: Name,
-        /// The command, which the engine alone understands.
+        /// The command, which only the engine understands.
         command: CommandWord,
         /// The task it is about, if it is about one.
         task: Option<Name>,
     },
 }
 
-/// What is asked, without its values: the number behind `cmd`.
+/// A request without its values: the number after `cmd`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
     ObjAdd,

@@ -1,58 +1,15 @@
 //! What can be wrong with the bytes of a request.
 
-use std::fmt;
-
 use etmem_core::name::NameError;
 
+use crate::key::Key;
 use crate::request::REQUEST_MAX;
 use crate::word::WordError;
 
-/// A key of a request line. Every request has all six, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Key {
-    /// `proj_name`, a project's name.
-    Project,
-    /// `file_name`, a configuration file's path.
-    File,
-    /// `cmd`, the number of what is asked.
-    Command,
-    /// `eng_name`, an engine's name.
-    Engine,
-    /// `eng_cmd`, an engine's own command.
-    EngineCommand,
-    /// `task_name`, a task's name.
-    Task,
-}
-
-impl Key {
-    /// The six keys in the order of the line.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Project, Self::File, Self::Command, Self::Engine, Self::EngineCommand, Self::Task];
-
-    /// The key as it stands on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Project => "proj_name",
-            Self::File => "file_name",
-            Self::Command => "cmd",
-            Self::Engine => "eng_name",
-            Self::EngineCommand => "eng_cmd",
-            Self::Task => "task_name",
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// Why some bytes are no request. The texts are meant as the reason behind `error: invalid parameters`.
+/// Why some bytes are no request. The texts are reasons, for the lines after `error: invalid parameters`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Another text stands where a key belongs.
+    /// Another text is at the place of a key.
     #[error(
         "the request does not have the key {key} at byte {at}; a request is \"proj_name V file_name V cmd N \
          eng_name V eng_cmd V task_name V\""
@@ -69,18 +26,18 @@ pub enum RequestError {
     /// No more bytes come, and the request is not complete.
     #[error("the request ends before the value of {0} does")]
     Truncated(Key),
-    /// The request goes on behind byte [`REQUEST_MAX`].
+    /// The request goes on after byte [`REQUEST_MAX`].
     #[error("the request is longer than {REQUEST_MAX} bytes")]
     TooLong,
     /// The value of `cmd` is absent or none of the numbers.
     #[error("cmd is {0:?}; it is a number from 0 to 5")]
     UnknownCommand(String),
-    /// A value is absent that is needed for what is asked.
+    /// The request needs a value that is absent.
     #[error("{key} is absent, and \"{words}\" needs it")]
     Missing {
         /// The key whose value is absent.
         key: Key,
-        /// What is asked, in the words of the command line.
+        /// The request, in the words of the command line.
         words: &'static str,
     },
     /// A value is not UTF-8.

@@ -13,14 +13,15 @@
 //! ```
 //!
 //! Only an engine command or a `task show` with a task can be [`Progress::MayGrow`]; every other request is settled by
-//! its last byte, and nobody waits. Values are read as the original does: a value ends at the first space, one that begins
-//! with `-` is absent, and what stands behind the last value (space, newline, NUL, anything) is ignored, as are
-//! values that the request does not need.
+//! its last byte, without a wait. Values are read as the original does: a value ends at the first space, one that begins
+//! with `-` is absent, and everything after the last value (space, newline, NUL, anything) is ignored, as are values
+//! that the request does not need.
 
 use etmem_core::name::Name;
 
+use crate::key::Key;
 use crate::request::{REQUEST_MAX, Request, STRICT, TaskForm, VERBOSE, Verb};
-use crate::request_error::{Key, RequestError};
+use crate::request_error::RequestError;
 use crate::word::Word;
 
 /// How much of a request has arrived.
@@ -28,10 +29,10 @@ use crate::word::Word;
 pub enum Progress {
     /// More bytes must come. A client that sends none for long is not worth waiting for.
     Incomplete,
-    /// All has arrived if nothing more comes: wait a short grace time (a sender writes its line in one go, so 50 ms
+    /// The request is complete if no more bytes come: wait a short time (a sender writes its line with one call, so 50 ms
     /// are plenty) or for the sender to shut down its side, then [`RequestReader::finish`].
     MayGrow,
-    /// Nothing that comes can change what [`RequestReader::finish`] says.
+    /// No further byte can change what [`RequestReader::finish`] returns.
     Settled,
 }
 
@@ -74,7 +75,7 @@ impl RequestReader {
 }
 
 impl Request {
-    /// The request in `bytes`, of which no more will come.
+    /// The request in `bytes`, which are all there are.
     ///
     /// # Errors
     /// Says what is wrong with the bytes.
@@ -85,19 +86,19 @@ impl Request {
     }
 }
 
-/// The values of a line in the order of [`Key::ALL`]; none where the line says `-`.
+/// The values of a line in the order of [`Key::ALL`]; `None` for `-`.
 type Values<'a> = [Option<&'a [u8]>; 6];
 
 /// A line taken apart, before its values are looked at.
 enum Line<'a> {
     /// It ends before the value of this key does.
     Cut(Key),
-    /// It breaks the grammar, and no further byte can mend that.
+    /// It breaks the grammar, whatever bytes follow.
     Wrong(RequestError),
     /// Every value is there.
     Whole {
         values: Values<'a>,
-        /// The last value is needed, and reaches to the end of what arrived: it may go on behind it.
+        /// The last value is needed, and reaches to the end of what arrived: it may go on in the next bytes.
         open: bool,
     },
 }
@@ -139,7 +140,7 @@ fn line(arrived: &[u8]) -> Line<'_> {
     }
 }
 
-/// Whether the request is one that a task belongs to.
+/// Whether the request may name a task.
 fn has_task(values: &Values<'_>) -> bool {
     let [_, _, command, _, engine_command, _] = *values;
     match verb(command) {

@@ -107,7 +107,7 @@ impl Response {
 
     /// Failure of a `kind`, with a line for each of the `reasons`: which key, which value, which limit, which file.
     ///
-    /// The text has no newline at its end, because clients print one behind a failure.
+    /// The text has no newline at its end, because clients print one after a failure.
     #[must_use]
     pub fn failure<R: fmt::Display>(kind: ErrorKind, reasons: impl IntoIterator<Item = R>) -> Self {
         let mut text = kind.text().to_owned();
@@ -139,10 +139,10 @@ impl Response {
     }
 }
 
-/// `text` without what would harm at the other end: the original's client stops printing a segment at a NUL, and
-/// a terminal obeys control characters, which names of files and processes may hold.
+/// `text` without the characters that harm the other end: the original's client stops printing a segment at a NUL, and
+/// a terminal obeys control characters, which the names of files and processes may contain.
 fn printable(text: String) -> String {
-    // Long answers seldom hold any, and to look at bytes takes a tenth of looking at characters.
+    // Long answers seldom contain any, and a scan of bytes takes a tenth of the time of a scan of characters.
     if !text.bytes().fold(false, |found, byte| found | may_be_control(byte)) {
         return text;
     }
@@ -156,7 +156,7 @@ const fn may_be_control(byte: u8) -> bool {
 
 /// Takes apart a segment of an answer: its text, and how the request went if the answer ends in this segment.
 ///
-/// What stands behind the final byte is no part of the answer. The text may be cut in mid-character.
+/// Bytes after the final byte are not part of the answer. The text may be cut within a character.
 #[must_use]
 pub fn response_part(segment: &[u8]) -> (&[u8], Option<Status>) {
     let end = segment.iter().position(|byte| Status::from_byte(*byte).is_some());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Most bytes of a socket name: what `sun_path` (108 bytes, unix(7)) holds behind the leading NUL.
+/// Most bytes of a socket name: what `sun_path` (108 bytes, unix(7)) holds after the leading NUL.
 pub const SOCKET_NAME_MAX: usize = 107;
 
 /// The name of an abstract Unix socket: 1 to [`SOCKET_NAME_MAX`] bytes, without the leading NUL of the address.
@@ -35,7 +35,7 @@ impl SocketName {
         Ok(Self(bytes.into()))
     }
 
-    /// The name as it stands in the address, behind the leading NUL.
+    /// The name in the address, after the leading NUL.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -5,7 +5,7 @@ use std::fmt;
 /// A text of 1 to `MOST` bytes without spaces and control characters that does not begin with `-`.
 ///
 /// The wire ends a value at the first space and takes one that begins with `-` for absent, so no other text
-/// arrives as it was sent. Bytes above ASCII are fine where they are UTF-8.
+/// arrives as it was sent. Bytes above ASCII are allowed if they are UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Word<const MOST: usize>(Box<str>);
 

@@ -1,43 +1,59 @@
-//! Arguments to what they ask for: a [`Request`] for the daemon, or something done without one.
+//! Arguments to what they ask for: a request for the daemon, or something done without one.
 //!
 //! The options of the original, as `getopt_long` read them there: before or after the command, joined or apart,
-//! long ones cut short as long as they stay unique, the last one counts where one is repeated.
+//! long ones cut short as long as they stay unique, and the last one counts where one is repeated.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use clap::error::ErrorKind;
-use clap::{Arg, ArgMatches, Command, value_parser};
-use clap_complete::Shell;
-use etmem_core::name::Name;
-use etmem_wire::{Request, SocketName};
+use clap::{Command, value_parser};
+use etmem_manual::{ExitStatus, Help};
+use etmem_wire::SocketName;
 
-use crate::dry_run::DryRun;
+use crate::arguments::{Asked, Object, option, unknown_command};
 use crate::failure::Failure;
+use crate::listening::socket_name;
 use crate::verb::{completions, doctor, engine, man, migrate, obj, project, task};
-use crate::watch::TaskShow;
 
-/// What the arguments ask for.
-#[derive(Debug)]
-pub(crate) enum Asked {
-    /// A request to the daemon.
-    Send(Request),
-    /// A request about tasks, once or again and again.
-    TaskShow(TaskShow),
-    /// To examine the machine, by etmemd with these arguments.
-    Doctor(Vec<OsString>),
-    /// To check a file without a daemon.
-    DryRun(DryRun),
-    /// The script by which this shell completes command lines.
-    Completions(Shell),
-    /// This program's manual pages, written into this directory.
-    Manual(PathBuf),
-}
+/// The objects, as help lists them.
+pub(crate) const OBJECTS: [Object; 7] = [
+    obj::OBJECT,
+    project::OBJECT,
+    task::OBJECT,
+    migrate::OBJECT,
+    engine::OBJECT,
+    doctor::OBJECT,
+    completions::OBJECT,
+];
 
-/// Reads the arguments, of which the first is the program's own name: what they ask for, and the socket of `-s`
-/// if it was given.
+/// The program's text after the options.
+pub(crate) const HELP: Help = Help {
+    examples: &[
+        "etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket",
+        "etmem project start -n test -s etmemd_socket",
+        "etmem project show -s etmemd_socket",
+        "etmem task show -n test --watch -s etmemd_socket",
+        "etmem doctor",
+        "etmem engine showtaskpages -t task -n test -e cslide -s etmemd_socket",
+        "etmem project stop -n test -s etmemd_socket",
+        "etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket",
+    ],
+    exit_statuses: &[
+        ExitStatus(0, "done"),
+        ExitStatus(5, "the result could not be printed or written"),
+        ExitStatus(11, "etmemd is busy and accepts no connection"),
+        ExitStatus(111, "no etmemd listens at SOCKET"),
+        ExitStatus(186, "etmemd refused the request or did not answer"),
+        ExitStatus(234, "an option is missing or has a bad value"),
+        ExitStatus(249, "there are too many arguments"),
+        ExitStatus(255, "there is no such command"),
+    ],
+    notes: "etmem doctor has exit statuses of its own: see etmem doctor --help.",
+};
+
+/// Reads the arguments, of which the first is the program's own name: what they ask for, and the socket of `-s` if it was
+/// given.
 ///
-/// That help was asked for is an error here, too: there is nothing to do.
+/// A request for help is an error here, too: nothing is left to do.
 pub(crate) fn read(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<(Asked, Option<SocketName>), Failure> {
@@ -45,36 +61,28 @@ pub(crate) fn read(
         .subcommand(man::command())
         .try_get_matches_from(arguments)
         .map_err(Failure::command_line)?;
-    let socket = matches.get_one::<OsString>("socket").map(|name| crate::listening::socket_name("-s", name));
-    let asked = match matches.subcommand() {
-        Some(("obj", rest)) => obj::asked(rest)?,
-        Some(("project", rest)) => project::asked(rest)?,
-        Some(("engine", rest)) if engine::asks_for_help(rest) => {
-            return read(["etmem", "engine", "--help"].map(OsString::from));
-        }
-        Some(("engine", rest)) => engine::asked(rest)?,
-        Some(("migrate", rest)) => migrate::asked(rest)?,
-        Some(("task", rest)) => task::asked(rest)?,
-        Some(("doctor", rest)) => doctor::asked(rest)?,
-        Some(("completions", rest)) => completions::asked(rest)?,
-        Some(("man", rest)) => man::asked(rest)?,
-        _ => return Err(unknown_command("etmem")),
-    };
+    let socket = matches.get_one::<OsString>("socket").map(|name| socket_name("-s", name));
+    let Some((word, rest)) = matches.subcommand() else { return Err(unknown_command("etmem")) };
+    if word == "engine" && engine::asks_for_help(rest) {
+        return read(["etmem", "engine", "--help"].map(OsString::from));
+    }
+    let object = OBJECTS.iter().find(|object| (object.command)().get_name() == word);
+    let asked = object.map_or(man::asked as fn(&_) -> _, |object| object.asked)(rest)?;
     Ok((asked, socket.transpose()?))
 }
 
-/// `request` is what is asked for.
-#[expect(clippy::unnecessary_wraps, reason = "it ends the functions of verb/, which can fail")]
-pub(crate) fn send(request: Request) -> Result<Asked, Failure> {
-    Ok(Asked::Send(request))
-}
-
+/// The definition of the command line, but for the command for packagers.
 pub(crate) fn program() -> Command {
-    let objects = [obj::command(), project::command(), task::command(), migrate::command()]
-        .map(|object| object.subcommand_required(true).arg_required_else_help(true));
+    let objects = OBJECTS.map(|object| {
+        let command = (object.command)().after_help(object.help.text());
+        if !command.has_subcommands() {
+            return command;
+        }
+        command.subcommand_required(true).arg_required_else_help(true)
+    });
     Command::new("etmem")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Asks etmemd to move memory that programs are not using to swap")
+        .about("Control etmemd, which moves memory that programs do not use to cheaper places")
         .infer_long_args(true)
         .args_override_self(true)
         .subcommand_required(true)
@@ -84,59 +92,13 @@ pub(crate) fn program() -> Command {
                 "socket",
                 's',
                 "SOCKET",
-                "The name after etmemd's own -s [default: ETMEM_SOCKET, or the one etmemd that listens]",
+                "Name of the socket of etmemd [default: ETMEM_SOCKET, else that of the only etmemd that runs]",
             )
             .alias("sock")
             .value_parser(value_parser!(OsString)),
         )
         .subcommands(objects)
-        .subcommands([engine::command(), doctor::command(), completions::command()])
-        .after_help(
-            "Examples:\n  \
-             etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket\n  \
-             etmem project start -n test -s etmemd_socket\n  \
-             etmem project show -s etmemd_socket\n  \
-             etmem task show -n test --watch -s etmemd_socket\n  \
-             etmem doctor\n  \
-             etmem engine showtaskpages -t task -n test -e cslide -s etmemd_socket\n  \
-             etmem project stop -n test -s etmemd_socket\n  \
-             etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket\n\n\
-             Exit status:\n  \
-             0 done, 186 etmemd refused or did not answer, 111 no etmemd listens at SOCKET,\n  \
-             234 an option is missing or bad, 249 too many arguments, 255 unknown command,\n  \
-             11 etmemd is busy and lets nobody in, 5 what came of it could not be printed;\n  \
-             doctor: 0 nothing worse than notes, 1 warnings, 2 errors, 254 no etmemd could be run",
-        )
-}
-
-/// An option with a value, good before and after the command's words.
-pub(crate) fn option(long: &'static str, short: char, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(long).long(long).short(short).value_name(value).help(help).global(true)
-}
-
-/// An option's value as it was given.
-pub(crate) fn text<'a>(options: &'a ArgMatches, long: &str) -> Option<&'a str> {
-    options.get_one::<String>(long).map(String::as_str)
-}
-
-/// An option's value as a name.
-pub(crate) fn name(options: &ArgMatches, long: &'static str) -> Result<Option<Name>, Failure> {
-    let Some(value) = text(options, long) else { return Ok(None) };
-    match Name::new(value) {
-        Ok(name) => Ok(Some(name)),
-        Err(error) => Err(Failure::Value { what: long, value: value.to_owned(), reason: error.to_string() }),
-    }
-}
-
-/// `command` needs `option`, which was not given.
-pub(crate) const fn missing(command: &'static str, option: &'static str) -> Failure {
-    Failure::Missing { command, option }
-}
-
-/// `object` has no such command.
-pub(crate) fn unknown_command(object: &str) -> Failure {
-    let text = format!("{object} has no such command; see etmem help");
-    Failure::command_line(program().error(ErrorKind::InvalidSubcommand, text))
+        .after_help(HELP.text())
 }
 
 #[cfg(test)]

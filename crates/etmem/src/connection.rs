@@ -1,4 +1,4 @@
-//! One request over one connection, and its answer to standard output as it comes.
+//! One request over one connection, and its answer, printed as it arrives.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -11,44 +11,51 @@ use nix::unistd::{getegid, geteuid};
 
 use crate::failure::Failure;
 
-/// How long to wait for a daemon to let us in, to take the request, and for each piece of its answer: the
-/// original's 10 s.
+/// How long to wait until the daemon accepts the connection, until it takes the request, and for each piece of its answer.
+/// The original waits as long.
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// Sends `request` to the daemon at `socket`, prints its answer to `out` and says how it went.
+/// Sends `request` to the daemon at `socket`, prints its answer to `out` and returns its status.
 ///
-/// A closed `out` (such as a pipe into `head`) does not stop the daemon's work, nor is it a failure.
+/// A closed `out`, such as a pipe into `head`, is no failure and does not stop the work of the daemon.
 pub(crate) fn ask(
     socket: &SocketName,
     request: &Request,
     limit: Duration,
     out: &mut dyn Write,
 ) -> Result<Status, Failure> {
-    let mut stream =
-        connect(socket, limit).map_err(|source| Failure::Connect { socket: socket.clone(), source })?;
+    let seconds = limit.as_secs();
+    let mut stream = connect(socket, limit).map_err(|source| {
+        let socket = socket.clone();
+        if source.kind() == io::ErrorKind::WouldBlock {
+            Failure::Busy { socket, seconds }
+        } else {
+            Failure::Connect { socket, source }
+        }
+    })?;
     let broken = |source: io::Error| {
         let socket = socket.clone();
         if [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&source.kind()) {
-            Failure::Silent { socket, seconds: limit.as_secs() }
+            Failure::Silent { socket, seconds }
         } else {
             Failure::Lost { socket, source }
         }
     };
     stream.set_read_timeout(Some(limit)).map_err(broken)?;
     match stream.write_all(request.encode().as_bytes()) {
-        // The daemon may have turned us away already; what it said, if anything, is still there to read.
+        // The daemon may have closed the connection already. What it answered can still be read.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         sent => sent.map_err(broken)?,
     }
 
-    // As much as a pipe takes at once: each turn wakes whoever reads what we print.
+    // As much as a pipe takes at once: each write wakes the reader of standard output.
     let mut segment = vec![0; 64 << 10];
     let mut answered = false;
     let mut printed = Ok(());
     loop {
         let length = match stream.read(&mut segment) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // So the kernel reports a close that left our request unread.
+            // The kernel reports this if the daemon closed the connection before it read the request.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
             read => read.map_err(broken)?,
         };
@@ -72,8 +79,8 @@ pub(crate) fn ask(
     }
 }
 
-/// Connects, or gives up when the daemon's queue stays full: the time limit for sending is that for waiting in the queue
-/// as well (`unix_stream_connect` in `net/unix/af_unix.c`), if it is set before.
+/// Connects, or gives up if the daemon's queue of connections stays full for `limit`. The limit for sending also holds for
+/// the wait in that queue, if it is set before (`unix_stream_connect` in `net/unix/af_unix.c`).
 fn connect(name: &SocketName, limit: Duration) -> io::Result<UnixStream> {
     let unconnected = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     let stream = UnixStream::from(unconnected);
@@ -82,7 +89,7 @@ fn connect(name: &SocketName, limit: Duration) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// What it means that the daemon closed the connection before its final byte.
+/// Why the daemon closed the connection before its final byte.
 fn closed(answered: bool) -> Failure {
     let root = geteuid().is_root() && getegid().as_raw() == 0;
     match (answered, root) {

@@ -1,14 +1,12 @@
-//! Why there is no answer to show, and the number to end with.
+//! Why there is no answer to show, and the exit status for it.
 //!
-//! The numbers are the original's, on which scripts rely: negative error codes cut to a byte.
+//! The exit statuses are those of the original, on which scripts rely: negative error codes cut to a byte.
 
 use std::io::{self, Write, stderr};
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use etmem_wire::SocketName;
-
-use crate::connection::ANSWER_LIMIT;
 
 /// The daemon answered with a failure, or did not answer as it should (the original's `-ECOMM`).
 pub(crate) const SERVER_SAID_NO: u8 = 186;
@@ -18,17 +16,17 @@ const BAD_OPTION: u8 = 234;
 const SURPLUS: u8 = 249;
 /// There is no such command (`-1`).
 const UNKNOWN_COMMAND: u8 = 255;
-/// `EAGAIN`, as the original ends when a busy daemon lets nobody in for 10 s.
+/// `EAGAIN`, as the original ends when a busy daemon accepts no connection for 10 s.
 const BUSY: u8 = 11;
 /// There is no etmemd to run (`-ENOENT`).
 const NO_PROGRAM: u8 = 254;
-/// `EIO`: what came of it could not be printed or written. The original does not notice.
+/// `EIO`: the result could not be printed or written. The original does not notice.
 const NOT_PRINTED: u8 = 5;
 
-/// Why a command came to nothing.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The arguments make no command, or ask for help.
+    /// The arguments are no command, or ask for help.
     #[error("{0}")]
     CommandLine(Box<clap::Error>),
     /// A command needs an option that was not given.
@@ -43,30 +41,35 @@ pub(crate) enum Failure {
     /// No daemon listens at the socket, or it cannot be reached.
     #[error("cannot connect to etmemd at socket {socket}: {}", connect_reason(.source))]
     Connect { socket: SocketName, source: io::Error },
+    /// The daemon accepts no connection.
+    #[error(
+        "cannot connect to etmemd at socket {socket}: it is busy and has accepted no connection for {seconds} s"
+    )]
+    Busy { socket: SocketName, seconds: u64 },
     /// The connection broke down.
     #[error("lost the connection to etmemd at socket {socket}: {source}")]
     Lost { socket: SocketName, source: io::Error },
-    /// The daemon did not say anything for too long.
+    /// The daemon did not answer in time.
     #[error(
         "etmemd at socket {socket} has not answered for {seconds} s; the command may still be carried out"
     )]
     Silent { socket: SocketName, seconds: u64 },
-    /// The daemon closed the connection without a word, and we are not root.
+    /// The daemon closed the connection without an answer, and the user is not root.
     #[error("the daemon closed the connection without an answer; it serves root only")]
     RootOnly,
-    /// The daemon closed the connection without a word.
+    /// The daemon closed the connection without an answer.
     #[error("the daemon closed the connection without an answer; its log says why")]
     NoAnswer,
-    /// The daemon closed the connection behind a part of its answer.
+    /// The daemon closed the connection after a part of its answer.
     #[error("the daemon closed the connection before the end of its answer; its log says why")]
     HalfAnAnswer,
     /// The daemon took a `task show` for another request.
     #[error(
-        "the daemon at socket {socket} knows no task show: it is etmem's own of 1.x, or older than this client"
+        "the daemon at socket {socket} knows no task show: it is openEuler's etmemd, or older than this etmem"
     )]
     NoTaskShow { socket: SocketName },
-    /// There is no etmemd to examine the machine, or it cannot be run.
-    #[error("cannot run {}, which has etmem doctor: {source}", .program.display())]
+    /// The etmemd that would examine the machine is missing or cannot be run.
+    #[error("cannot run {}, which etmem doctor needs: {source}", .program.display())]
     NoEtmemd { program: PathBuf, source: io::Error },
     /// The manual pages could not be written.
     #[error("cannot write the manual pages: {0}")]
@@ -87,13 +90,14 @@ impl Failure {
 
     /// Shows what is wrong on standard error, and help that was asked for on standard output.
     pub(crate) fn print(&self) {
-        // Where nothing can be written, there is nobody to tell.
+        // If standard error cannot be written, the exit status remains.
         let _unwritable = match self {
             Self::CommandLine(error) => error.print(),
             Self::Missing { .. }
             | Self::Value { .. }
             | Self::WhichSocket(_)
             | Self::Connect { .. }
+            | Self::Busy { .. }
             | Self::Lost { .. }
             | Self::Silent { .. }
             | Self::RootOnly
@@ -106,7 +110,7 @@ impl Failure {
         };
     }
 
-    /// The number to end with.
+    /// The exit status.
     pub(crate) fn number(&self) -> u8 {
         match self {
             Self::CommandLine(error) => command_line_number(error),
@@ -114,6 +118,7 @@ impl Failure {
             Self::Connect { source, .. } => {
                 source.raw_os_error().and_then(|number| u8::try_from(number).ok()).unwrap_or(BUSY)
             }
+            Self::Busy { .. } => BUSY,
             Self::Lost { .. }
             | Self::Silent { .. }
             | Self::RootOnly
@@ -157,9 +162,7 @@ fn unknown_argument(error: &clap::Error) -> Option<&str> {
 
 fn connect_reason(source: &io::Error) -> String {
     if source.kind() == io::ErrorKind::ConnectionRefused {
-        "none listens there".to_owned()
-    } else if source.kind() == io::ErrorKind::WouldBlock {
-        format!("it is busy and has let nobody in for {} s", ANSWER_LIMIT.as_secs())
+        "no etmemd listens there".to_owned()
     } else {
         source.to_string()
     }

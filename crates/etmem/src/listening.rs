@@ -1,7 +1,7 @@
-//! Which socket is meant: the one of `-s`, else of `ETMEM_SOCKET`, else that of the only etmemd that listens.
+//! Which socket to connect to: that of `-s`, else of `ETMEM_SOCKET`, else that of the only etmemd that listens.
 //!
-//! An abstract socket does not say whose it is. `/proc/net/unix` has its name and inode, and `/proc/PID/fd` of the
-//! processes called etmemd has the inodes that are theirs.
+//! An abstract socket does not name its owner. `/proc/net/unix` has its name and inode, and `/proc/PID/fd` of the processes
+//! called etmemd has the inodes of their sockets.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -45,12 +45,12 @@ pub(crate) fn choose(
         (_, true) => Err(Failure::WhichSocket("only root can see where etmemd listens".to_owned())),
         (many, false) => {
             let names = sockets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            Err(Failure::WhichSocket(format!("{many} sockets of etmemd listen; choose one of: {names}")))
+            Err(Failure::WhichSocket(format!("etmemd listens at {many} sockets; choose one of: {names}")))
         }
     }
 }
 
-/// The sockets at which processes called etmemd listen, and whether one of them could not be looked into.
+/// The sockets at which processes called etmemd listen, and whether the sockets of any of them are hidden from this user.
 fn sockets_of_etmemd(proc: &Path) -> (Vec<SocketName>, bool) {
     let mut theirs = BTreeSet::new();
     let mut hidden = false;
@@ -90,9 +90,9 @@ fn listener(line: &[u8]) -> Option<(u64, &[u8])> {
     let mut fields = [""; 7];
     for field in &mut fields {
         let start = rest.trim_ascii_start();
-        let (text, behind) = start.split_at(start.iter().position(|byte| *byte == b' ')?);
+        let (text, after) = start.split_at(start.iter().position(|byte| *byte == b' ')?);
         *field = str::from_utf8(text).ok()?;
-        rest = behind;
+        rest = after;
     }
     let [_number, _references, _protocol, flags, _kind, _state, inode] = fields;
     let name = rest.strip_prefix(b" @")?;
@@ -144,27 +144,27 @@ Num       RefCount Protocol Flags    Type St Inode Path
     }
 
     #[test]
-    fn the_only_etmemd_is_found() {
+    fn only_etmemd_is_found() {
         let one = [(7, "etmemd", &[20001, 20002, 20004, 99][..]), (8, "dbus-daemon", &[20005])];
         assert_eq!(chosen(&one), Ok("etmemd_socket".to_owned()));
         assert_eq!(chosen(&[(7, "etmemd", &[203])]), Ok("a b@".to_owned()));
     }
 
     #[test]
-    fn none_or_several_are_said() {
+    fn no_etmemd_or_several_are_refused() {
         assert_eq!(
             chosen(&[(7, "etmemd2", &[20001])]),
             Err("no -s SOCKET given, and no etmemd listens on this machine".to_owned())
         );
         assert_eq!(
             chosen(&[(7, "etmemd", &[20005]), (8, "etmemd", &[20001])]),
-            Err("no -s SOCKET given, and 2 sockets of etmemd listen; choose one of: etmemd_socket, other"
+            Err("no -s SOCKET given, and etmemd listens at 2 sockets; choose one of: etmemd_socket, other"
                 .to_owned())
         );
     }
 
     #[test]
-    fn what_is_said_goes_before_what_is_found() {
+    fn named_socket_goes_before_found_socket() {
         let root = procfs(&[(7, "etmemd", &[20001])]);
         let given = || SocketName::new(b"given").ok();
         for (given, environment, want) in [

@@ -1,16 +1,17 @@
-//! `etmem`: asks an etmemd to do something, shows its answer and ends with the number that scripts know.
+//! `etmem`: sends a request to an etmemd, prints the answer and ends with the exit status that scripts know.
 //!
 //! The way of a command, up to the socket:
 //!
 //! ```text
 //!  arguments --command_line, verb/*--> Request --connection--> etmemd
 //!  ETMEM_SOCKET, /proc --listening--> SocketName ----^            |
-//!  standard output, exit number <------------connection-----------+
+//!  standard output, exit status <------------connection-----------+
 //! ```
 //!
-//! Nothing on this way knows what a project is beyond its name: it stays thin. [`watch`] goes it again and again. SiblingGroups
-//! it, [`dry_run`] reads a configuration file as the daemon would.
+//! This program knows projects by name only. [`watch`] sends one request every second. [`dry_run`] takes another way: it
+//! reads a configuration file as the daemon would.
 
+mod arguments;
 mod command_line;
 mod connection;
 mod dry_run;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 use etmem_wire::{SocketName, Status};
 
-use crate::command_line::Asked;
+use crate::arguments::Asked;
 use crate::failure::{Failure, SERVER_SAID_NO};
 use crate::verb::{completions, doctor, man};
 
@@ -50,14 +51,19 @@ fn run() -> Result<Status, Failure> {
         Asked::TaskShow(task_show) => task_show.run(&choose(socket)?, &mut out)?,
         Asked::Doctor(arguments) => match doctor::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
-        Asked::Completions(shell) => completions::print(shell, &mut out).map_err(Failure::Output)?,
-        Asked::Manual(directory) => man::write(&directory).map_err(Failure::Manual)?,
+        Asked::Completions(shell) => {
+            completions::print(shell, command_line::program(), &mut out).map_err(Failure::Output)?
+        }
+        Asked::Manual(directory) => {
+            man::write(&directory, command_line::program(), &command_line::HELP, &command_line::OBJECTS)
+                .map_err(Failure::Manual)?
+        }
     };
     out.flush().map_err(Failure::Output)?;
     Ok(status)
 }
 
-/// The socket that is meant.
+/// The socket to connect to.
 fn choose(given: Option<SocketName>) -> Result<SocketName, Failure> {
     listening::choose(given, std::env::var_os("ETMEM_SOCKET"), Path::new("/proc"))
 }

@@ -1,6 +1,6 @@
-//! `task show`, once or again and again.
+//! `task show`, once or every second.
 //!
-//! Watching outlives the daemon: its end is told once, and what a new one says is shown when it listens.
+//! Watching outlives the daemon: its end is reported once, and the answers of a new daemon are shown once it listens.
 
 use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsFd;
@@ -11,16 +11,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::connection::{ANSWER_LIMIT, ask};
 use crate::failure::Failure;
 
-/// From one answer to the next question, in milliseconds.
+/// From an answer to the next request, in milliseconds.
 const PERIOD: u16 = 1000;
 
-/// Puts the cursor at the top of a terminal and clears what is below.
-const FRESH: &[u8] = b"\x1b[H\x1b[2J";
+/// Moves the cursor to the top of the terminal and clears the screen.
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
-/// How the answer of a daemon begins that takes the request for a `project show`, being the original or an older one.
+/// How the answer of a daemon begins that takes the request for `project show`: of the original, or of an older version.
 const PROJECT_SHOW: [&[u8]; 2] = [b"project: ", b"no project exists"];
 
-/// To show tasks.
+/// A request to show tasks.
 #[derive(Debug)]
 pub(crate) struct TaskShow {
     pub(crate) request: Request,
@@ -29,7 +29,7 @@ pub(crate) struct TaskShow {
 }
 
 impl TaskShow {
-    /// Asks the daemon at `socket`, and shows what it says.
+    /// Asks the daemon at `socket`, and prints its answers.
     pub(crate) fn run(&self, socket: &SocketName, out: &mut dyn Write) -> Result<Status, Failure> {
         let mut shown = 0_u64;
         let mut missing = false;
@@ -37,7 +37,7 @@ impl TaskShow {
             match self.answer(socket) {
                 Ok((status, answer)) => {
                     match self.show(&answer, shown, out) {
-                        // Whoever read it has had enough.
+                        // The reader has closed the pipe.
                         Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Status::Success),
                         printed => printed.map_err(Failure::Output)?,
                     }
@@ -49,7 +49,7 @@ impl TaskShow {
                 }
                 Err(failure) if shown > 0 && is_absence(&failure) => {
                     if !missing {
-                        // Where nothing can be written, there is nobody to tell.
+                        // If standard error cannot be written, watching goes on.
                         let _ =
                             writeln!(stderr(), "etmem: {failure}; asking again each second, Ctrl-C ends it");
                     }
@@ -57,7 +57,7 @@ impl TaskShow {
                 }
                 Err(failure) => return Err(failure),
             }
-            if nobody_reads().map_err(Failure::Output)? {
+            if is_closed().map_err(Failure::Output)? {
                 return Ok(Status::Success);
             }
         }
@@ -72,11 +72,11 @@ impl TaskShow {
         Ok((status, answer))
     }
 
-    /// Prints an answer, `before` it so many others.
+    /// Prints an answer, after `before` others.
     fn show(&self, answer: &[u8], before: u64, out: &mut dyn Write) -> io::Result<()> {
         if self.form == TaskForm::Text && self.watch {
             if stdout().is_terminal() {
-                out.write_all(FRESH)?;
+                out.write_all(CLEAR)?;
             } else if before > 0 {
                 out.write_all(b"\n")?;
             }
@@ -86,10 +86,11 @@ impl TaskShow {
     }
 }
 
-/// Whether it says that the daemon is not there, or no more, which may change.
+/// Whether the daemon is absent, which may change.
 fn is_absence(failure: &Failure) -> bool {
     match failure {
         Failure::Connect { .. }
+        | Failure::Busy { .. }
         | Failure::Lost { .. }
         | Failure::Silent { .. }
         | Failure::NoAnswer
@@ -106,8 +107,8 @@ fn is_absence(failure: &Failure) -> bool {
     }
 }
 
-/// Lets a period pass; true as soon as nobody reads what is printed any more.
-fn nobody_reads() -> io::Result<bool> {
+/// Lets a period pass, or returns true as soon as the reader of standard output is gone.
+fn is_closed() -> io::Result<bool> {
     let out = stdout();
     let mut watched = [PollFd::new(out.as_fd(), PollFlags::empty())];
     match poll(&mut watched, PollTimeout::from(PERIOD)) {

@@ -1,6 +1,6 @@
 //! Lists of `struct page_refs`: made while a scan runs, then merged into the one that the caller holds.
 
-use crate::abi::{PMD_TYPE, PTE_TYPE, PUD_TYPE, PageRefs};
+use etmem_abi::{PMD_TYPE, PTE_TYPE, PUD_TYPE, PageRefs};
 use etmem_core::address::{BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::kernel::probe::{Access, AccessSink, Block};
 use std::ptr;

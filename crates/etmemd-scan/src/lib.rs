@@ -16,13 +16,12 @@
 //! beside which linkers accept no other.
 #![expect(unsafe_code, reason = "the border to C: raw pointers in and out, memory of malloc(3)")]
 
-mod abi;
 mod chain;
 mod failure;
 mod listing;
 mod scanner;
 
-pub use abi::{PageRefs, Vma, Vmas};
+use etmem_abi::{PageRefs, Vma, Vmas};
 use etmem_core::address::AddressRange;
 use failure::Failure;
 use listing::Listed;

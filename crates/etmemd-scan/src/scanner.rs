@@ -1,9 +1,9 @@
 //! One scan of one process, by the best probe that this machine has.
 
-use crate::abi::PageRefs;
 use crate::chain::Chain;
 use crate::failure::Failure;
 use crate::listing::{self, Listed};
+use etmem_abi::{PageRefs, SCAN_AS_HUGE, SCAN_IGN_HOST, VMA_SCAN_FLAG};
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::process::Pid;
 use etmem_core::kernel::wishes::{ScanWishes, Wishes};
@@ -16,11 +16,6 @@ use std::io::BufReader;
 
 /// Takes the place of `/proc`, for tests.
 const PROC_ROOT: &str = "ETMEM_PROC_ROOT";
-
-/// `SCAN_AS_HUGE`, `SCAN_IGN_HOST` and `VMA_SCAN_FLAG` of `etmemd_scan_exp.h`; other bits are ignored.
-const AS_HUGE: c_int = 0o100_000_000;
-const IGNORE_HOST: c_int = 0o200_000_000;
-const ONLY_MARKED: c_int = 0x1000;
 
 /// What is kept from `etmemd_scan_init` to `etmemd_scan_exit`.
 #[derive(Debug)]
@@ -95,9 +90,9 @@ impl Scanner {
         into: &mut *mut PageRefs,
     ) -> Result<(), Failure> {
         let scan = ScanWishes {
-            only_marked: flags & ONLY_MARKED != 0,
-            as_huge: flags & AS_HUGE != 0,
-            ignore_host: flags & IGNORE_HOST != 0,
+            only_marked: flags & VMA_SCAN_FLAG != 0,
+            as_huge: flags & SCAN_AS_HUGE != 0,
+            ignore_host: flags & SCAN_IGN_HOST != 0,
         };
         let process = self.processes.identify(pid)?;
         let (source, _) = self.interfaces.probe(&Wishes { scan, ..Wishes::default() })?;

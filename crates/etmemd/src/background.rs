@@ -1,17 +1,17 @@
 //! Running in the background (`-m`), as systemd's `Type=forking` wants it.
 //!
 //! ```text
-//!  etmemd -m ── starts itself anew ──> etmemd -m, in the background
+//!  etmemd -m ── starts itself again ─> etmemd -m, in the background
 //!      │                                   listens, holds the pid file
-//!      │ <────────── "listening" ───────── tells so on standard output, then lets go of it
+//!      │ <────────── "listening" ───────── writes it to standard output, then closes that
 //!  exits with 0                            serves
 //!
-//!      │ <──── the end of that output ──── could not start: its reason is on standard error, which both share
+//!      │ <──── the end of that output ──── could not start: the reason is on standard error, which both share
 //!  exits with 1
 //! ```
 //!
-//! The program is run anew instead of forked, so that nothing of the first process (threads, locks, descriptors)
-//! has to be fit for a fork, and no line of this needs `unsafe`.
+//! The program is run again instead of forked, so that nothing of the first process (threads, locks, descriptors)
+//! must be safe across a fork, and no line of this needs `unsafe`.
 
 use crate::log::Place;
 use std::fs::File;
@@ -22,18 +22,18 @@ use std::process::{Child, Command, ExitCode, Stdio};
 /// Set in the environment of the process in the background.
 const MARK: &str = "ETMEMD_IN_BACKGROUND";
 
-/// What it says once it listens.
+/// What it writes when it listens.
 const LISTENING: &str = "listening";
 
-/// Most bytes to read of what it says.
+/// Most bytes to read of that.
 const LONGEST: u64 = 64;
 
-/// Whether this process is the one that goes on in the background.
+/// Whether this process is the one in the background.
 pub(crate) fn is_inside() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-/// Starts this program anew in the background and waits until it listens or ends; the exit status for this process.
+/// Starts this program again, in the background, and waits until it listens or ends; the exit status for this process.
 pub(crate) fn start() -> ExitCode {
     match spawn().and_then(wait) {
         Ok(exit) => exit,
@@ -61,14 +61,14 @@ fn wait(mut child: Child) -> io::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let status = child.wait()?;
-    // With an exit status of its own it has said why.
+    // If it exited with a status, it has printed the reason.
     if status.code().is_none() {
         eprintln!("etmemd: not started: the process in the background ended by {status} before it listened");
     }
     Ok(ExitCode::FAILURE)
 }
 
-/// Leaves the session and the folder of whoever started this.
+/// Leaves the session and the folder that this process was started in.
 ///
 /// # Errors
 /// What setsid(2) or chdir(2) answers.
@@ -77,11 +77,11 @@ pub(crate) fn leave_session() -> io::Result<()> {
     std::env::set_current_dir("/")
 }
 
-/// Tells the waiting process that this one listens, and lets go of its output; of standard error as well, unless the
-/// log goes there.
+/// Tells the waiting process that this one listens, and closes standard output; standard error also, unless the log
+/// goes there.
 ///
 /// # Errors
-/// When nobody waits any more, or there is no /dev/null.
+/// When no process waits any more, or there is no /dev/null.
 pub(crate) fn tell_listening(place: Place) -> io::Result<()> {
     let nowhere = File::options().write(true).open("/dev/null")?;
     let mut output = io::stdout().lock();

@@ -1,14 +1,14 @@
-//! What this daemon sets in the kernel and must take back, written down for the next one in case this one is killed.
+//! Records of what this daemon sets in the kernel and must take back. If it is killed, the next daemon does so.
 //!
-//! A file for each thing that a task sets, in a folder of all daemons; its daemon holds a lock on it, which the kernel drops
-//! with its holder, and removes it when all is taken back. So a file that nobody holds was left by a daemon that was
-//! killed, and whoever starts next takes back what it tells of. A file gets its name when all of it is written: one that
-//! is still called new was left before anything was set.
+//! There is a file for each setting of a task, in a folder that all daemons share. The daemon holds a lock on the file,
+//! which the kernel drops with its holder, and removes the file when the setting is taken back. So a file without a lock
+//! was left by a daemon that was killed, and the next daemon that starts takes back its setting. A file is renamed when it
+//! is completely written: one whose name still begins with [`NEW`] was left before anything was set.
 //!
-//! There are two such things: the reclaim of the swap cache by openEuler's module, and DAMON's settings, which bear a mark
-//! of ours but for the first moment. What else is set (scan flags, BPF programs) belongs to open files and ends with them.
+//! There are two such settings: the reclaim of the swap cache by openEuler's module, and DAMON's, which bear our mark
+//! except for the first moment. All other settings (scan flags, BPF programs) belong to open files and end with them.
 
-use etmem_core::kernel::mover::PageMover;
+use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_linux::mover::etmem::Etmem;
 use etmem_linux::probe::damon;
 use etmem_linux::root::{ProcRoot, SysRoot};
@@ -20,26 +20,26 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::{info, warn};
 
-/// Where they are.
+/// The folder.
 const FOLDER: &str = "/run/etmem";
 
-/// Puts them elsewhere.
+/// Names another folder.
 const ELSEWHERE: &str = "ETMEMD_STATE_FOLDER";
 
 /// Most bytes to read of one.
 const LONGEST: u64 = 4096;
 
-/// What each begins with; where procfs, or sysfs, is follows.
+/// The first word of a file; the path of procfs, or of sysfs, follows.
 const SWAP_CACHE: &str = "swap-cache-reclaim ";
 const DAMON: &str = "damon ";
 
-/// What the name of one begins with that is not written yet.
+/// How the name of a file begins that is not completely written yet.
 const NEW: &str = "new-";
 
-/// How often to begin again where another daemon takes a file for abandoned before it is locked.
+/// Attempts, in case another daemon takes a file for abandoned before it is locked.
 const ATTEMPTS: usize = 10;
 
-/// What is set in the kernel and outlives the daemon.
+/// A setting in the kernel that outlives the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Setting<'a> {
     /// The swap cache of the machine with this procfs may be reclaimed.
@@ -60,11 +60,11 @@ impl Setting<'_> {
 /// The folder of this daemon.
 pub(crate) fn folder() -> PathBuf {
     let wanted = std::env::var_os(ELSEWHERE).map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);
-    // Daemons leave the folder they were started in.
+    // Daemons leave the folder that they were started in.
     std::path::absolute(&wanted).unwrap_or(wanted)
 }
 
-/// A file that tells what a task sets; gone when dropped.
+/// The file of a setting; removed when dropped.
 #[derive(Debug)]
 pub(crate) struct CleanupRecord {
     path: PathBuf,
@@ -72,7 +72,7 @@ pub(crate) struct CleanupRecord {
 }
 
 impl CleanupRecord {
-    /// Writes down, in `folder`, what may be set from now on.
+    /// Records in `folder` that `setting` may be set from now on.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -83,16 +83,16 @@ impl CleanupRecord {
                 return Ok(record);
             }
         }
-        Err(io::Error::other(format!("{}: others keep removing what is new there", folder.display())))
+        Err(io::Error::other(format!("{}: other daemons keep removing new files there", folder.display())))
     }
 
-    /// None where another daemon has taken it for abandoned, or it stands in the way of a file that is there.
+    /// `None` if another daemon has taken the new file for abandoned, or there is a file of that name.
     fn try_write(folder: &Path, line: &str) -> io::Result<Option<Self>> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", std::process::id());
         let (new, path) = (folder.join(format!("{NEW}{name}")), folder.join(name));
-        // Of a daemon that had the same pid, and what could not be taken back.
+        // It is of a daemon that had the same pid, and its setting could not be taken back.
         if path.symlink_metadata().is_ok() {
             return Ok(None);
         }
@@ -108,7 +108,7 @@ impl CleanupRecord {
             Ok(()) => Ok(Some(Self { path, _file: file })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => {
-                // Nothing is set by it.
+                // Nothing was set.
                 let _ = fs::remove_file(&new);
                 Err(error)
             }
@@ -118,13 +118,13 @@ impl CleanupRecord {
 
 impl Drop for CleanupRecord {
     fn drop(&mut self) {
-        // What cannot be removed is stale, and found to be.
+        // A file that cannot be removed is stale, as it has no lock.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Takes back what daemons that were killed left set, as the files in `folder` tell, and DAMON's settings at `sys` where their
-/// mark tells. What nobody understands is left where it is, and so is what cannot be taken back now.
+/// Takes back the settings of daemons that were killed: those of the files in `folder`, and DAMON's at `sys` if they bear
+/// our mark. Files that this version does not understand stay, and so do those whose setting cannot be taken back now.
 pub(crate) fn take_back(folder: &Path, sys: &SysRoot) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
@@ -135,7 +135,7 @@ pub(crate) fn take_back(folder: &Path, sys: &SysRoot) {
         } else if let Some(proc) = text.strip_prefix(SWAP_CACHE) {
             end_reclaim(&ProcRoot::new(proc.trim_end()))
         } else if let Some(sys) = text.strip_prefix(DAMON) {
-            give_back_damon(&SysRoot::new(sys.trim_end()), true)
+            take_back_damon(&SysRoot::new(sys.trim_end()), true)
         } else {
             warn!("{}: not written by this version of etmemd; left as it is", path.display());
             false
@@ -145,21 +145,21 @@ pub(crate) fn take_back(folder: &Path, sys: &SysRoot) {
         }
         drop(file);
     }
-    // Of programs with the scan library as well, which write nothing down.
-    let _ = give_back_damon(sys, false);
+    // Programs with the scan library set DAMON, too, and write no files.
+    let _ = take_back_damon(sys, false);
 }
 
-/// Whether it is ended.
+/// Whether the reclaim is ended.
 fn end_reclaim(proc: &ProcRoot) -> bool {
     let mover = match Etmem::detect(proc) {
         Ok(mover) => mover,
-        // Without the module nothing is set any more.
+        // Without the module nothing is set.
         Err(unavailable) => {
             info!("a daemon that was killed had the swap cache reclaimed: {unavailable}");
             return true;
         }
     };
-    match mover.leave_swap_cache_alone() {
+    match mover.end_reclaim() {
         Ok(()) => info!(
             "a daemon that was killed had the swap cache reclaimed: ended. Its watermarks stay, as the module cannot \
              tell what they were before"
@@ -172,8 +172,8 @@ fn end_reclaim(proc: &ProcRoot) -> bool {
     true
 }
 
-/// Whether nothing of ours is left.
-fn give_back_damon(sys: &SysRoot, written_down: bool) -> bool {
+/// Whether none of our settings is left.
+fn take_back_damon(sys: &SysRoot, written_down: bool) -> bool {
     match damon::take_back_left(sys, written_down) {
         Ok(true) => info!("an etmem that was killed had DAMON set: taken back"),
         Ok(false) => {}
@@ -185,7 +185,7 @@ fn give_back_damon(sys: &SysRoot, written_down: bool) -> bool {
     true
 }
 
-/// The file at `path` and its text; none where a running daemon holds it.
+/// The file at `path` and its text; `None` if a running daemon holds it.
 fn abandoned(path: &Path) -> io::Result<Option<(Flock<File>, String)>> {
     let mut options = File::options();
     options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_left_alone_and_what_is_not_is_taken_back() {
+    fn locked_records_stay_and_others_are_taken_back() {
         let top = tempfile::tempdir().unwrap();
         let folder = top.path().join("etmem");
         let (proc, sys) = (ProcRoot::new(top.path().join("proc")), SysRoot::new(top.path().join("sys")));
@@ -218,7 +218,7 @@ mod tests {
         let records = settings.map(|setting| CleanupRecord::of(&folder, setting).unwrap());
         take_back(&folder);
         assert_eq!(names(&folder), 2, "their daemon is running");
-        // As a daemon leaves them that is killed: the lock is gone, the file is not.
+        // As a daemon that is killed leaves them: the lock is gone, the file is not.
         let left: Vec<_> =
             records.iter().map(|record| (record.path.clone(), fs::read(&record.path).unwrap())).collect();
         drop(records);
@@ -230,7 +230,7 @@ mod tests {
         for other in ["", "nonsense\n", "\u{0}"] {
             fs::write(path, other).unwrap();
             take_back(&folder);
-            assert_eq!(fs::read_to_string(path).unwrap(), other, "not ours to judge");
+            assert_eq!(fs::read_to_string(path).unwrap(), other, "not understood, and left");
         }
         fs::remove_file(path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_not_written_yet_is_removed() {
+    fn a_file_that_was_not_completely_written_is_removed() {
         let top = tempfile::tempdir().unwrap();
         let sys = SysRoot::new(top.path().join("sys"));
         for text in ["", "dam"] {
@@ -250,16 +250,16 @@ mod tests {
         let path = top.path().join(format!("{NEW}1-0"));
         let mut held = Flock::lock(File::create(&path).unwrap(), FlockArg::LockExclusive).unwrap();
         take_back(top.path(), &sys);
-        held.write_all(b"somebody is about to").unwrap();
+        held.write_all(b"a daemon writes it").unwrap();
         assert_eq!(names(top.path()), 1);
     }
 
     #[test]
-    fn what_stands_in_the_way_is_kept() {
+    fn files_of_the_same_name_are_kept() {
         let top = tempfile::tempdir().unwrap();
         let sys = SysRoot::new(top.path().join("sys"));
         let pid = std::process::id();
-        // Other tests of this process take numbers, too.
+        // Other tests of this process also take numbers.
         for number in 0..100 {
             fs::write(top.path().join(format!("{pid}-{number}")), "kept").unwrap();
         }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn damon_is_given_back_by_its_mark_and_before_that_by_the_file() {
+    fn damon_is_taken_back_by_its_mark_and_before_that_by_the_file() {
         let top = tempfile::tempdir().unwrap();
         let (folder, sys) = (top.path().join("etmem"), SysRoot::new(top.path()));
         let kdamonds = top.path().join("kernel/mm/damon/admin/kdamonds");
@@ -288,7 +288,7 @@ mod tests {
             take_back(&folder, &sys);
             fs::read_to_string(&count).unwrap()
         };
-        assert_eq!(left("33\n"), "33\n", "nothing tells that they are ours");
+        assert_eq!(left("33\n"), "33\n", "nothing shows that they are ours");
         let record = CleanupRecord::of(&folder, Setting::Damon(&sys)).unwrap();
         let (path, text) = (record.path.clone(), fs::read(&record.path).unwrap());
         drop(record);
@@ -296,8 +296,8 @@ mod tests {
         assert_eq!(left("33\n"), "0");
         assert_eq!(names(&folder), 0);
         fs::write(&path, &text).unwrap();
-        assert_eq!(left("7\n"), "7\n", "somebody else's");
-        assert_eq!(names(&folder), 0, "there is nothing of ours any more");
+        assert_eq!(left("7\n"), "7\n", "they belong to another program");
+        assert_eq!(names(&folder), 0, "none of our settings is left");
         fs::write(kdamonds.join("0/contexts/nr_contexts"), "1\n").unwrap();
         let intervals = kdamonds.join("0/contexts/0/monitoring_attrs/intervals");
         fs::create_dir_all(&intervals).unwrap();

@@ -1,14 +1,14 @@
-//! A bounded number of places for clients, and who gives way when all are taken.
+//! A limited number of slots for clients, and which client gives way when all are taken.
 //!
 //! ```text
-//!   connected --> place --> waits for its client's bytes --> is answered --> waits for its client to read --> leaves
-//!                              |                                                |
-//!                              +----- the longest wait of all, places full -----+--> gives way
+//!   connected --> slot --> waits for its client's bytes --> is answered --> waits for its client to read --> leaves
+//!                              |                                               |
+//!                              +----- the longest wait of all, slots full -----+--> gives way
 //! ```
 //!
-//! A client that says nothing, says little, or does not read keeps its place until somebody needs it, so it delays
-//! nobody; one that is being served is never sent away. Nobody gives way who has not had [`SHORT_WAIT`] to say or
-//! read something: the original's client writes its line as soon as it is connected.
+//! A client that sends nothing or little, or does not read, keeps its slot until another client needs it, so it delays
+//! no other. One that is being served is never sent away. Each has at least [`SHORT_WAIT`] to send or read something
+//! before it gives way: the original's client writes its line as soon as it is connected.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,24 +18,24 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long a client may keep others waiting for its place.
+/// How long a client may keep others waiting for its slot.
 const SHORT_WAIT: Duration = Duration::from_millis(100);
 
-/// Clients at once that leave a heap worth giving back: each takes some 4 KiB.
+/// Clients at once that make the heap large enough to give memory back: each takes some 4 KiB.
 const CROWD: usize = 32;
 
 /// Why a wait for a client ended without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WaitEnd {
-    /// Its time is up.
+    /// The deadline has passed.
     #[error("after {} s", .0.as_secs())]
     Deadline(Duration),
-    /// Others needed the place.
+    /// Others needed the slot.
     #[error("when others needed the slot: too many clients at once")]
     GaveWay,
 }
 
-/// The places, and who waits for a client in one.
+/// The slots, and the waits for clients in them.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientSlots {
     free: Arc<Semaphore>,
@@ -46,7 +46,7 @@ pub(crate) struct ClientSlots {
 /// The waits for clients, in the order in which they began.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// The most places that were taken since they were last all free.
+    /// The most slots that were taken since all were free.
     most: usize,
     next: u64,
     waits: BTreeMap<u64, Wait>,
@@ -71,28 +71,28 @@ impl Drop for OnList<'_> {
 }
 
 impl ClientSlots {
-    /// As many free places.
+    /// `slots` free slots.
     pub(crate) fn new(slots: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(slots)), all: slots, waiting: Arc::default() }
     }
 
-    /// Takes a place for the next client: a free one, or else one whose client gives way.
+    /// Takes a slot for the next client: a free one, or else one whose client gives way.
     pub(crate) async fn take(&self) -> Option<OwnedSemaphorePermit> {
         loop {
             let longest = lock(&self.waiting).waits.values().next().map(|wait| wait.since);
-            // With nobody to wait for, all are being served, and soon free or waited for.
+            // If no client is waited for, all are being served, and soon leave or are waited for.
             let ripe = longest.unwrap_or_else(Instant::now) + SHORT_WAIT;
             tokio::select! {
                 biased;
                 slot = Arc::clone(&self.free).acquire_owned() => return slot.ok(),
                 () = sleep_until(ripe) => self.turn_longest_away(),
             }
-            // So that whoever gives way can leave before the next has to.
+            // So that a client that gives way can leave before the next one must.
             yield_now().await;
         }
     }
 
-    /// Gives a place back; true where it was the last of a crowd.
+    /// Gives a slot back; whether it was the last of a crowd.
     pub(crate) fn leave(&self, slot: OwnedSemaphorePermit) -> bool {
         let mut waiting = lock(&self.waiting);
         waiting.most = waiting.most.max(self.taken());
@@ -109,7 +109,7 @@ impl ClientSlots {
         self.all.saturating_sub(self.free.available_permits())
     }
 
-    /// Waits for a client, until `deadline` has passed or somebody else needs the place.
+    /// Waits for a client, until `deadline` has passed or another client needs the slot.
     pub(crate) async fn wait_for<T>(
         &self,
         deadline: Duration,
@@ -138,7 +138,7 @@ impl ClientSlots {
         if waiting.waits.first_entry().is_some_and(|longest| is_ripe(longest.get()))
             && let Some((_, longest)) = waiting.waits.pop_first()
         {
-            // It may have ended at this very moment, which is as good.
+            // It may have ended at this moment, which frees the slot as well.
             let _ = longest.gives_way.send(());
         }
     }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_longest_gives_way_and_only_when_all_places_are_taken() {
+    fn the_longest_wait_gives_way_and_only_when_all_slots_are_taken() {
         run(async {
             let slots = ClientSlots::new(2);
             let mut clients = Vec::new();
@@ -176,11 +176,11 @@ mod tests {
                 }));
                 yield_now().await;
             }
-            assert_eq!(lock(&slots.waiting).waits.len(), 2, "nobody has given way while there were places");
+            assert_eq!(lock(&slots.waiting).waits.len(), 2, "none has given way while there were slots");
             let _third = slots.take().await.unwrap();
             let second = clients.pop().unwrap();
             assert_eq!(clients.pop().unwrap().await.unwrap(), Err(WaitEnd::GaveWay));
-            assert!(!second.is_finished(), "one place was enough");
+            assert!(!second.is_finished(), "one slot was enough");
             let _fourth = slots.take().await.unwrap();
             assert_eq!(second.await.unwrap(), Err(WaitEnd::GaveWay));
             assert!(lock(&slots.waiting).waits.is_empty());
@@ -188,12 +188,12 @@ mod tests {
     }
 
     #[test]
-    fn who_is_served_keeps_its_place() {
+    fn a_client_that_is_served_keeps_its_slot() {
         run(async {
             let slots = ClientSlots::new(1);
             let slot = slots.take().await.unwrap();
             assert_eq!(slots.wait_for(LONG, ready(7)).await, Ok(7));
-            // Served: not waited for. The next waits for this slot, and for nothing else.
+            // It is served, and not waited for. The next client waits for this slot only.
             let next = slots.clone();
             let next = tokio::spawn(async move { next.take().await.is_some() });
             tokio::time::sleep(SHORT_WAIT * 3).await;
@@ -204,23 +204,23 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_crowd_is_told() {
+    fn only_the_last_of_a_crowd_is_reported() {
         run(async {
             let slots = ClientSlots::new(CROWD);
-            for (crowd, told_last) in [(CROWD, true), (CROWD - 1, false), (CROWD, true)] {
+            for (crowd, is_last) in [(CROWD, true), (CROWD - 1, false), (CROWD, true)] {
                 let mut taken = Vec::new();
                 for _ in 0..crowd {
                     taken.push(slots.take().await.unwrap());
                 }
-                let mut told: Vec<bool> = taken.into_iter().map(|slot| slots.leave(slot)).collect();
-                assert_eq!(told.pop(), Some(told_last), "{crowd}");
-                assert!(told.iter().all(|told| !told), "{crowd}");
+                let mut reported: Vec<bool> = taken.into_iter().map(|slot| slots.leave(slot)).collect();
+                assert_eq!(reported.pop(), Some(is_last), "{crowd}");
+                assert!(reported.iter().all(|last| !last), "{crowd}");
             }
         });
     }
 
     #[test]
-    fn a_deadline_ends_a_wait_where_nobody_needs_the_place() {
+    fn a_deadline_ends_a_wait_though_no_other_client_needs_the_slot() {
         run(async {
             let slots = ClientSlots::new(1);
             let deadline = Duration::from_millis(1);

@@ -1,6 +1,6 @@
 //! From a request to its answer.
 
-use crate::registry::{self, Denied, Registry};
+use crate::registry::{CommandAnswer, Denied, Registry};
 use crate::task_show::task_show;
 use etmem_config::{ConfigError, ConfigFile, ListedObjects};
 use etmem_engine::Question;
@@ -10,25 +10,25 @@ use std::path::Path;
 use tracing::{error, info, warn};
 
 /// Lines for the client, or why nothing was done.
-type Answer = Result<Vec<String>, Vec<Denied>>;
+type Outcome = Result<Vec<String>, Vec<Denied>>;
 
 /// What comes of a request.
 pub(crate) enum Reply {
     /// The answer.
     Response(Response),
     /// The registry is done with it, and the answer takes time.
-    Asked(Asked),
+    Later(PendingAnswer),
 }
 
-/// A question to an engine that does not answer at once.
-pub(crate) struct Asked {
+/// The answer of an engine that does not answer at once.
+pub(crate) struct PendingAnswer {
     request: String,
     question: Question,
 }
 
-impl Asked {
-    /// Waits for the answer.
-    pub(crate) fn answer(self) -> Response {
+impl PendingAnswer {
+    /// Waits for it.
+    pub(crate) fn wait(self) -> Response {
         let answer = (self.question)().map(|text| vec![text]);
         response(&self.request, answer.map_err(|refusal| vec![Denied::unplaced(refusal)]))
     }
@@ -36,7 +36,7 @@ impl Asked {
 
 /// Carries out `request`.
 pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
-    let answer = match request {
+    let outcome = match request {
         Request::ObjAdd { file } => read(file.as_str()).and_then(|file| add(registry, &file)),
         Request::ObjAddStrict { file } => {
             read(file.as_str()).and_then(nothing_ignored).and_then(|file| add(registry, &file))
@@ -54,9 +54,9 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
         }
         Request::Engine { project, engine, command, task } => {
             match registry.command(project, engine, command.as_str(), task.as_ref()) {
-                Ok(registry::Answer::Text(text)) => Ok(vec![text]),
-                Ok(registry::Answer::Asked(question)) => {
-                    return Reply::Asked(Asked { request: request.encode(), question });
+                Ok(CommandAnswer::Ready(text)) => Ok(vec![text]),
+                Ok(CommandAnswer::Later(question)) => {
+                    return Reply::Later(PendingAnswer { request: request.encode(), question });
                 }
                 Err(denied) => Err(vec![denied]),
             }
@@ -68,11 +68,11 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
             Err(denied) => Err(vec![denied]),
         },
     };
-    Reply::Response(response(&request.encode(), answer))
+    Reply::Response(response(&request.encode(), outcome))
 }
 
-fn response(request: &str, answer: Answer) -> Response {
-    match answer {
+fn response(request: &str, outcome: Outcome) -> Response {
+    match outcome {
         Ok(lines) => {
             info!("done: {request}");
             Response::success(lines.join("\n"))
@@ -84,8 +84,8 @@ fn response(request: &str, answer: Answer) -> Response {
     }
 }
 
-/// The answer to what is not done, which goes to the log in the same words: as an error where the client is sent
-/// there to look ("see reason details in messages"), whatever its level.
+/// The answer to a request that is refused. The same words go to the log: as an error, which every log level shows, if
+/// the answer sends the client there ("see reason details in messages").
 pub(crate) fn refuse<R: Display>(kind: ErrorKind, reasons: &[R]) -> Response {
     let response = Response::failure(kind, reasons);
     let words = response.text().replace('\n', "; ");
@@ -109,7 +109,7 @@ fn refused(error: ConfigError) -> Vec<Denied> {
     vec![Denied::Config(error)]
 }
 
-/// `file`, if all that it says is heeded.
+/// `file`, if nothing in it is ignored.
 fn nothing_ignored(file: ConfigFile) -> Result<ConfigFile, Vec<Denied>> {
     if file.warnings.is_empty() {
         Ok(file)
@@ -118,8 +118,8 @@ fn nothing_ignored(file: ConfigFile) -> Result<ConfigFile, Vec<Denied>> {
     }
 }
 
-/// Adds what `file` lists; its warnings come first in the answer, and go to the log.
-fn add(registry: &mut Registry, file: &ConfigFile) -> Answer {
+/// Adds what `file` lists. Its warnings come first in the answer, and go to the log.
+fn add(registry: &mut Registry, file: &ConfigFile) -> Outcome {
     let mut lines: Vec<String> = file.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     for line in &lines {
         warn!("{line}");

@@ -1,48 +1,29 @@
 //! `etmemd --doctor`: what this machine can do, printed; the command line's `etmem doctor` becomes this.
 //!
-//! The fields of the JSON are told in `docs/json.md`.
+//! `docs/json.md` describes the fields of the JSON.
 
-use clap::{Arg, ArgAction, ArgMatches};
 use etmem_linux::doctor::{DoctorReport, Finding, Severity, examine};
 use etmem_linux::root::Roots;
 use serde_json::{Map, Value, json};
 use std::io::{self, Write, stdout};
 use std::process::ExitCode;
 
-/// The option that asks for it.
-pub(crate) const OPTION: &str = "doctor";
-const JSON: &str = "json";
-
-/// The options that belong to it.
-pub(crate) fn options() -> [Arg; 2] {
-    let flag = |name, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
-    [
-        flag(OPTION, "Examine this machine, print what etmem can do here and why not more, and end")
-            .conflicts_with_all(["socket", "log-level", "mode-systemctl"]),
-        // A requirement alone does not hold beside an option that excludes what is required.
-        flag(JSON, "With --doctor: as one JSON object").requires(OPTION).conflicts_with("socket"),
-    ]
-}
-
-/// Examines the machine at `roots` if `matches` ask for it; the status to end with then.
-pub(crate) fn asked_for(matches: &ArgMatches, roots: &Roots) -> Option<ExitCode> {
-    if !matches.get_flag(OPTION) {
-        return None;
-    }
+/// Examines the machine at `roots` and prints what it finds; the status to exit with.
+pub(crate) fn print(roots: &Roots, as_json: bool) -> ExitCode {
     let report = examine(roots);
-    let text = if matches.get_flag(JSON) { format!("{:#}\n", json(&report)) } else { report.to_string() };
+    let text = if as_json { format!("{:#}\n", json(&report)) } else { report.to_string() };
     let mut out = stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever read it has had enough.
+        // A reader that closes its end, such as head(1), has read enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             eprintln!("etmemd: cannot print what was found: {error}");
-            Some(ExitCode::from(3))
+            ExitCode::from(3)
         }
-        Ok(()) | Err(_) => Some(status(report.severity())),
+        Ok(()) | Err(_) => status(report.severity()),
     }
 }
 
-/// What to end with.
+/// What to exit with.
 fn status(worst: Severity) -> ExitCode {
     match worst {
         Severity::Ok | Severity::Note => ExitCode::SUCCESS,

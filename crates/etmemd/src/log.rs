@@ -9,23 +9,17 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use syslog::Syslog;
+use syslog::{FACILITY, IDENTIFIER, Syslog};
 use tracing::level_filters::LevelFilter;
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
-/// Names the place of the log: `stderr`, or `syslog:PATH`; unset or empty for the choice by what the machine has.
+/// Names the place of the log: `stderr`, or `syslog:PATH`. If it is unset or empty, the machine decides.
 const PLACE: &str = "ETMEMD_LOG";
 
-/// Where the programs of a machine hand in their logs (syslog(3)).
+/// The socket to which programs send their logs (syslog(3)).
 const SYSLOG: &str = "/dev/log";
-
-/// What the log calls this program.
-const IDENTIFIER: &str = "etmemd";
-
-/// The facility of system daemons (RFC 3164, section 4.1.1).
-const FACILITY: u8 = 3;
 
 /// Where the log goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +40,16 @@ enum Wish {
     Syslog(PathBuf),
 }
 
-/// Starts logging at `level`; says where to.
+/// Starts logging at `level`; returns the place.
 ///
 /// # Errors
-/// When the environment asks for what is not there, or something else in this process logs already.
+/// When the place that the environment asks for is not there, or another part of this process logs already.
 pub(crate) fn init(level: LevelFilter) -> Result<Place, String> {
     let (place, layer) = match wish(std::env::var_os(PLACE).as_deref())? {
         Wish::StandardError => to_standard_error(),
-        Wish::Syslog(path) => to_syslog(&path)
-            .map_err(|error| format!("{PLACE}=syslog:{}: nobody listens there: {error}", path.display()))?,
+        Wish::Syslog(path) => to_syslog(&path).map_err(|error| {
+            format!("{PLACE}=syslog:{}: no process listens there: {error}", path.display())
+        })?,
         Wish::None => {
             to_journal().or_else(|_| to_syslog(Path::new(SYSLOG))).unwrap_or_else(|_| to_standard_error())
         }
@@ -72,8 +67,8 @@ fn wish(value: Option<&OsStr>) -> Result<Wish, String> {
         bytes => match bytes.strip_prefix(b"syslog:/") {
             Some(_) => Ok(Wish::Syslog(PathBuf::from(OsStr::from_bytes(&bytes[b"syslog:".len()..])))),
             None => Err(format!(
-                "{PLACE}={}: is neither stderr nor syslog:/PATH/OF/A/SOCKET; unset it, and the log goes to the \
-                 journal, syslog or standard error, whatever there is",
+                "{PLACE}={}: is neither stderr nor syslog:/PATH/OF/A/SOCKET; correct it, or unset it to log to the \
+                 journal, else to syslog, else to standard error",
                 value.display()
             )),
         },

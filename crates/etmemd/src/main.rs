@@ -1,9 +1,10 @@
 //! The daemon: the only place where the real parts are put together.
 //!
-//! The way of a command: [`server`] (bytes) → [`dispatch`] (which verb) → [`registry`] (is it allowed, what
-//! changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle). [`machine`] is the kernel
-//! underneath, [`doctor`] what it can do, [`cleanup_records`] what is left set there if the daemon is killed. [`isolation`] gives an
-//! engine from outside a process of its own. [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
+//! The way of a command: [`server`] (bytes) → [`registry_thread`] (one after the other) → [`dispatch`] (which verb) →
+//! [`registry`] (is it allowed, what changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle).
+//! [`machine`] is the kernel underneath, [`doctor`] what it can do, [`cleanup_records`] what stays set there if the daemon
+//! is killed. [`isolation`] runs a plugin in a process of its own. [`background`], [`pid_file`], [`log`] and
+//! [`service`] make it a service.
 
 mod background;
 mod cleanup_records;
@@ -17,35 +18,43 @@ mod manual;
 mod options;
 mod pid_file;
 mod registry;
+mod registry_thread;
 mod server;
 mod service;
 mod task_show;
+mod wait_group;
 mod worker;
 
 use etmem_linux::own_memory;
 use etmem_linux::root::ProcRoot;
 use log::Place;
 use machine::LinuxMachine;
-use options::Options;
+use options::{Asked, Options};
 use pid_file::PidFile;
-use registry::Registry;
+use registry::{LONGEST_REQUEST, Registry};
 use service::ServiceManager;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, warn};
 
-/// How long tasks get to end when the daemon stops; after that their threads end with it.
-const SHUT_DOWN_DEADLINE: Duration = Duration::from_millis(700);
+/// How long tasks have to end when the daemon stops. After that their threads end with the process.
+const SHUT_DOWN_LIMIT: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
     own_memory::share_one_heap();
     let options = match options::parse(std::env::args_os()) {
-        Ok(options) => options,
-        Err(exit) => return exit,
+        Ok(Asked::Run(options)) => options,
+        Ok(Asked::Doctor { roots, json }) => return doctor::print(&roots, json),
+        Ok(Asked::Manual(directory)) => return manual::write(options::command(), &directory),
+        Err(error) => {
+            // Printing fails only if nothing reads; the status still tells.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
     };
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("etmemd: must run as root: it looks at and moves other programs' memory");
+        eprintln!("etmemd: must run as root: it reads and moves the memory of other programs");
         return ExitCode::FAILURE;
     }
     if isolation::is_inside() {
@@ -72,7 +81,7 @@ fn run(options: &Options) -> Result<(), String> {
         None
     };
     let place = log::init(options.log_level)?;
-    // Its own pages are the last that should go to swap; without the right to lock them it works all the same.
+    // Its own pages are the last that should go to swap. Without the right to lock them it still works.
     if let Err(unavailable) = own_memory::lock(&ProcRoot::default()) {
         warn!("own memory may be swapped out: {unavailable}");
     }
@@ -81,20 +90,26 @@ fn run(options: &Options) -> Result<(), String> {
     }
     cleanup_records::take_back(&cleanup_records::folder(), &options.roots.sys);
     let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
+    let (registry, thread) = registry_thread::start(registry, SHUT_DOWN_LIMIT)
+        .map_err(|error| format!("cannot start a thread: {error}"))?;
     let manager = ServiceManager::from_environment();
     let ready = || {
         if options.background {
             background::tell_listening(place)
-                .map_err(|error| format!("nobody waits for the start: {error}"))?;
+                .map_err(|error| format!("no process waits for the start: {error}"))?;
         }
         manager.ready(&options.socket);
         Ok(())
     };
-    let served = server::serve(listener, registry, &manager, ready).inspect_err(|reason| {
+    let served = server::serve(listener, &registry, &manager, ready).and_then(|()| {
+        drop(registry);
+        // What takes longer than any request may is a bug.
+        let has_ended = thread.wait(LONGEST_REQUEST + SHUT_DOWN_LIMIT);
+        has_ended.then_some(()).ok_or_else(|| "a request does not end".to_owned())
+    });
+    served.inspect_err(|reason| {
         if place != Place::StandardError {
             error!("{reason}");
         }
-    });
-    served?.shut_down(SHUT_DOWN_DEADLINE);
-    Ok(())
+    })
 }

@@ -1,57 +1,61 @@
-//! The daemon's command line.
+//! Arguments to what they ask for.
 
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command, value_parser};
 use etmem_linux::root::{ProcRoot, Roots, SysRoot};
 use etmem_wire::SocketName;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 
-const EXAMPLES: &str = "\
-Examples:
-  etmemd -s etmemd_socket          listen on the abstract socket etmemd_socket, log errors
-  etmemd -s etmemd_socket -l 1     log each cycle of each task as well
-  etmemd -s etmemd_socket -m       go on in the background, as systemd's Type=forking wants it
-  etmemd --doctor                  tell what etmem can do on this machine, and why not more (etmem doctor)
+/// What the arguments ask for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// To serve.
+    Run(Options),
+    /// To examine the machine.
+    Doctor {
+        /// Where its file systems are.
+        roots: Roots,
+        /// Whether to print JSON.
+        json: bool,
+    },
+    /// This program's manual page, written into this directory.
+    Manual(PathBuf),
+}
 
-Then: etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket
-      etmem project start -n NAME -s etmemd_socket
-
-The log goes to the journal where there is one, else to syslog, else to standard error. In the environment,
-ETMEMD_LOG=stderr or ETMEMD_LOG=syslog:/SOCKET choose for it, and ETMEMD_PID_FILE puts the pid file of -m
-elsewhere. systemd's notifications and watchdog are served where NOTIFY_SOCKET and WATCHDOG_USEC ask for them.";
-
-/// What the daemon was told.
+/// How to serve.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// Where to listen.
     pub(crate) socket: SocketName,
     /// What to log.
     pub(crate) log_level: LevelFilter,
-    /// Whether to go on in the background.
+    /// Whether to run in the background.
     pub(crate) background: bool,
     /// Where the kernel's file systems are.
     pub(crate) roots: Roots,
 }
 
-fn command() -> Command {
+/// The grammar of the arguments.
+pub(crate) fn command() -> Command {
     Command::new("etmemd")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Finds the memory that programs are not using and moves it to cheaper places")
         .override_usage(
             "etmemd -s NAME [OPTIONS]\n       etmemd --doctor [--json] [--proc-root DIR] [--sys-root DIR]",
         )
-        .after_help(EXAMPLES)
+        .after_help(crate::manual::HELP.text())
         .arg(
             Arg::new("socket")
                 .short('s')
                 .long("socket")
                 .value_name("NAME")
-                .required_unless_present(crate::doctor::OPTION)
+                .required_unless_present("doctor")
                 .help("Abstract socket to listen on, 1 to 107 bytes")
-                .value_parser(value_parser!(OsString)),
+                .value_parser(OsStringValueParser::new().try_map(|name| SocketName::new(name.as_bytes()))),
         )
         .arg(
             Arg::new("log-level")
@@ -60,7 +64,12 @@ fn command() -> Command {
                 .value_name("LEVEL")
                 .default_value("3")
                 .help("What to log: 0 debug, 1 info, 2 warnings, 3 errors")
-                .value_parser(["0", "1", "2", "3"])
+                .value_parser(PossibleValuesParser::new(["0", "1", "2", "3"]).map(|level| match &*level {
+                    "0" => LevelFilter::DEBUG,
+                    "1" => LevelFilter::INFO,
+                    "2" => LevelFilter::WARN,
+                    _ => LevelFilter::ERROR,
+                }))
                 .hide_possible_values(true),
         )
         .arg(
@@ -68,74 +77,78 @@ fn command() -> Command {
                 .short('m')
                 .long("mode-systemctl")
                 .action(ArgAction::SetTrue)
-                .help("Go on in the background once listening, with the pid in /run/etmemd.pid"),
+                .help("Run in the background, with the pid in /run/etmemd.pid"),
         )
-        .args(crate::doctor::options())
-        .arg(crate::manual::option())
-        .arg(root("proc-root", "Where procfs is mounted, if elsewhere: in a container, the host's"))
-        .arg(root("sys-root", "Where sysfs is mounted, if elsewhere"))
+        .arg(
+            flag("doctor", "Examine this machine, print what etmem can do here and why not more, and exit")
+                .conflicts_with_all(["socket", "log-level", "mode-systemctl"]),
+        )
+        // A requirement alone does not hold beside an option that excludes what is required.
+        .arg(flag("json", "With --doctor: print one JSON object").requires("doctor").conflicts_with("socket"))
+        .arg(
+            path("man", "DIRECTORY", "Write the manual page into DIRECTORY, and nothing else")
+                .hide(true)
+                .exclusive(true),
+        )
+        .arg(path("proc-root", "DIR", "Where procfs is mounted, if not at /proc: in a container, the host's"))
+        .arg(path("sys-root", "DIR", "Where sysfs is mounted, if not at /sys"))
         .disable_version_flag(true)
         .arg(Arg::new("version").long("version").action(ArgAction::Version).help("Print the version"))
 }
 
-fn root(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name("DIR").help(help).value_parser(value_parser!(PathBuf))
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
-/// Reads the command line.
+fn path(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help).value_parser(value_parser!(PathBuf))
+}
+
+/// Reads the arguments, of which the first is the program's own name.
 ///
 /// # Errors
-/// The exit status, once help or what is wrong was printed.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, ExitCode> {
-    let matches = command().try_get_matches_from(arguments).map_err(|error| {
-        // Printing fails only when nobody reads; the status still tells.
-        let _ = error.print();
-        if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
-    })?;
-    if let Some(exit) = crate::manual::asked_for(command(), &matches) {
-        return Err(exit);
+/// What is wrong with them; also if help or the version is asked for, as the error holds its text.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
+    let mut matches = command().try_get_matches_from(arguments)?;
+    if let Some(directory) = matches.remove_one::<PathBuf>("man") {
+        return Ok(Asked::Manual(directory));
     }
-    let root = |name| matches.get_one::<PathBuf>(name);
+    let mut root = |name| matches.remove_one::<PathBuf>(name);
     let proc = root("proc-root").map_or_else(ProcRoot::default, ProcRoot::new);
     let sys = root("sys-root").map_or_else(SysRoot::default, SysRoot::new);
     let roots = Roots { proc, sys };
-    if let Some(exit) = crate::doctor::asked_for(&matches, &roots) {
-        return Err(exit);
+    if matches.get_flag("doctor") {
+        return Ok(Asked::Doctor { roots, json: matches.get_flag("json") });
     }
-    let socket = matches.get_one::<OsString>("socket").map(|name| SocketName::new(name.as_bytes()));
-    let socket = match socket {
-        Some(Ok(socket)) => socket,
-        Some(Err(error)) => {
-            eprintln!("etmemd: the socket name given with -s {error}");
-            return Err(ExitCode::from(2));
-        }
-        None => return Err(ExitCode::from(2)),
-    };
-    let log_level = match matches.get_one::<String>("log-level").map(String::as_str) {
-        Some("0") => LevelFilter::DEBUG,
-        Some("1") => LevelFilter::INFO,
-        Some("2") => LevelFilter::WARN,
-        _ => LevelFilter::ERROR,
+    let (Some(socket), Some(log_level)) = (matches.remove_one("socket"), matches.remove_one("log-level"))
+    else {
+        return Err(command().error(ErrorKind::MissingRequiredArgument, "-s NAME is required"));
     };
     let background = matches.get_flag("mode-systemctl");
-    Ok(Options { socket, log_level, background, roots })
+    Ok(Asked::Run(Options { socket, log_level, background, roots }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn accepted_and_refused() {
-        let parse = |line: &str| super::parse(line.split(' ').map(OsString::from));
-        let options = parse("etmemd -s sock").unwrap();
+        let asked = |line: &str| parse(line.split(' ').map(OsString::from));
+        let run = |line: &str| match asked(line) {
+            Ok(Asked::Run(options)) => options,
+            other => panic!("{line}: {other:?}"),
+        };
+        let refused = |line: &str| asked(line).unwrap_err();
+        let options = run("etmemd -s sock");
         assert_eq!(options.socket.as_bytes(), b"sock");
         assert_eq!(options.log_level, LevelFilter::ERROR);
         assert!(!options.background);
         for line in ["etmemd -l 0 -s sock -m", "etmemd -ms sock", "etmemd --mode-systemctl --socket sock"] {
-            assert!(parse(line).unwrap().background, "{line}");
+            assert!(run(line).background, "{line}");
         }
-        assert_eq!(parse("etmemd --socket=x -l 0").unwrap().log_level, LevelFilter::DEBUG);
+        assert_eq!(run("etmemd --socket=x -l 0").log_level, LevelFilter::DEBUG);
         for line in [
             "etmemd",
             "etmemd -m",
@@ -149,14 +162,26 @@ mod tests {
             "etmemd -s a --doctor",
             "etmemd --doctor -m",
             "etmemd --json",
+            "etmemd --man",
+            "etmemd --man d -s a",
         ] {
-            assert_eq!(parse(line).unwrap_err(), ExitCode::from(2), "{line}");
+            assert_eq!(refused(line).exit_code(), 2, "{line}");
         }
         assert_eq!(options.roots, Roots::default());
         let elsewhere = Roots { proc: ProcRoot::new("/host/proc"), sys: SysRoot::new("/host/sys") };
         let line = "etmemd -s sock --proc-root /host/proc --sys-root=/host/sys";
-        assert_eq!(parse(line).unwrap().roots, elsewhere);
-        assert_eq!(parse("etmemd -h").unwrap_err(), ExitCode::SUCCESS);
-        assert_eq!(parse(&format!("etmemd -s {}", "n".repeat(108))).unwrap_err(), ExitCode::from(2));
+        assert_eq!(run(line).roots, elsewhere);
+        assert_eq!(refused("etmemd -h").exit_code(), 0);
+        assert_eq!(refused("etmemd --version").exit_code(), 0);
+        let long = refused(&format!("etmemd -s {}", "n".repeat(108)));
+        assert!(
+            long.exit_code() == 2 && long.to_string().contains("has 108 bytes; a socket name has 1 to 107")
+        );
+        let doctor = asked("etmemd --doctor --json --proc-root /host/proc --sys-root /host/sys").unwrap();
+        assert!(matches!(doctor, Asked::Doctor { roots, json: true } if roots == elsewhere));
+        assert!(matches!(asked("etmemd --doctor").unwrap(), Asked::Doctor { json: false, .. }));
+        assert!(
+            matches!(asked("etmemd --man d").unwrap(), Asked::Manual(directory) if directory == Path::new("d"))
+        );
     }
 }

@@ -1,9 +1,9 @@
-//! The pid file: who runs in the background, for systemd's `PIDFile=` and for people.
+//! The pid file: which process runs in the background, for systemd's `PIDFile=` and for people.
 //!
-//! The daemon holds a lock on it for as long as it lives, and the kernel drops the lock with its holder. So whether
-//! the file is stale is not guessed from the number in it, which may be any process's by now: a file that nobody
-//! holds is stale and is written anew, and one that is held belongs to a running daemon and is left alone, whatever
-//! socket that one listens on: with two of them in one file, stopping the one would end the other.
+//! The daemon holds a lock on it until it ends, and the kernel drops the lock with its holder. So the number in the
+//! file, which may belong to another process by now, does not decide whether the file is stale. A file without a lock
+//! is stale and is overwritten. A locked one belongs to a running daemon and stays, whatever socket that daemon listens
+//! on: with two daemons in one file, a stop of the one would end the other.
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 /// Where it is, as in the original.
 const PATH: &str = "/run/etmemd.pid";
 
-/// Puts it elsewhere.
+/// Names another path for it.
 const ELSEWHERE: &str = "ETMEMD_PID_FILE";
 
-/// How often to begin again where another daemon removes the file meanwhile.
+/// Attempts, in case another daemon removes the file meanwhile.
 const ATTEMPTS: usize = 10;
 
 /// Most bytes to read of it.
@@ -30,24 +30,24 @@ pub(crate) enum PidFileError {
     /// A running daemon holds it.
     #[error(
         "pid file {path}: held by process {holder}, an etmemd that runs in the background: stop that one first, \
-         start this one without -m, or have its pid file elsewhere by {ELSEWHERE}=PATH"
+         start this one without -m, or set {ELSEWHERE}=PATH for another pid file"
     )]
     Held {
         /// The file.
         path: PathBuf,
-        /// What stands in it.
+        /// The number in it.
         holder: String,
     },
     /// Something else is there.
     #[error(
-        "pid file {path}: is not a regular file: remove it, or have the pid file elsewhere by {ELSEWHERE}=PATH"
+        "pid file {path}: is not a regular file: remove it, or set {ELSEWHERE}=PATH for another pid file"
     )]
     NotAFile {
         /// The file.
         path: PathBuf,
     },
     /// Anything else.
-    #[error("pid file {path}: {source}: mend that, or have the pid file elsewhere by {ELSEWHERE}=PATH")]
+    #[error("pid file {path}: {source}: correct that, or set {ELSEWHERE}=PATH for another pid file")]
     Io {
         /// The file.
         path: PathBuf,
@@ -66,12 +66,12 @@ pub(crate) struct PidFile {
 /// Where the pid file of this process has to be.
 pub(crate) fn path() -> PathBuf {
     let wanted = std::env::var_os(ELSEWHERE).map_or_else(|| PathBuf::from(PATH), PathBuf::from);
-    // Daemons leave the folder they were started in.
+    // Daemons leave the folder that they were started in.
     std::path::absolute(&wanted).unwrap_or(wanted)
 }
 
 impl PidFile {
-    /// Takes hold of the file at `path` and writes this process's pid into it.
+    /// Locks the file at `path` and writes this process's pid into it.
     ///
     /// # Errors
     /// When a running daemon holds it, or it cannot be written.
@@ -107,7 +107,7 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Whoever put another file there keeps it. What cannot be removed is stale, and found to be.
+        // Another file at the path is not ours and stays. A file that cannot be removed is stale, as it has no lock.
         if is_at(&self.file, &self.path) {
             let _ = std::fs::remove_file(&self.path);
         }
@@ -124,7 +124,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 fn held(path: &Path, file: &File) -> PidFileError {
     let mut text = String::new();
-    // Bytes that are no text are nobody's pid.
+    // Bytes that are not text are no pid.
     let _ = file.take(LONGEST).read_to_string(&mut text);
     let holder = text.trim().parse::<u32>().map_or_else(|_| "(unknown)".to_owned(), |pid| pid.to_string());
     PidFileError::Held { path: path.to_owned(), holder }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_holds_is_stale_whatever_it_says() {
+    fn a_file_without_a_lock_is_stale_whatever_its_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
         for stale in ["1\n", "", "4194304 and more than the pid that follows", "nonsense\0"] {

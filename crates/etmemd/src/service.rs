@@ -1,5 +1,5 @@
-//! What the service manager is told (sd_notify(3)): ready, stopping, still alive. Nothing where it does not ask: it
-//! asks by `NOTIFY_SOCKET` and `WATCHDOG_USEC` in the environment.
+//! Notifications to the service manager (sd_notify(3)): ready, stopping, still alive. The manager asks for them by
+//! `NOTIFY_SOCKET` and `WATCHDOG_USEC` in the environment; without these nothing is sent.
 
 use etmem_wire::SocketName;
 use std::env;
@@ -11,10 +11,10 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 use tracing::warn;
 
-/// How long to wait where the manager does not keep up with what it is told.
+/// How long to wait for a manager that does not keep up.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
-/// Whoever started this daemon as a service, if it wants to hear of it.
+/// The manager that started this daemon as a service, if it wants notifications.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceManager {
     address: Option<OsString>,
@@ -33,33 +33,33 @@ impl ServiceManager {
         }
     }
 
-    /// Says that the daemon listens on `socket`.
+    /// Reports that the daemon listens on `socket`.
     pub(crate) fn ready(&self, socket: &SocketName) {
         // A line of the message is a statement: the name must not begin another one.
         let name = socket.to_string().replace(char::is_control, "\u{fffd}");
-        self.tell(&format!("READY=1\nSTATUS=listening on @{name}\n"));
+        self.notify(&format!("READY=1\nSTATUS=listening on @{name}\n"));
     }
 
-    /// Says that the daemon stops.
+    /// Reports that the daemon stops.
     pub(crate) fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=stopping\n");
+        self.notify("STOPPING=1\nSTATUS=stopping\n");
     }
 
-    /// Says that the daemon is alive.
+    /// Reports that the daemon is alive.
     pub(crate) fn alive(&self) {
-        self.tell("WATCHDOG=1\n");
+        self.notify("WATCHDOG=1\n");
     }
 
-    /// How often it wants to hear that the daemon is alive: twice within the time after which it takes the daemon
-    /// for hung. Nothing where it does not.
+    /// How often to report that the daemon is alive: twice within the time after which the manager takes it for hung.
+    /// `None` without a watchdog.
     pub(crate) fn watchdog_period(&self) -> Option<Duration> {
         self.watchdog.map(|limit| limit / 2).filter(|period| !period.is_zero() && self.address.is_some())
     }
 
-    fn tell(&self, message: &str) {
+    fn notify(&self, message: &str) {
         let Some(address) = &self.address else { return };
         if let Err(error) = send(address.as_bytes(), message) {
-            warn!("cannot tell the service manager at NOTIFY_SOCKET={}: {error}", address.display());
+            warn!("cannot notify the service manager at NOTIFY_SOCKET={}: {error}", address.display());
         }
     }
 }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_makes_no_statement_of_its_own() {
+    fn a_socket_name_cannot_add_a_statement() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_what_it_waits_and_only_where_it_hears() {
+    fn the_period_is_half_of_the_watchdog_and_needs_a_socket() {
         let period = |address: Option<&str>, watchdog| {
             let watchdog = Some(Duration::from_micros(watchdog));
             ServiceManager { address: address.map(OsString::from), watchdog }.watchdog_period()
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_none() {
+    fn bad_addresses_are_refused() {
         for address in ["relative", "vsock:2:1234", "/nobody/listens/here", "@nobody-listens-here"] {
             assert!(send(address.as_bytes(), "READY=1\n").is_err(), "{address}");
         }

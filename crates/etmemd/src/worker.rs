@@ -4,12 +4,13 @@
 //! for a cycle.
 
 use crate::cleanup_records::CleanupRecord;
+use crate::wait_group::Member;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::Bound;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
-use etmem_core::policy::SkipReason;
 use etmem_engine::{ProcessResult, Scanned, StepReport, TaskRunner, TaskStatus};
 use etmem_linux::pacer::SystemPacer;
 use std::collections::HashMap;
@@ -62,7 +63,8 @@ pub(crate) struct Standing {
 }
 
 impl Worker {
-    /// Starts `work` on `kernel`; `label` names the task in the log, and `records` are kept until what it sets is taken back.
+    /// Starts `work` on `kernel`; `label` names the task in the log, `records` are kept until what it sets is taken back,
+    /// and `member` until its thread ends.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -71,6 +73,7 @@ impl Worker {
         mut work: Box<dyn TaskRunner>,
         kernel: Kernel,
         records: Vec<CleanupRecord>,
+        member: Member,
     ) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
         // Before its thread has run at all, a task is about to begin its first cycle, and does not rest from one.
@@ -104,6 +107,7 @@ impl Worker {
                 }
             }
             journal.stopped();
+            drop(member);
         })?;
         Ok(Self { pacer, progress, thread })
     }
@@ -121,14 +125,16 @@ impl Worker {
         Standing { status, doing, lasting: running.saturating_sub(since), running }
     }
 
-    /// Asks the task to stop; it does so soon, but not at once.
-    pub(crate) fn ask_to_stop(&self) {
-        self.pacer.stop();
-    }
-
     /// Whether its thread has ended.
-    pub(crate) fn has_ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.thread.is_finished()
+    }
+}
+
+impl Drop for Worker {
+    /// Asks the task to stop; it does so soon, but not at once.
+    fn drop(&mut self) {
+        self.pacer.stop();
     }
 }
 

@@ -1,6 +1,6 @@
 //! A policy for etmemd: pages out what the processes of its tasks did not touch during a cycle's looks.
 #![forbid(unsafe_code)]
-#![allow(missing_docs, reason = "nobody links this library")]
+#![allow(missing_docs, reason = "no crate links this library")]
 
 use etmem_plugin_sdk::{Group, Page, Pages, Policy, Process, Refusal, Rhythm, Stop, Task};
 use etmem_plugin_sdk::{export, log, mappings};

@@ -47,7 +47,7 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
         probe.check(&ranges, &mut update)?;
         let heat = update.finish();
         let plan = Plan::new(&heat, &heat.histogram(), Selection::below(1));
-        let mut mover = kernel.mover.attach(process)?;
+        let mut mover = kernel.moving.out()?.attach(process)?;
         let start = clock.now();
         // As a task with max_rate=none, looking once more before each stretch leaves, however fresh the plan is.
         let throttle = Mutex::new(Throttle::new(Rate::Unlimited, None));

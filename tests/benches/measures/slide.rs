@@ -4,11 +4,11 @@ use crate::report::{Measure, median};
 use crate::target::{GIB, kernel, scattered};
 use anyhow::{Context, Result, ensure};
 use etmem_core::address::AddressRange;
-use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::{AccessProbe, AccessSink, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::{Kernel, Moving};
 use etmem_engine::{ProcessResult, ScanLocks};
 use etmem_linux::pacer::SystemPacer;
 use etmem_testkit::daemon::Binaries;
@@ -128,7 +128,9 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
     let mut kernel = kernel()?;
     let apart = Apart::default();
     kernel.probe = Arc::new(Timed { inner: kernel.probe, apart: apart.clone() });
-    kernel.mover = Arc::new(Timed { inner: kernel.mover, apart: apart.clone() });
+    if let Moving::Out(mover) = &mut kernel.moving {
+        *mover = Arc::new(Timed { inner: Arc::clone(mover), apart: apart.clone() });
+    }
     let in_blocks = Workload::start(&Binaries::build()?.hotcold, &Options::new(GIB, GIB / 8))?;
     let (own, kernels) = cycles(&kernel, &apart, in_blocks)?;
     let (own_scattered, _) = cycles(&kernel, &apart, scattered(GIB)?)?;

@@ -1,6 +1,6 @@
 //! `bpf`: the committed BPF object is what its source gives.
 //!
-//! The recorded checksums always hold, clang or not: whoever changes the source must rebuild the object. Where
+//! The recorded checksums always hold, clang or not: a change of the source needs a new object. Where
 //! the clang here is the one that made the object, both are compared byte for byte as well.
 
 use super::verdict::Verdict;

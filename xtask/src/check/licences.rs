@@ -42,7 +42,7 @@ fn problems(packages: &[Package]) -> Vec<String> {
         .collect()
 }
 
-/// Why a package under `licence` may not be passed on with the product; none where it may.
+/// Why a package under `licence` may not be passed on with the product; no reason if it may.
 fn refusal(licence: Option<&str>) -> Option<String> {
     let Some(licence) = licence else {
         return Some("states no licence expression".to_owned());

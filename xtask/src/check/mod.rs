@@ -2,9 +2,12 @@
 
 mod bpf_object;
 mod cargo_runs;
+mod circles;
 mod licences;
+mod links;
 pub(crate) mod list;
 mod may_use;
-mod may_use_table;
+pub(crate) mod plain_words;
 mod source_words;
+mod table;
 mod verdict;

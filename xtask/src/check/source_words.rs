@@ -4,15 +4,12 @@
 //! hold one of these do not count.
 
 use super::verdict::Verdict;
-use anyhow::{Context, anyhow};
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use crate::source::{SOURCES, Source, Word, literal};
 use std::path::Path;
 
-/// Where Rust source lies.
-const SOURCES: [&str; 5] = ["crates", "xtask", "tests", "examples", "fuzz"];
-
 /// Where `unsafe` may be written.
-const UNSAFE_ADDRESSES: [&str; 4] = [
+const UNSAFE_ADDRESSES: [&str; 5] = [
+    "crates/etmem-abi",
     "crates/etmem-linux/src/sys",
     "crates/etmem-plugin",
     "crates/etmem-plugin-sdk/src/sys",
@@ -60,101 +57,18 @@ fn is_kernel_path(text: &str) -> bool {
         .any(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What a string literal holds, of any kind (raw, of bytes, of C); nothing for every other word.
-fn literal(word: &str) -> &str {
-    word.trim_start_matches(['b', 'c', 'r', '#'])
-        .strip_prefix('"')
-        .map_or("", |text| text.trim_end_matches('#').trim_end_matches('"'))
-}
-
 fn lies_in(file: &str, folders: &[&str]) -> bool {
     folders.iter().any(|folder| file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
 }
 
-/// A word of the source: an identifier, a keyword or a literal as it is written.
-#[derive(Debug, PartialEq, Eq)]
-struct Word {
-    text: String,
-    line: usize,
-    /// Inside an item that is `#[cfg(test)]`.
-    in_test: bool,
-}
-
 fn check(root: &Path, is_stray: impl Fn(&str, &Word) -> bool, remedy: &str) -> anyhow::Result<Verdict> {
-    let mut files = Vec::new();
-    for folder in SOURCES.iter().map(|folder| root.join(folder)).filter(|folder| folder.is_dir()) {
-        rust_files(&folder, &mut files)?;
-    }
+    let sources = Source::read_all(root, &SOURCES)?;
     let mut problems = Vec::new();
-    for path in &files {
-        let file = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
-        let text = std::fs::read_to_string(path).with_context(|| format!("read {file}"))?;
-        let words = words(&text).map_err(|reason| anyhow!("{file}: {reason}"))?;
-        problems.extend(
-            words
-                .iter()
-                .filter(|word| is_stray(&file, word))
-                .map(|word| format!("{file}:{}: {}", word.line, word.text)),
-        );
+    for source in &sources {
+        let stray = source.words.iter().filter(|word| is_stray(&source.file, word));
+        problems.extend(stray.map(|word| format!("{}:{}: {}", source.file, source.line(word.at), word.text)));
     }
-    Ok(Verdict::of(problems, format!("{} files hold none out of place", files.len()), remedy))
-}
-
-fn rust_files(folder: &Path, out: &mut Vec<std::path::PathBuf>) -> anyhow::Result<()> {
-    let context = || format!("list {}", folder.display());
-    let mut entries =
-        std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>).with_context(context)?;
-    entries.sort_by_key(std::fs::DirEntry::path);
-    for entry in entries {
-        let path = entry.path();
-        if entry.file_type().with_context(context)?.is_dir() {
-            if entry.file_name() != "target" {
-                rust_files(&path, out)?;
-            }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            out.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn words(text: &str) -> Result<Vec<Word>, String> {
-    let stream: TokenStream = text
-        .parse()
-        .map_err(|error: proc_macro2::LexError| format!("line {}: {error}", error.span().start().line))?;
-    let mut words = Vec::new();
-    collect(stream, false, &mut words);
-    Ok(words)
-}
-
-fn collect(stream: TokenStream, in_test: bool, out: &mut Vec<Word>) {
-    // From the attribute to the end of its item: a block in braces or a semicolon.
-    let mut item_is_test = false;
-    for token in stream {
-        let line = token.span().start().line;
-        let word = |text| Word { text, line, in_test: in_test || item_is_test };
-        match token {
-            TokenTree::Ident(ident) => out.push(word(ident.to_string())),
-            TokenTree::Literal(literal) => out.push(word(literal.to_string())),
-            TokenTree::Punct(punct) => item_is_test &= punct.as_char() != ';',
-            TokenTree::Group(group) => {
-                let attribute = group.delimiter() == Delimiter::Bracket;
-                if attribute && is_documentation(&group.stream()) {
-                    continue;
-                }
-                item_is_test |= attribute && group.stream().to_string().replace(' ', "") == "cfg(test)";
-                collect(group.stream(), in_test || item_is_test, out);
-                item_is_test &= group.delimiter() != Delimiter::Brace;
-            }
-        }
-    }
-}
-
-/// `doc = "..."`, which is what documentation is to the compiler.
-fn is_documentation(attribute: &TokenStream) -> bool {
-    let mut tokens = attribute.clone().into_iter();
-    matches!((tokens.next(), tokens.next()), (Some(TokenTree::Ident(name)), Some(TokenTree::Punct(equals)))
-        if name == "doc" && equals.as_char() == '=')
+    Ok(Verdict::of(problems, format!("{} files hold none out of place", sources.len()), remedy))
 }
 
 #[cfg(test)]
@@ -162,7 +76,8 @@ mod tests {
     use super::*;
 
     fn lines(text: &str, is_stray: impl Fn(&Word) -> bool) -> Vec<usize> {
-        words(text).unwrap().iter().filter(|word| is_stray(word)).map(|word| word.line).collect()
+        let source = Source::parse("crates/etmemd/src/a.rs", text).unwrap();
+        source.words.iter().filter(|word| is_stray(word)).map(|word| source.line(word.at)).collect()
     }
 
     #[test]
@@ -199,7 +114,7 @@ mod tests {
             ("crates/etmemd/src/main.rs", "/proc", true),
             ("crates/etmem-core/src/lib.rs", "/sys/kernel", true),
         ] {
-            let word = Word { text: format!("{path:?}"), line: 1, in_test: false };
+            let word = Word { text: format!("{path:?}"), at: 0, in_test: false };
             assert_eq!(is_stray_kernel_path(file, &word), stray, "{file}: {path}");
         }
     }

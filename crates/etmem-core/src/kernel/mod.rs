@@ -1,20 +1,24 @@
 //! The ports: everything the data path may ask of a kernel.
 //!
 //! `etmem-linux` implements them over a real machine, `etmem-testkit` over a scripted one. The order in which
-//! a cycle calls them is the order of the modules: [`process`] (whom), [`mapping`] (where), [`probe`] (what was
-//! touched), [`memory`] (is there a need, and room), [`pressure`] and [`groups`] (must it be left alone), [`mover`] (out with it); every wait goes through [`pacer`]. [`wishes`] is how
-//! a task says which probe and mover it wants.
+//! a cycle calls them: [`process`] (whose memory), [`memory`], [`pressure`] and [`groups`] (is there a need, and room), [`mapping`]
+//! and [`probe`] (which pages were touched), [`mover`] or [`nodes`] (out of memory, or to another node), [`swap_cache`]; every
+//! wait goes through [`pacer`]. [`wishes`] is how a task says which probe and mover it wants.
 
 pub mod groups;
 pub mod mapping;
 pub mod memory;
 pub mod mover;
+mod moving;
 pub mod nodes;
 pub mod pacer;
 pub mod pressure;
 pub mod probe;
 pub mod process;
+pub mod swap_cache;
 pub mod wishes;
+
+pub use moving::Moving;
 
 use std::sync::Arc;
 
@@ -27,12 +31,12 @@ pub struct Kernel {
     pub mappings: Arc<dyn mapping::MappingSource>,
     /// Sees which pages were touched.
     pub probe: Arc<dyn probe::ProbeSource>,
-    /// Moves pages out of memory.
-    pub mover: Arc<dyn mover::PageMover>,
+    /// Moves pages, as the task wishes.
+    pub moving: Moving,
     /// Tells the state of memory and swap.
     pub memory: Arc<dyn memory::SystemMemory>,
-    /// Tells of NUMA nodes and moves pages between them: there for a task that wishes for it.
-    pub numa: Option<nodes::Numa>,
+    /// Reclaims the swap cache; none where this kernel has no interface for it.
+    pub swap_cache: Option<Arc<dyn swap_cache::SwapCache>>,
     /// Tells how much programs wait for memory.
     pub pressure: Arc<dyn pressure::MemoryPressure>,
     /// Tells what control groups promise and forbid their processes.

@@ -36,52 +36,12 @@ pub trait SwapOut: fmt::Debug {
         let _ = huge;
         self.swap_out(ranges)
     }
-
-    /// The machine's swap cache, where the kernel interface reaches it; none elsewhere.
-    fn swap_cache(&mut self) -> Option<&mut dyn SwapCache> {
-        None
-    }
-}
-
-/// Pages of the whole machine that are in swap and in memory, which the kernel can be told to take out of memory.
-pub trait SwapCache: fmt::Debug {
-    /// Sets how much of memory it may take before it is reclaimed, and how much is left then, in percent; `low` is
-    /// below `high`, and neither is above 100.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    fn set_watermarks(&mut self, low: u8, high: u8) -> Result<(), ProcessError>;
-
-    /// Has it reclaimed now, down to the low watermark.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    fn reclaim(&mut self) -> Result<(), ProcessError>;
-
-    /// Ends the reclaim that `reclaim` began.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    fn leave_alone(&mut self) -> Result<(), ProcessError>;
 }
 
 /// Makes movers. One per kernel interface.
 pub trait PageMover: fmt::Debug + Send + Sync {
     /// Its short name: what `mover=` in a task and the log call it.
     fn name(&self) -> &'static str;
-
-    /// Whether its movers reach the machine's swap cache.
-    fn reaches_swap_cache(&self) -> bool {
-        false
-    }
-
-    /// Takes back what its movers set for the machine's swap cache: nothing where they do not reach it.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    fn leave_swap_cache_alone(&self) -> Result<(), ProcessError> {
-        Ok(())
-    }
 
     /// A mover for `process`, bound to it: should its pid be given to another process, nothing more moves.
     ///

@@ -85,6 +85,14 @@ pub struct ProcessMemory {
     pub major_faults: u64,
 }
 
+impl ProcessMemory {
+    /// `percent` of all of it, in memory and in swap, in bytes. Divides first, as etmem 1.x does.
+    #[must_use]
+    pub const fn share(&self, percent: u8) -> u64 {
+        (self.resident + self.swapped) / 100 * percent as u64
+    }
+}
+
 /// Why a step on a process could not be done. The first two are outcomes, not faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProcessError {

@@ -68,8 +68,8 @@ pub struct Wishes {
     /// Whether all of the memory is of the huge page pool (`vm_flags=ht`), as that of virtual machines is: `bpf` does not
     /// see who touches it.
     pub huge_pool: bool,
-    /// Whether pages are to move between NUMA nodes instead of out of memory: the ports are to hold
-    /// [`Kernel::numa`], and `mover` is not asked.
+    /// Whether pages are to move between NUMA nodes ([`super::Moving::Nodes`]) instead of out of memory. `mover` has no
+    /// meaning then.
     pub nodes: bool,
 }
 

@@ -108,7 +108,7 @@ fn try_cycle(
 }
 
 fn nodes(member: &SharedCycleTask) -> Result<Vec<Node>, End> {
-    match &member.kernel.numa {
+    match member.kernel.moving.nodes() {
         Some(numa) => numa.nodes.nodes().map_err(End::Fault),
         None => Err(End::Fault(no_nodes())),
     }
@@ -162,13 +162,13 @@ impl TaskRunner for CslideRunner {
 
     fn prepare(&mut self, kernel: &Kernel) -> Result<(), EngineError> {
         // A kernel without these ports says so in every cycle.
-        kernel.numa.as_ref().map_or(Ok(()), |numa| settings::check(&self.engine, &*numa.nodes))?;
+        kernel.moving.nodes().map_or(Ok(()), |numa| settings::check(&self.engine, &*numa.nodes))?;
         self.slot(kernel);
         Ok(())
     }
 
     fn decisions(&self, kernel: &Kernel) -> Vec<String> {
-        let nodes = kernel.numa.as_ref().and_then(|numa| numa.nodes.nodes().ok()).unwrap_or_default();
+        let nodes = kernel.moving.nodes().and_then(|numa| numa.nodes.nodes().ok()).unwrap_or_default();
         let pairs = settings::pairs(&self.engine, &nodes).unwrap_or_default();
         pairs.iter().map(|pair| format!("engine cslide: {pair}")).collect()
     }
@@ -176,7 +176,7 @@ impl TaskRunner for CslideRunner {
     fn notes(&self, kernel: &Kernel) -> Vec<String> {
         let Settings { task, target, kind, anon_only, .. } = &self.settings;
         let mut notes = Vec::new();
-        let nodes = kernel.numa.as_ref().and_then(|numa| numa.nodes.nodes().ok()).unwrap_or_default();
+        let nodes = kernel.moving.nodes().and_then(|numa| numa.nodes.nodes().ok()).unwrap_or_default();
         if *kind == Kind::HugePool && *anon_only {
             notes.push(format!(
                 "task {task}: anon_only=yes leaves nothing of vm_flags=ht: a mapping of huge pages has a file behind it"

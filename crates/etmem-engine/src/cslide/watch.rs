@@ -73,7 +73,7 @@ pub(super) fn find<'a>(
     let mut taken: BTreeMap<ProcessId, &str> = BTreeMap::new();
     let mut found = Vec::new();
     for member in members {
-        let Some(numa) = &member.kernel.numa else { continue };
+        let Some(numa) = member.kernel.moving.nodes() else { continue };
         let processes = match member.kernel.processes.find(&member.settings.target) {
             Ok(processes) => processes,
             Err(error) => {

@@ -7,12 +7,12 @@
 
 use super::memory::{Known, Memory};
 use super::settings::Settings;
-use super::swap_cache::SwapCache;
+use super::swap_cache::SwapCacheKeeper;
 use crate::report::{Effort, ProcessResult, Scanned};
 use crate::scan_locks::{ScanLock, ScanLocks};
 use etmem_core::act::{self, Rehearsal, Tools};
 use etmem_core::feedback::{Limits, PageSet, PageSetBuilder};
-use etmem_core::guard::{self, Bound, Room};
+use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
@@ -21,7 +21,7 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 use etmem_core::plan::{Budget, Outcome, Plan};
-use etmem_core::policy::{self, SkipReason};
+use etmem_core::policy;
 use etmem_core::scan::{self, Looking, Observed, ScanEnd, Wanted};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(super) struct Cycle<'a> {
     pub(super) settings: &'a Settings,
     pub(super) scan_locks: &'a ScanLocks,
     pub(super) memory: &'a Memory,
-    pub(super) swap_cache: &'a SwapCache,
+    pub(super) swap_cache: &'a SwapCacheKeeper,
     pub(super) process: ProcessId,
     pub(super) kernel: &'a Kernel,
     pub(super) pacer: &'a dyn Pacer,
@@ -93,7 +93,7 @@ impl Cycle<'_> {
         let mut scan_lock = self.scan_locks.take(process, pacer).ok_or(End::Stopped)?;
         // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
         // between, nothing moves.
-        let mover = kernel.mover.attach(process)?;
+        let mover = kernel.moving.out()?.attach(process)?;
         let mut attached = Attached { probe: kernel.probe.attach(process)?, mover };
         // Dropped with what is known of the process where the cycle ends early: its pages may be others by then.
         let mut known = self.memory.take(process);
@@ -108,18 +108,18 @@ impl Cycle<'_> {
 
         let Acted { present, outcome, rehearsal, given, processor_time } =
             self.act(&settled.ranks, &before, limits, may, looked, &mut attached);
-        let Attached { probe, mover } = &mut attached;
+        let probe = &mut *attached.probe;
         let figures = kernel.processes.memory(process).unwrap_or(before);
         let is_worth_a_look = outcome.ended.is_none() && some_stayed(&before, &figures, &outcome);
         let after = if is_worth_a_look && probe.looks_without_clearing() {
-            Looking::glance(&mut **probe, &observed.ranges).ok()
+            Looking::glance(probe, &observed.ranges).ok()
         } else {
             None
         };
         let (left, stayed) = self.memory.left(&mut known, given, after.as_ref(), figures);
         // What was refused is still there as well, and is told of already.
         let stayed = stayed.saturating_sub(outcome.refused);
-        let swap_cache = self.swap_cache.keep_within(settings, kernel, &mut **mover);
+        let swap_cache = self.swap_cache.keep_within(settings.swapcache_watermarks, kernel);
         self.memory.rest(observed.unrested, settings);
         self.memory.put_back(process, known);
         swap_cache?;
@@ -146,8 +146,8 @@ impl Cycle<'_> {
     /// Whether memory is short, the process worth it, and room for what might leave.
     fn is_there_a_need(&self) -> Result<(), End> {
         let memory = self.kernel.memory.state()?;
-        policy::room(&memory)?;
-        policy::gate(self.settings.gates, &memory, &self.kernel.processes.memory(self.process)?)?;
+        guard::swap_has_room(&memory)?;
+        guard::gate(self.settings.gates, &memory, &self.kernel.processes.memory(self.process)?)?;
         self.room(&memory)?;
         Ok(())
     }

@@ -3,15 +3,15 @@
 use super::cycle::Cycle;
 use super::memory::Memory;
 use super::settings::Settings;
-use super::swap_cache::SwapCache;
+use super::swap_cache::SwapCacheKeeper;
 use crate::engine::{TaskRunner, gone, nobody};
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLocks;
+use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::kernel::wishes::Wishes;
-use etmem_core::policy;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct SlideRunner {
     settings: Settings,
     scan_locks: ScanLocks,
     memory: Memory,
-    swap_cache: SwapCache,
+    swap_cache: SwapCacheKeeper,
 }
 
 impl SlideRunner {
@@ -30,7 +30,7 @@ impl SlideRunner {
     #[must_use]
     pub fn new(settings: Settings, scan_locks: ScanLocks) -> Self {
         let memory = Memory::new(&settings);
-        Self { settings, scan_locks, memory, swap_cache: SwapCache::default() }
+        Self { settings, scan_locks, memory, swap_cache: SwapCacheKeeper::default() }
     }
 
     fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessResult {
@@ -89,11 +89,10 @@ impl TaskRunner for SlideRunner {
         if self.settings.dry_run {
             notes.push(format!("task {task}: dry_run=yes: it looks and plans, and moves nothing"));
         }
-        if self.settings.swapcache_watermarks.is_some() && !kernel.mover.reaches_swap_cache() {
+        if self.settings.swapcache_watermarks.is_some() && kernel.swap_cache.is_none() {
             notes.push(format!(
-                "task {task}: swapcache watermarks have no effect: only the mover etmem (openEuler's module etmem_swap) can \
-                 reclaim the swap cache, and this is {}",
-                kernel.mover.name()
+                "task {task}: swapcache watermarks have no effect: only openEuler's module etmem_swap can reclaim the \
+                 swap cache, and it is not loaded"
             ));
         }
         if let Ok(found) = kernel.processes.find(&self.settings.target)
@@ -102,7 +101,7 @@ impl TaskRunner for SlideRunner {
             notes.push(nobody(task, &self.settings.target, kernel));
         }
         if let Ok(memory) = kernel.memory.state()
-            && let Err(hold) = policy::room(&memory)
+            && let Err(hold) = guard::swap_has_room(&memory)
         {
             notes.push(format!("task {task}: {hold}"));
         }
@@ -128,7 +127,7 @@ impl TaskRunner for SlideRunner {
     }
 
     fn sets_in_kernel(&self, kernel: &Kernel) -> bool {
-        self.settings.swapcache_watermarks.is_some() && kernel.mover.reaches_swap_cache()
+        self.settings.swapcache_watermarks.is_some() && kernel.swap_cache.is_some()
     }
 
     fn end(&mut self, kernel: &Kernel) -> Result<(), ProcessError> {

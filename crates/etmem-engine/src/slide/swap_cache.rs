@@ -1,30 +1,22 @@
-//! The project's watermarks of the swap cache, where the kernel can be told of them.
+//! Keeps the swap cache within the project's watermarks, where the kernel can reclaim it.
 
-use super::settings::Settings;
+use etmem_config::values::Watermarks;
+use etmem_core::guard;
 use etmem_core::kernel::Kernel;
-use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::process::ProcessError;
-use etmem_core::policy;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What was told of them.
+/// Whether a task has set the watermarks in the kernel.
 #[derive(Debug, Default)]
-pub(super) struct SwapCache {
+pub(super) struct SwapCacheKeeper {
     is_set: AtomicBool,
 }
 
-impl SwapCache {
-    /// Has the kernel take back the swap cache where it is above the watermarks.
-    pub(super) fn keep_within(
-        &self,
-        settings: &Settings,
-        kernel: &Kernel,
-        mover: &mut dyn SwapOut,
-    ) -> Result<(), ProcessError> {
-        let (Some(marks), Some(swap_cache)) = (settings.swapcache_watermarks, mover.swap_cache()) else {
-            return Ok(());
-        };
-        if policy::swap_cache_is_above(marks.high.get(), &kernel.memory.state()?) {
+impl SwapCacheKeeper {
+    /// Reclaims the swap cache where it is above the high watermark.
+    pub(super) fn keep_within(&self, marks: Option<Watermarks>, kernel: &Kernel) -> Result<(), ProcessError> {
+        let (Some(marks), Some(swap_cache)) = (marks, &kernel.swap_cache) else { return Ok(()) };
+        if guard::swap_cache_is_above(marks.high.get(), &kernel.memory.state()?) {
             if !self.is_set.swap(true, Ordering::Relaxed) {
                 swap_cache.set_watermarks(marks.low.get(), marks.high.get())?;
             }
@@ -33,9 +25,11 @@ impl SwapCache {
         Ok(())
     }
 
-    /// Takes back what was told.
+    /// Ends the reclaim, if this task began one.
     pub(super) fn release(&mut self, kernel: &Kernel) -> Result<(), ProcessError> {
-        let was_set = std::mem::take(self.is_set.get_mut());
-        if was_set { kernel.mover.leave_swap_cache_alone() } else { Ok(()) }
+        match &kernel.swap_cache {
+            Some(swap_cache) if std::mem::take(self.is_set.get_mut()) => swap_cache.end_reclaim(),
+            Some(_) | None => Ok(()),
+        }
     }
 }

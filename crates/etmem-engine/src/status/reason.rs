@@ -6,10 +6,10 @@
 use crate::report::{Placed, ProcessResult, Scanned};
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::Bound;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::nodes::Migrated;
 use etmem_core::kernel::process::{Gone, ProcessError};
 use etmem_core::plan::Ended;
-use etmem_core::policy::SkipReason;
 use std::fmt;
 
 /// The names with their words, and the list of all, from one place.

@@ -210,7 +210,7 @@ fn nodes_that_are_not_there_are_refused() {
     let machine = machine(Memory::Base, |_| 1);
     let kernel = machine.kernel();
     let want = "[engine] node_pair=1,7: there is no node 7 with memory; this machine has 0, 1";
-    assert_eq!(engine.check(&*kernel.numa.as_ref().unwrap().nodes).unwrap_err().to_string(), want);
+    assert_eq!(engine.check(&*kernel.moving.nodes().unwrap().nodes).unwrap_err().to_string(), want);
     assert_eq!(works(&file, &*engine)[0].prepare(&kernel).unwrap_err().to_string(), want);
     let none = FakeMachine::default();
     let want = "[engine] node_pair=1,7: there is no node 1 with memory; this machine has none";

@@ -80,7 +80,8 @@ impl Memory {
     }
 
     pub(crate) fn free(self, machine: &FakeMachine, node: u16) -> u64 {
-        let numa = machine.kernel().numa.unwrap();
+        let kernel = machine.kernel();
+        let numa = kernel.moving.nodes().unwrap();
         let nodes = numa.nodes.nodes().unwrap();
         let node = nodes.iter().find(|known| known.id == NodeId(node)).unwrap();
         match self {

@@ -1,4 +1,4 @@
-//! The mover of openEuler's module etmem_swap: `/proc/PID/swap_pages`.
+//! The mover of openEuler's module etmem_swap: `/proc/PID/swap_pages`. The same file reclaims the machine's swap cache.
 //!
 //! It takes addresses, a line each, and pages out the page at each of them; one address is enough for a huge page. Of a
 //! page that is gone, pinned or shared it says nothing, so what counts as applied is what it took.
@@ -12,11 +12,12 @@ use crate::sys::module::{RECLAIM_NOW, RECLAIM_OFF, SET_WATERMARKS, request};
 use crate::unavailable::Unavailable;
 use etmem_core::address::AddressRange;
 use etmem_core::idle_pages::PageSizes;
-use etmem_core::kernel::mover::{Moved, PageMover, SwapCache, SwapOut};
+use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::swap_cache::SwapCache;
 use std::fs::File;
 
-/// The mover `etmem`.
+/// The mover `etmem`, and the swap cache as the module reaches it.
 #[derive(Debug, Clone)]
 pub struct Etmem {
     proc: ProcRoot,
@@ -41,17 +42,6 @@ impl PageMover for Etmem {
         "etmem"
     }
 
-    fn reaches_swap_cache(&self) -> bool {
-        true
-    }
-
-    /// The reclaim ends. What the watermarks were before nobody knows: the module cannot be asked.
-    fn leave_swap_cache_alone(&self) -> Result<(), ProcessError> {
-        let (file, path) = SWAP_PAGES.open_any(&self.proc)?;
-        let what = || format!("{path}: end of swapcache reclaim");
-        request(&file, RECLAIM_OFF, 0).map_err(|error| SWAP_PAGES.error(what(), &error))
-    }
-
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
         let file = SWAP_PAGES.open(&self.proc, process)?;
         let path = self.proc.process(process.pid, SWAP_PAGES.name).display().to_string();
@@ -70,13 +60,6 @@ struct SwapPages {
     lines: Lines,
 }
 
-impl SwapPages {
-    fn ask(&self, ask: libc::Ioctl, number: u32, what: &str) -> Result<(), ProcessError> {
-        let call = || format!("{}: {what}", self.path);
-        request(&self.file, ask, number).map_err(|error| SWAP_PAGES.error(call(), &error))
-    }
-}
-
 impl SwapOut for SwapPages {
     fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError> {
         self.swap_out_pages(ranges, &[])
@@ -91,23 +74,28 @@ impl SwapOut for SwapPages {
         let moved = lines::write_all(&mut self.lines, self.sizes, ranges, huge, &mut self.file);
         moved.map_err(|error| SWAP_PAGES.error(self.path.clone(), &error))
     }
+}
 
-    fn swap_cache(&mut self) -> Option<&mut dyn SwapCache> {
-        Some(self)
+impl Etmem {
+    /// A request about the whole machine, which the file of any process takes.
+    fn ask(&self, ask: libc::Ioctl, number: u32, what: &str) -> Result<(), ProcessError> {
+        let (file, path) = SWAP_PAGES.open_any(&self.proc)?;
+        request(&file, ask, number).map_err(|error| SWAP_PAGES.error(format!("{path}: {what}"), &error))
     }
 }
 
-impl SwapCache for SwapPages {
-    fn set_watermarks(&mut self, low: u8, high: u8) -> Result<(), ProcessError> {
+impl SwapCache for Etmem {
+    fn set_watermarks(&self, low: u8, high: u8) -> Result<(), ProcessError> {
         let what = format!("swapcache watermarks {low} % and {high} %");
         self.ask(SET_WATERMARKS, u32::from(low) | u32::from(high) << 8, &what)
     }
 
-    fn reclaim(&mut self) -> Result<(), ProcessError> {
+    fn reclaim(&self) -> Result<(), ProcessError> {
         self.ask(RECLAIM_NOW, 0, "swapcache reclaim")
     }
 
-    fn leave_alone(&mut self) -> Result<(), ProcessError> {
+    /// The watermarks stay: the module cannot be asked what they were before.
+    fn end_reclaim(&self) -> Result<(), ProcessError> {
         self.ask(RECLAIM_OFF, 0, "end of swapcache reclaim")
     }
 }
@@ -131,7 +119,8 @@ mod tests {
             fs::write(folder.join(file), text).unwrap();
         }
         let process = ProcessId { pid: Pid::new(7).unwrap(), start_time: 5 };
-        let mut mover = Etmem::detect(&proc).unwrap().attach(process).unwrap();
+        let module = Etmem::detect(&proc).unwrap();
+        let mut mover = module.attach(process).unwrap();
         let (bytes, start) = (machine::page_bytes(), 0x7000_0000_0000);
         let ranges = [AddressRange::new(start, start + 2 * bytes)];
         let moved = Moved { applied: 2 * bytes, ..Moved::default() };
@@ -139,10 +128,10 @@ mod tests {
         let text = format!("0x{start:x}\n0x{:x}\n", start + bytes);
         assert_eq!(fs::read_to_string(folder.join("swap_pages")).unwrap(), text);
         // An ordinary file has no such requests: told with the file's name.
-        let refused = mover.swap_cache().unwrap().set_watermarks(3, 5).unwrap_err().to_string();
+        let refused = module.set_watermarks(3, 5).unwrap_err().to_string();
         assert!(refused.contains("7/swap_pages: swapcache watermarks 3 % and 5 %"), "{refused}");
         let later = ProcessId { start_time: 6, ..process };
-        assert_eq!(Etmem::detect(&proc).unwrap().attach(later).map(drop), Err(ProcessError::Exited));
+        assert_eq!(module.attach(later).map(drop), Err(ProcessError::Exited));
         // A program that was replaced has another memory: nothing more is written.
         fs::write(folder.join("maps"), "").unwrap();
         assert_eq!(mover.swap_out(&ranges), Err(ProcessError::Replaced));

@@ -4,7 +4,6 @@ pub mod bare;
 pub mod etmem;
 mod lines;
 pub mod madvise;
-pub mod nowhere;
 pub mod numa;
 mod numa_batch;
 mod pieces;

@@ -107,7 +107,7 @@ fn wiring() -> Outcome {
     let first = |list: &[Capability]| list.iter().find(|one| one.available.is_ok()).map(|one| one.name);
     let best = (first(&capabilities.probes), first(&capabilities.movers));
     match etmem_linux::kernel(&Roots::default()) {
-        Ok(kernel) => assert_eq!((Some(kernel.probe.name()), Some(kernel.mover.name())), best),
+        Ok(kernel) => assert_eq!((Some(kernel.probe.name()), Some(kernel.moving.name())), best),
         Err(reason) => {
             assert!(best.0.is_none() || best.1.is_none(), "{best:?}: {reason}");
             assert!(!reason.to_string().contains('\n'), "{reason}");

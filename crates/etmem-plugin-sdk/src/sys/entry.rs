@@ -7,7 +7,6 @@
 #[cfg(test)]
 mod tests;
 
-use super::abi::{self, Engine, EngineOps, GKeyFile, PAGE_SCAN, PageScan, Project};
 use super::key_file::KeyFile;
 use super::log::log;
 use crate::group::Group;
@@ -15,6 +14,7 @@ use crate::policy::{Policy, Refusal};
 use crate::process::Target;
 use crate::run::{Run, STOP_DEADLINE};
 use crate::task::{Rhythm, Task};
+use etmem_abi::{self as abi, Engine, EngineOps, GKeyFile, PAGE_SCAN, PageScan, Project};
 use std::ffi::{CStr, c_char, c_int};
 use std::fmt;
 use std::fs::File;
@@ -26,22 +26,20 @@ use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-impl EngineOps {
-    /// The functions of a policy; use [`export!`](crate::export).
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn of<P: Policy>() -> Self {
-        Self {
-            fill_eng_params: Some(fill_engine::<P>),
-            clear_eng_params: Some(clear_engine::<P>),
-            fill_task_params: Some(fill_task::<P>),
-            clear_task_params: Some(clear_task::<P>),
-            start_task: Some(start_task::<P>),
-            stop_task: Some(stop_task::<P>),
-            alloc_pid_params: None,
-            free_pid_params: None,
-            eng_mgt_func: Some(command::<P>),
-        }
+/// The functions of a policy; use [`export!`](crate::export).
+#[doc(hidden)]
+#[must_use]
+pub const fn operations<P: Policy>() -> EngineOps {
+    EngineOps {
+        fill_eng_params: Some(fill_engine::<P>),
+        clear_eng_params: Some(clear_engine::<P>),
+        fill_task_params: Some(fill_task::<P>),
+        clear_task_params: Some(clear_task::<P>),
+        start_task: Some(start_task::<P>),
+        stop_task: Some(stop_task::<P>),
+        alloc_pid_params: None,
+        free_pid_params: None,
+        eng_mgt_func: Some(command::<P>),
     }
 }
 
@@ -141,7 +139,7 @@ unsafe fn rhythm(project: *const Project) -> (String, Option<Rhythm>) {
     let Some(scan) = (unsafe { project.scan_param.cast::<PageScan>().as_ref() }) else { return (name, None) };
     let seconds = |value| Duration::from_secs(u64::try_from(value).unwrap_or(0));
     let rhythm = Rhythm {
-        looks: u32::try_from(scan.looks).unwrap_or(0),
+        looks: u32::try_from(scan.loops).unwrap_or(0),
         interval: seconds(scan.interval),
         sleep: seconds(scan.sleep),
     };

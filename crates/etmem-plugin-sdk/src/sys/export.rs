@@ -7,6 +7,6 @@ macro_rules! export {
     ($symbol:ident: $policy:ty) => {
         #[doc = "The functions that etmemd calls."]
         #[unsafe(no_mangle)]
-        pub static $symbol: $crate::EngineOps = $crate::EngineOps::of::<$policy>();
+        pub static $symbol: $crate::EngineOps = $crate::operations::<$policy>();
     };
 }

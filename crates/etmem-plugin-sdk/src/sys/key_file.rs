@@ -1,16 +1,13 @@
 //! GLib's key file, read by GLib, which the daemon has loaded by then: nothing here is linked with it.
 #![expect(unsafe_code, reason = "functions of another library")]
 
-use super::abi::GKeyFile;
 use crate::policy::Refusal;
+use etmem_abi::{GKeyFile, GLIB};
 use libloading::Library;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::OnceLock;
-
-/// By the name that its version 2 has had since 2002.
-const LIBRARY: &str = "libglib-2.0.so.0";
 
 type GetString =
     unsafe extern "C" fn(*mut GKeyFile, *const c_char, *const c_char, *mut *mut c_void) -> *mut c_char;
@@ -27,14 +24,14 @@ struct Glib {
 }
 
 fn glib() -> Result<&'static Glib, Refusal> {
-    static GLIB: OnceLock<Result<Glib, String>> = OnceLock::new();
-    let glib = GLIB.get_or_init(|| find().map_err(|error| format!("cannot read the key file: {error}")));
+    static LOADED: OnceLock<Result<Glib, String>> = OnceLock::new();
+    let glib = LOADED.get_or_init(|| find().map_err(|error| format!("cannot read the key file: {error}")));
     glib.as_ref().map_err(|error| Refusal::new(error.as_str()))
 }
 
 fn find() -> Result<Glib, libloading::Error> {
     // SAFETY: GLib may be loaded at any time; the daemon, which made the key file with it, has done so already.
-    let library = unsafe { Library::new(LIBRARY) }?;
+    let library = unsafe { Library::new(GLIB) }?;
     // SAFETY: the types are those of GLib's manual, gint as int and gchar as char; the library stays with them.
     unsafe {
         Ok(Glib {

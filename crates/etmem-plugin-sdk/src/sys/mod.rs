@@ -1,10 +1,9 @@
 //! All unsafe code of this crate: the border to C.
 //!
-//! [`abi`] mirrors the structures of `include/`, [`entry`] holds the functions that the daemon calls, [`export`] the macro
-//! that gives them their symbol. [`key_file`] (GLib), [`scan`] (the scan library), [`advice`] (system calls), [`log`] (syslog)
+//! `etmem-abi` has the structures of `include/`; [`entry`] holds the functions that the daemon calls, [`export`] the macro that
+//! gives them their symbol. [`key_file`] (GLib), [`scan`] (the scan library), [`advice`] (system calls), [`log`] (syslog)
 //! and [`library`] (where code is, and that it stays) are safe faces of what lies beyond the border.
 
-pub(crate) mod abi;
 pub(crate) mod advice;
 pub(crate) mod entry;
 pub(crate) mod export;

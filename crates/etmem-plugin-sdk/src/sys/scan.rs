@@ -4,8 +4,11 @@
 //! that another plugin is linked with; and what this crate initialises it never ends, since others may be using it.
 #![expect(unsafe_code, reason = "functions of another library, and its lists")]
 
-use super::abi::{PageRefs, Vma, Vmas};
 use crate::pages::{Mapping, Page};
+use etmem_abi::{
+    PMD_TYPE, PTE_TYPE, PageRefs, SCAN_LIBRARY, SCAN_LIBRARY_FOLDERS, VMA_MAJOR_NUM_LEN, VMA_MINOR_NUM_LEN,
+    VMA_PATH_STR_LEN, Vma, Vmas,
+};
 use libloading::Library;
 use std::env;
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -13,11 +16,6 @@ use std::io;
 use std::path::PathBuf;
 use std::ptr;
 use std::sync::OnceLock;
-
-const NAME: &str = "libetmemd_scan.so";
-
-/// Where else it may be, from the folder of the daemon's program.
-const BESIDE: [&str; 3] = [".", "../lib", "../lib64"];
 
 type Init = unsafe extern "C" fn() -> c_int;
 type GetVmas = unsafe extern "C" fn(*const c_char, *mut *mut c_char, c_int, bool) -> *mut Vmas;
@@ -43,9 +41,9 @@ fn library() -> io::Result<&'static Scan> {
 fn find() -> Result<Scan, String> {
     let program = env::current_exe().unwrap_or_default();
     let folder = program.parent().map(PathBuf::from).unwrap_or_default();
-    let beside = BESIDE.iter().map(|place| folder.join(place).join(NAME));
+    let others = SCAN_LIBRARY_FOLDERS.iter().map(|place| folder.join(place).join(SCAN_LIBRARY));
     let mut reasons = Vec::new();
-    for place in std::iter::once(PathBuf::from(NAME)).chain(beside) {
+    for place in std::iter::once(PathBuf::from(SCAN_LIBRARY)).chain(others) {
         // SAFETY: the scan library does nothing when it is loaded.
         match unsafe { Library::new(&place) } {
             Ok(library) => {
@@ -54,7 +52,10 @@ fn find() -> Result<Scan, String> {
             Err(error) => reasons.push(error.to_string()),
         }
     }
-    Err(format!("no scan library: install {NAME} (make install, then ldconfig); {}", reasons.join("; ")))
+    Err(format!(
+        "no scan library: install {SCAN_LIBRARY} (make install, then ldconfig); {}",
+        reasons.join("; ")
+    ))
 }
 
 fn functions(library: Library) -> Result<Scan, libloading::Error> {
@@ -137,9 +138,9 @@ fn vma(start: u64, end: u64) -> Vma {
         stat: [false; 4],
         offset: 0,
         inode: 0,
-        path: [0; 256],
-        major: [0; 8],
-        minor: [0; 8],
+        path: [0; VMA_PATH_STR_LEN],
+        major: [0; VMA_MAJOR_NUM_LEN],
+        minor: [0; VMA_MINOR_NUM_LEN],
         next: ptr::null_mut(),
     }
 }
@@ -170,8 +171,8 @@ impl PageList {
             let node = unsafe { next.as_ref() }?;
             next = node.next;
             let bytes = match node.kind {
-                0 => 4 << 10,
-                1 => 2 << 20,
+                PTE_TYPE => 4 << 10,
+                PMD_TYPE => 2 << 20,
                 _ => 1 << 30,
             };
             Some(Page { address: node.addr, bytes, count: u32::try_from(node.count).unwrap_or(0) })

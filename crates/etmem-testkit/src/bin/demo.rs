@@ -2,10 +2,16 @@
 
 use std::process::ExitCode;
 
+use etmem_testkit::demo::{self, Verdict};
+
 fn main() -> ExitCode {
-    match etmem_testkit::demo::main() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match demo::main() {
+        Ok(Verdict::Holds) => ExitCode::SUCCESS,
+        Ok(Verdict::Skipped(why)) => {
+            println!("\nskipped: {why}.");
+            ExitCode::SUCCESS
+        }
+        Ok(Verdict::Broken) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("demo: {error:#}");
             ExitCode::FAILURE

@@ -4,6 +4,8 @@ use std::fmt;
 
 use anyhow::Result;
 
+use super::waiting::{Shares, Spent};
+use crate::clock::WallClock;
 use crate::machine;
 use crate::pagemap;
 use crate::size::MIB;
@@ -21,7 +23,9 @@ pub struct Figures {
     pub places: Places,
     /// Pages the process had to fetch back so far (majflt): every one is a page that left too early.
     pub fetched_back: u64,
-    /// Bytes of memory the machine could give to somebody else (MemAvailable).
+    /// What it spent its time on so far; `None` where the kernel does not count that.
+    pub spent: Option<Spent>,
+    /// Bytes of memory that other programs could have (MemAvailable).
     pub available: usize,
 }
 
@@ -30,15 +34,28 @@ impl Figures {
     ///
     /// # Errors
     /// The workload has ended.
-    pub fn look(workload: &Workload) -> Result<Self> {
+    pub fn look(clock: &WallClock, workload: &Workload) -> Result<Self> {
         let pid = workload.pid();
         Ok(Self {
             resident: pagemap::status_bytes(pid, "VmRSS")?,
             swapped: pagemap::status_bytes(pid, "VmSwap")?,
             places: workload.footprint().places()?,
             fetched_back: pagemap::stat_field(pid, 12)?,
+            spent: Spent::look(clock, pid)?,
             available: machine::memory_available(),
         })
+    }
+
+    /// Pages that a fault fetched back since `earlier`.
+    #[must_use]
+    pub fn refaults_since(&self, earlier: &Self) -> u64 {
+        self.fetched_back.saturating_sub(earlier.fetched_back)
+    }
+
+    /// What it spent its time on since `earlier`.
+    #[must_use]
+    pub fn shares_since(&self, earlier: &Self) -> Option<Shares> {
+        Some(self.spent?.since(earlier.spent?))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The demo's story over a scripted machine, for who cannot have it for real: an ordinary user, a container.
+//! The demo's story over a scripted machine, where it cannot be had for real: for an ordinary user, in a container.
 //!
 //! ```text
 //! a scripted /proc can be mounted -> the real programs over it            (root, or root of a user namespace)
@@ -20,10 +20,11 @@ use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
 use etmem_engine::ScanLocks;
 
-use super::verdict::{COLD_OUT, Claim};
+use super::project::Wanted;
+use super::verdict::{COLD_OUT, Claim, Verdict};
 use crate::clock::WallClock;
 use crate::daemon::instance::path_text;
-use crate::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
+use crate::daemon::{Binaries, Daemon};
 use crate::fake::proc::FakeProc;
 use crate::fake::proc::script::{Life, PAGE, Script, ScriptedMapping, ScriptedProcess, Segment};
 use crate::fake::{FakeMachine, FakePacer, FakeProcess};
@@ -52,14 +53,14 @@ pub fn asked_for() -> Option<String> {
     env::var(MISSING).ok()
 }
 
-/// Tells the story as near to the real one as this machine lets it: whether all claims hold.
+/// Tells the story as near to the real one as this machine allows.
 ///
 /// # Errors
 /// Something that has nothing to do with the claims stands in the way; the message says what.
-pub fn tell_where_it_can(missing: &str) -> Result<bool> {
+pub fn tell_where_it_can(missing: &str, wanted: Wanted) -> Result<Verdict> {
     const NAMESPACE: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
     if FakeProc::mount(script()).is_ok() {
-        return tell(missing);
+        return tell(missing, wanted);
     }
     let inside = |program: &std::ffi::OsStr| {
         let mut command = Command::new(NAMESPACE[0]);
@@ -69,24 +70,25 @@ pub fn tell_where_it_can(missing: &str) -> Result<bool> {
     let mut trial = inside("true".as_ref());
     let possible = trial.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !possible.is_ok_and(|status| status.success()) {
-        return tell(missing);
+        return tell(missing, wanted);
     }
     let own = env::current_exe().context("where this program is")?;
-    let status = inside(own.as_os_str()).status().context("run the demo in a user namespace")?;
-    Ok(status.success())
+    let status = inside(own.as_os_str()).args(wanted.arguments()).status();
+    let status = status.context("run the demo in a user namespace")?;
+    Ok(if status.success() { Verdict::Holds } else { Verdict::Broken })
 }
 
-/// Tells the story: whether all claims hold.
+/// Tells the story.
 ///
 /// # Errors
 /// Something that has nothing to do with the claims stands in the way; the message says what.
-pub fn tell(missing: &str) -> Result<bool> {
+pub fn tell(missing: &str, wanted: Wanted) -> Result<Verdict> {
     say!("This machine or user cannot have the demo for real: {missing}.");
     match FakeProc::mount(script()) {
-        Ok(fake) => over_files(&fake),
+        Ok(fake) => over_files(&fake, wanted),
         Err(error) => {
-            say!("The daemon's engine runs in this very program, as no /proc can be scripted: {error:#}.");
-            in_process()
+            say!("The daemon's engine runs in this program, as no /proc can be scripted: {error:#}.");
+            in_process(wanted)
         }
     }
 }
@@ -101,10 +103,6 @@ fn script() -> Script {
     Script { memory: 4 << 30, swap: 2 << 30, ..Script::new(vec![process]) }
 }
 
-fn project() -> ProjectFile {
-    ProjectFile::new("demo").task("coldest", TaskKind::Pid(PID))
-}
-
 fn workload() {
     say!(
         "workload  hotcold, pid {PID}: {} MiB of memory, {} MiB of it touched without pause",
@@ -114,14 +112,14 @@ fn workload() {
 }
 
 /// The real programs; the kernel with openEuler's modules is played by files.
-fn over_files(fake: &FakeProc) -> Result<bool> {
+fn over_files(fake: &FakeProc, wanted: Wanted) -> Result<Verdict> {
     let daemon = Daemon::start_at(&Binaries::beside()?, fake.root())?;
     let clock = WallClock::new();
     say!("machine   one with openEuler's modules etmem_scan and etmem_swap, in the place of /proc");
     workload();
     say!("daemon    etmemd -s {} --proc-root {}, the real program", daemon.socket(), fake.root().display());
     say!("");
-    let config = project().to_string();
+    let config = wanted.project(PID).to_string();
     let file = daemon.write("demo.conf", &config)?;
     let file = path_text(&file)?;
     say!("$ cat {file}");
@@ -161,9 +159,9 @@ fn show(daemon: &Daemon, words: &[&str]) -> Result<()> {
 }
 
 /// The engine alone: what the daemon runs for a task, cycle by cycle, on a clock that passes at once.
-fn in_process() -> Result<bool> {
+fn in_process(wanted: Wanted) -> Result<Verdict> {
     workload();
-    let text = project().to_string();
+    let text = wanted.project(PID).to_string();
     let config = etmem_config::parse("demo.conf".as_ref(), &text)?;
     text.lines().for_each(|line| say!("    {line}"));
     let access = |page, _| if is_hot(page) { Access::WRITTEN } else { Access::IDLE };
@@ -197,14 +195,16 @@ fn live(seconds: u64, resident_mib: u64, swapped_mib: u64, out: Pages) {
     );
 }
 
-fn verdict(out: Pages, ever_out: Pages) -> bool {
-    let claims = [Claim::cold_out(out.cold_share()), Claim::hot_out(ever_out.hot as f64 / HOT as f64)];
+fn verdict(out: Pages, ever_out: Pages) -> Verdict {
+    let hot_out = Claim::hot_out(ever_out.hot as f64 / HOT as f64);
     say!("");
-    claims.iter().for_each(|claim| say!("{claim}"));
+    say!("{}", Claim::cold_out(out.cold_share()));
+    say!("{hot_out}");
     say!("");
-    let all = claims.iter().all(Claim::holds);
-    say!("{}; nothing real was moved.", if all { "All of it holds" } else { "NOT all of it holds" });
-    all
+    let verdict = Verdict::of(out.cold_share(), &[hot_out], None);
+    let all = if verdict == Verdict::Holds { "All" } else { "NOT all" };
+    say!("{all} of it holds; nothing real was moved.");
+    verdict
 }
 
 fn kib(status: &str, key: &str) -> Result<u64> {
@@ -252,13 +252,22 @@ mod tests {
             boundary + 4 * PAGE..boundary + 5 * PAGE,
         ];
         assert_eq!(Pages::of(&ranges), Pages { hot: 2, cold: 3 });
-        assert!(verdict(Pages { hot: 0, cold: PAGES - HOT }, Pages { hot: 0, cold: PAGES - HOT }));
-        assert!(!verdict(Pages { hot: 0, cold: PAGES - HOT }, Pages { hot: 1000, cold: PAGES - HOT }));
-        assert!(!verdict(Pages { hot: 0, cold: 0 }, Pages { hot: 0, cold: 0 }));
+        let cold = PAGES - HOT;
+        for (hot, cold, expected) in
+            [(0, cold, Verdict::Holds), (1000, cold, Verdict::Broken), (0, 0, Verdict::Broken)]
+        {
+            let out = Pages { hot, cold };
+            assert_eq!(verdict(out, out), expected);
+        }
     }
 
     #[test]
     fn the_engine_tells_the_story_without_a_file_system() {
-        assert!(in_process().unwrap());
+        assert_eq!(in_process(Wanted::Good).unwrap(), Verdict::Holds);
+    }
+
+    #[test]
+    fn harm_without_a_file_system_is_seen() {
+        assert_eq!(in_process(Wanted::Harm).unwrap(), Verdict::Broken);
     }
 }

@@ -2,7 +2,6 @@
 
 use super::nodes::FakeNodes;
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
-use etmem_core::kernel::Kernel;
 use etmem_core::kernel::groups::{ControlGroups, GroupLimits};
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
@@ -13,6 +12,7 @@ use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSou
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
+use etmem_core::kernel::{Kernel, Moving};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -168,7 +168,7 @@ impl FakeMachine {
         }
     }
 
-    /// The ports of this machine.
+    /// The ports of this machine. Pages move between its nodes, if it has any, and else out of memory.
     #[must_use]
     pub fn kernel(&self) -> Kernel {
         let machine = Arc::new(self.clone());
@@ -176,10 +176,13 @@ impl FakeMachine {
             processes: machine.clone(),
             mappings: machine.clone(),
             probe: machine.clone(),
-            mover: machine.clone(),
+            moving: if machine.lock().nodes.is_empty() {
+                Moving::Out(machine.clone())
+            } else {
+                Moving::Nodes(Numa { nodes: machine.clone(), mover: machine.clone() })
+            },
             memory: machine.clone(),
-            numa: (!machine.lock().nodes.is_empty())
-                .then(|| Numa { nodes: machine.clone(), mover: machine.clone() }),
+            swap_cache: None,
             pressure: machine.clone(),
             groups: machine.clone(),
         }

@@ -1,15 +1,16 @@
 //! `etmem completions bash|zsh|fish`: a script that lets the shell complete this command line.
 //!
-//! It is made of the command line's own definition, and completes words that are known without asking a daemon.
+//! It is made from the definition of the command line, and completes the words that are known without asking a daemon.
 
 use std::io::{self, Write};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, ValueHint};
 use clap_complete::Shell;
+use etmem_manual::Help;
 use etmem_wire::Status;
 
-use crate::command_line::{Asked, missing, program, text};
+use crate::arguments::{Asked, Object, missing, text};
 use crate::failure::Failure;
 
 const SHELLS: [(&str, Shell); 3] = [("bash", Shell::Bash), ("zsh", Shell::Zsh), ("fish", Shell::Fish)];
@@ -17,46 +18,50 @@ const SHELLS: [(&str, Shell); 3] = [("bash", Shell::Bash), ("zsh", Shell::Zsh), 
 /// What cslide understands; other engines have none, or are not known here.
 const ENGINE_COMMANDS: [&str; 3] = ["showtaskpages", "showhostpages", "help"];
 
-pub(crate) fn command() -> Command {
+pub(crate) const OBJECT: Object = Object {
+    command,
+    asked,
+    help: Help::examples(&[
+        "etmem completions bash > /usr/share/bash-completion/completions/etmem",
+        "etmem completions zsh > /usr/local/share/zsh/site-functions/_etmem",
+        "etmem completions fish > /usr/share/fish/vendor_completions.d/etmem.fish",
+    ]),
+};
+
+fn command() -> Command {
     Command::new("completions")
-        .about("Print a script that lets a shell complete etmem's commands and options")
+        .about("Print a script by which a shell completes the commands and options of etmem")
         .arg(
             Arg::new("shell")
                 .value_name("SHELL")
-                .help("Whose script: bash, zsh or fish")
+                .help("The shell: bash, zsh or fish")
                 .required(true)
                 .hide_possible_values(true)
                 .value_parser(PossibleValuesParser::new(SHELLS.map(|(name, _)| name))),
         )
         .override_usage("etmem completions bash|zsh|fish")
-        .after_help(
-            "Examples:\n  \
-             etmem completions bash > /usr/share/bash-completion/completions/etmem\n  \
-             etmem completions zsh > /usr/local/share/zsh/site-functions/_etmem\n  \
-             etmem completions fish > /usr/share/fish/vendor_completions.d/etmem.fish",
-        )
 }
 
-pub(crate) fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
+fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
     let chosen = SHELLS.into_iter().find(|(name, _)| text(options, "shell") == Some(*name));
     chosen.map(|(_, shell)| Asked::Completions(shell)).ok_or(missing("completions", "bash, zsh or fish"))
 }
 
-/// Prints the script for `shell`. Nobody who stops reading it early has to be told.
-pub(crate) fn print(shell: Shell, out: &mut dyn Write) -> io::Result<Status> {
-    match out.write_all(&script(shell)).and_then(|()| out.flush()) {
+/// Prints the script by which `shell` completes `program`. A reader that stops early is no failure.
+pub(crate) fn print(shell: Shell, program: Command, out: &mut dyn Write) -> io::Result<Status> {
+    match out.write_all(&script(shell, program)).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(Status::Success),
     }
 }
 
-fn script(shell: Shell) -> Vec<u8> {
+fn script(shell: Shell, program: Command) -> Vec<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut with_hints(program()), "etmem", &mut script);
+    clap_complete::generate(shell, &mut with_hints(program), "etmem", &mut script);
     script
 }
 
-/// `command` with what may stand for the values: a configuration file is one, a name is not.
+/// `command` with hints for its values: a file where a configuration file is expected, no file where a name is.
 fn with_hints(command: Command) -> Command {
     let known = command.mut_args(|option| match option.get_id().as_str() {
         "file" => option.value_hint(ValueHint::FilePath),
@@ -70,6 +75,7 @@ fn with_hints(command: Command) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command_line::program;
 
     /// The words of every command and the long options that it has, hidden ones apart.
     fn words(command: &Command, found: &mut Vec<String>) {
@@ -91,14 +97,11 @@ mod tests {
                 .all(|word| found.iter().any(|w| w == word))
         );
         for (name, shell) in SHELLS {
-            let script = String::from_utf8(script(shell)).unwrap();
+            let script = String::from_utf8(script(shell, program())).unwrap();
             for word in &found {
                 assert!(script.contains(word), "{word} is missing for {name}:\n{script}");
             }
-            assert!(
-                !script.contains("man "),
-                "the command for packagers is no word for everybody:\n{script}"
-            );
+            assert!(!script.contains("man "), "the command for packagers is completed:\n{script}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `etmem doctor`: what this machine can do, by the examination that etmemd has.
+//! `etmem doctor`: what etmem can do on this machine.
 //!
-//! The examination looks into the kernel, which this program leaves to etmemd: so it becomes `etmemd --doctor`, whose
-//! output and status are then its own. It takes the etmemd that lies beside it, else the one in PATH.
+//! The examination reads from the kernel, which this program leaves to etmemd. So it becomes `etmemd --doctor`, whose
+//! output and exit status it has then. It runs the etmemd in its own folder, else the one in PATH.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -9,46 +9,50 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use etmem_manual::{ExitStatus, Help};
 
-use crate::command_line::Asked;
+use crate::arguments::{Asked, Object, flag};
 use crate::failure::Failure;
 
 const PROGRAM: &str = "etmemd";
 
-/// Options that are etmemd's own, passed on as they are.
+/// Options of etmemd, passed on as they are.
 const ROOTS: [(&str, &str); 2] = [
-    ("proc-root", "Where procfs is mounted, if elsewhere: in a container, the host's"),
-    ("sys-root", "Where sysfs is mounted, if elsewhere"),
+    ("proc-root", "Where procfs is mounted, such as the host's in a container [default: /proc]"),
+    ("sys-root", "Where sysfs is mounted [default: /sys]"),
 ];
 
-pub(crate) fn command() -> Command {
+pub(crate) const OBJECT: Object = Object {
+    command,
+    asked,
+    help: Help {
+        examples: &["etmem doctor", "etmem doctor --json"],
+        exit_statuses: &[
+            ExitStatus(0, "no finding is worse than a note"),
+            ExitStatus(1, "the worst finding is a warning"),
+            ExitStatus(2, "the worst finding is an error: something cannot work"),
+            ExitStatus(3, "the findings could not be printed"),
+            ExitStatus(254, "etmemd could not be run"),
+        ],
+        notes: "No daemon has to run for this. The command starts etmemd --doctor: the etmemd in its own folder or, if\n\
+                there is none, the one in PATH.",
+    },
+};
+
+fn command() -> Command {
     let roots = ROOTS.map(|(name, help)| {
         Arg::new(name).long(name).value_name("DIR").help(help).value_parser(value_parser!(OsString))
     });
     Command::new("doctor")
-        .about("Examine this machine: what etmem can do here, and where not, why and what would help")
-        .arg(
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .help("Print one JSON object with all findings"),
-        )
+        .about("Examine this machine: what etmem can do here, what it cannot do and why, and what would help")
+        .arg(flag("json", "Print one JSON object with all findings"))
         .args(roots)
         .override_usage("etmem doctor [--json] [--proc-root DIR] [--sys-root DIR]")
-        .after_help(
-            "Examples:\n  \
-             etmem doctor\n  \
-             etmem doctor --json\n\n\
-             It needs no running etmemd: it runs etmemd --doctor, of the etmemd beside it, else in PATH.\n\n\
-             Exit status:\n  \
-             0 nothing worse than notes, 1 warnings, 2 errors: something cannot work,\n  \
-             254 no etmemd could be run",
-        )
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "as the other functions of verb/, which can fail")]
-pub(crate) fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
+#[expect(clippy::unnecessary_wraps, reason = "as those of the other objects, which can fail")]
+fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
     let mut arguments = vec![OsString::from("--doctor")];
     if options.get_flag("json") {
         arguments.push("--json".into());
@@ -63,13 +67,13 @@ pub(crate) fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
 
 /// Becomes `etmemd` with these arguments.
 pub(crate) fn run(arguments: &[OsString]) -> Result<Infallible, Failure> {
-    let program = beside().unwrap_or_else(|| PathBuf::from(PROGRAM));
+    let program = in_own_folder().unwrap_or_else(|| PathBuf::from(PROGRAM));
     let source = process::Command::new(&program).args(arguments).exec();
     Err(Failure::NoEtmemd { program, source })
 }
 
 /// The etmemd in the folder of this program.
-fn beside() -> Option<PathBuf> {
+fn in_own_folder() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?.with_file_name(PROGRAM);
     program.is_file().then_some(program)
 }

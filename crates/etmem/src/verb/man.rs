@@ -1,33 +1,33 @@
-//! `etmem man DIRECTORY`: this program's manual pages, made of the definition of its command line.
+//! `etmem man DIRECTORY`: the manual pages of this program, made from the definition of its command line.
 //!
-//! For those who build and package it, so it is not told of in the help.
+//! It is for people who build and package etmem, so help does not list it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
-use etmem_manual::{Page, Section, write_pages};
+use etmem_manual::{CommandPage, Help, Page, Section, command_page, write_pages};
 use etmem_wire::Status;
 
-use crate::command_line::{Asked, missing, program};
+use crate::arguments::{Asked, Object, missing};
 use crate::failure::Failure;
 
 const ENVIRONMENT: &[(&str, &str)] = &[(
     "ETMEM_SOCKET",
-    "The name of the socket where -s is left out. Without it, the one etmemd that listens on this machine is asked.",
+    "Name of the socket if -s is left out. If this is not set either, etmem uses the socket of the only etmemd that runs.",
 )];
 
 const FILES: &[(&str, &str)] = &[(
     "/etc/etmem/*.yaml",
-    "Samples of configuration files, with what each key means. etmemd reads files of root:root with mode 0600 or \
-     0400 only.",
+    "Samples of configuration files, which explain each key. etmemd reads a file only if root:root owns it and its \
+     mode is 0600 or 0400.",
 )];
 
 pub(crate) fn command() -> Command {
     Command::new("man").about("Write the manual pages of etmem").hide(true).arg(
         Arg::new("directory")
             .value_name("DIRECTORY")
-            .help("Where to; it is made if it is not there")
+            .help("Directory to write to; it is made if it is missing")
             .required(true)
             .value_parser(value_parser!(PathBuf)),
     )
@@ -38,37 +38,33 @@ pub(crate) fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
     directory.map(Asked::Manual).ok_or(missing("man", "DIRECTORY"))
 }
 
-/// Writes the pages.
-pub(crate) fn write(directory: &Path) -> io::Result<Status> {
-    let mut program = program();
+/// Writes the pages of `program`, whose own help is `help`, and of `objects` into `directory`.
+pub(crate) fn write(
+    directory: &Path,
+    mut program: Command,
+    help: &Help,
+    objects: &[Object],
+) -> io::Result<Status> {
     program.build();
-    let shared = program.get_after_help().map(ToString::to_string).unwrap_or_default();
-    write_pages(directory, &pages(&program, &shared, &see_also(&program)))?;
-    Ok(Status::Success)
-}
-
-/// The program and its objects.
-fn commands(program: &Command) -> impl Iterator<Item = &Command> {
-    let objects = program.get_subcommands();
-    std::iter::once(program)
-        .chain(objects.filter(|object| !object.is_hide_set() && object.get_name() != "help"))
-}
-
-/// The pages to look at next.
-fn see_also(program: &Command) -> Vec<String> {
-    let names =
-        commands(program).map(|command| command.get_display_name().unwrap_or_else(|| command.get_name()));
-    names.map(|name| format!("{name}(1)")).chain(["etmemd(8)".to_owned()]).collect()
-}
-
-fn pages<'a>(program: &'a Command, shared: &'a str, see_also: &'a [String]) -> Vec<Page<'a>> {
-    let page = |command| Page {
-        command,
-        section: Section::Commands,
-        shared,
-        environment: ENVIRONMENT,
-        files: FILES,
-        see_also,
+    let objects = objects.iter().map(|object| ((object.command)().get_name().to_owned(), object.help));
+    let objects = objects.filter_map(|(name, own)| {
+        let exit_statuses = if own.exit_statuses.is_empty() { help.exit_statuses } else { own.exit_statuses };
+        Some((program.find_subcommand(name)?, Help { exit_statuses, ..own }))
+    });
+    let commands: Vec<(&Command, Help)> = std::iter::once((&program, *help)).chain(objects).collect();
+    let names = commands.iter().map(|(command, _)| command.get_display_name().unwrap_or("etmem"));
+    let see_also: Vec<String> =
+        names.map(|name| format!("{name}(1)")).chain(["etmemd(8)".to_owned()]).collect();
+    let page = |(command, help): &(&Command, Help)| {
+        command_page(&CommandPage {
+            command,
+            section: Section::Commands,
+            help,
+            environment: ENVIRONMENT,
+            files: FILES,
+            see_also: &see_also,
+        })
     };
-    commands(program).map(page).collect()
+    write_pages(directory, &commands.iter().map(page).collect::<io::Result<Vec<Page>>>()?)?;
+    Ok(Status::Success)
 }

@@ -1,4 +1,4 @@
-//! What can be asked, one object a file: its options, its help, and the request that comes of it.
+//! The objects of the command line, one in each file: options, help, and the request that they make.
 
 pub(crate) mod completions;
 pub(crate) mod doctor;

@@ -1,51 +1,60 @@
-//! `etmem obj add|del`: a configuration file's projects, engines and tasks.
+//! `etmem obj add|del`: the projects, engines and tasks of a configuration file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use etmem_manual::Help;
 use etmem_wire::{Request, Word};
 
-use crate::command_line::{Asked, missing, option, send, unknown_command};
+use crate::arguments::{Asked, Object, flag, missing, option, unknown_command};
 use crate::dry_run::{DryRun, Form};
 use crate::failure::Failure;
 
-pub(crate) fn command() -> Command {
+pub(crate) const OBJECT: Object = Object {
+    command,
+    asked,
+    help: Help::examples(&[
+        "etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket",
+        "etmem obj add --dry-run -f /etc/etmem/slide.yaml",
+        "etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket",
+    ]),
+};
+
+const ADD: Help = Help::examples(&[
+    "etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket",
+    "etmem obj add --dry-run --strict -f /etc/etmem/slide.yaml",
+]);
+
+const DEL: Help = Help::examples(&["etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket"]);
+
+fn command() -> Command {
     Command::new("obj")
         .about("Add or delete the projects, engines and tasks of a configuration file")
-        .arg(file_option("The configuration file; root's own, mode 0600 or 0400"))
+        .arg(file_option("The configuration file, owned by root:root with mode 0600 or 0400"))
         .subcommand(
             Command::new("add")
-                .about("Add what a file lists: all of it, or nothing")
-                .arg(
-                    Arg::new("strict")
-                        .long("strict")
-                        .action(ArgAction::SetTrue)
-                        .help("Refuse the file if anything in it would be ignored, such as an unknown key"),
-                )
+                .about("Add all that the file lists, or nothing if any of it is refused")
+                .arg(flag(
+                    "strict",
+                    "Refuse the file if anything in it would be ignored, such as an unknown key",
+                ))
                 .arg(dry_run_option())
-                .override_usage("etmem obj add [--strict] -f FILE [-s SOCKET]\n       etmem obj add [--strict] --dry-run -f FILE")
-                .after_help(
-                    "Examples:\n  \
-                     etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket\n  \
-                     etmem obj add --dry-run --strict -f /etc/etmem/slide.yaml",
-                ),
+                .override_usage(
+                    "etmem obj add [--strict] -f FILE [-s SOCKET]\n       \
+                     etmem obj add [--strict] --dry-run -f FILE",
+                )
+                .after_help(ADD.text()),
         )
         .subcommand(
             Command::new("del")
-                .about("Delete what a file lists; projects that run are stopped")
+                .about("Delete what the file lists; a project that runs is stopped first")
                 .override_usage("etmem obj del -f FILE [-s SOCKET]")
-                .after_help("Example:\n  etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket"),
-        )
-        .after_help(
-            "Examples:\n  \
-             etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket\n  \
-             etmem obj add --dry-run -f /etc/etmem/slide.yaml\n  \
-             etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket",
+                .after_help(DEL.text()),
         )
 }
 
-pub(crate) fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
+fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
     match matches.subcommand() {
         Some(("add", options)) => {
             let strict = options.get_flag("strict");
@@ -53,13 +62,13 @@ pub(crate) fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
                 let form = Form::Current { strict };
                 return Ok(Asked::DryRun(DryRun { file: given_file(options, "obj add")?, form }));
             }
-            send(if strict {
+            Ok(Asked::Send(if strict {
                 Request::ObjAddStrict { file: file(options, "obj add")? }
             } else {
                 Request::ObjAdd { file: file(options, "obj add")? }
-            })
+            }))
         }
-        Some(("del", options)) => send(Request::ObjDel { file: file(options, "obj del")? }),
+        Some(("del", options)) => Ok(Asked::Send(Request::ObjDel { file: file(options, "obj del")? })),
         _ => Err(unknown_command("obj")),
     }
 }
@@ -69,13 +78,10 @@ pub(super) fn file_option(help: &'static str) -> Arg {
 }
 
 pub(super) fn dry_run_option() -> Arg {
-    Arg::new("dry-run")
-        .long("dry-run")
-        .action(ArgAction::SetTrue)
-        .help("Only check the file, with no etmemd; prints what etmemd would say of it")
+    flag("dry-run", "Only check the file, without an etmemd, and print what etmemd would answer")
 }
 
-/// The file as the daemon finds it, whose working directory is another.
+/// The file by an absolute path, as the daemon has another working directory.
 pub(super) fn file<const MOST: usize>(
     options: &ArgMatches,
     words: &'static str,
@@ -87,8 +93,9 @@ pub(super) fn file<const MOST: usize>(
         reason,
     };
     let path = std::path::absolute(&given).map_err(|error| bad(&given, error.to_string()))?;
-    let text =
-        path.to_str().ok_or_else(|| bad(&path, "is not UTF-8, which the protocol needs".to_owned()))?;
+    let text = path
+        .to_str()
+        .ok_or_else(|| bad(&path, "is not UTF-8; the protocol carries UTF-8 only".to_owned()))?;
     Word::new(text).map_err(|error| bad(&path, error.to_string()))
 }
 

@@ -1,53 +1,48 @@
 //! `etmem task show`: what running tasks have done, and why not more.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
+use etmem_manual::Help;
 use etmem_wire::{Request, TaskForm};
 
-use crate::command_line::{Asked, name, option, unknown_command};
+use crate::arguments::{Asked, Object, flag, name, option, unknown_command};
 use crate::failure::Failure;
 use crate::verb::project::project;
 use crate::watch::TaskShow;
 
-pub(crate) fn command() -> Command {
+pub(crate) const OBJECT: Object = Object {
+    command,
+    asked,
+    help: Help::examples(&[
+        "etmem task show -n test -s etmemd_socket",
+        "etmem task show -n test -t background --watch -s etmemd_socket",
+    ]),
+};
+
+const SHOW: Help = Help::examples(&[
+    "etmem task show -n test -s etmemd_socket",
+    "etmem task show -n test -t background --watch -s etmemd_socket",
+    "etmem task show -n test --json -s etmemd_socket",
+]);
+
+fn command() -> Command {
     Command::new("task")
         .about("Show what running tasks have done, and why not more")
-        .arg(option("name", 'n', "PROJECT", "The project's name"))
-        .arg(option("task_name", 't', "TASK", "The task's name; without it, every task of the project"))
+        .arg(option("name", 'n', "PROJECT", "Name of the project"))
+        .arg(option("task_name", 't', "TASK", "Name of the task [default: all tasks of the project]"))
         .subcommand(
             Command::new("show")
-                .about("Show state, targets, the last cycle and all cycles together of each task")
+                .about("Show state, target processes, the last cycle and the sum of all cycles of each task")
                 .arg(flag("watch", "Show it again each second, until Ctrl-C"))
-                .arg(flag("json", "Print a JSON object for each task, each on a line of its own"))
+                .arg(flag("json", "Print one JSON object for each task, on a line of its own"))
                 .override_usage("etmem task show -n PROJECT [-t TASK] [--watch] [--json] [-s SOCKET]")
-                .after_help(
-                    "Examples:\n  \
-                     etmem task show -n test -s etmemd_socket\n  \
-                     etmem task show -n test -t background --watch -s etmemd_socket\n  \
-                     etmem task show -n test --json -s etmemd_socket",
-                ),
-        )
-        .after_help(
-            "Examples:\n  \
-             etmem task show -n test -s etmemd_socket\n  \
-             etmem task show -n test -t background --watch -s etmemd_socket",
+                .after_help(SHOW.text()),
         )
 }
 
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-}
-
-pub(crate) fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
-    match matches.subcommand() {
-        Some(("show", options)) => {
-            let form = if options.get_flag("json") { TaskForm::Json } else { TaskForm::Text };
-            let request = Request::TaskShow {
-                project: project(options, "task show")?,
-                task: name(options, "task_name")?,
-                form,
-            };
-            Ok(Asked::TaskShow(TaskShow { request, form, watch: options.get_flag("watch") }))
-        }
-        _ => Err(unknown_command("task")),
-    }
+fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
+    let Some(("show", options)) = matches.subcommand() else { return Err(unknown_command("task")) };
+    let form = if options.get_flag("json") { TaskForm::Json } else { TaskForm::Text };
+    let project = project(options, "task show")?;
+    let request = Request::TaskShow { project, task: name(options, "task_name")?, form };
+    Ok(Asked::TaskShow(TaskShow { request, form, watch: options.get_flag("watch") }))
 }

@@ -31,7 +31,7 @@ fn outcome(output: &Output) -> (String, String, i32) {
 #[test]
 fn nobody_listens() {
     let socket = unused_socket();
-    let want = format!("etmem: cannot connect to etmemd at socket {socket}: none listens there\n");
+    let want = format!("etmem: cannot connect to etmemd at socket {socket}: no etmemd listens there\n");
     assert_eq!(outcome(&run("project show", &socket)), (String::new(), want, 111));
 }
 

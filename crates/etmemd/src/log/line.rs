@@ -1,4 +1,4 @@
-//! An event as one line that harms no terminal and fakes no other line.
+//! An event as one line that cannot harm a terminal and cannot imitate other lines.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
@@ -12,8 +12,8 @@ pub(super) fn of(event: &Event<'_>) -> String {
     harmless(&text.0)
 }
 
-/// `text` with its control characters written out, so that it is one line: names of files and of processes may hold
-/// any.
+/// `text` with its control characters escaped, so that it is one line: the names of files and of processes may
+/// contain any.
 pub(super) fn harmless(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
@@ -39,7 +39,7 @@ impl Visit for Text {
     }
 }
 
-/// A writer that gets a whole entry with each write, as tracing-subscriber gives it, and makes it one line.
+/// A writer that receives a whole entry with each write, as from tracing-subscriber, and makes it one line.
 #[derive(Debug)]
 pub(super) struct Lines<W>(pub(super) W);
 
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_written_out() {
+    fn control_characters_are_escaped() {
         for (text, line) in [
             ("all is well: é, 内存", "all is well: é, 内存"),
             ("two\nlines\r", "two\\nlines\\r"),

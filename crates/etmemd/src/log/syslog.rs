@@ -5,11 +5,10 @@
 //! <27>Nov 21 03:40:13 etmemd[4711]: socket @etmemd_socket: ...
 //! ```
 //!
-//! Nobody waits for the syslog daemon: what it does not take at once is lost, and counted; once it takes lines again,
-//! the first one says how many were lost. Where it was started anew, its new socket is found.
+//! Nothing waits for the syslog daemon. Lines that it does not take at once are lost and counted; when it takes lines
+//! again, the first one says how many were lost. After a restart of that daemon, its new socket is found.
 
 use super::line;
-use super::{FACILITY, IDENTIFIER};
 use etmem_linux::local_time;
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -17,6 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
+
+/// The log's name for this program.
+pub(super) const IDENTIFIER: &str = "etmemd";
+
+/// The facility of system daemons (RFC 3164, section 4.1.1).
+pub(super) const FACILITY: u8 = 3;
 
 /// Bytes of a line; syslog daemons cut at 8 KiB or earlier.
 const LONGEST: usize = 8000;
@@ -34,7 +39,7 @@ struct Connection {
     lost: u64,
 }
 
-/// How bad it is (RFC 3164, section 4.1.1).
+/// The severity of a line (RFC 3164, section 4.1.1).
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 enum Severity {
@@ -59,7 +64,7 @@ impl Syslog {
     /// Connects to the socket at `path`.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When no process listens there.
     pub(super) fn connect(path: &Path) -> io::Result<Self> {
         let socket = Some(open(path)?);
         Ok(Self { path: path.to_owned(), connection: Mutex::new(Connection { socket, lost: 0 }) })
@@ -88,12 +93,12 @@ impl<S: Subscriber> Layer<S> for Syslog {
 }
 
 impl Connection {
-    /// Whether the syslog daemon took `packet`. A connection that is broken is made anew, once.
+    /// Whether the syslog daemon took `packet`. A broken connection is opened again, once.
     fn send(&mut self, path: &Path, packet: &[u8]) -> bool {
         if let Some(socket) = &self.socket {
             match socket.send(packet) {
                 Ok(_) => return true,
-                // It is there, but does not keep up.
+                // The daemon is there, but does not keep up.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(_) => self.socket = None,
             }
@@ -114,7 +119,7 @@ fn open(path: &Path) -> io::Result<UnixDatagram> {
 
 fn packet(severity: Severity, text: &str) -> Vec<u8> {
     let priority = FACILITY << 3 | severity as u8;
-    // Without a time the syslog daemon sets its own.
+    // If there is no time, the syslog daemon sets its own.
     let time = local_time::now().map(|time| format!("{time} ")).unwrap_or_default();
     let mut packet = format!("<{priority}>{time}{IDENTIFIER}[{}]: {text}", std::process::id());
     let end = (0..=LONGEST.min(packet.len())).rev().find(|end| packet.is_char_boundary(*end));
@@ -155,7 +160,7 @@ mod tests {
             self.socket = UnixDatagram::unbound().unwrap();
         }
 
-        /// The text of the next packet behind the time, which is looked at as well.
+        /// The text of the next packet after the time, whose form is checked.
         fn next(&self) -> String {
             let mut buffer = [0; 20_000];
             let length = self.socket.recv(&mut buffer).unwrap();
@@ -191,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_started_anew_is_found_and_told_what_it_missed() {
+    fn a_daemon_that_restarts_is_found_and_receives_the_number_of_lost_lines() {
         let mut daemon = Daemon::start();
         let syslog = Syslog::connect(&daemon.path()).unwrap();
         daemon.restart();
@@ -199,7 +204,7 @@ mod tests {
         assert_eq!(daemon.next(), "<27> kept");
         daemon.stop();
         syslog.log(Severity::Error, "lost");
-        syslog.log(Severity::Error, "lost, too");
+        syslog.log(Severity::Error, "also lost");
         daemon.socket = listen(&daemon.path());
         syslog.log(Severity::Error, "back");
         assert_eq!(daemon.next(), "<28> lines lost before this one, as syslog did not take them: 2");
@@ -207,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_does_not_read_holds_up_nobody() {
+    fn a_daemon_that_does_not_read_delays_nothing() {
         let daemon = Daemon::start();
         let syslog = Syslog::connect(&daemon.path()).unwrap();
         let mut sent = 0;
         while syslog.connection.lock().unwrap().lost == 0 {
             syslog.log(Severity::Error, "more");
             sent += 1;
-            assert!(sent < 1_000_000, "a queue without an end");
+            assert!(sent < 1_000_000, "the queue has no end");
         }
         for _ in 1..sent {
             assert_eq!(daemon.next(), "<27> more");

@@ -5,20 +5,26 @@ use etmem_core::kernel::process::TargetError;
 use etmem_core::name::Name;
 use etmem_engine::{CommandError, EngineError, Refusal};
 use etmem_wire::ErrorKind;
+use std::path::Path;
 
-/// Why a request was not carried out: its text says what stands in the way and what to do.
+/// How messages point into a file.
+pub(super) fn place(path: &Path, line: usize) -> String {
+    format!("{}:{line}: ", path.display())
+}
+
+/// Why a request was not carried out: its text says why, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Denied {
     /// The file.
     #[error(transparent)]
     Config(ConfigError),
-    /// Something in it would be ignored, and the client wants to have none of that.
+    /// Something in it would be ignored, and the client asked to refuse that.
     #[error("{0}; --strict refuses it")]
     Ignored(Warning),
     /// A project of that name is there.
     #[error("{place}project {name} exists already: delete it first, or choose another name")]
     ProjectExists {
-        /// Where the file says so.
+        /// The place in the file.
         place: String,
         /// The project.
         name: Name,
@@ -26,7 +32,7 @@ pub(crate) enum Denied {
     /// No project of that name.
     #[error("{place}there is no project {name}: add it first (etmem obj add), or see etmem project show")]
     NoSuchProject {
-        /// Where the file says so; empty for a command.
+        /// The place in the file; empty for a command.
         place: String,
         /// The project.
         name: Name,
@@ -40,7 +46,7 @@ pub(crate) enum Denied {
     /// The project has that engine.
     #[error("{place}project {project} has an engine {name} already")]
     EngineExists {
-        /// Where the file says so.
+        /// The place in the file.
         place: String,
         /// The project.
         project: Name,
@@ -50,7 +56,7 @@ pub(crate) enum Denied {
     /// The project does not have that engine.
     #[error("{place}project {project} has no engine {name}: add it first, or see etmem project show")]
     NoSuchEngine {
-        /// Where the file says so; empty for a command.
+        /// The place in the file; empty for a command.
         place: String,
         /// The project.
         project: Name,
@@ -60,7 +66,7 @@ pub(crate) enum Denied {
     /// The engine has that task.
     #[error("{place}engine {engine} of project {project} has a task {name} already")]
     TaskExists {
-        /// Where the file says so.
+        /// The place in the file.
         place: String,
         /// The project.
         project: Name,
@@ -72,7 +78,7 @@ pub(crate) enum Denied {
     /// The engine does not have that task.
     #[error("{place}engine {engine} of project {project} has no task {name}: see etmem project show")]
     NoSuchTask {
-        /// Where the file says so; empty for a command.
+        /// The place in the file; empty for a command.
         place: String,
         /// The project.
         project: Name,
@@ -89,18 +95,18 @@ pub(crate) enum Denied {
         /// The task.
         name: Name,
     },
-    /// The engine cannot be had, or does not take the task.
+    /// The engine cannot be made, or refuses the task.
     #[error("{place}{error}")]
     Engine {
-        /// Where the file says so.
+        /// The place in the file.
         place: String,
         /// What it says.
         error: EngineError,
     },
-    /// A hosted engine cannot be had, or does not do what it was told.
+    /// A hosted engine cannot be loaded, or refuses.
     #[error("{place}{refusal}")]
     Hosted {
-        /// Where the file says so; empty for a command.
+        /// The place in the file; empty for a command.
         place: String,
         /// What it says.
         refusal: Refusal,
@@ -108,21 +114,21 @@ pub(crate) enum Denied {
     /// The process that a task names cannot be a target.
     #[error("{place}[task] value={value}: {error}")]
     Target {
-        /// Where the file says so.
+        /// The place in the file.
         place: String,
         /// The value as written.
         value: String,
         /// What it says.
         error: TargetError,
     },
-    /// A thread for each task would be too many.
+    /// There would be too many threads, as each task has one.
     #[error(
         "{wanted} tasks are to start and {running} run; at most {most} run at once: stop others, or start fewer"
     )]
     TooMany {
-        /// Those to start.
+        /// How many are to start.
         wanted: usize,
-        /// Those that run.
+        /// How many run.
         running: usize,
         /// The most.
         most: usize,
@@ -147,7 +153,7 @@ pub(crate) enum Denied {
 }
 
 impl Denied {
-    /// What a hosted engine says to a command.
+    /// The refusal of a command by a hosted engine.
     pub(crate) fn unplaced(refusal: Refusal) -> Self {
         Self::Hosted { place: String::new(), refusal }
     }

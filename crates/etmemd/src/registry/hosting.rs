@@ -1,42 +1,16 @@
-//! Hosted engines: told what becomes of their tasks, with a bound to how long a request waits for them.
+//! Hosted engines: what the registry calls in them, and how long a request waits for that.
 
+use super::deadline::{Deadline, STOP_LIMIT};
+use super::denied::Denied;
+use super::entries::{EngineEntry, ProjectEntry, TaskEntry};
 use super::named::Named;
-use super::{Denied, EngineEntry, Policy, ProjectEntry, Running, TaskEntry};
 use crate::machine::Machine;
 use etmem_config::{ProjectSection, TaskSection};
-use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::name::Name;
 use etmem_engine::Hosted;
-use etmem_linux::pacer::SystemPacer;
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::{info, warn};
-
-/// How long a request waits for engines that it adds to or starts. The registry does nothing else meanwhile, and
-/// clients of etmem 1.x wait for ten seconds.
-pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-
-/// How long a request waits for engines that it stops or removes; what they have not done then is done later.
-pub(super) const STOP_LIMIT: Duration = Duration::from_millis(900);
-
-/// What is left of a time to wait.
-#[derive(Debug)]
-pub(super) struct Deadline {
-    clock: SystemPacer,
-    all: Duration,
-}
-
-impl Deadline {
-    /// All of it is left.
-    pub(super) fn new(all: Duration) -> Self {
-        Self { clock: SystemPacer::new(), all }
-    }
-
-    pub(super) fn left(&self) -> Duration {
-        self.all.saturating_sub(self.clock.now())
-    }
-}
 
 /// How the log and answers name a task.
 pub(super) fn label(project: &ProjectSection, task: &TaskSection) -> String {
@@ -56,7 +30,7 @@ impl<'a> Starts<'a> {
         Self { machine, deadline, started: Vec::new() }
     }
 
-    /// Starts `task`; says what a person should know.
+    /// Starts `task`; returns what a person should know.
     pub(super) fn start(
         &mut self,
         project: &ProjectSection,
@@ -78,7 +52,7 @@ impl<'a> Starts<'a> {
         Ok(processes.is_empty().then(|| match self.machine.processes().gone(target) {
             Some(gone) => format!("task {name}: {gone}"),
             None => format!(
-                "task {name}: no {target} yet; its plugin is told of those that are there when the task starts"
+                "task {name}: no {target} yet; its plugin receives the processes that are there when the task starts"
             ),
         }))
     }
@@ -94,25 +68,17 @@ impl<'a> Starts<'a> {
 }
 
 impl EngineEntry {
-    /// The engine, where it is one that is told.
-    pub(super) fn hosted(&self) -> Option<&Arc<dyn Hosted>> {
-        match &self.policy {
-            Policy::Hosted(engine) => Some(engine),
-            Policy::BuiltIn(_) => None,
-        }
-    }
-
-    /// Stops what runs of a hosted engine, the newest first; says what does not stop.
+    /// Stops what runs of a hosted engine, the newest first; returns what does not stop.
     pub(super) fn stop_hosted(&mut self, deadline: &Deadline) -> Option<String> {
-        let Policy::Hosted(engine) = &self.policy else { return None };
+        let engine = Arc::clone(self.hosted()?);
         let mut stopped = false;
         for task in self.tasks.iter_mut().rev() {
-            stopped |= stop(&**engine, task);
+            stopped |= stop(&*engine, task);
         }
-        stopped.then(|| settle(&**engine, deadline)).flatten()
+        stopped.then(|| settle(&*engine, deadline)).flatten()
     }
 
-    /// Takes everything away from a hosted engine, the newest first, and closes it; says what it has not done yet.
+    /// Removes all tasks from a hosted engine, the newest first, and closes it; returns what it has not done yet.
     pub(super) fn close_hosted(&self, deadline: &Deadline) -> Option<String> {
         let engine = self.hosted()?;
         for task in self.tasks.iter().rev() {
@@ -122,7 +88,7 @@ impl EngineEntry {
         settle(&**engine, deadline)
     }
 
-    /// Stops `task`, which was taken out of the engine, and takes it away; says what is not done yet.
+    /// Stops `task`, which was taken out of the entry, and removes it from the engine; returns what is not done yet.
     pub(super) fn remove_hosted(&self, task: &mut TaskEntry, deadline: &Deadline) -> Option<String> {
         let engine = self.hosted()?;
         stop(&**engine, task);
@@ -139,24 +105,24 @@ impl ProjectEntry {
         late
     }
 
-    /// Takes everything away from the hosted engines, which do not run.
+    /// Removes all tasks from the hosted engines, which do not run, and closes them.
     pub(super) fn close_hosted(&self, deadline: &Deadline) -> Vec<String> {
         self.engines.iter().rev().filter_map(|engine| engine.close_hosted(deadline)).collect()
     }
 }
 
-/// Tells hosted engines whether their project runs.
+/// Notifies hosted engines whether their project runs.
 pub(super) fn runs(engines: &Named<EngineEntry>, runs: bool) {
     engines.iter().filter_map(EngineEntry::hosted).for_each(|engine| engine.project_runs(runs));
 }
 
 /// Whether there was something to stop.
 fn stop(engine: &dyn Hosted, task: &mut TaskEntry) -> bool {
-    match task.running.take() {
-        Some(Running::Hosted) => engine.stop_task(&task.section.name),
-        Some(Running::Worked { .. }) | None => return false,
+    let runs = task.running.take().is_some();
+    if runs {
+        engine.stop_task(&task.section.name);
     }
-    true
+    runs
 }
 
 fn settle(engine: &dyn Hosted, deadline: &Deadline) -> Option<String> {

@@ -1,13 +1,16 @@
-//! Hosted engines in the registry: what they are told, in which order, and what a refusal leaves.
+//! Hosted engines in the registry: which calls they receive, in which order, and what a refusal leaves.
 
 use super::tests::{all, file, listed, name, registry_with, shown};
-use super::*;
+use super::{CommandAnswer, Registry};
+use etmem_config::TaskSection;
 use etmem_core::kernel::process::ProcessId;
-use etmem_engine::Refusal;
+use etmem_core::name::Name;
+use etmem_engine::{Hosted, Question, Refusal};
 use etmem_wire::ErrorKind;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-/// What was told, line by line, and what is refused or late.
+/// The calls so far, line by line, and what is refused or late.
 #[derive(Debug, Default)]
 pub(super) struct Script {
     told: Mutex<Vec<String>>,
@@ -37,14 +40,14 @@ impl Script {
     }
 }
 
-/// An engine that writes down what it is told.
+/// An engine that records its calls.
 #[derive(Debug)]
-pub(super) struct ToldEngine {
+pub(super) struct RecordingEngine {
     name: Name,
     script: Arc<Script>,
 }
 
-impl ToldEngine {
+impl RecordingEngine {
     pub(super) fn make(name: &Name, script: &Arc<Script>) -> Result<Arc<dyn Hosted>, Refusal> {
         script.tell(format!("make {name}"))?;
         Ok(Arc::new(Self { name: name.clone(), script: Arc::clone(script) }))
@@ -55,7 +58,7 @@ impl ToldEngine {
     }
 }
 
-impl Hosted for ToldEngine {
+impl Hosted for RecordingEngine {
     fn add_task(&self, task: &TaskSection, _: Duration) -> Result<(), Refusal> {
         self.tell("add", &task.name)
     }
@@ -134,7 +137,7 @@ fn the_life_of_a_project_as_plugins_see_it() {
 }
 
 #[test]
-fn the_end_of_the_daemon() {
+fn a_shut_down_stops_removes_and_closes() {
     let script = Arc::<Script>::default();
     let mut registry = registry_with(&script);
     registry.add(&file(&two_plugins())).unwrap();
@@ -177,12 +180,18 @@ fn a_refusal_leaves_all_as_it_was() {
     registry.start(&name("p")).unwrap();
     script.take();
     refused(&mut registry, "start x d", &task("x", "d"), &["add x d", "start x d", "remove x d"]);
+    refused(
+        &mut registry,
+        "start y e",
+        &(task("x", "d") + &task("y", "e")),
+        &["add x d", "add y e", "start x d", "start y e", "stop x d", "remove y e", "remove x d"],
+    );
     let denied = registry.add(&file(&engine("x"))).unwrap_err();
     assert_eq!((denied.kind(), script.take()), (ErrorKind::EngineExists, Vec::<String>::new()));
 }
 
 #[test]
-fn what_is_late_is_said_and_done_all_the_same() {
+fn an_engine_that_is_late_is_reported_and_everything_is_still_done() {
     let script = Arc::<Script>::default();
     let mut registry = registry_with(&script);
     registry.add(&file(&two_plugins())).unwrap();
@@ -195,15 +204,15 @@ fn what_is_late_is_said_and_done_all_the_same() {
 }
 
 #[test]
-fn a_command_is_asked_outside() {
+fn the_answer_to_a_command_is_waited_for_outside_the_registry() {
     let script = Arc::<Script>::default();
     let mut registry = registry_with(&script);
     registry.add(&file(&two_plugins())).unwrap();
     let ask = |registry: &Registry, task: Option<&str>| {
         let task = task.map(name);
         match registry.command(&name("p"), &name("x"), "tell", task.as_ref()) {
-            Ok(Answer::Asked(question)) => Ok(question().unwrap()),
-            Ok(Answer::Text(text)) => panic!("{text}"),
+            Ok(CommandAnswer::Later(question)) => Ok(question().unwrap()),
+            Ok(CommandAnswer::Ready(text)) => panic!("{text}"),
             Err(denied) => Err(denied.kind()),
         }
     };
@@ -215,7 +224,7 @@ fn a_command_is_asked_outside() {
 }
 
 #[test]
-fn beside_an_engine_of_ours() {
+fn plugins_and_built_in_engines_in_one_project() {
     let script = Arc::<Script>::default();
     let mut registry = registry_with(&script);
     registry.add(&all()).unwrap();

@@ -1,7 +1,7 @@
 //! Things with names, each name once, in the order in which they came.
 //!
-//! A file may list a hundred thousand tasks, and every client waits while it is added: so a name is found, and a
-//! thing taken out, without a look at the others.
+//! A file may list a hundred thousand tasks, and every client waits while it is added: so a lookup, and a removal, does
+//! not go through the others.
 
 use etmem_core::name::Name;
 use std::collections::{BTreeMap, HashMap};
@@ -33,7 +33,7 @@ impl<T> Named<T> {
         self.places.contains_key(name)
     }
 
-    /// Puts `thing` behind all others. Whatever had the name before is gone.
+    /// Puts `thing` after all others. What had the name before is removed.
     pub(super) fn push(&mut self, name: Name, thing: T) {
         self.remove(&name);
         self.places.insert(name, self.next);

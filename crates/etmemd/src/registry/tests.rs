@@ -3,16 +3,23 @@
 mod cslide;
 mod reasons;
 
-use super::hosting_tests::{Script, ToldEngine};
-use super::*;
-use etmem_config::{ConfigFile, ListedObjects};
+use super::hosting_tests::{RecordingEngine, Script};
+use super::{Denied, Registry};
+use crate::machine::Machine;
+use crate::task_show::ShownRun;
+use etmem_config::{ConfigFile, EngineSection, ListedObjects, ProjectSection};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{ProcessId, ProcessTable};
-use etmem_core::kernel::wishes::Wishes;
+use etmem_core::kernel::wishes::{Choice, Chosen, Wishes};
+use etmem_core::name::Name;
+use etmem_engine::Hosted;
+use etmem_plugin::SharedProject;
 use etmem_testkit::fake::{FakeMachine, FakeProcess};
 use etmem_wire::{ErrorKind, project_show};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Debug)]
 struct Scripted {
@@ -47,7 +54,7 @@ impl Machine for Scripted {
         _: &Arc<SharedProject>,
         _: Duration,
     ) -> Result<Arc<dyn Hosted>, etmem_engine::Refusal> {
-        ToldEngine::make(&section.name, &self.plugins)
+        RecordingEngine::make(&section.name, &self.plugins)
     }
 }
 
@@ -118,7 +125,7 @@ fn the_life_of_a_project() {
 
 /// A task means the process that had its number when it was added.
 #[test]
-fn a_number_that_changes_hands_before_the_start() {
+fn a_pid_of_another_process_at_the_start_is_not_the_target() {
     let process = FakeProcess::new(42, "mysqld", 0x7f00_0000_0000, 600, |_, _| Access::IDLE);
     let machine = FakeMachine::new(FakeMachine::roomy(), vec![process.clone()]);
     let scripted = Scripted { machine: machine.clone(), lacks: None, plugins: Arc::default() };
@@ -328,7 +335,7 @@ fn how_a_task_sees_and_moves_is_shown_on_demand() {
 }
 
 #[test]
-fn how_tasks_stand_is_told_without_waiting() {
+fn tasks_are_shown_without_a_wait() {
     let mut registry = registry();
     registry.add(&all()).unwrap();
     registry.add(&file(&TASK.replace("name=t\n", "name=u\n").replace("T=1", "T=1\ndry_run=yes"))).unwrap();

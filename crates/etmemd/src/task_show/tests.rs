@@ -1,9 +1,9 @@
 //! What people and programs are shown of a task.
 
 use super::*;
+use etmem_core::guard::SkipReason;
 use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
 use etmem_core::plan::Outcome;
-use etmem_core::policy::SkipReason;
 use etmem_engine::{Scanned, StepReport, TaskStatus};
 
 const MIB: u64 = 1 << 20;

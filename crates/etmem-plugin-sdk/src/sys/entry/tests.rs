@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Stop;
-use crate::sys::abi::TaskPid;
+use etmem_abi::TaskPid;
 use libloading::Library;
 use std::ffi::CString;
 use std::io::Read;
@@ -73,7 +73,7 @@ impl Policy for Scripted {
     }
 }
 
-static OPS: EngineOps = EngineOps::of::<Scripted>();
+static OPS: EngineOps = operations::<Scripted>();
 
 /// A key file of GLib's that holds `text`; none where there is no GLib.
 struct File {
@@ -158,7 +158,7 @@ fn an_engine_from_its_beginning_to_its_end() {
         eprintln!("skipped: there is no libglib-2.0.so.0 here: install libglib2.0-0");
         return;
     };
-    let mut scan = PageScan { interval: 1, looks: 3, sleep: 10 };
+    let mut scan = PageScan { interval: 1, loops: 3, sleep: 10 };
     let mut project = Project {
         name: ptr::null_mut(),
         kind: PAGE_SCAN,

@@ -40,7 +40,7 @@ fn ask(registry: &mut Registry, command: &str, task: &str) -> Vec<u8> {
     let line = format!("proj_name p file_name - cmd 5 eng_name cslide eng_cmd {command} task_name {task}");
     match dispatch(registry, &Request::decode(line.as_bytes()).unwrap()) {
         Reply::Response(response) => response.encode(),
-        Reply::Asked(asked) => asked.answer().encode(),
+        Reply::Later(pending) => pending.wait().encode(),
     }
 }
 
@@ -58,7 +58,7 @@ fn told(registry: &mut Registry, command: &str, task: &str, want: &str) -> (Stri
     }
 }
 
-/// The text without its time, which has to be there in the form of `asctime`: `[Thu Nov 20 23:17:00 2026]`.
+/// The text without its time, which must be there in the form of `asctime`: `[Thu Nov 20 23:17:00 2026]`.
 fn timeless(text: &str) -> &str {
     let (time, rest) = text.strip_prefix('[').unwrap().split_once("] ").unwrap();
     let pattern = "Aaa Aaa 99 99:99:99 9999";
@@ -129,7 +129,7 @@ fn where_pages_lie_in_whole_bytes() {
     let missing = String::from_utf8_lossy(&ask(&mut registry, "showtaskpages", "vn")).into_owned();
     assert!(missing.starts_with(ErrorKind::NoSuchTask.text()), "{missing}");
 
-    // A task that is deleted is in the figures no more, whoever led.
+    // A task that is deleted is not in the figures any more, whichever task led.
     registry.delete(&listed(VM)).unwrap();
     let (text, _) = told(&mut registry, "showhostpages", "-", "    0    1048576       8192");
     assert!(text.ends_with("    1    1048576          0          0          0\n"), "{text}");
@@ -157,7 +157,7 @@ fn nodes_that_are_not_there_are_refused_with_the_file() {
 }
 
 #[test]
-fn a_stop_in_mid_scan_ends_all_tasks_and_a_start_begins_anew() {
+fn a_stop_during_a_scan_ends_all_tasks_and_a_start_begins_again() {
     let machine = machine();
     let mut registry = registry(&machine);
     registry

@@ -1,0 +1,110 @@
+//! Why a process is left alone in a cycle.
+
+use crate::kernel::groups::GroupUse;
+use crate::kernel::pressure::Share;
+use std::fmt;
+
+/// Why a process was left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkipReason {
+    /// The machine has no swap.
+    NoSwap,
+    /// Swap has no room left.
+    SwapFull,
+    /// Swap has no room left, though there is plenty of memory.
+    SwapFullMemoryFine {
+        /// Bytes of memory available.
+        available: u64,
+    },
+    /// Swap is used up to `max_swap_use`.
+    SwapUse {
+        /// In percent.
+        used_percent: u64,
+        /// The limit.
+        most: u8,
+    },
+    /// Programs already wait for memory.
+    Pressure {
+        /// Share of the last ten seconds in which at least one did.
+        some: Share,
+        /// The limit.
+        most: Share,
+    },
+    /// The process's cgroup may not use swap, or no more of it.
+    GroupSwap(GroupUse),
+    /// The process's cgroup is promised its memory.
+    GroupProtected(GroupUse),
+    /// Enough memory is free.
+    MemoryFree {
+        /// Free memory in percent of the total.
+        free_percent: u64,
+        /// The limit.
+        below: u8,
+    },
+    /// The process is too small.
+    Small {
+        /// Bytes in memory.
+        resident: u64,
+        /// The limit in bytes.
+        above: u64,
+    },
+    /// Enough of the process is in swap already.
+    SwappedEnough {
+        /// Bytes in swap.
+        swapped: u64,
+        /// `sysmem_threshold` percent of the process, in bytes.
+        share: u64,
+    },
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSwap => {
+                f.write_str("this machine has no swap, so nothing can be moved out: add some (swapon)")
+            }
+            Self::SwapFull => f.write_str("swap is full, so nothing can be moved out until there is room"),
+            Self::SwapFullMemoryFine { available } => write!(
+                f,
+                "swap is full though {} MiB of memory are available, so nothing is moved out until there is room: \
+                 make swap larger, or move less",
+                available >> 20
+            ),
+            Self::SwapUse { used_percent, most } => write!(
+                f,
+                "{used_percent} % of swap is in use; max_swap_use={most} keeps the rest for the machine's own need"
+            ),
+            Self::Pressure { some, most } => write!(
+                f,
+                "programs wait for memory {some} of the time (PSI some avg10); max_pressure={most} moves nothing then"
+            ),
+            Self::GroupSwap(group) => write!(
+                f,
+                "its cgroup has no room in swap: memory.swap.max is {} MiB and {} MiB are used",
+                group.bound >> 20,
+                group.used >> 20
+            ),
+            Self::GroupProtected(group) => write!(
+                f,
+                "its cgroup is promised {} MiB of memory (memory.min, memory.low) and has {} MiB",
+                group.bound >> 20,
+                group.used >> 20
+            ),
+            Self::MemoryFree { free_percent, below } => {
+                write!(f, "{free_percent} % of memory is free; sysmem_threshold acts below {below} %")
+            }
+            Self::Small { resident, above } => write!(
+                f,
+                "the process has {} MiB in memory; swap_threshold acts above {} MiB",
+                resident >> 20,
+                above >> 20
+            ),
+            Self::SwappedEnough { swapped, share } => write!(
+                f,
+                "{} MiB of the process are in swap already, no less than the {} MiB that sysmem_threshold asks for",
+                swapped >> 20,
+                share >> 20
+            ),
+        }
+    }
+}

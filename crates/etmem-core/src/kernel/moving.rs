@@ -1,0 +1,49 @@
+//! Where the pages of a task go.
+
+use super::mover::PageMover;
+use super::nodes::Numa;
+use super::process::ProcessError;
+use std::sync::Arc;
+
+/// What moves the pages of a task.
+#[derive(Debug, Clone)]
+pub enum Moving {
+    /// Out of memory.
+    Out(Arc<dyn PageMover>),
+    /// Between NUMA nodes.
+    Nodes(Numa),
+}
+
+impl Moving {
+    /// The mover out of memory.
+    ///
+    /// # Errors
+    /// When pages move between nodes instead.
+    pub fn out(&self) -> Result<&dyn PageMover, ProcessError> {
+        match self {
+            Self::Out(mover) => Ok(&**mover),
+            Self::Nodes(_) => Err(ProcessError::Refused {
+                call: "paging out".to_owned(),
+                reason: "this task moves pages between NUMA nodes, and none out of memory".to_owned(),
+            }),
+        }
+    }
+
+    /// The nodes and the mover between them; none where pages move out of memory.
+    #[must_use]
+    pub const fn nodes(&self) -> Option<&Numa> {
+        match self {
+            Self::Out(_) => None,
+            Self::Nodes(numa) => Some(numa),
+        }
+    }
+
+    /// The mover's short name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Out(mover) => mover.name(),
+            Self::Nodes(numa) => numa.mover.name(),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What the demo asks of the daemon, by its command line.
+
+use clap::{Arg, ArgAction, Command};
+
+use crate::daemon::{ProjectFile, TaskKind};
+
+/// Lines that make the daemon page out hot memory: 1 % of the process is to stay, however fast the pages come back.
+const HARM: [&str; 4] = ["T=1", "dram_percent=1", "max_refault=none", "max_rate=none"];
+
+/// The option of that name.
+pub const HARM_OPTION: &str = "--harm";
+
+/// What kind of task the demo shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Cold memory leaves.
+    Good,
+    /// Hot memory leaves as well: the demo must find that its claims do not hold.
+    Harm,
+}
+
+impl Wanted {
+    /// Reads the command line of this process; `--help` and an unknown option end it.
+    #[must_use]
+    pub fn from_command_line() -> Self {
+        let harm = Arg::new("harm").long("harm").action(ArgAction::SetTrue).help(
+            "Configure the daemon to page out hot memory too (dram_percent=1, no limit of refaults): \
+             the demo must then end with \"does not hold\" and exit status 1",
+        );
+        let command =
+            Command::new("demo").about("Shows cold memory of a running program go to swap").arg(harm);
+        if command.get_matches().get_flag("harm") { Self::Harm } else { Self::Good }
+    }
+
+    /// Arguments that [`Self::from_command_line`] reads back.
+    #[must_use]
+    pub const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Good => &[],
+            Self::Harm => &[HARM_OPTION],
+        }
+    }
+
+    /// The configuration file for process `pid`.
+    #[must_use]
+    pub fn project(self, pid: u32) -> ProjectFile {
+        let file = ProjectFile::new("demo");
+        match self {
+            Self::Good => file.task("coldest", TaskKind::Pid(pid)),
+            Self::Harm => file.task_with("harm", TaskKind::Pid(pid), &HARM),
+        }
+    }
+}

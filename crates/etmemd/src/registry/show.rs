@@ -1,0 +1,109 @@
+//! What `project show` and `task show` show. Neither waits for a task.
+
+use super::denied::Denied;
+use super::entries::{EngineEntry, ProjectEntry, Registry, Running, TaskEntry};
+use crate::task_show::{ShownRun, ShownRunning, ShownWork};
+use etmem_config::{TaskParameters, TaskSection};
+use etmem_core::name::Name;
+use etmem_wire::{ShownEngine, ShownProject, ShownTask};
+
+impl Registry {
+    /// The projects to show, newest first: all, or the one named; where `verbose`, with how each task sees and moves.
+    pub(crate) fn show(&self, name: Option<&Name>, verbose: bool) -> Vec<ShownProject<'_>> {
+        let wanted = self.projects.iter().rev();
+        let wanted = wanted.filter(|project| name.is_none_or(|name| project.section.name == *name));
+        wanted.map(|project| shown(project, verbose)).collect()
+    }
+
+    /// The tasks of `project`, or those of them that are called `task`, newest first. Waits for none of them.
+    pub(crate) fn tasks(&self, project: &Name, task: Option<&Name>) -> Result<Vec<ShownWork>, Denied> {
+        let entry = self.project(project, String::new)?;
+        let all = entry.engines.iter().rev().flat_map(|engine| {
+            let tasks = engine.tasks.iter().rev();
+            tasks.filter(|entry| task.is_none_or(|name| entry.section.name == *name))
+        });
+        let wanted: Vec<ShownWork> = all.map(TaskEntry::shown_work).collect();
+        match task {
+            Some(name) if wanted.is_empty() => {
+                Err(Denied::NoTaskOfProject { project: project.clone(), name: name.clone() })
+            }
+            Some(_) | None => Ok(wanted),
+        }
+    }
+}
+
+impl TaskEntry {
+    fn shown_work(&self) -> ShownWork {
+        let TaskSection { project, engine, name, target, parameters, .. } = &self.section;
+        let running = self.running.as_ref().map(|running| match running {
+            Running::Worked { worker, probe, mover, .. } => ShownRun::Worked(Box::new(ShownRunning {
+                probe: probe.clone(),
+                mover: mover.clone(),
+                standing: worker.standing(),
+            })),
+            Running::Hosted => ShownRun::Hosted,
+        });
+        ShownWork {
+            project: project.clone(),
+            engine: engine.clone(),
+            task: name.clone(),
+            target: target.clone(),
+            dry_run: matches!(parameters, TaskParameters::Slide(slide) if slide.dry_run),
+            running,
+        }
+    }
+}
+
+fn shown(project: &ProjectEntry, verbose: bool) -> ShownProject<'_> {
+    let engines = project.engines.iter().rev().map(|engine| ShownEngine {
+        name: &engine.section.name,
+        tasks: engine.tasks.iter().rev().map(|task| shown_task(&task.section)).collect(),
+    });
+    let tasks = || {
+        let engines = project.engines.iter().rev();
+        engines.flat_map(|engine| engine.tasks.iter().rev().map(move |task| (engine, task)))
+    };
+    ShownProject {
+        name: &project.section.name,
+        started: project.started,
+        engines: engines.collect(),
+        remarks: if verbose {
+            let made = decisions(tasks().map(|(_, task)| task));
+            tasks().map(|(engine, task)| remark(engine, task)).chain(made).collect()
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+/// What was decided for engines as a whole, each line once.
+fn decisions<'a>(tasks: impl Iterator<Item = &'a TaskEntry>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let made = tasks.filter_map(|task| match &task.running {
+        Some(Running::Worked { decisions, .. }) => Some(decisions),
+        Some(Running::Hosted) | None => None,
+    });
+    for line in made.flatten() {
+        if !lines.contains(line) {
+            lines.push(line.clone());
+        }
+    }
+    lines
+}
+
+fn remark(engine: &EngineEntry, task: &TaskEntry) -> String {
+    let name = &task.section.name;
+    match &task.running {
+        Some(Running::Hosted) => match engine.hosted().and_then(|engine| engine.trouble()) {
+            Some(trouble) => format!("task {name}: stands still: {trouble}"),
+            None => format!("task {name}: works by its plugin"),
+        },
+        Some(Running::Worked { probe, mover, .. }) => format!("task {name}: tracker {probe}, mover {mover}"),
+        None => format!("task {name}: not started"),
+    }
+}
+
+fn shown_task(task: &TaskSection) -> ShownTask<'_> {
+    let (kind, value) = task.target.written();
+    ShownTask { kind, value, name: &task.name }
+}

@@ -1,0 +1,134 @@
+//! The thread that owns the registry: it receives requests as messages, and carries out one after the other.
+//!
+//! ```text
+//!   a task for each client --\
+//!                             >-- Message --> this thread: dispatch(&mut Registry) --> a oneshot for each answer
+//!   the watchdog's timer ----/
+//! ```
+//!
+//! While no message comes it does not wake up. It ends when the last [`RegistryHandle`] is dropped, and ends all tasks then.
+
+use crate::dispatch::{Reply, dispatch};
+use crate::registry::Registry;
+use crate::wait_group::WaitGroup;
+use etmem_wire::Request;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// What the thread is asked.
+pub(crate) enum Message {
+    /// To carry out a request.
+    Request(Request, oneshot::Sender<Reply>),
+    /// Whether it still carries out requests.
+    Alive(oneshot::Sender<()>),
+}
+
+/// Sends messages to the thread.
+#[derive(Debug, Clone)]
+pub(crate) struct RegistryHandle(Sender<Message>);
+
+impl RegistryHandle {
+    /// A handle, and where its messages arrive.
+    pub(crate) fn new() -> (Self, Receiver<Message>) {
+        let (sender, messages) = channel();
+        (Self(sender), messages)
+    }
+
+    /// What comes of `request`; nothing if it failed by a fault of this program.
+    pub(crate) async fn carry_out(&self, request: Request) -> Option<Reply> {
+        self.ask(|answer| Message::Request(request, answer)).await
+    }
+
+    /// Waits until the requests before this one are carried out; false if none is any more.
+    pub(crate) async fn is_alive(&self) -> bool {
+        self.ask(Message::Alive).await.is_some()
+    }
+
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(message(answer)).ok()?;
+        answered.await.ok()
+    }
+}
+
+/// Starts the thread. Tasks have `limit` to end after the last handle is dropped.
+///
+/// # Errors
+/// When the system has no thread left.
+pub(crate) fn start(registry: Registry, limit: Duration) -> io::Result<(RegistryHandle, WaitGroup)> {
+    let (handle, messages) = RegistryHandle::new();
+    let thread = WaitGroup::default();
+    let member = thread.member();
+    thread::Builder::new().name("etmemd-registry".to_owned()).spawn(move || {
+        let mut registry = registry;
+        answer(&messages, |request| dispatch(&mut registry, request));
+        registry.shut_down(limit);
+        drop(member);
+    })?;
+    Ok((handle, thread))
+}
+
+/// Answers `messages` until all handles are dropped.
+pub(crate) fn answer(messages: &Receiver<Message>, mut carry_out: impl FnMut(&Request) -> Reply) {
+    for message in messages {
+        match message {
+            // The server has stopped before the request had its turn.
+            Message::Request(_, answer) if answer.is_closed() => {}
+            Message::Request(request, answer) => {
+                // Requests change the registry as a whole or not at all, so one that panics leaves it sound.
+                let reply = catch_unwind(AssertUnwindSafe(|| carry_out(&request)));
+                // The server may have stopped meanwhile.
+                let _ = reply.map(|reply| answer.send(reply));
+            }
+            Message::Alive(answer) => drop(answer.send(())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etmem_wire::Response;
+
+    fn request() -> Request {
+        Request::ProjectShow { name: None, verbose: false }
+    }
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test)
+    }
+
+    #[test]
+    fn a_request_that_panics_fails_and_the_next_is_carried_out() {
+        let (handle, messages) = RegistryHandle::new();
+        let mut requests = 0;
+        let thread = thread::spawn(move || {
+            answer(&messages, |_| {
+                requests += 1;
+                assert!(requests > 1, "the first request fails");
+                Reply::Response(Response::success("done"))
+            });
+            requests
+        });
+        run(async {
+            assert!(handle.carry_out(request()).await.is_none());
+            assert!(handle.is_alive().await);
+            assert!(matches!(handle.carry_out(request()).await, Some(Reply::Response(_))));
+        });
+        drop(handle);
+        assert_eq!(thread.join().unwrap(), 2);
+    }
+
+    #[test]
+    fn a_request_whose_server_has_stopped_is_not_carried_out() {
+        let (handle, messages) = RegistryHandle::new();
+        let (waits, _) = oneshot::channel();
+        handle.0.send(Message::Request(request(), waits)).unwrap();
+        drop(handle);
+        answer(&messages, |_| panic!("carried out"));
+    }
+}
