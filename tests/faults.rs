@@ -40,7 +40,7 @@ const LONG: u32 = 120;
 /// A scan that other steps wait for.
 const SHORT: u32 = 9;
 
-/// A daemon that is two seconds into a scan of this workload, which takes so many seconds.
+/// A daemon that is two seconds into a scan of this workload, which takes `seconds`.
 fn in_mid_scan(seconds: u32) -> Result<(Stage, Workload)> {
     let stage = Stage::with_swap(SWAP)?;
     let workload = stage.workload(&Options::new(64 * MIB, 8 * MIB))?;
@@ -171,7 +171,7 @@ fn del() -> Result<()> {
 fn without_swap() -> Result<()> {
     // Others set up swap for their tests; it is gone once they let go of the lock.
     let _lock = guard::lock()?;
-    ensure!(areas()?.is_empty(), "somebody has set up swap meanwhile: {:?}", areas()?);
+    ensure!(areas()?.is_empty(), "another program has set up swap meanwhile: {:?}", areas()?);
     let stage = Stage::without_swap()?;
     let workload = stage.workload(&Options::new(64 * MIB, 8 * MIB))?;
     stage.daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;

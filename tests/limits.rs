@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     ])
 }
 
-/// How long somebody who wants to sleep for a moment sleeps too long, at worst: what a person at the machine would feel.
+/// How much longer than asked a thread sleeps, at worst: what a user at the machine would feel.
 struct Felt {
     clock: Arc<WallClock>,
     thread: JoinHandle<Duration>,
@@ -132,7 +132,7 @@ fn guard() -> usize {
 }
 
 /// How much more of swap the kernel may count as used than pages are in it: older kernels have two times 64 slots of swap
-/// ready for each processor. The other MiB is for whoever else runs.
+/// ready for each processor. The other MiB is for other programs.
 fn slots_ready() -> usize {
     MIB + 2 * 64 * PAGE * thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
@@ -177,7 +177,7 @@ fn swap_is_short(binaries: &Binaries, cold: usize) -> Result<()> {
         if round == 1 {
             println!("{:.1?}: it stopped at the guard", clock.now());
         } else {
-            println!("{:.1?}: it went on by itself, to the new guard", clock.now());
+            println!("{:.1?}: it went on, to the new guard", clock.now());
         }
         // Some cycles, in which more could leave.
         for _ in 0..60 {
@@ -203,12 +203,12 @@ fn swap_is_short(binaries: &Binaries, cold: usize) -> Result<()> {
     }
     stretch.end(&workload)?;
     println!("{} MiB of the program are in swap", status_bytes(workload.pid(), "VmSwap")? / MIB);
-    ensure!(counter("oom_kill") == killed, "the kernel killed somebody for want of memory");
+    ensure!(counter("oom_kill") == killed, "the kernel killed a process for want of memory");
     daemon.must(&["project", "stop", "-n", "p"])?;
     let verified = workload.verify()?;
     ensure!(verified == cold + HOT, "{verified} bytes are as they were written");
-    ensure!(counter("oom_kill") == killed, "the kernel killed somebody for want of memory");
-    println!("{:.1?}: nobody was killed, {} MiB are as they were written", clock.now(), verified / MIB);
+    ensure!(counter("oom_kill") == killed, "the kernel killed a process for want of memory");
+    println!("{:.1?}: no process was killed, {} MiB are as they were written", clock.now(), verified / MIB);
     Ok(())
 }
 

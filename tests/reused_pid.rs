@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         )
         .with_ignored_flag(true),
         trial_or_skip("a_number_given_away_before_any_call_is_never_acted_on", &scripted, by_number),
-        trial_or_skip("a_process_found_by_name_is_not_whoever_gets_its_number", &scripted, by_name),
+        trial_or_skip("a_process_found_by_name_is_not_the_one_that_gets_its_pid", &scripted, by_name),
         trial_or_skip("a_reused_pid_in_a_pid_namespace_is_never_acted_on", &real, in_a_namespace),
     ])
 }
@@ -69,8 +69,7 @@ fn scripted(pid: u32, comm: &str, start_time: u64) -> ScriptedProcess {
     ScriptedProcess { start_time, ..ScriptedProcess::new(pid, comm, vec![mapping]) }
 }
 
-/// A process under each of so many numbers, each of which is about to be given to another, by one call later than the one
-/// before.
+/// A process under each of these pids. Each pid is about to pass to another process, each one call later than the one before.
 fn to_be_given_away(pids: &[u32]) -> Result<FakeProc> {
     let script = Script::new(pids.iter().map(|pid| scripted(*pid, "first", 1_000)).collect());
     FakeProc::mount(script)
@@ -106,7 +105,7 @@ fn two_more_cycles(daemon: &Daemon) -> Result<()> {
 }
 
 /// Nothing was asked of those who have the numbers now; how far the daemon was with those who had them.
-fn nobody_was_touched(fake: &FakeProc, pids: &[u32], daemon: &Daemon) -> Result<()> {
+fn no_heir_was_touched(fake: &FakeProc, pids: &[u32], daemon: &Daemon) -> Result<()> {
     for pid in pids {
         let counts = fake.counts(*pid);
         let told = || format!("{pid}: {counts:?}, log:\n{}", daemon.log());
@@ -145,23 +144,23 @@ fn by_number() -> Result<()> {
     });
     waited.with_context(|| format!("{waiting:#?}, log:\n{}", daemon.log()))?;
     two_more_cycles(&daemon)?;
-    nobody_was_touched(&fake, &pids, &daemon)?;
+    no_heir_was_touched(&fake, &pids, &daemon)?;
     for pid in &pids {
         let said = format!("process {pid}, which the task was added for, has ended; the process that has");
         let times = daemon.log().lines().filter(|line| line.contains("WARN") && line.contains(&said)).count();
         ensure!(times == 1, "said {times} times: {said}, log:\n{}", daemon.log());
     }
-    // Stopped and started again they mean who they meant; added anew, whoever has the number.
+    // Stopped and started again, tasks mean the processes they meant; added again, those that have the pids now.
     daemon.must(&["project", "stop", "-n", "p"])?;
     let started = daemon.must(&["project", "start", "-n", "p"])?;
     ensure!(started.matches("another and is left alone").count() == pids.len(), "{started}");
     daemon.add(
-        &ProjectFile::new("anew").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", PLAIN]).to_string(),
+        &ProjectFile::new("again").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", PLAIN]).to_string(),
     )?;
-    daemon.must(&["project", "start", "-n", "anew"])?;
+    daemon.must(&["project", "start", "-n", "again"])?;
     let all = START..START + PAGES * PAGE;
     let out = || Ok(fake.out(FIRST_PID) == std::slice::from_ref(&all));
-    WallClock::new().wait_until(LIMIT, "the pages of one that was added anew leave", out)?;
+    WallClock::new().wait_until(LIMIT, "the pages of one that was added again leave", out)?;
     Ok(())
 }
 
@@ -179,7 +178,7 @@ fn by_name() -> Result<()> {
     let waited = WallClock::new().wait_until(LIMIT, "each number changes hands", given_away);
     waited.with_context(|| daemon.log())?;
     two_more_cycles(&daemon)?;
-    nobody_was_touched(&fake, &pids, &daemon)?;
+    no_heir_was_touched(&fake, &pids, &daemon)?;
     ensure!(tasks(&daemon)?["t"]["reason"]["name"] == "no_process");
     Ok(())
 }
@@ -250,16 +249,16 @@ fn story(binaries: &Binaries) -> Result<()> {
     for heir in &mut heirs {
         ensure!(status_bytes(heir.pid(), "VmSwap")? == 0 && heir.verify()? == MEMORY);
     }
-    // Added anew, the task means who has the number now.
-    let heir = heirs.first().context("nobody")?.pid();
+    // Added again, the task means the process that has the pid now.
+    let heir = heirs.first().context("no heir")?.pid();
     daemon.add(&ProjectFile::new("next").task("t", TaskKind::Pid(heir)).to_string())?;
     daemon.must(&["project", "start", "-n", "next"])?;
     let out = || Ok(status_bytes(heir, "VmSwap")? >= MEMORY / 100 * 99);
     clock
-        .wait_until(LIMIT, "the memory of one that was added anew leaves", out)
+        .wait_until(LIMIT, "the memory of one that was added again leaves", out)
         .with_context(|| daemon.log())?;
     ensure!(heirs[0].verify()? == MEMORY);
-    println!("{:?}: added anew, it is served, and its content is whole", clock.now());
+    println!("{:?}: added again, it is served, and its content is whole", clock.now());
     let ended = daemon.terminate()?;
     ensure!(ended.status == 0, "{ended:?}");
     Ok(())

@@ -4,12 +4,11 @@
 //! Each machine boots once, and in it run the tests that etmem-linux has for a real kernel. With page tables of 4 levels, so
 //! do `etmem doctor`, before anything is set up, and the story of slide at a small size.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_testkit::built;
 use etmem_testkit::clock::WallClock;
@@ -18,7 +17,7 @@ use etmem_testkit::guest;
 use etmem_testkit::laboratory::{self, Machine, SharedBoot, indented, quoted, trial};
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::{for_soak, is_asked_for, run_in_turn};
+use etmem_testkit::trial::{for_soak, run_in_turn};
 use etmem_testkit::workload::footprint::Places;
 use etmem_testkit::workload::{Options, Workload};
 use libtest_mimic::Trial;
@@ -57,48 +56,33 @@ fn machine(kernel: &'static str, levels: &'static str) -> Machine {
 
 /// The tests on one machine, which boots once for all that run.
 fn on(kernel: &'static str, levels: &'static str, missing: Option<&str>) -> Vec<Trial> {
-    let four = levels == "4";
     let name = |what: &str| format!("{what}_on_linux_{kernel}_with_{levels}_levels");
-    let [doctor_says, tests, slide] =
-        [format!("doctor_on_linux_{kernel}"), name("the_tests_of_etmem_linux"), name("slide")];
-    let names = [doctor_says.clone(), tests.clone(), slide.clone()];
-    let boot = Arc::new(LazyLock::new(move || shared_boot(machine(kernel, levels), &names)));
-    let of = |name: &str| {
-        let (boot, name) = (Arc::clone(&boot), name.to_owned());
-        move || (**boot).as_ref().map_err(|error| anyhow!(error.clone()))?.of(&name)
-    };
-    let (doctor_said, tests_said, slide_said) = (of(&doctor_says), of(&tests), of(&slide));
-    let mut trials = vec![trial(&tests, missing, move || nothing_was_skipped(&tests_said()?))];
-    if four {
-        trials.push(trial(&doctor_says, missing, move || doctor(kernel, &doctor_said()?)));
-        trials.push(trial(&slide, missing, move || slide_said().map(drop)));
-    } else {
-        // The tests above try the walk with both. The whole story with 5 levels takes a boot more.
-        let told =
-            trial(&for_soak(&slide, 1), missing, move || guest::boot(machine(kernel, levels), "slide"));
-        trials.push(told.with_ignored_flag(true));
-    }
-    trials
-}
-
-/// The boot for those of the tests `names` that are asked for.
-fn shared_boot(machine: Machine, names: &[String; 3]) -> Result<SharedBoot, String> {
-    let prepare = || -> Result<SharedBoot> {
-        let [doctor, tests, slide] = names;
-        let program = built::test("etmem-linux/tests/machine/main.rs")?;
-        let [own, etmemd, etmem, hotcold] = guest::files()?;
-        // Nothing is set up when the doctor looks. There is no swap, which is an error.
-        let examines = format!("{} doctor --json; test $? = 2", quoted(&etmem)?);
-        let mut commands = vec![(tests.clone(), quoted(&program)?)];
-        if machine.levels == "4" {
-            commands.insert(0, (doctor.clone(), examines));
-            commands.push((slide.clone(), guest::line("slide")?));
+    let (tests, slide) = (name("the_tests_of_etmem_linux"), name("slide"));
+    let examines = format!("doctor_on_linux_{kernel}");
+    let [of_tests, of_slide, of_doctor] = [tests.clone(), slide.clone(), examines.clone()];
+    let commands = move || {
+        let tests_of_etmem_linux = built::test("etmem-linux/tests/machine/main.rs")?;
+        let etmem = quoted(&Binaries::build()?.etmem)?;
+        let mut commands = vec![(of_tests.clone(), quoted(&tests_of_etmem_linux)?)];
+        if levels == "4" {
+            // It comes first, when nothing is set up. There is no swap, which is an error.
+            commands.insert(0, (of_doctor.clone(), format!("{etmem} doctor --json; test $? = 2")));
+            commands.push((of_slide.clone(), guest::line("slide")?));
         }
-        commands.retain(|(name, _)| is_asked_for(name));
-        let files = [&program, &own, &etmemd, &etmem, &hotcold].map(PathBuf::as_path);
-        Ok(SharedBoot::new(machine, &files, commands))
+        Ok(([guest::files()?, vec![tests_of_etmem_linux]].concat(), commands))
     };
-    prepare().map_err(|error| format!("{error:#}"))
+    let boot = Arc::new(SharedBoot::new(machine(kernel, levels), commands));
+    let of = |name: &str, judge: fn(&str, &str) -> Result<()>| {
+        let (boot, owned) = (Arc::clone(&boot), name.to_owned());
+        trial(name, missing, move || judge(kernel, &boot.of(&owned)?))
+    };
+    let tests = of(&tests, |_, said| nothing_was_skipped(said));
+    if levels == "4" {
+        return vec![tests, of(&examines, doctor), of(&slide, |_, _| Ok(()))];
+    }
+    // The tests above try the walk with both. The whole story with 5 levels takes a boot more.
+    let told = trial(&for_soak(&slide, 1), missing, move || guest::boot(machine(kernel, levels), "slide"));
+    vec![tests, told.with_ignored_flag(true)]
 }
 
 fn nothing_was_skipped(said: &str) -> Result<()> {

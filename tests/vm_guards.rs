@@ -1,5 +1,5 @@
 //! What guards the machine and its programs from etmemd, on a real kernel with control groups of the second version, in a
-//! virtual machine: each guard stops or limits what leaves, says so once, and lets go by itself.
+//! virtual machine: each guard stops or limits what leaves, says so once, and lets go without help.
 //!
 //! This same program tells the story inside that machine.
 

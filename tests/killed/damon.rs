@@ -127,6 +127,6 @@ pub(crate) fn between_two_writes(series: &mut Series) -> Result<()> {
     ensure!(count()? == 1 && !file.exists(), "{} kdamonds, {}", count()?, file.exists());
     series.quit()?;
     write("nr_kdamonds", 0)?;
-    println!("{:?}: damon is told from others' between two writes", series.clock.now());
+    println!("{:?}: its DAMON settings were told apart from others' between two writes", series.clock.now());
     Ok(())
 }

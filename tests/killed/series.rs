@@ -246,7 +246,7 @@ impl Series {
         Ok(self.words(&["obj", verb, "-f", path_text(&file)?]))
     }
 
-    /// What `etmem` does that the daemon is killed in; none where it is no command.
+    /// The command of `etmem` that the daemon is killed in; none if the phase has no command.
     pub(crate) fn command(&self, phase: Phase) -> Result<Option<Command>> {
         let project = |verb| Ok(Some(self.words(&["project", verb, "-n", "p"])));
         match phase {

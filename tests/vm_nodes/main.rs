@@ -7,16 +7,15 @@ mod damon;
 mod inside;
 mod ports;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use etmem_testkit::built;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
-use etmem_testkit::laboratory::{self, Machine, SharedBoot, trial};
-use etmem_testkit::trial::{is_asked_for, run_in_turn};
+use etmem_testkit::laboratory::{self, Commands, Machine, SharedBoot, trial};
+use etmem_testkit::trial::run_in_turn;
 use inside::Inside;
 
 /// A machine of two nodes: one fast, with the processors, and one slow.
@@ -46,21 +45,18 @@ fn main() -> ExitCode {
         return status;
     }
     let missing = laboratory::lacks(TWO.kernel);
-    let trials = [(TWO, &OF_TWO[..]), (FOUR, &OF_FOUR[..])].into_iter().flat_map(|(machine, stories)| {
-        let boot = Arc::new(LazyLock::new(move || shared_boot(machine, stories)));
-        stories.iter().map({
-            let missing = missing.clone();
-            move |(name, _)| {
-                let boot = Arc::clone(&boot);
-                trial(name, missing.as_deref(), move || {
-                    let said = (**boot).as_ref().map_err(|error| anyhow!(error.clone()))?.of(name)?;
-                    println!("{}", laboratory::indented(&said));
-                    Ok(())
-                })
-            }
-        })
-    });
-    run_in_turn(trials.collect())
+    let mut trials = Vec::new();
+    for (machine, stories) in [(TWO, &OF_TWO[..]), (FOUR, &OF_FOUR[..])] {
+        let boot = Arc::new(SharedBoot::new(machine, move || commands(stories)));
+        for (name, _) in stories {
+            let boot = Arc::clone(&boot);
+            trials.push(trial(name, missing.as_deref(), move || {
+                println!("{}", laboratory::indented(&boot.of(name)?));
+                Ok(())
+            }));
+        }
+    }
+    run_in_turn(trials)
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {
@@ -70,16 +66,9 @@ fn tell(name: &str, binaries: &Binaries) -> Result<()> {
     }
 }
 
-/// The boot of `machine` for those of the stories that are asked for.
-fn shared_boot(machine: Machine, stories: &[Story]) -> Result<SharedBoot, String> {
-    let prepare = || -> Result<SharedBoot> {
-        let asked = stories.iter().filter(|(name, _)| is_asked_for(name));
-        let commands = asked.map(|(name, _)| Ok((String::from(*name), guest::line(name)?)));
-        let commands = commands.collect::<Result<_>>()?;
-        let hotset = built::program("hotset")?;
-        let files = guest::files()?;
-        let files = files.iter().chain([&hotset]).map(PathBuf::as_path).collect::<Vec<_>>();
-        Ok(SharedBoot::new(machine, &files, commands))
-    };
-    prepare().map_err(|error| format!("{error:#}"))
+/// The commands that tell the stories.
+fn commands(stories: &[Story]) -> Result<Commands> {
+    let files = [guest::files()?, vec![built::program("hotset")?]].concat();
+    let commands = stories.iter().map(|(name, _)| Ok((String::from(*name), guest::line(name)?)));
+    Ok((files, commands.collect::<Result<_>>()?))
 }

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -58,9 +58,9 @@ pub fn line(name: &str) -> Result<String> {
 ///
 /// # Errors
 /// As [`words`].
-pub fn files() -> Result<[PathBuf; 4]> {
+pub fn files() -> Result<Vec<PathBuf>> {
     let [own, _, _, etmemd, etmem, hotcold] = words("")?;
-    Ok([own, etmemd, etmem, hotcold])
+    Ok(vec![own, etmemd, etmem, hotcold])
 }
 
 /// Tells the story `name` in `machine`, and shows what it printed.
@@ -77,7 +77,8 @@ pub fn boot(machine: Machine, name: &str) -> Result<()> {
 /// As [`Machine::run`].
 pub fn boot_below(machine: Machine, above: &str, name: &str) -> Result<()> {
     let files = files()?;
-    let said = machine.run(&files.each_ref().map(PathBuf::as_path), &format!("{above} {}", line(name)?))?;
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let said = machine.run(&files, &format!("{above} {}", line(name)?))?;
     print!("{}", indented(&said));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Virtual machines for tests: the laboratory (`cargo xtask vm`), with its lacks as reasons to skip.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -10,6 +11,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::built;
 use crate::process::{Ran, run};
+use crate::trial::is_asked_for;
 
 /// The laboratory's status when QEMU, busybox or a kernel's package is missing.
 const MISSING: i32 = 77;
@@ -82,24 +84,23 @@ impl Machine {
     }
 }
 
-/// One boot for several commands, one after the other, each of which is a test of its own: booting takes longer than many
-/// of them.
-#[derive(Debug)]
+/// What runs in a [`SharedBoot`]: files to have at hand, and the commands, as the test's name and words of the shell.
+pub type Commands = (Vec<PathBuf>, Vec<(String, String)>);
+
+/// One boot for several commands, one after the other, each of which is a test: booting takes longer than many of them.
 pub struct SharedBoot {
     machine: Machine,
-    files: Vec<PathBuf>,
-    commands: Vec<(String, String)>,
+    prepare: Box<dyn Fn() -> Result<Commands> + Send + Sync>,
     ran: OnceLock<Result<Ran, String>>,
 }
 
 impl SharedBoot {
-    /// Of `machine`, with `files` at hand; `commands` are names and words of the shell.
-    pub fn new(machine: Machine, files: &[&Path], commands: Vec<(String, String)>) -> Self {
-        let files = files.iter().map(|file| file.to_path_buf()).collect();
-        Self { machine, files, commands, ran: OnceLock::new() }
+    /// Of `machine`; what runs in it is prepared when the first test asks.
+    pub fn new(machine: Machine, prepare: impl Fn() -> Result<Commands> + Send + Sync + 'static) -> Self {
+        Self { machine, prepare: Box::new(prepare), ran: OnceLock::new() }
     }
 
-    /// What the command `name` printed; the first to ask boots the machine.
+    /// What the command of the test `name` printed; the first to ask boots the machine.
     ///
     /// # Errors
     /// The command failed, or the machine ended before it did.
@@ -107,31 +108,34 @@ impl SharedBoot {
         let ran = self.ran.get_or_init(|| self.boot().map_err(|error| format!("{error:#}")));
         let ran = ran.as_ref().map_err(|error| anyhow!(error.clone()))?;
         self.machine.is_as_asked(&ran.stdout)?;
-        let lost = || {
-            format!(
-                "the machine ended with {}:\n{}{}",
-                ran.status,
-                indented(&ran.stdout),
-                indented(&ran.stderr)
-            )
-        };
-        let (said, status) = part(&ran.stdout, name).with_context(lost)?;
+        let all = || indented(&format!("{}{}", ran.stdout, ran.stderr));
+        let (said, status) = part(&ran.stdout, name)
+            .with_context(|| format!("the machine ended with {} and said:\n{}", ran.status, all()))?;
         ensure!(status == "0", "it ended with {status} and said:\n{}", indented(said));
         Ok(said.to_owned())
     }
 
+    /// Runs the commands of the tests that the command line asks for.
     fn boot(&self) -> Result<Ran> {
-        // One that hangs leaves the others their time.
+        let (files, mut commands) = (self.prepare)()?;
+        commands.retain(|(name, _)| is_asked_for(name));
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        // A command that hangs leaves the others their time.
         let limit = self.machine.seconds;
-        let mut script = String::new();
-        for (name, command) in &self.commands {
-            let command = quoted_text(command);
-            script += &format!(
-                "echo '{BEGINS}{name}'; timeout {limit} sh -c {command}; echo; echo '{ENDS}{name}' $?; "
-            );
-        }
-        let files: Vec<&Path> = self.files.iter().map(PathBuf::as_path).collect();
-        self.machine.boot(&files, &(script + "true"), limit * (self.commands.len() as u64 + 1))
+        let script: String = commands
+            .iter()
+            .map(|(name, command)| {
+                let command = quoted_text(command);
+                format!("echo '{BEGINS}{name}'; timeout {limit} sh -c {command}; status=$?; echo; echo '{ENDS}{name}' $status; ")
+            })
+            .collect();
+        self.machine.boot(&files, &(script + "true"), limit * (commands.len() as u64 + 1))
+    }
+}
+
+impl fmt::Debug for SharedBoot {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("SharedBoot").field("machine", &self.machine).finish_non_exhaustive()
     }
 }
 
