@@ -1,45 +1,28 @@
-//! Carrying out a plan: batches of ranges to a mover, within a budget and a rate, stopping when told to.
+//! Carrying out a plan: batches of ranges to a mover, within a budget and at a rate, until a stop is asked for.
 //!
 //! Between a look and the act pages may be touched again, the more the longer the act takes. So where the probe can look
-//! without clearing, each stretch of some batches is looked at once more before it leaves, and what was touched stays.
+//! without clearing, each stretch of some batches is looked at once more before it leaves, and what was touched stays:
+//!
+//! ```text
+//! plan -> stretch (64 MiB) -> recheck -> batches -> mover, which rests after each
+//! ```
 
-use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
-use crate::feedback::PageSetBuilder;
-use crate::kernel::mover::SwapOut;
-use crate::kernel::pacer::{Pace, Pacer};
-use crate::kernel::probe::{Access, AccessProbe, AccessSink, Block};
-use crate::kernel::process::ProcessError;
-use crate::plan::{Budget, Ended, Outcome, Piece, Plan};
-use crate::throttle::Throttle;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+mod batch;
+mod gathered;
+mod recheck;
+mod tools;
 
-/// Ranges per call of the mover (Linux takes 1024 per `process_madvise`: `UIO_MAXIOV`).
-const BATCH_RANGES: usize = 1024;
+pub use tools::Tools;
 
-/// Bytes looked at at once right before they leave, a multiple of a block, and ranges: a look has a price of its own, whatever
-/// it is about, and what it tells ages while batch after batch leaves.
+use crate::address::BLOCK_SIZE;
+use crate::plan::{Budget, Outcome, Piece, Plan};
+use batch::{BATCH_RANGES, leave};
+use gathered::Gathered;
+
+/// Bytes looked at at once right before they leave, a multiple of a block, and ranges. Each look has a fixed price, and what
+/// it saw ages while batch after batch leaves.
 const STRETCH_BYTES: u64 = 64 * 1024 * 1024;
 const STRETCH_RANGES: usize = 8 * BATCH_RANGES;
-
-/// What an act works with.
-#[derive(Debug)]
-pub struct Tools<'a> {
-    /// What moves the pages.
-    pub mover: &'a mut dyn SwapOut,
-    /// What looks at them once more before they leave; none where that is not to be done.
-    pub probe: Option<&'a mut dyn AccessProbe>,
-    /// Until when that is not needed, by the clock: what the plan was made from has hardly aged.
-    pub fresh_until: Duration,
-    /// How fast they may leave.
-    pub throttle: &'a Mutex<Throttle>,
-    /// By how many powers of two that is less.
-    pub halvings: u32,
-    /// Takes the pages that were given to the mover.
-    pub given: &'a mut PageSetBuilder,
-    /// The clock.
-    pub pacer: &'a dyn Pacer,
-}
 
 /// Moves what `plan` holds, in address order, each page once, at most `budget`.
 pub fn swap_out(plan: &Plan<'_>, budget: Budget, tools: &mut Tools<'_>) -> Outcome {
@@ -60,14 +43,14 @@ pub fn swap_out(plan: &Plan<'_>, budget: Budget, tools: &mut Tools<'_>) -> Outco
             let piece = stretch.take(&mut range, huge);
             covered += piece.bytes();
             if piece.is_empty() {
-                goes_on = stretch.leave(&mut outcome, budget, tools);
+                goes_on = leave(&mut stretch, &mut outcome, budget, tools);
                 if !goes_on {
                     break 'plan;
                 }
             }
         }
     }
-    goes_on = goes_on && stretch.leave(&mut outcome, budget, tools);
+    goes_on = goes_on && leave(&mut stretch, &mut outcome, budget, tools);
     if !goes_on && outcome.ended.is_none() {
         outcome.later += plan.bytes().saturating_sub(covered + outcome.over_budget);
     }
@@ -79,11 +62,11 @@ pub fn swap_out(plan: &Plan<'_>, budget: Budget, tools: &mut Tools<'_>) -> Outco
 pub struct Rehearsal {
     /// Bytes in all.
     pub bytes: u64,
-    /// In so many ranges.
+    /// Ranges they lie in.
     pub ranges: u64,
 }
 
-/// Everything of [`swap_out`] but the moving.
+/// As [`swap_out`], but moves nothing.
 #[must_use]
 pub fn rehearse(plan: &Plan<'_>, budget: Budget) -> (Outcome, Rehearsal) {
     let mut outcome = Outcome { planned: plan.bytes(), ..Outcome::default() };
@@ -97,225 +80,24 @@ pub fn rehearse(plan: &Plan<'_>, budget: Budget) -> (Outcome, Rehearsal) {
     (outcome, rehearsal)
 }
 
-/// Ranges that are worked on together, within bounds.
-#[derive(Debug)]
-struct Gathered {
-    /// Neighbours are one range.
-    ranges: Vec<AddressRange>,
-    /// Those parts of the ranges that are huge pages.
-    huge: Vec<AddressRange>,
-    bytes: u64,
-    most_bytes: u64,
-    most_ranges: usize,
-}
-
-/// Appends `range`, which lies behind all in `ranges`.
-fn append(ranges: &mut Vec<AddressRange>, range: AddressRange) {
-    match ranges.last_mut() {
-        Some(last) if last.end == range.start => last.end = range.end,
-        _ => ranges.push(range),
-    }
-}
-
-/// Gives each part of `ranges` that is of one kind to `each`, with whether it is `huge`, until that says no: whether it
-/// never did.
-fn each_part(
-    ranges: &[AddressRange],
-    huge: &[AddressRange],
-    mut each: impl FnMut(AddressRange, bool) -> bool,
-) -> bool {
-    let mut huge = huge.iter().peekable();
-    for range in ranges {
-        let mut start = range.start;
-        while start < range.end {
-            while huge.next_if(|huge| huge.end <= start).is_some() {}
-            let (end, is_huge) = match huge.peek() {
-                Some(huge) if huge.start <= start => (huge.end, true),
-                Some(huge) => (huge.start, false),
-                None => (range.end, false),
-            };
-            let end = end.min(range.end);
-            if !each(AddressRange::new(start, end), is_huge) {
-                return false;
-            }
-            start = end;
-        }
-    }
-    true
-}
-
-impl Gathered {
-    fn new(most_bytes: u64, most_ranges: usize) -> Self {
-        Self { ranges: Vec::new(), huge: Vec::new(), bytes: 0, most_bytes, most_ranges }
-    }
-
-    /// Takes as much of the front of `range` as fits; an empty piece where nothing does.
-    fn take(&mut self, range: &mut AddressRange, huge: bool) -> AddressRange {
-        let is_full = self.ranges.len() == self.most_ranges
-            && self.ranges.last().is_none_or(|last| last.end != range.start);
-        let room = if is_full { 0 } else { self.most_bytes - self.bytes };
-        // A huge page goes in one piece: to cut it would split it.
-        let room = if huge { room & !(BLOCK_SIZE - 1) } else { room };
-        let piece = AddressRange::new(range.start, range.end.min(range.start + room));
-        if !piece.is_empty() {
-            append(&mut self.ranges, piece);
-            if huge {
-                append(&mut self.huge, piece);
-            }
-            self.bytes += piece.bytes();
-            range.start = piece.end;
-        }
-        piece
-    }
-
-    fn clear(&mut self) {
-        self.ranges.clear();
-        self.huge.clear();
-        self.bytes = 0;
-    }
-
-    /// A stretch: looked at once more, what is still idle leaves batch by batch; false where the act ends here.
-    fn leave(&mut self, outcome: &mut Outcome, budget: Budget, tools: &mut Tools<'_>) -> bool {
-        if let Err(error) = self.look_again(outcome, tools) {
-            outcome.ended = Some(Ended::Process(error));
-            return false;
-        }
-        let throttle = tools.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Self::new(throttle.batch_bytes(tools.halvings), BATCH_RANGES);
-        drop(throttle);
-        let mut rest = self.bytes;
-        let goes_on = each_part(&self.ranges, &self.huge, |mut part, huge| {
-            while !part.is_empty() {
-                let piece = batch.take(&mut part, huge);
-                rest -= piece.bytes();
-                if piece.is_empty() && !batch.send(outcome, budget, tools) {
-                    return false;
-                }
-            }
-            true
-        });
-        let goes_on = goes_on && batch.send(outcome, budget, tools);
-        if !goes_on && outcome.ended.is_none() {
-            outcome.later += rest;
-        }
-        self.clear();
-        goes_on
-    }
-
-    /// Keeps what is still there and idle, where the probe can look without clearing.
-    fn look_again(&mut self, outcome: &mut Outcome, tools: &mut Tools<'_>) -> Result<(), ProcessError> {
-        let is_needed = !self.ranges.is_empty() && tools.pacer.now() >= tools.fresh_until;
-        let Some(probe) = tools.probe.as_deref_mut().filter(|_| is_needed) else { return Ok(()) };
-        let mut look = LastLook::default();
-        probe.check(&self.ranges, &mut look)?;
-        outcome.touched += look.touched;
-        let gone = self.bytes.saturating_sub(look.touched + look.idle);
-        outcome.tried += gone;
-        outcome.vanished += gone;
-        (self.ranges, self.huge, self.bytes) = (look.ranges, look.huge, look.idle);
-        Ok(())
-    }
-
-    /// A batch: given to the mover when its time has come; false where the act ends here.
-    fn send(&mut self, outcome: &mut Outcome, budget: Budget, tools: &mut Tools<'_>) -> bool {
-        if self.ranges.is_empty() {
-            return true;
-        }
-        let pacer = tools.pacer;
-        let throttle = || tools.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = throttle().wait(pacer.now());
-        if budget.until.is_some_and(|until| pacer.now() + wait >= until) {
-            outcome.later += self.bytes;
-            return false;
-        }
-        let pace = if wait.is_zero() { pacer.pace() } else { pacer.pause(wait) };
-        if pace == Pace::Stop {
-            outcome.ended = Some(Ended::Stopped);
-            return false;
-        }
-        let (start, processor) = (pacer.now(), pacer.processor_time());
-        outcome.tried += self.bytes;
-        let result = tools.mover.swap_out_pages(&self.ranges, &self.huge);
-        let spent = pacer.processor_time().saturating_sub(processor);
-        let mut throttle = tools.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        throttle.moved(start, pacer.now(), spent, self.bytes, tools.halvings);
-        match result {
-            Ok(moved) => {
-                outcome.applied += moved.applied;
-                outcome.vanished += moved.vanished;
-                outcome.refused += moved.refused;
-                self.ranges.iter().for_each(|range| tools.given.add(*range));
-                self.clear();
-                true
-            }
-            Err(error) => {
-                outcome.ended = Some(Ended::Process(error));
-                false
-            }
-        }
-    }
-}
-
-/// What of a stretch is still there and idle.
-#[derive(Debug, Default)]
-struct LastLook {
-    ranges: Vec<AddressRange>,
-    huge: Vec<AddressRange>,
-    /// In bytes.
-    idle: u64,
-    touched: u64,
-}
-
-impl LastLook {
-    fn take(&mut self, range: AddressRange, access: Access) {
-        if access == Access::IDLE {
-            append(&mut self.ranges, range);
-            self.idle += range.bytes();
-        } else if access.is_present() {
-            self.touched += range.bytes();
-        }
-    }
-}
-
-impl AccessSink for LastLook {
-    fn block(&mut self, start: u64, block: Block<'_>) {
-        match block {
-            Block::Huge(access) => {
-                let range = AddressRange::new(start, start + BLOCK_SIZE);
-                if access == Access::IDLE {
-                    append(&mut self.huge, range);
-                }
-                self.take(range, access);
-            }
-            Block::Pages(pages) => {
-                for (index, access) in (0u64..).zip(pages) {
-                    let at = start + index * PAGE_SIZE;
-                    self.take(AddressRange::new(at, at + PAGE_SIZE), *access);
-                }
-            }
-        }
-    }
-
-    /// Nearly always: what was cold a moment ago.
-    fn equal_blocks(&mut self, start: u64, blocks: u64, access: Access) {
-        self.take(AddressRange::new(start, start + blocks * BLOCK_SIZE), access);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::batch::BATCH_RANGES;
     use super::*;
-    use crate::address::PAGES_PER_BLOCK;
+    use crate::address::{AddressRange, PAGE_SIZE, PAGES_PER_BLOCK};
+    use crate::feedback::PageSetBuilder;
     use crate::heat::{HeatMap, HeatUpdate};
-    use crate::kernel::mover::Moved;
-    use crate::kernel::probe::{Access, AccessSink, Block};
+    use crate::kernel::mover::{Moved, SwapOut};
+    use crate::kernel::pacer::{Pace, Pacer};
+    use crate::kernel::probe::{Access, AccessProbe, AccessSink, Block};
     use crate::kernel::process::ProcessError;
-    use crate::plan::Selection;
-    use crate::throttle::Rate;
+    use crate::plan::{Ended, Selection};
+    use crate::throttle::{Rate, Throttle};
+    use std::sync::Mutex;
+    use std::time::Duration;
 
     /// While nothing is known of the machine.
     const BATCH_BYTES: u64 = 16 << 20;
-    use std::sync::Mutex;
 
     #[derive(Debug)]
     struct StopAfter(Mutex<usize>);
@@ -385,7 +167,6 @@ mod tests {
             probe: None,
             fresh_until: Duration::ZERO,
             throttle: &throttle,
-            halvings: 0,
             given: &mut PageSetBuilder::default(),
             pacer: &StopAfter(Mutex::new(calls)),
         };
@@ -552,7 +333,6 @@ mod tests {
             probe: Some(&mut Glance),
             fresh_until: Duration::ZERO,
             throttle: &throttle,
-            halvings: 0,
             given: &mut given,
             pacer: &pacer,
         };
@@ -600,7 +380,6 @@ mod tests {
             probe: None,
             fresh_until: Duration::ZERO,
             throttle: &throttle,
-            halvings: 0,
             given: &mut PageSetBuilder::default(),
             pacer: &pacer,
         };

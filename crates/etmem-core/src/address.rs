@@ -14,7 +14,7 @@ pub const PAGES_PER_BLOCK: usize = 512;
 pub struct AddressRange {
     /// The first address.
     pub start: u64,
-    /// The first address behind the range.
+    /// The first address after the range.
     pub end: u64,
 }
 

@@ -47,9 +47,9 @@ pub enum Bound {
     GroupSwap,
     /// What the process's cgroup has beyond what it is promised.
     GroupProtected,
-    /// What the goal has paid for, after too much came back.
+    /// What the goal has paid for, after too much refaulted.
     Probation,
-    /// Nothing moves until the goal has paid for what came back.
+    /// Nothing moves until the goal has paid for what refaulted.
     Paused,
 }
 

@@ -1,10 +1,10 @@
 //! The way of a page, without the machine.
 //!
-//! In comes what a [`kernel`] port saw of a process's pages; out go the ranges that should leave memory.
-//! In between: [`scan`] (which mappings, how often), [`heat`] (how often each page was touched), [`policy`]
-//! (which pages are cold), [`plan`] (what to move, and what became of it) and [`act`] (moving it in batches).
-//! [`feedback`] knows what came back and how to go on then, [`guard`] when the machine or a target must not be asked for
-//! more, [`throttle`] how fast pages may leave. [`idle_pages`] decodes what one of the kernel's interfaces tells.
+//! The input is what a [`kernel`] port saw of a process's pages; the output is the ranges that should leave memory.
+//! In between: [`scan`] (which mappings, how often), [`heat`] (how often each page was touched), [`policy`] (which pages are
+//! cold), [`plan`] (what to move, and what became of it) and [`act`] (moving it in batches). [`guard`] decides whether a
+//! process may be worked on and how much may leave, [`throttle`] how fast. [`feedback`] knows what refaulted and holds the
+//! task back. [`placement`] does the same between NUMA nodes. [`idle_pages`] decodes one of the kernel's interfaces.
 //!
 //! This crate opens no file, starts no thread and reads no clock: the ports do, and tests bring their own.
 

@@ -16,6 +16,3 @@ mod pages;
 
 pub use carry::{Budget, Carried, Way, carry};
 pub use census::{Census, take_census};
-
-/// Pages asked for at once (etmem 1.x takes as many).
-const BATCH_PAGES: usize = 65_536;

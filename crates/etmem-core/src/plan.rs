@@ -1,20 +1,20 @@
 //! What to move, how much at most, and what became of it.
 //!
 //! A [`Plan`] is heat and a [`Selection`]: its ranges are made as they are read, in address order, so a plan
-//! of millions of single pages costs nothing, and a dry run is a plan that nobody acts on.
+//! of millions of single pages costs nothing, and a dry run is a plan without an act.
 
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::heat::{BlockCounts, Cursor, Entry, HeatMap, Histogram};
 use crate::kernel::process::ProcessError;
 use std::time::Duration;
 
-/// Which pages of a [`HeatMap`]: all below a count, and of those at the count so many bytes, lowest address
+/// Which pages of a [`HeatMap`]: all below a count, and of those at the count some bytes, lowest address
 /// first. A huge page is taken as a whole or not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Selection {
     /// Pages whose count is below this are taken.
     pub below: u16,
-    /// Of the pages whose count is exactly `below`, at most so many bytes are taken.
+    /// Of the pages whose count is exactly `below`, at most this many bytes are taken.
     pub bytes_at: u64,
 }
 
@@ -130,9 +130,9 @@ impl Iterator for Pieces<'_> {
         let piece = |start, end, huge| Some(Piece { range: AddressRange::new(start, end), huge });
         loop {
             if let Some((start, set)) = &mut self.mixed {
-                if let Some((first, behind)) = set.take_run() {
+                if let Some((first, end)) = set.take_run() {
                     let start = *start;
-                    return piece(start + first * PAGE_SIZE, start + behind * PAGE_SIZE, false);
+                    return piece(start + first * PAGE_SIZE, start + end * PAGE_SIZE, false);
                 }
                 self.mixed = None;
             }
@@ -183,20 +183,20 @@ impl PageSet {
         self.words[page / 64] |= 1 << (page % 64);
     }
 
-    /// Takes the lowest run of pages out: its first page and the one behind its last.
+    /// Takes the lowest run of pages out: its first page and the one after its last.
     fn take_run(&mut self) -> Option<(u64, u64)> {
         while *self.words.get(self.word)? == 0 {
             self.word += 1;
         }
         let first = self.word * 64 + self.words[self.word].trailing_zeros() as usize;
-        let mut behind = first;
+        let mut end = first;
         loop {
             let word = &mut self.words[self.word];
-            let from = behind % 64;
+            let from = end % 64;
             let run = ((!(*word >> from)).trailing_zeros() as usize).min(64 - from);
-            behind += run;
+            end += run;
             if from + run < 64 {
-                // The lowest bits up to `behind` go, and with them the run.
+                // The lowest bits up to `end` go, and with them the run.
                 *word &= u64::MAX << (from + run);
                 break;
             }
@@ -206,7 +206,7 @@ impl PageSet {
                 break;
             }
         }
-        Some((first as u64, behind as u64))
+        Some((first as u64, end as u64))
     }
 }
 

@@ -16,18 +16,18 @@ use crate::plan::Selection;
 pub enum ColdRule {
     /// Every page whose count is below T.
     Below(u16),
-    /// So many of the coldest pages that this percentage of the process stays in memory.
+    /// The coldest pages, until this percentage of the process is left in memory.
     Keep(u8),
 }
 
 /// Which pages go, by the ranks that [`crate::feedback::settle()`] gave them: those that `rule` calls cold and that were
-/// idle for `bar` cycles in a row, the coldest first, at most `bytes`. Also how many bytes are cold.
+/// idle for `idle_cycles` cycles in a row, the coldest first, at most `bytes`. Also how many bytes are cold.
 ///
-/// Above a bar of 1 only pages go that were not touched at all, whatever the rule says.
+/// Above 1 cycle only pages go that were not touched at all, whatever the rule says.
 #[must_use]
 pub fn pick(
     rule: ColdRule,
-    bar: u8,
+    idle_cycles: u8,
     bytes: u64,
     ranks: &Histogram,
     process: &ProcessMemory,
@@ -37,7 +37,10 @@ pub fn pick(
         ColdRule::Below(threshold) => (TOUCHED_RANK - 1).saturating_add(threshold).min(COUNT_MAX + 1),
         ColdRule::Keep(_) => COUNT_MAX + 1,
     };
-    let below = if bar > 1 { below.min((TOUCHED_RANK + 1).saturating_sub(bar.into())) } else { below };
+    let below = match idle_cycles {
+        0 | 1 => below,
+        cycles => below.min((TOUCHED_RANK + 1).saturating_sub(cycles.into())),
+    };
     let candidates = ranks.below(below);
     let cold = match rule {
         ColdRule::Below(_) => candidates,

@@ -19,7 +19,7 @@ pub(crate) struct Segment {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Bytes of heap that `segments` hold.
+/// Bytes of heap that `segments` take.
 pub(crate) fn heap_bytes(segments: &VecDeque<Segment>) -> usize {
     let bytes: usize = segments.iter().map(|segment| segment.bytes.capacity()).sum();
     bytes + segments.capacity() * size_of::<Segment>()
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
 pub(crate) struct Writer<const ITEM_BYTES_MAX: usize> {
     closed: VecDeque<Segment>,
     open: Segment,
-    /// The block behind the last item of the open segment.
+    /// The block after the last item of the open segment.
     next_block: u64,
 }
 

@@ -1,8 +1,8 @@
-//! How fast pages may leave: so many bytes a second, or a share of what the machine can do.
+//! How fast pages may leave: a number of bytes a second, or a share of what the machine can do.
 //!
-//! A share needs no figure of the machine: after each batch the mover rests for as long as keeps it busy for that share
-//! of the time. What it can do at full speed is measured by the same batches: it is told to those who ask, and
-//! makes the next ones larger or smaller.
+//! A share needs no figure of the machine: after each batch the mover rests, so that it is busy for that share of the time.
+//! The same batches measure what the machine can do at full speed; that is reported, and makes the next batches larger or
+//! smaller.
 
 use crate::address::BLOCK_SIZE;
 use std::time::Duration;
@@ -14,11 +14,10 @@ pub const DEFAULT_SHARE_PERCENT: u32 = 25;
 /// How much weight a batch has in the measured ability, as a divisor.
 const WEIGHT: u64 = 8;
 
-/// Least bytes to choose for an act where the rate follows the machine: as many batches as tell anew what that can do.
+/// Least bytes to choose for an act where the rate follows the machine: enough batches to measure again what that can do.
 const LEAST: u64 = 64 << 20;
 
-/// A batch is what the mover takes so long for: between two the work looks whether it should stop, and rests so that no more
-/// leaves than should.
+/// A batch takes the mover 1/25 s: between two batches the task looks whether it should stop, and rests to keep the rate.
 const BATCHES_PER_SECOND: u64 = 25;
 
 /// Bytes of a batch while nothing is known of the machine, and at most: to begin one has a price of its own, as what it needs
@@ -31,7 +30,7 @@ const LARGEST_BATCH: u64 = 32 << 20;
 pub enum Rate {
     /// As fast as they can.
     Unlimited,
-    /// At most so many bytes a second.
+    /// At most this many bytes a second.
     BytesPerSecond(u64),
     /// For this share of the time, in percent: 1 to 100.
     SharePercent(u32),
@@ -51,8 +50,10 @@ pub struct Throttle {
     next: Duration,
     /// Bytes a second at full speed; 0 while nothing is known.
     ability: u64,
-    /// Where processor time is limited: the share that may be used by whoever moves, in percent.
+    /// Where processor time is limited: the share that moving may use, in percent.
     processor_percent: Option<u32>,
+    /// By how many powers of two the rate is less.
+    halvings: u32,
 }
 
 fn nanoseconds(number: u128) -> Duration {
@@ -67,7 +68,13 @@ impl Throttle {
     /// A throttle at `rate`; `processor_percent` limits how much of a processor moving may use.
     #[must_use]
     pub const fn new(rate: Rate, processor_percent: Option<u32>) -> Self {
-        Self { rate, next: Duration::ZERO, ability: 0, processor_percent }
+        Self { rate, next: Duration::ZERO, ability: 0, processor_percent, halvings: 0 }
+    }
+
+    /// Divides the rate by two, as many times as `halvings` says, until this is called again: the task is held back
+    /// ([`crate::feedback::RefaultLimits::halvings`]).
+    pub fn halve(&mut self, halvings: u32) {
+        self.halvings = halvings.min(16);
     }
 
     /// How long to wait before the next batch, `now`.
@@ -76,9 +83,8 @@ impl Throttle {
         self.next.saturating_sub(now)
     }
 
-    /// Takes note of a batch of `bytes` that began at `start`, ended `now` and used so much processor time; `halvings`
-    /// as [`crate::feedback::Limits`] has them.
-    pub fn moved(&mut self, start: Duration, now: Duration, processor: Duration, bytes: u64, halvings: u32) {
+    /// Takes note of a batch of `bytes` that began at `start`, ended `now` and used `processor` of processor time.
+    pub fn moved(&mut self, start: Duration, now: Duration, processor: Duration, bytes: u64) {
         let took = now.saturating_sub(start);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if let Some(ability) = bytes.saturating_mul(1_000_000).checked_div(micros) {
@@ -87,7 +93,7 @@ impl Throttle {
                 before => (before / WEIGHT).saturating_mul(WEIGHT - 1).saturating_add(ability / WEIGHT),
             };
         }
-        let halvings = halvings.min(16);
+        let halvings = self.halvings;
         let rest = match self.rate {
             Rate::Unlimited => Duration::ZERO,
             Rate::BytesPerSecond(rate) => {
@@ -116,21 +122,21 @@ impl Throttle {
     /// is 64 MiB at least: one slow batch would else be the measure of all that follow, as there would be few of them. While
     /// they are few, they rest as long as ever.
     #[must_use]
-    pub fn bytes_within(&self, halvings: u32, length: Duration) -> u64 {
-        let Some(rate) = self.bytes_per_second(halvings) else { return u64::MAX };
+    pub fn bytes_within(&self, length: Duration) -> u64 {
+        let Some(rate) = self.bytes_per_second() else { return u64::MAX };
         let bytes = rate.saturating_mul(length.as_secs());
         match self.rate {
-            Rate::SharePercent(_) => bytes.max(LEAST >> halvings.min(16)),
+            Rate::SharePercent(_) => bytes.max(LEAST >> self.halvings),
             Rate::Unlimited | Rate::BytesPerSecond(_) => bytes,
         }
     }
 
     /// Bytes of a batch, whole blocks: so that it takes 40 ms, and of a bounded rate no more than leaves in as long.
     #[must_use]
-    pub fn batch_bytes(&self, halvings: u32) -> u64 {
+    pub fn batch_bytes(&self) -> u64 {
         let able = if self.ability == 0 { FIRST_BATCH } else { self.ability / BATCHES_PER_SECOND };
         let may = match self.rate {
-            Rate::BytesPerSecond(_) => self.bytes_per_second(halvings).map(|rate| rate / BATCHES_PER_SECOND),
+            Rate::BytesPerSecond(_) => self.bytes_per_second().map(|rate| rate / BATCHES_PER_SECOND),
             Rate::Unlimited | Rate::SharePercent(_) => None,
         };
         let bytes = able.min(may.unwrap_or(u64::MAX)).clamp(BLOCK_SIZE, LARGEST_BATCH);
@@ -139,8 +145,8 @@ impl Throttle {
 
     /// Bytes a second that may leave now; none where nothing limits them or nothing is known yet.
     #[must_use]
-    pub fn bytes_per_second(&self, halvings: u32) -> Option<u64> {
-        let halvings = halvings.min(16);
+    pub fn bytes_per_second(&self) -> Option<u64> {
+        let halvings = self.halvings;
         match self.rate {
             Rate::Unlimited => None,
             Rate::BytesPerSecond(rate) => Some(rate >> halvings),
@@ -162,14 +168,15 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
-    /// Moves batches that take `took` each, waiting as told: bytes a second in the long run.
+    /// Moves batches that take `took` each, with the waits between: bytes a second in the long run.
     fn run(rate: Rate, processor_percent: Option<u32>, took: Duration, halvings: u32) -> u64 {
         let mut throttle = Throttle::new(rate, processor_percent);
+        throttle.halve(halvings);
         let mut now = ms(500);
         let batches = 200;
         for _ in 0..batches {
             now += throttle.wait(now);
-            throttle.moved(now, now + took, took, 4 * MIB, halvings);
+            throttle.moved(now, now + took, took, 4 * MIB);
             now += took;
         }
         now += throttle.wait(now);
@@ -202,18 +209,18 @@ mod tests {
     fn one_slow_batch_is_not_the_measure_for_long() {
         let (act, batch) = (Duration::from_secs(10), 8 * MIB);
         let mut throttle = Throttle::new(Rate::default(), None);
-        throttle.moved(ms(0), ms(7000), ms(7000), batch, 0);
+        throttle.moved(ms(0), ms(7000), ms(7000), batch);
         let mut now = ms(7000);
         let mut left = Vec::new();
         for _ in 0..6 {
             now += ms(4000);
-            let (until, chosen) = (now + act, throttle.bytes_within(0, act));
+            let (until, chosen) = (now + act, throttle.bytes_within(act));
             let mut moved = 0;
             while moved < chosen && now + throttle.wait(now) < until {
                 now += throttle.wait(now);
                 let bytes = batch.min(chosen - moved);
                 let took = ms(bytes * 5 / MIB);
-                throttle.moved(now, now + took, took, bytes, 0);
+                throttle.moved(now, now + took, took, bytes);
                 now += took;
                 moved += bytes;
             }
@@ -223,12 +230,11 @@ mod tests {
         assert_eq!(left[..2], [0, 0], "{left:?}");
         assert!(left[2] > 0 && left[4..].iter().all(|mib| *mib >= 400), "{left:?}");
         let bound = Throttle::new(Rate::BytesPerSecond(MIB), None);
-        assert_eq!(bound.bytes_within(0, act), 10 * MIB, "what a task asks for is kept");
-        assert!(
-            throttle.bytes_within(1, act) < throttle.bytes_within(0, act),
-            "who is held back chooses less"
-        );
-        assert_eq!(Throttle::new(Rate::default(), None).bytes_within(0, act), u64::MAX);
+        assert_eq!(bound.bytes_within(act), 10 * MIB, "what a task asks for is kept");
+        let chosen = throttle.bytes_within(act);
+        throttle.halve(1);
+        assert!(throttle.bytes_within(act) < chosen, "a task that is held back chooses less");
+        assert_eq!(Throttle::new(Rate::default(), None).bytes_within(act), u64::MAX);
     }
 
     #[test]
@@ -247,25 +253,28 @@ mod tests {
         ] {
             let mut throttle = Throttle::new(rate, None);
             throttle.ability = mib_per_second.map_or(0, |mib| mib * MIB);
-            assert_eq!(throttle.batch_bytes(halvings), want * MIB, "{rate:?} {mib_per_second:?} {halvings}");
+            throttle.halve(halvings);
+            assert_eq!(throttle.batch_bytes(), want * MIB, "{rate:?} {mib_per_second:?} {halvings}");
         }
     }
 
     #[test]
     fn the_machines_ability_is_measured() {
         let mut throttle = Throttle::new(Rate::default(), None);
-        assert_eq!(throttle.bytes_per_second(0), None);
-        throttle.moved(ms(0), ms(10), ms(10), MIB, 0);
+        assert_eq!(throttle.bytes_per_second(), None);
+        throttle.moved(ms(0), ms(10), ms(10), MIB);
         assert_eq!(throttle.ability(), 100 * MIB);
         let share = 100 * MIB * u64::from(DEFAULT_SHARE_PERCENT) / 100;
-        assert_eq!(throttle.bytes_per_second(0), Some(share));
-        assert_eq!(throttle.bytes_per_second(1), Some(share / 2));
+        assert_eq!(throttle.bytes_per_second(), Some(share));
+        throttle.halve(1);
+        assert_eq!(throttle.bytes_per_second(), Some(share / 2));
         for _ in 0..100 {
-            throttle.moved(ms(0), ms(10), ms(10), 2 * MIB, 0);
+            throttle.moved(ms(0), ms(10), ms(10), 2 * MIB);
         }
         assert!(throttle.ability().abs_diff(200 * MIB) <= 20 * MIB);
-        // A batch that took no time tells nothing, and bounds hold.
-        throttle.moved(ms(0), ms(0), ms(0), MIB, 99);
-        let _ = throttle.bytes_per_second(99);
+        // A batch that took no time measures nothing, and bounds hold.
+        throttle.halve(99);
+        throttle.moved(ms(0), ms(0), ms(0), MIB);
+        let _ = throttle.bytes_per_second();
     }
 }

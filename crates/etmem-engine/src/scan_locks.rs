@@ -1,7 +1,7 @@
-//! Whose turn it is to look at a process.
+//! One scan of a process at a time.
 //!
-//! Two scans of one process at once would clear each other's accessed bits, so each waits its turn. And whoever
-//! comes after another scanner cannot know how long ago the bits were cleared: [`ScanLock::is_armed`] tells.
+//! Two scans of one process at once would clear each other's accessed bits, so a scanner locks the process first. A scan
+//! that follows another scanner's cannot know how long ago the bits were cleared: [`ScanLock::is_armed`] says so.
 
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::ProcessId;
@@ -9,15 +9,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How often a scanner that waits for its turn looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often a scanner that waits for a lock tries again.
+const TRY_AGAIN: Duration = Duration::from_millis(50);
 
-/// One per task that runs: scanners are told apart by it.
+/// The number of a scanner, one per task that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Scanner(u64);
 
 #[derive(Debug, Default)]
-struct Ledger {
+struct Table {
     scanners: u64,
     processes: HashMap<ProcessId, State>,
 }
@@ -29,36 +29,36 @@ struct State {
     armed_by: Option<(Scanner, Duration)>,
 }
 
-/// A scanner's place in the ledger that all scanners of a daemon share.
+/// One scanner's access to the locks that all scanners of a daemon share.
 #[derive(Debug)]
 pub struct ScanLocks {
-    ledger: Arc<Mutex<Ledger>>,
+    table: Arc<Mutex<Table>>,
     scanner: Scanner,
 }
 
 impl Default for ScanLocks {
-    /// A new ledger, with its first scanner.
+    /// New locks, with their first scanner.
     fn default() -> Self {
-        Self { ledger: Arc::default(), scanner: Scanner(0) }
+        Self { table: Arc::default(), scanner: Scanner(0) }
     }
 }
 
 impl ScanLocks {
-    /// Another scanner on the same ledger.
+    /// Another scanner of the same locks.
     #[must_use]
     pub fn another(&self) -> Self {
-        let mut ledger = lock(&self.ledger);
-        ledger.scanners += 1;
-        Self { ledger: Arc::clone(&self.ledger), scanner: Scanner(ledger.scanners) }
+        let mut table = lock(&self.table);
+        table.scanners += 1;
+        Self { table: Arc::clone(&self.table), scanner: Scanner(table.scanners) }
     }
 
-    /// Waits until no other scanner looks at `process`; none where a stop came first.
+    /// Locks `process`, once no other scanner has it; none if a stop was asked for first.
     #[must_use]
     pub fn take(&self, process: ProcessId, pacer: &dyn Pacer) -> Option<ScanLock<'_>> {
         loop {
             {
-                let mut ledger = lock(&self.ledger);
-                let state = ledger.processes.entry(process).or_insert(State { busy: false, armed_by: None });
+                let mut table = lock(&self.table);
+                let state = table.processes.entry(process).or_insert(State { busy: false, armed_by: None });
                 if !state.busy {
                     state.busy = true;
                     let armed = state.armed_by.take().filter(|(scanner, _)| *scanner == self.scanner);
@@ -66,15 +66,15 @@ impl ScanLocks {
                     return Some(ScanLock { scan_locks: self, process, armed, arms: None });
                 }
             }
-            if pacer.pause(LOOK_AGAIN) == Pace::Stop {
+            if pacer.pause(TRY_AGAIN) == Pace::Stop {
                 return None;
             }
         }
     }
 
-    /// Forgets every process that is nobody's turn and that `keep` does not hold.
+    /// Forgets the processes that no scanner has locked, that this scanner armed, and that are not in `keep`.
     pub fn forget_all_but(&self, keep: &[ProcessId]) {
-        lock(&self.ledger).processes.retain(|process, state| {
+        lock(&self.table).processes.retain(|process, state| {
             let armed_here = state.armed_by.is_some_and(|(scanner, _)| scanner == self.scanner);
             state.busy || !armed_here || keep.contains(process)
         });
@@ -87,12 +87,12 @@ impl Drop for ScanLocks {
     }
 }
 
-fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
-    // Each change to the ledger is whole in itself, so a scanner that panicked leaves it sound.
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    // Each change to the table is whole in itself, so a scanner that panicked leaves it sound.
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A scanner's turn at a process; over when dropped.
+/// A process locked by a scanner, until this is dropped.
 #[derive(Debug)]
 pub struct ScanLock<'a> {
     scan_locks: &'a ScanLocks,
@@ -122,12 +122,12 @@ impl ScanLock<'_> {
 
 impl Drop for ScanLock<'_> {
     fn drop(&mut self) {
-        let mut ledger = lock(&self.scan_locks.ledger);
+        let mut table = lock(&self.scan_locks.table);
         if let Some(now) = self.arms {
             let state = State { busy: false, armed_by: Some((self.scan_locks.scanner, now)) };
-            ledger.processes.insert(self.process, state);
+            table.processes.insert(self.process, state);
         } else {
-            ledger.processes.remove(&self.process);
+            table.processes.remove(&self.process);
         }
     }
 }
@@ -151,9 +151,9 @@ mod tests {
         let pacer = FakePacer::stopping_after(3);
 
         let mut scan_lock = first.take(process(1), &pacer).unwrap();
-        assert!(!scan_lock.is_armed(), "the first turn of all");
-        assert!(second.take(process(1), &pacer).is_none(), "waits until told to stop");
-        assert_eq!(pacer.pauses(), vec![LOOK_AGAIN; 4]);
+        assert!(!scan_lock.is_armed(), "the first scan of all");
+        assert!(second.take(process(1), &pacer).is_none(), "waits until a stop");
+        assert_eq!(pacer.pauses(), vec![TRY_AGAIN; 4]);
         scan_lock.leave_armed(NOW);
         drop(scan_lock);
 
@@ -166,7 +166,7 @@ mod tests {
         let mut scan_lock = first.take(process(1), &pacer).unwrap();
         scan_lock.leave_armed(NOW);
         drop(scan_lock);
-        assert!(!second.take(process(1), &pacer).unwrap().is_armed(), "somebody else's cycle came last");
+        assert!(!second.take(process(1), &pacer).unwrap().is_armed(), "another scanner's cycle came last");
         assert!(!first.take(process(1), &pacer).unwrap().is_armed(), "and cleared the bits meanwhile");
     }
 
@@ -179,9 +179,9 @@ mod tests {
             scan_lock.leave_armed(NOW);
         }
         scan_locks.forget_all_but(&[process(7)]);
-        assert_eq!(lock(&scan_locks.ledger).processes.len(), 1);
-        let ledger = Arc::clone(&scan_locks.ledger);
+        assert_eq!(lock(&scan_locks.table).processes.len(), 1);
+        let table = Arc::clone(&scan_locks.table);
         drop(scan_locks);
-        assert!(lock(&ledger).processes.is_empty());
+        assert!(lock(&table).processes.is_empty());
     }
 }

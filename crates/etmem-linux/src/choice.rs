@@ -235,7 +235,7 @@ fn only_etmem(wishes: &Wishes) -> Option<(&'static str, &'static str)> {
     } else if scan.ignore_host {
         Some(("ign_host=yes", "leave it out"))
     } else if scan.as_huge && !wishes.huge_pool {
-        // Pages of the pool are huge whoever looks.
+        // Pages of the pool are huge for every probe.
         Some(("a scan of huge pages only", "leave it out"))
     } else {
         None

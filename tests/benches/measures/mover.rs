@@ -56,7 +56,7 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
             probe: Some(&mut *probe),
             fresh_until: Duration::ZERO,
             throttle: &throttle,
-            halvings: 0,
+
             given: &mut PageSetBuilder::default(),
             pacer: &clock,
         };

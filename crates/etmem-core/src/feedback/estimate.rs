@@ -1,13 +1,13 @@
-//! How much came back, where pages cannot be told apart.
+//! How much refaulted, where pages cannot be told apart.
 
 use crate::address::PAGE_SIZE;
 use crate::kernel::process::ProcessMemory;
 
-/// Bytes that came back from swap between two looks at a process's figures, between which nothing was moved out:
-/// as much less as is in swap, and as many major faults as there were, whichever is less. Both are wrong by themselves:
-/// swap also empties when memory is unmapped, and a fault may be for a page of a file.
+/// Bytes that refaulted between two readings of a process's figures, between which nothing was moved out: the decrease of
+/// what is in swap, or the pages of its major faults, whichever is less. Each alone is wrong: swap also empties when memory
+/// is unmapped, and a fault may be for a page of a file.
 #[must_use]
-pub fn came_back_by_faults(before: &ProcessMemory, now: &ProcessMemory) -> u64 {
+pub fn refaulted_by_faults(before: &ProcessMemory, now: &ProcessMemory) -> u64 {
     let emptied = before.swapped.saturating_sub(now.swapped);
     let faults = now.major_faults.saturating_sub(before.major_faults);
     emptied.min(faults.saturating_mul(PAGE_SIZE))
@@ -33,7 +33,7 @@ mod tests {
             (figures(100, 7), figures(98, 1000), 2),
             (figures(100, 7), figures(200, 3), 0),
         ] {
-            assert_eq!(came_back_by_faults(&before, &now), want * PAGE_SIZE);
+            assert_eq!(refaulted_by_faults(&before, &now), want * PAGE_SIZE);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::page_set::{PageSet, SetWalk};
 use super::standing::Standing;
-use super::standings::{Known, Reading, Standings, Writing};
+use super::standings::{BlockStanding, Reading, Standings, Writing};
 use super::walk::{Counted, HeatWalk, Part};
 use crate::address::{PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::heat::HeatMap;
@@ -18,9 +18,9 @@ pub struct Marked {
     pub stayed: u64,
 }
 
-/// Marks the pages in `given` as out. `after` is a look at them that came behind the act, where there was
-/// one: what is still there and was not touched never left. What is there and was touched left and came back, which the
-/// next cycle will find.
+/// Marks the pages in `given` as out. `after` is a look at them after the act, where there was one: pages that are still
+/// there and were not touched never left. Pages that are there and were touched left and refaulted, which the next cycle
+/// will find.
 #[must_use]
 pub fn mark_out(before: Standings, given: PageSet, after: Option<&HeatMap>) -> Marked {
     let mut marking = Marking {
@@ -62,27 +62,31 @@ impl Marking<'_> {
         };
         let blocks = known_blocks.min(given_blocks).min(seen_blocks);
         match (known, part, seen) {
-            (Known::Alike(standing), Part::Nothing, _) => {
+            (BlockStanding::Alike(standing), Part::Nothing, _) => {
                 if blocks == u64::MAX {
                     return None;
                 }
                 self.after.alike(block, blocks, standing);
                 return Some(blocks);
             }
-            (Known::Mixed, Part::Nothing, _) => {
+            (BlockStanding::Mixed, Part::Nothing, _) => {
                 self.after.block(block, &self.before.block);
                 return Some(1);
             }
-            (Known::Alike(standing), Part::Whole, Counted::Nothing | Counted::Alike { count: 1.., .. }) => {
+            (
+                BlockStanding::Alike(standing),
+                Part::Whole,
+                Counted::Nothing | Counted::Alike { count: 1.., .. },
+            ) => {
                 self.after.alike(block, blocks, Standing(standing).moved_out().0);
                 self.left += blocks * PAGES_PER_BLOCK as u64;
                 return Some(blocks);
             }
-            (Known::Alike(_) | Known::Mixed, Part::Whole | Part::Some(_), _) => {}
+            (BlockStanding::Alike(_) | BlockStanding::Mixed, Part::Whole | Part::Some(_), _) => {}
         }
         let mut standings = match known {
-            Known::Alike(standing) => [standing; PAGES_PER_BLOCK],
-            Known::Mixed => self.before.block,
+            BlockStanding::Alike(standing) => [standing; PAGES_PER_BLOCK],
+            BlockStanding::Mixed => self.before.block,
         };
         for (page, standing) in standings.iter_mut().enumerate() {
             let is_given = match part {

@@ -1,9 +1,9 @@
 //! What became of the pages that were moved out, and what follows from it.
 //!
 //! ```text
-//! heat of a cycle + what was known (Standings) -> settle -> who came back, who may go (ranks), what is known now
+//! heat of a cycle + what was known (Standings) -> settle -> what refaulted, what may go (ranks), what is known now
 //!                                                   |
-//!                          bytes back, working set -> RefaultLimiter -> how long idle, how much, or not at all
+//!                          refaults, working set -> RefaultLimiter -> how long idle, how much, or not at all
 //!                                                   |
 //!                  plan of the ranks, what left of it -> mark_out -> what is known now
 //! ```
@@ -25,11 +25,11 @@ mod standing;
 mod standings;
 mod walk;
 
-pub use estimate::came_back_by_faults;
+pub use estimate::refaulted_by_faults;
 pub use mark::{Marked, mark_out};
 pub use page_set::{PageSet, PageSetBuilder};
-pub use refault_limiter::{BackOff, Goal, Limits, RefaultLimiter};
+pub use refault_limiter::{BackOff, Goal, RefaultLimiter, RefaultLimits};
 pub(crate) use settle::TOUCHED_RANK;
-pub use settle::{Cycle, Settled, settle};
-pub use standing::{AGE_MAX, BAR_MAX, Standing};
+pub use settle::{ScannedCycle, Settled, settle};
+pub use standing::{AGE_MAX, IDLE_CYCLES_MAX, Standing};
 pub use standings::Standings;

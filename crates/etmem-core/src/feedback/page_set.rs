@@ -2,7 +2,7 @@
 
 use super::encoding::BlockStandings;
 use super::standing::Standing;
-use super::standings::{Known, Reading, Standings, Writing};
+use super::standings::{BlockStanding, Reading, Standings, Writing};
 use super::walk::{PageBits, Part};
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 
@@ -14,14 +14,6 @@ const OUTSIDE: u8 = Standing::UNKNOWN.0;
 #[derive(Debug, Default, Clone)]
 pub struct PageSet(Standings);
 
-impl PageSet {
-    /// Bytes of heap that it holds.
-    #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        self.0.heap_bytes()
-    }
-}
-
 /// Makes a [`PageSet`] of ranges that ascend.
 #[derive(Debug, Default)]
 pub struct PageSetBuilder {
@@ -31,7 +23,7 @@ pub struct PageSetBuilder {
 }
 
 impl PageSetBuilder {
-    /// Adds the pages of `range`, which lies behind all that came before.
+    /// Adds the pages of `range`, which comes after all that were added before.
     pub fn add(&mut self, range: AddressRange) {
         let mut at = range.start;
         while at < range.end {
@@ -85,9 +77,9 @@ impl SetWalk {
     pub(super) fn at(&mut self, block: u64) -> (u64, Part) {
         let (blocks, known) = self.0.at(block);
         match known {
-            Known::Alike(INSIDE) => (blocks, Part::Whole),
-            Known::Alike(_) => (blocks, Part::Nothing),
-            Known::Mixed => {
+            BlockStanding::Alike(INSIDE) => (blocks, Part::Whole),
+            BlockStanding::Alike(_) => (blocks, Part::Nothing),
+            BlockStanding::Mixed => {
                 let mut bits = PageBits::default();
                 for page in (0..PAGES_PER_BLOCK).filter(|&page| self.0.block[page] == INSIDE) {
                     bits.insert(page..page + 1);
@@ -141,7 +133,7 @@ mod tests {
             for page in (0..pages).step_by(step) {
                 builder.add(AddressRange::new(page * PAGE_SIZE, (page + 1) * PAGE_SIZE));
             }
-            let bytes = builder.finish().heap_bytes() as f64 / pages as f64;
+            let bytes = builder.finish().0.heap_bytes() as f64 / pages as f64;
             assert!(bytes <= bound, "{name}: {bytes} bytes per page of the range, at most {bound}");
         }
     }

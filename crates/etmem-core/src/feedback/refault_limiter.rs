@@ -1,9 +1,9 @@
-//! Keeping what comes back within the goal: when to ask more of a page, to move less, and to move nothing.
+//! Keeping refaults within the goal: when to ask more of a page, to move less, and to move nothing.
 //!
-//! The goal is a rate: so many percent of the working set a minute may come back. It is kept as an account in bytes: each
-//! minute the goal pays in, what came back is taken off. A little may be saved up, so that single pages do not matter; all
-//! else is owed, and while more than some minutes of the goal are owed nothing moves. So whatever the program does, over
-//! time no more came back than the goal has paid.
+//! The goal is a rate: the share of the working set that may refault in a minute. It is kept as an account in bytes. Each
+//! minute the goal pays in, and what refaulted is taken off. A little may be saved up, so that single pages do not matter. All
+//! else is owed, and while more than some minutes of the goal are owed, nothing moves. So whatever the program does, over
+//! time no more refaulted than the goal has paid.
 //!
 //! ```text
 //!            owes a little                 owes a little more              owes much
@@ -14,11 +14,11 @@
 //!       a step for each calm     on probation: what moves is paid for in advance
 //! ```
 //!
-//! After a pause, all that moves until step 0 is reached is paid for as if it were to come back, from half of what the goal
+//! After a pause, all that moves until step 0 is reached is paid for as if it were to refault, from half of what the goal
 //! pays: so such a program's second surprise costs no more than was saved for it. A step back takes as long a calm as the
 //! pause was.
 
-use super::standing::BAR_MAX;
+use super::standing::IDLE_CYCLES_MAX;
 use crate::kernel::pressure::Share;
 use std::collections::VecDeque;
 use std::fmt;
@@ -33,22 +33,22 @@ const SAVED_MINUTES: f64 = 5.0;
 /// Minutes of the goal that may be owed without a pause.
 const OWED_MINUTES: f64 = 5.0;
 
-/// What of the goal's pay may move on probation: should all of it come back, the rest pays off what is still owed.
+/// What of the goal's pay may move on probation: should all of it refault, the rest pays off what is still owed.
 const PROBATION_SHARE: f64 = 0.5;
 
-/// The shortest calm that takes a step back, and over which the rate is told.
+/// The shortest calm that takes a step back, and the time over which the rate is reported.
 const CALM: Duration = Duration::from_secs(300);
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 
 /// How often to look while nothing moves.
 const LOOK_WHILE_PAUSED: Duration = Duration::from_secs(60);
 
-/// How much may come back, as a share of the working set a minute.
+/// How much may refault, as a share of the working set a minute.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Goal(f64);
 
 impl Goal {
-    /// So many percent a minute, 0 to 100.
+    /// `percent` a minute, 0 to 100.
     #[must_use]
     pub fn percent_per_minute(percent: f64) -> Option<Self> {
         (0.0..=100.0).contains(&percent).then_some(Self(percent / 100.0))
@@ -63,9 +63,9 @@ impl Goal {
 
 /// What holds for the next act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct RefaultLimits {
     /// For how many cycles in a row a page must not have been touched; 1: the task's own rule alone.
-    pub bar: u8,
+    pub idle_cycles: u8,
     /// By how many powers of two the budget is less.
     pub halvings: u32,
     /// Most bytes, on probation.
@@ -74,18 +74,13 @@ pub struct Limits {
     pub paused: bool,
 }
 
-impl Limits {
-    /// No limits.
-    pub const NONE: Self = Self { bar: 1, halvings: 0, bytes: None, paused: false };
-}
-
 /// How a task is held back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BackOff {
     /// Not at all.
     #[default]
     None,
-    /// Too much came back: less moves.
+    /// Too much refaulted: less moves.
     Slower {
         /// 1 to 3.
         step: u8,
@@ -96,9 +91,9 @@ pub enum BackOff {
         /// What moves is paid for in advance.
         probation: bool,
     },
-    /// Far too much came back: nothing moves until the goal has paid for it.
+    /// Far too much refaulted: nothing moves until the goal has paid for it.
     Paused {
-        /// How long that takes, if nothing more comes back.
+        /// How long that takes, if nothing more refaults.
         left: Duration,
     },
 }
@@ -120,7 +115,7 @@ pub struct RefaultLimiter {
     calm_since: Duration,
     last: Option<Duration>,
     working_set: f64,
-    /// What came back when, over the rate's window.
+    /// What refaulted when, over the rate's window.
     recent: VecDeque<(Duration, u64)>,
 }
 
@@ -156,7 +151,7 @@ impl fmt::Display for BackOff {
 }
 
 impl RefaultLimiter {
-    /// A brake for this goal; without one it never brakes, and only counts.
+    /// A limiter for this goal. Without a goal it never limits, and only counts.
     #[must_use]
     pub const fn new(goal: Option<Goal>) -> Self {
         Self {
@@ -180,11 +175,11 @@ impl RefaultLimiter {
         self.goal.map_or(0.0, |goal| goal.0 * self.working_set)
     }
 
-    /// Takes note, `now`, that so many bytes came back and that the working set is `working_set` bytes.
-    pub fn came_back(&mut self, now: Duration, came_back: u64, working_set: u64) {
-        // What came back was touched.
-        self.working_set = bytes(working_set.max(came_back));
-        self.recent.push_back((now, came_back));
+    /// Takes note, `now`, of bytes that `refaulted` and of a working set of `working_set` bytes.
+    pub fn refaulted(&mut self, now: Duration, refaulted: u64, working_set: u64) {
+        // What refaulted was touched.
+        self.working_set = bytes(working_set.max(refaulted));
+        self.recent.push_back((now, refaulted));
         while self.recent.front().is_some_and(|(at, _)| *at + RATE_WINDOW <= now) {
             self.recent.pop_front();
         }
@@ -194,9 +189,9 @@ impl RefaultLimiter {
         let minutes = now.saturating_sub(self.last.unwrap_or(now)).as_secs_f64() / 60.0;
         self.last = Some(now);
         let pay = self.pay();
-        self.account = (self.account + pay * minutes - bytes(came_back)).min(pay * SAVED_MINUTES);
+        self.account = (self.account + pay * minutes - bytes(refaulted)).min(pay * SAVED_MINUTES);
         self.allowance = if self.paused { 0.0 } else { self.allowance + pay * minutes * PROBATION_SHARE };
-        if came_back > 0 && self.account < 0.0 {
+        if refaulted > 0 && self.account < 0.0 {
             self.back_off(now, pay);
         } else if self.paused && self.account >= 0.0 {
             self.paused = false;
@@ -224,7 +219,7 @@ impl RefaultLimiter {
         self.step += 1;
     }
 
-    /// Takes note that so many bytes left.
+    /// Takes note that `left` bytes left.
     pub fn left(&mut self, left: u64) {
         if self.probation {
             self.allowance = (self.allowance - bytes(left)).max(0.0);
@@ -233,7 +228,7 @@ impl RefaultLimiter {
 
     /// What holds now.
     #[must_use]
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> RefaultLimits {
         let budget = self.probation.then(|| {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -243,21 +238,21 @@ impl RefaultLimiter {
             let budget = self.allowance as u64;
             budget
         });
-        Limits {
-            bar: (self.step + 1).min(BAR_MAX),
+        RefaultLimits {
+            idle_cycles: (self.step + 1).min(IDLE_CYCLES_MAX),
             halvings: u32::from(self.step),
             bytes: budget,
             paused: self.paused,
         }
     }
 
-    /// How often to look: none where nothing speaks against the task's own pace.
+    /// How often to look while nothing moves; none where the task keeps its own pace.
     #[must_use]
     pub fn look_every(&self) -> Option<Duration> {
         self.paused.then_some(LOOK_WHILE_PAUSED)
     }
 
-    /// What came back over the last minute, as a share of the working set.
+    /// What refaulted over the last minute, as a share of the working set.
     #[must_use]
     pub fn rate(&self) -> Share {
         let back: u64 = self.recent.iter().map(|(_, bytes)| bytes).sum();
@@ -285,7 +280,7 @@ impl RefaultLimiter {
             let limits = self.limits();
             BackOff::Slower {
                 step: self.step,
-                idle_cycles: limits.bar,
+                idle_cycles: limits.idle_cycles,
                 divisor: 1 << limits.halvings,
                 probation: self.probation,
             }
@@ -298,6 +293,8 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
+    const NO_LIMITS: RefaultLimits =
+        RefaultLimits { idle_cycles: 1, halvings: 0, bytes: None, paused: false };
 
     fn minutes(minutes: u64) -> Duration {
         Duration::from_secs(60 * minutes)
@@ -321,10 +318,10 @@ mod tests {
     #[test]
     fn within_the_goal_nothing_happens() {
         let mut limiter = limiter(1.0);
-        limiter.came_back(minutes(0), 0, 100 * MIB);
+        limiter.refaulted(minutes(0), 0, 100 * MIB);
         for minute in 1..100 {
-            limiter.came_back(minutes(minute), MIB, 100 * MIB);
-            assert_eq!((limiter.limits(), limiter.state()), (Limits::NONE, BackOff::None));
+            limiter.refaulted(minutes(minute), MIB, 100 * MIB);
+            assert_eq!((limiter.limits(), limiter.state()), (NO_LIMITS, BackOff::None));
             assert_eq!(limiter.rate(), Share::of_percent(1));
         }
     }
@@ -332,72 +329,72 @@ mod tests {
     #[test]
     fn a_step_for_each_time_that_a_little_too_much_comes_back() {
         let mut limiter = limiter(1.0);
-        limiter.came_back(minutes(0), 0, 100 * MIB);
+        limiter.refaulted(minutes(0), 0, 100 * MIB);
         let mut steps = Vec::new();
         for minute in 1..=4 {
-            limiter.came_back(minutes(minute), 2 * MIB, 100 * MIB);
+            limiter.refaulted(minutes(minute), 2 * MIB, 100 * MIB);
             let limits = limiter.limits();
-            steps.push((limits.bar, limits.halvings, limits.paused));
+            steps.push((limits.idle_cycles, limits.halvings, limits.paused));
         }
         assert_eq!(steps, [(2, 1, false), (3, 2, false), (4, 3, false), (4, 3, true)]);
         assert_eq!(limiter.look_every(), Some(LOOK_WHILE_PAUSED));
         assert_eq!(limiter.state(), BackOff::Paused { left: minutes(4) });
-        limiter.came_back(minutes(7), 0, 100 * MIB);
+        limiter.refaulted(minutes(7), 0, 100 * MIB);
         assert!(limiter.limits().paused);
-        limiter.came_back(minutes(8), 0, 100 * MIB);
+        limiter.refaulted(minutes(8), 0, 100 * MIB);
         assert_eq!(limiter.limits().bytes, Some(0), "on probation, with nothing saved");
         assert!(matches!(
             limiter.state(),
             BackOff::Slower { step: 3, idle_cycles: 4, divisor: 8, probation: true }
         ));
-        limiter.came_back(minutes(9), 0, 100 * MIB);
+        limiter.refaulted(minutes(9), 0, 100 * MIB);
         assert_eq!(limiter.limits().bytes, Some(MIB / 2));
         limiter.left(MIB / 2);
         assert_eq!(limiter.limits().bytes, Some(0));
         let mut steps = Vec::new();
         for minute in 10..=24 {
-            limiter.came_back(minutes(minute), 0, 100 * MIB);
+            limiter.refaulted(minutes(minute), 0, 100 * MIB);
             steps.push(limiter.limits().halvings);
         }
         assert_eq!(steps, [3, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0]);
-        assert_eq!((limiter.limits(), limiter.state()), (Limits::NONE, BackOff::None));
+        assert_eq!((limiter.limits(), limiter.state()), (NO_LIMITS, BackOff::None));
     }
 
     #[test]
     fn a_flood_pauses_at_once_and_until_it_is_paid_for() {
         let mut limiter = limiter(0.2);
-        limiter.came_back(minutes(0), 0, 100 * MIB);
-        limiter.came_back(minutes(1), 100 * MIB, 100 * MIB);
+        limiter.refaulted(minutes(0), 0, 100 * MIB);
+        limiter.refaulted(minutes(1), 100 * MIB, 100 * MIB);
         assert!(limiter.limits().paused);
         let BackOff::Paused { left } = limiter.state() else { panic!("{:?}", limiter.state()) };
         assert!(left > minutes(498) && left < minutes(500), "{left:?}");
-        limiter.came_back(minutes(499), 0, 100 * MIB);
+        limiter.refaulted(minutes(499), 0, 100 * MIB);
         assert!(limiter.limits().paused);
-        limiter.came_back(minutes(501), 0, 100 * MIB);
+        limiter.refaulted(minutes(501), 0, 100 * MIB);
         assert!(!limiter.limits().paused);
         // A step back takes as long as the pause was.
-        limiter.came_back(minutes(900), 0, 100 * MIB);
+        limiter.refaulted(minutes(900), 0, 100 * MIB);
         assert_eq!(limiter.limits().halvings, 3);
-        limiter.came_back(minutes(1002), 0, 100 * MIB);
+        limiter.refaulted(minutes(1002), 0, 100 * MIB);
         assert_eq!(limiter.limits().halvings, 2);
     }
 
     #[test]
     fn without_a_goal_it_only_counts() {
         let mut limiter = RefaultLimiter::new(None);
-        limiter.came_back(minutes(1), 50 * MIB, 100 * MIB);
-        assert_eq!((limiter.limits(), limiter.state()), (Limits::NONE, BackOff::None));
+        limiter.refaulted(minutes(1), 50 * MIB, 100 * MIB);
+        assert_eq!((limiter.limits(), limiter.state()), (NO_LIMITS, BackOff::None));
         assert_eq!(limiter.rate(), Share::of_percent(50));
-        limiter.came_back(minutes(3), 0, 100 * MIB);
+        limiter.refaulted(minutes(3), 0, 100 * MIB);
         assert_eq!(limiter.rate(), Share::default());
     }
 
     #[test]
     fn a_goal_of_nothing_never_forgives() {
         let mut limiter = limiter(0.0);
-        limiter.came_back(minutes(1), 4096, 100 * MIB);
+        limiter.refaulted(minutes(1), 4096, 100 * MIB);
         assert_eq!(limiter.state(), BackOff::Paused { left: Duration::MAX });
-        limiter.came_back(minutes(10_000), 0, 100 * MIB);
+        limiter.refaulted(minutes(10_000), 0, 100 * MIB);
         assert!(limiter.limits().paused);
     }
 }

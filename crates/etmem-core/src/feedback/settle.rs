@@ -1,8 +1,8 @@
-//! The end of a cycle's looks: who came back, who may go, and how every page stands now.
+//! The end of a cycle's looks: which pages refaulted, which may go, and how every page stands now.
 
 use super::encoding::BlockStandings;
-use super::standing::{AGE_MAX, Seen, Standing};
-use super::standings::{Known, Reading, Standings, Writing};
+use super::standing::{AGE_MAX, PageSeen, Standing};
+use super::standings::{BlockStanding, Reading, Standings, Writing};
 use super::walk::{Counted, HeatWalk, Part, RangeWalk};
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::heat::{ABSENT, BlockCounts, COUNT_MAX, HeatMap, Writer};
@@ -10,19 +10,19 @@ use crate::heat::{ABSENT, BlockCounts, COUNT_MAX, HeatMap, Writer};
 /// Ranks of pages that were not touched lie below this: the longer idle, the lower.
 pub(crate) const TOUCHED_RANK: u16 = 31;
 
-/// What a cycle has to be told.
+/// A cycle, as far as settling it needs to know.
 #[derive(Debug, Clone, Copy)]
-pub struct Cycle<'a> {
+pub struct ScannedCycle<'a> {
     /// Its number, ascending.
     pub number: u64,
     /// The part of the address space that was looked at, whole blocks; what lies outside stands as before.
     pub window: AddressRange,
     /// The ranges looked at, in ascending order: what is known of pages inside the window and outside these is forgotten.
     pub ranges: &'a [AddressRange],
-    /// Pages touched within so many cycles, this one included, are the working set.
+    /// Pages touched within this number of cycles, this one included, are the working set.
     pub working_set_cycles: u8,
-    /// Whether pages that came back are left alone for some cycles.
-    pub hold: bool,
+    /// Whether pages that refaulted are left alone for some cycles.
+    pub leave_alone: bool,
 }
 
 /// What came of it.
@@ -33,18 +33,16 @@ pub struct Settled {
     /// The pages that may go, each with its rank in the place of a count: the lower, the colder. Those that were not
     /// touched in this cycle rank by how long that is so, then those touched by their count.
     pub ranks: HeatMap,
-    /// Bytes that were moved out and were touched since.
-    pub came_back: u64,
-    /// Bytes that were to leave and never did.
-    pub stayed: u64,
+    /// Bytes that were moved out and were touched since: refaults.
+    pub refaulted: u64,
     /// Bytes touched in this cycle.
     pub touched: u64,
     /// Bytes touched in the last cycles.
     pub working_set: u64,
     /// Bytes that were moved out and still are.
     pub out: u64,
-    /// Bytes left alone, as they came back.
-    pub held: u64,
+    /// Bytes left alone, as they refaulted.
+    pub left_alone: u64,
 }
 
 /// The rank of a page that may go.
@@ -59,8 +57,8 @@ const fn rank(standing: Standing, count: u16) -> u16 {
     }
 }
 
-/// What is to be counted of a page: came back, stayed, working set, out, held; touched is known without.
-const COUNTERS: usize = 5;
+/// What is to be counted of a page: refaulted, working set, out, left alone; touched is known without.
+const COUNTERS: usize = 4;
 
 /// What becomes of a page by how it stood and how it was seen: looked up, as it is asked for every page.
 struct Rules {
@@ -70,19 +68,19 @@ struct Rules {
 }
 
 impl Rules {
-    fn of(cycle: &Cycle<'_>) -> Self {
+    fn of(cycle: &ScannedCycle<'_>) -> Self {
         let mut rules = Self { after: [[0; 256]; 3], counts: [[0; 256]; 3] };
-        for (number, seen) in Seen::ALL.into_iter().enumerate() {
+        for (number, seen) in PageSeen::ALL.into_iter().enumerate() {
             for byte in 0..=u8::MAX {
                 let before = Standing(byte);
                 let after = before.after(seen, cycle.number);
-                let after = if cycle.hold || !after.is_held() { after } else { Standing::idle(0) };
-                let came_back = before.is_out() && seen == Seen::Touched;
-                let stayed = before.is_out() && seen == Seen::Idle;
-                let touched = seen == Seen::Touched;
+                let after =
+                    if cycle.leave_alone || !after.is_left_alone() { after } else { Standing::idle(0) };
+                let refaulted = before.is_out() && seen == PageSeen::Touched;
+                let touched = seen == PageSeen::Touched;
                 let recent = after.age().is_some_and(|age| age < cycle.working_set_cycles);
-                let in_set = touched || (recent && seen != Seen::Absent);
-                let bits = [came_back, stayed, in_set, after.is_out(), after.is_held()];
+                let in_set = touched || (recent && seen != PageSeen::Absent);
+                let bits = [refaulted, in_set, after.is_out(), after.is_left_alone()];
                 let counts = bits.iter().rev().fold(0, |sum, bit| (sum << 12) | u64::from(*bit));
                 rules.after[number][usize::from(byte)] = after.0;
                 rules.counts[number][usize::from(byte)] = counts;
@@ -170,14 +168,14 @@ impl Settling<'_> {
         let (known_blocks, known) = self.before.at(block);
         let (mapped_blocks, mapped) = ranges.at(block);
         let blocks = blocks.min(known_blocks).min(mapped_blocks).min(limit);
-        let unknown = Known::Alike(Standing::UNKNOWN.0);
+        let unknown = BlockStanding::Alike(Standing::UNKNOWN.0);
         let known = if mapped == Part::Nothing { unknown } else { known };
         match (counted, known, mapped) {
-            (Counted::Nothing, Known::Alike(before), Part::Whole | Part::Nothing) => {
+            (Counted::Nothing, BlockStanding::Alike(before), Part::Whole | Part::Nothing) => {
                 self.alike(block, blocks, ABSENT, false, before);
                 return blocks;
             }
-            (Counted::Alike { count, huge }, Known::Alike(before), Part::Whole | Part::Nothing) => {
+            (Counted::Alike { count, huge }, BlockStanding::Alike(before), Part::Whole | Part::Nothing) => {
                 self.alike(block, blocks, count, huge, before);
                 return blocks;
             }
@@ -189,8 +187,8 @@ impl Settling<'_> {
             Counted::Mixed => (*self.heat.counts(), false),
         };
         let mut before = match known {
-            Known::Alike(standing) => [standing; PAGES_PER_BLOCK],
-            Known::Mixed => self.before.block,
+            BlockStanding::Alike(standing) => [standing; PAGES_PER_BLOCK],
+            BlockStanding::Mixed => self.before.block,
         };
         if let Part::Some(bits) = mapped {
             for (page, standing) in before.iter_mut().enumerate().filter(|(page, _)| !bits.holds(*page)) {
@@ -209,8 +207,8 @@ impl Settling<'_> {
             let (blocks, known) = self.before.at(next);
             let blocks = blocks.min(to - next);
             match known {
-                Known::Alike(standing) => self.after.alike(next, blocks, standing),
-                Known::Mixed => self.after.block(next, &self.before.block),
+                BlockStanding::Alike(standing) => self.after.alike(next, blocks, standing),
+                BlockStanding::Mixed => self.after.block(next, &self.before.block),
             }
             block = next + blocks;
         }
@@ -219,7 +217,7 @@ impl Settling<'_> {
 
 /// Settles a cycle that ended with `heat`, on top of what was known `before`.
 #[must_use]
-pub fn settle(before: Standings, heat: &HeatMap, cycle: &Cycle<'_>) -> Settled {
+pub fn settle(before: Standings, heat: &HeatMap, cycle: &ScannedCycle<'_>) -> Settled {
     let mut settling = Settling {
         rules: Rules::of(cycle),
         heat: HeatWalk::new(heat),
@@ -239,16 +237,15 @@ pub fn settle(before: Standings, heat: &HeatMap, cycle: &Cycle<'_>) -> Settled {
         block = next + settling.step(next, end - next, &mut ranges);
     }
     settling.keep(end.max(block), u64::MAX);
-    let [came_back, stayed, working_set, out, held] = settling.pages.map(|pages| pages * PAGE_SIZE);
+    let [refaulted, working_set, out, left_alone] = settling.pages.map(|pages| pages * PAGE_SIZE);
     Settled {
         standings: settling.after.finish(),
         ranks: settling.ranks.finish(),
-        came_back,
-        stayed,
+        refaulted,
         touched: settling.touched * PAGE_SIZE,
         working_set,
         out,
-        held,
+        left_alone,
     }
 }
 
@@ -375,7 +372,7 @@ mod tests {
                         }).collect()),
                     }
                 }).collect();
-                let cycle = Cycle { number, window, ranges: &ranges, working_set_cycles: 2, hold: true };
+                let cycle = ScannedCycle { number, window, ranges: &ranges, working_set_cycles: 2, leave_alone: true };
                 let settled = settle(standings, &heat(&shapes), &cycle);
                 let ranks = spread(&settled.ranks);
                 let [mut back, mut touched, mut out] = [0, 0, 0];
@@ -391,12 +388,12 @@ mod tests {
                     let shape = &shapes[index / PAGES_PER_BLOCK];
                     let access = access_of(shape, index % PAGES_PER_BLOCK);
                     let seen = match access {
-                        Access::ABSENT => Seen::Absent,
-                        Access::IDLE => Seen::Idle,
-                        _ => Seen::Touched,
+                        Access::ABSENT => PageSeen::Absent,
+                        Access::IDLE => PageSeen::Idle,
+                        _ => PageSeen::Touched,
                     };
-                    back += u64::from(stood.is_out() && seen == Seen::Touched);
-                    touched += u64::from(seen == Seen::Touched);
+                    back += u64::from(stood.is_out() && seen == PageSeen::Touched);
+                    touched += u64::from(seen == PageSeen::Touched);
                     model[index] = stood.after(seen, number);
                     out += u64::from(model[index].is_out());
                     let is_huge = matches!(shape, Shape::Huge(_));
@@ -408,7 +405,7 @@ mod tests {
                         }
                     }
                 }
-                prop_assert_eq!([settled.came_back, settled.touched, settled.out], [back, touched, out].map(|n| n * PAGE_SIZE));
+                prop_assert_eq!([settled.refaulted, settled.touched, settled.out], [back, touched, out].map(|n| n * PAGE_SIZE));
                 // Every nth page that may go leaves.
                 for (at, _) in ranks.iter().filter(|(at, _)| (*at / PAGE_SIZE).is_multiple_of(*every)) {
                     given.add(AddressRange::new(*at, at + PAGE_SIZE));
@@ -428,14 +425,20 @@ mod tests {
         let block = FIRST * BLOCK_SIZE;
         let range = [AddressRange::new(block, block + BLOCK_SIZE)];
         let window = AddressRange::new(0, u64::MAX);
-        let cycle = |number| Cycle { number, window, ranges: &range, working_set_cycles: 2, hold: true };
+        let cycle = |number| ScannedCycle {
+            number,
+            window,
+            ranges: &range,
+            working_set_cycles: 2,
+            leave_alone: true,
+        };
         let settled = settle(Standings::default(), &heat(&[Shape::Alike(Access::IDLE)]), &cycle(1));
         let mut given = PageSetBuilder::default();
         given.add(AddressRange::new(block, block + PAGE_SIZE));
         let standings = mark_out(settled.standings, given.finish(), None).standings;
-        // One page of it came back and is left alone: so is the huge page that it has become part of.
+        // One page of it refaulted and is left alone: so is the huge page that it has become part of.
         let settled = settle(standings, &heat(&[Shape::Huge(Access::READ)]), &cycle(2));
-        assert_eq!(settled.came_back, PAGE_SIZE);
+        assert_eq!(settled.refaulted, PAGE_SIZE);
         assert!(spread(&settled.ranks).is_empty());
         let settled = settle(Standings::default(), &heat(&[Shape::Huge(Access::IDLE)]), &cycle(1));
         assert_eq!(spread(&settled.ranks).len(), PAGES_PER_BLOCK);
@@ -446,7 +449,8 @@ mod tests {
         let block = FIRST * BLOCK_SIZE;
         let range = [AddressRange::new(block, block + BLOCK_SIZE)];
         let window = AddressRange::new(0, u64::MAX);
-        let cycle = Cycle { number: 1, window, ranges: &range, working_set_cycles: 2, hold: true };
+        let cycle =
+            ScannedCycle { number: 1, window, ranges: &range, working_set_cycles: 2, leave_alone: true };
         let settled = settle(Standings::default(), &heat(&[Shape::Alike(Access::IDLE)]), &cycle);
         let mut given = PageSetBuilder::default();
         given.add(range[0]);

@@ -1,29 +1,29 @@
-//! What is known of one page: how long it is idle, whether it was moved out, how often it came back.
+//! What is known of one page: how long it is idle, whether it was moved out, how often it refaulted.
 
 /// Most cycles in a row that are counted in which a page was not touched.
 pub const AGE_MAX: u8 = 31;
 
 /// Most cycles in a row that a page may be asked to be idle.
-pub const BAR_MAX: u8 = AGE_MAX;
+pub const IDLE_CYCLES_MAX: u8 = AGE_MAX;
 
-/// How often a page came back is counted up to this.
+/// Refaults of a page are counted up to this.
 const LEVEL_MAX: u8 = 5;
 
 /// Moved out.
 const OUT: u8 = AGE_MAX + 1;
 
-/// Steps for which a page that came back is left alone; from `OUT + 1` on.
-const HELD_STEPS: u8 = 5;
+/// Steps for which a page that refaulted is left alone; from `OUT + 1` on.
+const ALONE_STEPS: u8 = 5;
 
 /// Ways in which a page of one level can stand.
-const PHASES: u8 = OUT + HELD_STEPS + 1;
+const PHASES: u8 = OUT + ALONE_STEPS + 1;
 
-/// What is known of a page between two cycles, in a byte: how often it came back, and one of
-/// - present, and idle for so many cycles in a row (0: touched in the last one),
+/// What is known of a page between two cycles, in a byte: how often it refaulted, and one of
+/// - present, and idle for a number of cycles in a row (0: touched in the last one),
 /// - moved out,
-/// - left alone for so many steps more, as it came back.
+/// - left alone for some steps more, as it refaulted.
 ///
-/// A page that came back for the nth time is left alone for 4ⁿ cycles at least: 4, 16, 64, 256, 1024, and not more.
+/// A page that refaulted for the nth time is left alone for 4ⁿ cycles at least: 4, 16, 64, 256, 1024, and not more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Standing(pub(super) u8);
 
@@ -45,7 +45,7 @@ impl Standing {
         if self.0 == u8::MAX { None } else { Some((self.0 / PHASES, self.0 % PHASES)) }
     }
 
-    /// Whether it was moved out and did not come back yet.
+    /// Whether it was moved out and has not refaulted yet.
     #[must_use]
     pub const fn is_out(self) -> bool {
         matches!(self.parts(), Some((_, OUT)))
@@ -53,11 +53,11 @@ impl Standing {
 
     /// Whether it is left alone.
     #[must_use]
-    pub const fn is_held(self) -> bool {
+    pub const fn is_left_alone(self) -> bool {
         matches!(self.parts(), Some((_, phase)) if phase > OUT)
     }
 
-    /// How often it came back, as far as that is counted.
+    /// How often it refaulted, as far as that is counted.
     #[must_use]
     pub const fn level(self) -> u8 {
         match self.parts() {
@@ -83,22 +83,22 @@ impl Standing {
 
     /// The same page after cycle number `cycle`, in which it was seen as `seen`.
     #[must_use]
-    pub(super) const fn after(self, seen: Seen, cycle: u64) -> Self {
+    pub(super) const fn after(self, seen: PageSeen, cycle: u64) -> Self {
         let Some((level, phase)) = self.parts() else {
             return match seen {
-                Seen::Absent => Self::UNKNOWN,
-                Seen::Idle => Self::idle(1),
-                Seen::Touched => Self::idle(0),
+                PageSeen::Absent => Self::UNKNOWN,
+                PageSeen::Idle => Self::idle(1),
+                PageSeen::Touched => Self::idle(0),
             };
         };
         match (phase, seen) {
-            (OUT, Seen::Absent) => self,
-            (OUT, Seen::Touched) => {
+            (OUT, PageSeen::Absent) => self,
+            (OUT, PageSeen::Touched) => {
                 let level = if level < LEVEL_MAX { level + 1 } else { LEVEL_MAX };
-                Self::new(level, OUT + HELD_STEPS)
+                Self::new(level, OUT + ALONE_STEPS)
             }
             // It never left: the kernel leaves alone, without a word, what is shared, locked or in use.
-            (OUT, Seen::Idle) => Self::new(level, 1),
+            (OUT, PageSeen::Idle) => Self::new(level, 1),
             (OUT.., _) => {
                 // A step of level n is 4ⁿ⁻¹ cycles, and the first may be cut short.
                 let is_step = cycle.is_multiple_of(1 << (2 * (level.saturating_sub(1))));
@@ -108,18 +108,18 @@ impl Standing {
                     (_, true) => Self::new(level, phase - 1),
                 }
             }
-            (_, Seen::Touched) => Self::new(level, 0),
-            (_, Seen::Idle) => Self::new(level, if phase < AGE_MAX { phase + 1 } else { AGE_MAX }),
-            // Gone by itself: unmapped, or taken by the kernel.
-            (_, Seen::Absent) if level == 0 => Self::UNKNOWN,
-            (_, Seen::Absent) => Self::new(level, 0),
+            (_, PageSeen::Touched) => Self::new(level, 0),
+            (_, PageSeen::Idle) => Self::new(level, if phase < AGE_MAX { phase + 1 } else { AGE_MAX }),
+            // Not moved by us: unmapped, or taken by the kernel.
+            (_, PageSeen::Absent) if level == 0 => Self::UNKNOWN,
+            (_, PageSeen::Absent) => Self::new(level, 0),
         }
     }
 }
 
 /// How a page was seen in a cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum PageSeen {
     /// Not in memory.
     Absent,
     /// In memory and not touched.
@@ -128,7 +128,7 @@ pub(super) enum Seen {
     Touched,
 }
 
-impl Seen {
+impl PageSeen {
     pub(super) const ALL: [Self; 3] = [Self::Absent, Self::Idle, Self::Touched];
 }
 
@@ -140,8 +140,8 @@ mod tests {
     fn ways_to_stand_fit_a_byte() {
         assert!(u16::from(LEVEL_MAX + 1) * u16::from(PHASES) <= u16::from(u8::MAX));
         let last = Standing::new(LEVEL_MAX, PHASES - 1);
-        assert!(last != Standing::UNKNOWN && last.is_held() && last.level() == LEVEL_MAX);
-        assert!(!Standing::UNKNOWN.is_out() && !Standing::UNKNOWN.is_held());
+        assert!(last != Standing::UNKNOWN && last.is_left_alone() && last.level() == LEVEL_MAX);
+        assert!(!Standing::UNKNOWN.is_out() && !Standing::UNKNOWN.is_left_alone());
         assert_eq!(Standing::UNKNOWN.age(), None);
     }
 
@@ -149,41 +149,42 @@ mod tests {
     fn idle_cycles_are_counted_in_a_row() {
         let mut page = Standing::UNKNOWN;
         for want in 1..=AGE_MAX {
-            page = page.after(Seen::Idle, 7);
+            page = page.after(PageSeen::Idle, 7);
             assert_eq!(page.age(), Some(want));
         }
-        assert_eq!(page.after(Seen::Idle, 7).age(), Some(AGE_MAX));
-        assert_eq!(page.after(Seen::Touched, 7).age(), Some(0));
-        assert_eq!(page.after(Seen::Absent, 7), Standing::UNKNOWN);
+        assert_eq!(page.after(PageSeen::Idle, 7).age(), Some(AGE_MAX));
+        assert_eq!(page.after(PageSeen::Touched, 7).age(), Some(0));
+        assert_eq!(page.after(PageSeen::Absent, 7), Standing::UNKNOWN);
     }
 
     #[test]
-    fn who_comes_back_is_left_alone_longer_each_time() {
+    fn a_page_that_refaults_is_left_alone_longer_each_time() {
         let mut page = Standing::idle(3);
         let mut cycle = 1000;
         for level in 1..=7u8 {
             page = page.moved_out();
             assert!(page.is_out());
-            assert_eq!(page.after(Seen::Absent, cycle), page, "stays out");
-            page = page.after(Seen::Touched, cycle);
+            assert_eq!(page.after(PageSeen::Absent, cycle), page, "stays out");
+            page = page.after(PageSeen::Touched, cycle);
             assert_eq!(page.level(), level.min(LEVEL_MAX));
             let mut held: u64 = 0;
-            while page.is_held() {
+            while page.is_left_alone() {
                 cycle += 1;
                 held += 1;
                 // Whether it is touched meanwhile does not matter.
-                page = page.after(if held.is_multiple_of(3) { Seen::Touched } else { Seen::Idle }, cycle);
+                page = page
+                    .after(if held.is_multiple_of(3) { PageSeen::Touched } else { PageSeen::Idle }, cycle);
             }
             let least = 4u64.pow(u32::from(level.min(LEVEL_MAX)));
             assert!((least..=least + least / 4).contains(&held), "time {level}: {held} cycles");
-            assert_eq!(page.age(), Some(0), "and must be idle anew");
+            assert_eq!(page.age(), Some(0), "and must be idle again");
         }
     }
 
     #[test]
-    fn what_never_left_did_not_come_back() {
+    fn a_page_that_never_left_did_not_refault() {
         let out = Standing::idle(2).moved_out();
-        let page = out.after(Seen::Idle, 1);
+        let page = out.after(PageSeen::Idle, 1);
         assert_eq!((page.age(), page.level()), (Some(1), 0));
     }
 }

@@ -22,8 +22,8 @@ impl Standings {
         let (_, before) = reading.at(address / BLOCK_SIZE);
         let index = usize::try_from(address % BLOCK_SIZE / PAGE_SIZE).unwrap_or(0);
         match before {
-            Known::Alike(standing) => Standing(standing),
-            Known::Mixed => Standing(reading.block[index]),
+            BlockStanding::Alike(standing) => Standing(standing),
+            BlockStanding::Mixed => Standing(reading.block[index]),
         }
     }
 
@@ -34,9 +34,9 @@ impl Standings {
     }
 }
 
-/// How the pages of a block stand.
+/// How the pages of one block stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum BlockStanding {
     /// All alike.
     Alike(u8),
     /// As [`Reading::block`] has it.
@@ -70,16 +70,20 @@ impl Reading {
     }
 
     /// How the pages of `block` stand, and for how many blocks from there on that is so. Blocks ascend.
-    pub(super) fn at(&mut self, block: u64) -> (u64, Known) {
+    pub(super) fn at(&mut self, block: u64) -> (u64, BlockStanding) {
         while self.next_block <= block {
-            let Some(segment) = self.segments.front() else { return (u64::MAX, Known::Alike(UNKNOWN)) };
+            let Some(segment) = self.segments.front() else {
+                return (u64::MAX, BlockStanding::Alike(UNKNOWN));
+            };
             let mut reader = Reader::new(&segment.bytes, self.position);
             let item = reader.next_standings(&mut self.block);
             self.position = reader.position();
             let Some(item) = item else {
                 self.segments.pop_front();
                 self.position = 0;
-                let Some(next) = self.segments.front() else { return (u64::MAX, Known::Alike(UNKNOWN)) };
+                let Some(next) = self.segments.front() else {
+                    return (u64::MAX, BlockStanding::Alike(UNKNOWN));
+                };
                 self.next_block = next.first_block;
                 self.item = Item::Gap { blocks: 0 };
                 continue;
@@ -93,21 +97,23 @@ impl Reading {
         }
         let alike = self.next_block - block;
         match self.item {
-            Item::Run { standing, .. } if block >= self.first_block => (alike, Known::Alike(standing)),
-            Item::Mixed if block >= self.first_block => (1, Known::Mixed),
-            Item::Gap { .. } if self.first_block <= block => (alike, Known::Alike(UNKNOWN)),
+            Item::Run { standing, .. } if block >= self.first_block => {
+                (alike, BlockStanding::Alike(standing))
+            }
+            Item::Mixed if block >= self.first_block => (1, BlockStanding::Mixed),
+            Item::Gap { .. } if self.first_block <= block => (alike, BlockStanding::Alike(UNKNOWN)),
             Item::Gap { .. } | Item::Run { .. } | Item::Mixed => {
                 // Before the first block of a segment.
-                (self.first_block.max(block + 1) - block, Known::Alike(UNKNOWN))
+                (self.first_block.max(block + 1) - block, BlockStanding::Alike(UNKNOWN))
             }
         }
     }
 
-    /// The first block from `block` on of which anything is known; none behind the last.
+    /// The first block from `block` on of which anything is known; none after the last.
     pub(super) fn next_known(&mut self, mut block: u64) -> Option<u64> {
         loop {
             let (alike, known) = self.at(block);
-            if known != Known::Alike(UNKNOWN) {
+            if known != BlockStanding::Alike(UNKNOWN) {
                 return Some(block);
             }
             block = block.checked_add(alike)?;
@@ -218,12 +224,12 @@ mod tests {
                 let (alike, known) = reading.at(block);
                 prop_assert!(alike >= 1);
                 match known {
-                    Known::Alike(standing) => prop_assert_eq!(&[standing; PAGES_PER_BLOCK], want),
-                    Known::Mixed => prop_assert_eq!(&reading.block, want),
+                    BlockStanding::Alike(standing) => prop_assert_eq!(&[standing; PAGES_PER_BLOCK], want),
+                    BlockStanding::Mixed => prop_assert_eq!(&reading.block, want),
                 }
             }
-            prop_assert_eq!(reading.at(at).1, Known::Alike(UNKNOWN));
-            prop_assert_eq!(reading.at(at + 5), (u64::MAX, Known::Alike(UNKNOWN)));
+            prop_assert_eq!(reading.at(at).1, BlockStanding::Alike(UNKNOWN));
+            prop_assert_eq!(reading.at(at + 5), (u64::MAX, BlockStanding::Alike(UNKNOWN)));
         }
     }
 

@@ -77,7 +77,7 @@ impl<'a> HeatWalk<'a> {
     }
 }
 
-/// Which part of a block ranges hold.
+/// Which part of a block lies in some ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Nothing,

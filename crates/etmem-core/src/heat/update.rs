@@ -15,14 +15,14 @@ pub struct HeatUpdate {
     old: Old,
     new: Writer,
     /// The block that is still open: two ranges may share one.
-    open: Option<(u64, Seen)>,
+    open: Option<(u64, OpenBlock)>,
     /// What this scan saw of the open block, where that is of base pages.
     pages: Box<[Access; PAGES_PER_BLOCK]>,
 }
 
 /// What the open block is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
+enum OpenBlock {
     Pages,
     Huge(Access),
 }
@@ -46,8 +46,8 @@ impl HeatUpdate {
     fn close(&mut self) {
         match self.open.take() {
             None => {}
-            Some((block, Seen::Huge(access))) => self.merge_equal(block, 1, access, true),
-            Some((block, Seen::Pages)) => {
+            Some((block, OpenBlock::Huge(access))) => self.merge_equal(block, 1, access, true),
+            Some((block, OpenBlock::Pages)) => {
                 let mut counts = match self.old.seek(block) {
                     Before::Nothing => BlockCounts::EMPTY,
                     Before::Equal { count } => BlockCounts::uniform(count),
@@ -59,7 +59,7 @@ impl HeatUpdate {
         }
     }
 
-    /// Merges blocks of which this scan saw the same, so many at once as the scans before knew the same of.
+    /// Merges blocks of which this scan saw the same, as many at once as the scans before knew the same of.
     fn merge_equal(&mut self, mut block: u64, mut blocks: u64, access: Access, huge: bool) {
         if !access.is_present() {
             return;
@@ -104,7 +104,7 @@ impl AccessSink for HeatUpdate {
     fn block(&mut self, start: u64, block: Block<'_>) {
         let number = start / BLOCK_SIZE;
         match self.open {
-            Some((open, Seen::Pages)) if open == number => {
+            Some((open, OpenBlock::Pages)) if open == number => {
                 if let Block::Pages(more) = block {
                     for (page, new) in self.pages.iter_mut().zip(more) {
                         *page = if new.is_present() { *new } else { *page };
@@ -117,10 +117,10 @@ impl AccessSink for HeatUpdate {
         }
         self.close();
         let seen = match block {
-            Block::Huge(access) => Seen::Huge(access),
+            Block::Huge(access) => OpenBlock::Huge(access),
             Block::Pages(pages) => {
                 self.pages.copy_from_slice(pages);
-                Seen::Pages
+                OpenBlock::Pages
             }
         };
         self.open = Some((number, seen));

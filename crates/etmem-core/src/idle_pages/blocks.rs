@@ -1,6 +1,6 @@
 //! Runs of equal pages to blocks of a probe, without what lies outside the ranges asked for.
 //!
-//! Counts are kept per 4 KiB whatever a base page is: a larger one is so many neighbours that are always alike.
+//! Counts are kept per 4 KiB whatever a base page is: a larger one is a row of neighbours that are always alike.
 
 use super::stream::{Content, Decoder, Run, SPILL, StreamError};
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
@@ -14,16 +14,16 @@ fn page_of(block: u64, address: u64) -> usize {
     usize::try_from((address - block) / PAGE_SIZE).map_or(PAGES_PER_BLOCK, |page| page.min(PAGES_PER_BLOCK))
 }
 
-/// Gives runs to a sink, block after block, each once. Call [`Blocks::finish`] behind the last run.
+/// Gives runs to a sink, block after block, each once. Call [`Blocks::finish`] after the last run.
 pub struct Blocks<'a> {
-    /// The ranges that end behind what was given so far.
+    /// The ranges that end after what was given so far.
     ranges: &'a [AddressRange],
     sink: &'a mut dyn AccessSink,
     /// Everything below was given: a run that begins there is taken from here on.
     reached: u64,
     /// The block whose pages are being put together.
     open: Option<u64>,
-    /// Its pages, and room for what the decoder writes behind them.
+    /// Its pages, and room for what the decoder writes after them.
     pages: [Access; PAGES_PER_BLOCK + SPILL],
 }
 
@@ -138,13 +138,13 @@ impl<'a> Blocks<'a> {
     /// to be moved.
     fn huge(&mut self, part: AddressRange, access: Access, size: u64) {
         let first = part.start.checked_next_multiple_of(size).unwrap_or(part.end);
-        let behind = part.end - part.end % size;
-        if first >= behind {
+        let end = part.end - part.end % size;
+        if first >= end {
             return self.base(part, access);
         }
         self.base(AddressRange::new(part.start, first), access);
         self.close();
-        self.sink.equal_huge_pages(first, (behind - first) / size, size, access);
-        self.base(AddressRange::new(behind, part.end), access);
+        self.sink.equal_huge_pages(first, (end - first) / size, size, access);
+        self.base(AddressRange::new(end, part.end), access);
     }
 }

@@ -4,8 +4,8 @@
 //! probe gives to its sink, without what lies outside the ranges asked for ([`Blocks`]). A run stays a run: nothing is
 //! done page by page where neighbours are alike, and nothing is allocated.
 //!
-//! A byte `type << 4 | count` covers `count` (1 to 15) pages of that type from the current address, which then lies
-//! behind them. A byte `0xA0` and eight more, big-endian, set the current address; each stream begins with one:
+//! A byte `type << 4 | count` covers `count` (1 to 15) pages of that type from the current address, which then is
+//! the one after them. A byte `0xA0` and eight more, big-endian, set the current address; each stream begins with one:
 //!
 //! ```text
 //! a0 00 00 70 00 00 00 00 00   52     03       5f      84      52      8e       5f 55    01     53

@@ -11,7 +11,7 @@ impl PageSizes {
     /// Those of x86-64, and of most arm64 kernels: 4 KiB, 2 MiB, 1 GiB.
     pub const FOUR_KIB: Self = Self { shift: 12 };
 
-    /// Those of a kernel whose base pages have so many bytes: 4, 16 or 64 KiB (arm64); none for others.
+    /// Those of a kernel whose base pages have `bytes` bytes: 4, 16 or 64 KiB (arm64); none for others.
     #[must_use]
     pub const fn of_base(bytes: u64) -> Option<Self> {
         match bytes {

@@ -21,7 +21,7 @@ const TYPES: [(Size, Option<Access>); 10] = [
     (Size::Huge, None),
 ];
 
-/// Pages that [`Decoder::fill`] writes behind those it fills.
+/// Pages that [`Decoder::fill`] writes after those it fills.
 pub(super) const SPILL: usize = 16;
 
 /// What each byte says of base pages, where it covers some, but fewer than a byte can: 15 are likely a part of a long
@@ -122,7 +122,7 @@ pub enum StreamError {
         /// The address set.
         to: u64,
     },
-    /// Pages behind the last address there is.
+    /// Pages after the last address there is.
     #[error("byte {offset} of the stream leads behind the last address there is")]
     BeyondMemory {
         /// Where in the stream.
@@ -147,7 +147,7 @@ impl<'a> Decoder<'a> {
         Self { bytes, position: 0, sizes, address: None, skipped: 0 }
     }
 
-    /// The address behind all that was read so far; none before an address was set.
+    /// The address after all that was read so far; none before an address was set.
     #[must_use]
     pub const fn reached(&self) -> Option<u64> {
         self.address
@@ -172,18 +172,18 @@ impl<'a> Decoder<'a> {
     /// Short runs of base pages of 4 KiB, straight into `pages`, which begin at the address reached and of which
     /// `room` may be filled: as many as fit and come next. Long runs and all else are left to [`Iterator::next`].
     ///
-    /// Says how many pages it filled. Up to [`SPILL`] pages behind them are made absent.
+    /// Returns how many pages it filled. Up to [`SPILL`] pages after them are made absent.
     pub(super) fn fill(&mut self, pages: &mut [Access], room: usize) -> usize {
         let mut filled = 0;
         while let Some(&byte) = self.bytes.get(self.position)
             && let Some(access) = SHORT_RUNS[usize::from(byte)]
-            && let behind = filled + usize::from(byte & 0xF)
-            && behind <= room
+            && let end = filled + usize::from(byte & 0xF)
+            && end <= room
             && let Some(pages) = pages.get_mut(filled..filled + SPILL)
         {
-            // Always as many, which is one store; those behind the run are overwritten by what comes next.
+            // Always as many, which is one store; those after the run are overwritten by what comes next.
             pages.fill(access);
-            filled = behind;
+            filled = end;
             self.position += 1;
         }
         if let Some(pages) = pages.get_mut(filled..filled + SPILL) {
@@ -216,7 +216,7 @@ impl<'a> Decoder<'a> {
             return Err(StreamError::NoPages { offset, byte });
         }
         self.position += 1;
-        // Bytes of the same type are one run; one without pages is left to be told of by itself.
+        // Bytes of the same type are one run; one without pages is left for the next call, which reports it.
         while let Some(&next) = self.bytes.get(self.position)
             && next & 0xF0 == first & 0xF0
             && next & 0xF != 0
@@ -256,7 +256,7 @@ impl Iterator for Decoder<'_> {
                 Ok(None) => {}
                 Ok(Some(run)) => return Some(Ok(run)),
                 Err(error) => {
-                    // Nothing behind it can be trusted.
+                    // Nothing after it can be trusted.
                     self.bytes = &[];
                     return Some(Err(error));
                 }

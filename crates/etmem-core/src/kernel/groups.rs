@@ -28,6 +28,6 @@ pub trait ControlGroups: fmt::Debug + Send + Sync {
     /// What they say of `process`; nothing where the machine has no cgroup v2, or none with memory in it.
     ///
     /// # Errors
-    /// When the process is gone, or the kernel tells what nobody understands.
+    /// When the process is gone, or the kernel's answer cannot be read.
     fn limits(&self, process: ProcessId) -> Result<GroupLimits, ProcessError>;
 }

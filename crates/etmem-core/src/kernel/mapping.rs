@@ -15,7 +15,7 @@ pub struct Mapping {
     pub executable: bool,
     /// Shared with other processes (`s` in the fourth place), not private (`p`).
     pub shared: bool,
-    /// The inode behind it; 0 for anonymous memory.
+    /// The inode of its file; 0 for anonymous memory.
     pub inode: u64,
     /// Made by the kernel and never to be paged out: `[vvar]`, `[vdso]`, `[vsyscall]` and their like.
     pub special: bool,

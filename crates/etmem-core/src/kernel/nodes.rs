@@ -29,7 +29,7 @@ impl fmt::Display for NodeId {
 pub struct NodeMemory {
     /// All of it.
     pub total: u64,
-    /// What nobody uses.
+    /// What is not in use.
     pub free: u64,
 }
 

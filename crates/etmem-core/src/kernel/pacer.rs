@@ -14,7 +14,24 @@ pub enum Pace {
     Stop,
 }
 
-/// A clock that can be told to stop.
+/// A stop was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+impl Pace {
+    /// For `?`, where a stop ends the work.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub const fn or_stopped(self) -> Result<(), Stopped> {
+        match self {
+            Self::Continue => Ok(()),
+            Self::Stop => Err(Stopped),
+        }
+    }
+}
+
+/// A clock that can be asked to stop.
 pub trait Pacer: fmt::Debug + Send + Sync {
     /// Waits for `duration`, or returns [`Pace::Stop`] as soon as a stop is asked for.
     fn pause(&self, duration: Duration) -> Pace;
@@ -30,7 +47,7 @@ pub trait Pacer: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Processor time that the calling thread has used so far, in the kernel as well; zero where nobody counts it.
+    /// Processor time that the calling thread has used so far, in the kernel as well; zero where it is not counted.
     fn processor_time(&self) -> Duration {
         Duration::ZERO
     }

@@ -8,19 +8,19 @@ use std::fmt;
 pub struct Share(u32);
 
 impl Share {
-    /// So many hundredths of a percent.
+    /// From hundredths of a percent.
     #[must_use]
     pub const fn of_hundredths(hundredths: u32) -> Self {
         Self(hundredths)
     }
 
-    /// So many percent.
+    /// From percent.
     #[must_use]
     pub const fn of_percent(percent: u8) -> Self {
         Self(percent as u32 * 100)
     }
 
-    /// The share nearest to so many percent; none outside 0 to 100.
+    /// The share nearest to `percent`; none outside 0 to 100.
     #[must_use]
     pub fn nearest_to_percent(percent: f64) -> Option<Self> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10,000")]
@@ -57,6 +57,6 @@ pub trait MemoryPressure: fmt::Debug + Send + Sync {
     /// That of the machine now; none where the kernel does not tell (`CONFIG_PSI`, `psi=1`).
     ///
     /// # Errors
-    /// When the kernel refuses, or tells what nobody understands.
+    /// When the kernel refuses, or its answer cannot be read.
     fn pressure(&self) -> Result<Option<Pressure>, ProcessError>;
 }

@@ -1,7 +1,7 @@
 //! Seeing which pages were touched, in two beats.
 //!
 //! `prepare` arms: it clears what was seen so far. `check` tells what was touched since. Where reading clears
-//! (the etmem module's `idle_pages`), `prepare` reads and forgets; right behind a `check` of the same ranges, which
+//! (the etmem module's `idle_pages`), `prepare` reads and forgets; right after a `check` of the same ranges, which
 //! has just cleared them, it has nothing to do.
 
 use super::process::{ProcessError, ProcessId};
@@ -92,7 +92,7 @@ pub trait AccessSink {
 /// Watches one process.
 pub trait AccessProbe: fmt::Debug {
     /// Arms: forgets what was touched until now. Called before each observation window: on a new probe, and right
-    /// behind each `check`.
+    /// after each `check`.
     ///
     /// `ranges` are those the next `check` will ask for; a probe whose kernel interface knows only whole
     /// processes (`clear_refs`) may clear more.
@@ -126,7 +126,7 @@ pub trait ProbeSource: fmt::Debug + Send + Sync {
     /// Its short name: what `tracker=` in a task and the log call it.
     fn name(&self) -> &'static str;
 
-    /// Whether its probes see each page by itself. Where not, what came back is estimated.
+    /// Whether its probes see each page on its own. Where not, refaults are estimated.
     fn is_page_exact(&self) -> bool {
         true
     }

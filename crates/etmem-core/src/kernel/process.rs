@@ -45,10 +45,10 @@ impl fmt::Display for ProcessId {
 /// What a task's `type` and `value` name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// `type=pid` as a file has it: whoever has this number, and its descendants.
+    /// `type=pid` as a file has it: the process that has this number, and its descendants.
     Pid(Pid),
-    /// `type=pid` of a task that was added: the process that had the number then, and its descendants. Whoever is given
-    /// the number later is not meant.
+    /// `type=pid` of a task that was added: the process that had the number then, and its descendants. A process
+    /// that is given the number later is not meant.
     Process(ProcessId),
     /// `type=name`: every process whose `comm` is exactly this, and their descendants.
     Comm(Box<str>),
@@ -129,15 +129,15 @@ pub enum TargetError {
 /// Why a target that means one process names none any more, and never will.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Gone {
-    /// Nobody has its number.
+    /// No process has its number.
     #[error(
-        "process {0}, which the task was added for, has ended; delete the task, or add it anew for another process"
+        "process {0}, which the task was added for, has ended; delete the task, or add it again for another process"
     )]
     Ended(Pid),
     /// Its number belongs to another process.
     #[error(
         "process {0}, which the task was added for, has ended; the process that has its number now is another and is \
-         left alone; delete the task, and add it anew if that one is meant"
+         left alone; delete the task, and add it again if that one is meant"
     )]
     Reused(Pid),
 }
@@ -145,7 +145,7 @@ pub enum Gone {
 /// Finds processes. Called at the start of every cycle: processes come and go.
 pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// The processes that `target` names and all their descendants, each once, in ascending order of pid;
-    /// none where there are none now. Kernel threads and the caller itself are left out.
+    /// an empty list where there are none now. Kernel threads and the caller itself are left out.
     ///
     /// # Errors
     /// When the table itself cannot be read.

@@ -1,11 +1,10 @@
 //! Carrying pages from one node to another.
 
-use super::BATCH_PAGES;
-use super::pages::Pages;
+use super::pages::{BATCH_PAGES, HeatPages};
 use crate::address::{BLOCK_SIZE, PAGE_SIZE};
 use crate::heat::HeatMap;
 use crate::kernel::nodes::{Migrated, NodeId, NodePages, Place};
-use crate::kernel::pacer::{Pace, Pacer};
+use crate::kernel::pacer::Pacer;
 use crate::scan::ScanEnd;
 
 /// Bytes per call of the mover. Between two calls the work looks whether it should stop.
@@ -96,7 +95,7 @@ pub fn carry(
     carried: &mut Carried,
     pacer: &dyn Pacer,
 ) -> Result<(), ScanEnd> {
-    let mut pages = Pages::new(heat, count..=count);
+    let mut pages = HeatPages::new(heat, count..=count);
     let (mut batch, mut addresses, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let (mut base, mut huge): (Vec<u64>, Vec<u64>) = (Vec::new(), Vec::new());
     while !budget.is_over() {
@@ -105,7 +104,7 @@ pub fn carry(
         if batch.is_empty() {
             break;
         }
-        stop(pacer)?;
+        pacer.pace().or_stopped()?;
         addresses.clear();
         addresses.extend(batch.iter().map(|page| page.address));
         mover.where_are(&addresses, &mut places)?;
@@ -124,7 +123,7 @@ pub fn carry(
                     break;
                 }
                 rest = later;
-                stop(pacer)?;
+                pacer.pace().or_stopped()?;
                 let became = mover.move_to(now, way.to)?;
                 budget.spend(became, size);
                 carried.add(Carried { bytes: became.moved * size, pages: became });
@@ -132,11 +131,4 @@ pub fn carry(
         }
     }
     Ok(())
-}
-
-fn stop(pacer: &dyn Pacer) -> Result<(), ScanEnd> {
-    match pacer.pace() {
-        Pace::Continue => Ok(()),
-        Pace::Stop => Err(ScanEnd::Stopped),
-    }
 }

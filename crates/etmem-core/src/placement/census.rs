@@ -1,11 +1,10 @@
 //! Bytes of a process by the node they lie on and by count.
 
-use super::BATCH_PAGES;
-use super::pages::{Page, Pages};
+use super::pages::{BATCH_PAGES, HeatPages, Page};
 use crate::address::{BLOCK_SIZE, PAGE_SIZE};
 use crate::heat::{COUNT_MAX, HeatMap};
 use crate::kernel::nodes::{NodeId, NodePages, Place};
-use crate::kernel::pacer::{Pace, Pacer};
+use crate::kernel::pacer::Pacer;
 use crate::scan::ScanEnd;
 use std::collections::BTreeMap;
 
@@ -26,7 +25,7 @@ impl Census {
         counts.and_then(|counts| counts.get(usize::from(count))).copied().unwrap_or(0)
     }
 
-    /// Bytes on `node` that count less than `threshold`.
+    /// Bytes on `node` whose count is below `threshold`.
     #[must_use]
     pub fn cold(&self, node: NodeId, threshold: u16) -> u64 {
         self.nodes.get(&node).map_or(0, |counts| counts.iter().take(usize::from(threshold)).sum())
@@ -79,7 +78,7 @@ pub fn take_census(
     pacer: &dyn Pacer,
 ) -> Result<Census, ScanEnd> {
     let mut census = Census::default();
-    let mut pages = Pages::new(heat, 0..=COUNT_MAX);
+    let mut pages = HeatPages::new(heat, 0..=COUNT_MAX);
     let mut batch: Vec<Page> = Vec::new();
     let (mut addresses, mut places) = (Vec::new(), Vec::new());
     loop {
@@ -88,9 +87,7 @@ pub fn take_census(
         if batch.is_empty() {
             return Ok(census);
         }
-        if pacer.pace() == Pace::Stop {
-            return Err(ScanEnd::Stopped);
-        }
+        pacer.pace().or_stopped()?;
         addresses.clear();
         addresses.extend(batch.iter().map(|page| page.address));
         where_to_ask.where_are(&addresses, &mut places)?;

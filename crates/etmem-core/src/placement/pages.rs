@@ -4,6 +4,9 @@ use crate::address::{BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::heat::{ABSENT, Cursor, Entry, HeatMap};
 use std::ops::RangeInclusive;
 
+/// Pages asked for at once (etmem 1.x takes as many).
+pub(super) const BATCH_PAGES: usize = 65_536;
+
 /// A page in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Page {
@@ -15,7 +18,7 @@ pub(super) struct Page {
 
 /// The pages whose count is within some bounds, in address order.
 #[derive(Debug)]
-pub(super) struct Pages<'a> {
+pub(super) struct HeatPages<'a> {
     cursor: Cursor<'a>,
     counts: RangeInclusive<u16>,
     run: Run,
@@ -23,20 +26,20 @@ pub(super) struct Pages<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Run {
-    /// So many pages with one count, from here on.
+    /// `left` pages with one count, from `next` on.
     Equal { next: Page, left: u64 },
     /// The pages of the cursor's block from this one on.
     Mixed { start: u64, page: usize },
 }
 
-impl<'a> Pages<'a> {
+impl<'a> HeatPages<'a> {
     pub(super) fn new(heat: &'a HeatMap, counts: RangeInclusive<u16>) -> Self {
         let none = Page { address: 0, count: 0, huge: false };
         Self { cursor: heat.cursor(), counts, run: Run::Equal { next: none, left: 0 } }
     }
 }
 
-impl Iterator for Pages<'_> {
+impl Iterator for HeatPages<'_> {
     type Item = Page;
 
     fn next(&mut self) -> Option<Page> {
@@ -93,15 +96,15 @@ mod tests {
 
         let page = |address, count, huge| Page { address, count, huge };
         let mixed = |number: u64, count| page(9 * BLOCK_SIZE + number * PAGE_SIZE, count, false);
-        let all: Vec<Page> = Pages::new(&heat, 0..=u16::MAX).collect();
+        let all: Vec<Page> = HeatPages::new(&heat, 0..=u16::MAX).collect();
         assert_eq!(all.len(), 2 + 512 + 3);
         assert_eq!(all[..2], [page(0, 3, true), page(BLOCK_SIZE, 3, true)]);
         assert_eq!(all[2], page(4 * BLOCK_SIZE, 1, false));
         assert_eq!(all[513], page(5 * BLOCK_SIZE - PAGE_SIZE, 1, false));
         assert_eq!(all[514..], [mixed(3, 0), mixed(7, 1), mixed(511, 3)]);
 
-        assert_eq!(Pages::new(&heat, 0..=0).collect::<Vec<_>>(), [mixed(3, 0)]);
-        assert_eq!(Pages::new(&heat, 2..=360).count(), 3);
-        assert_eq!(Pages::new(&HeatMap::default(), 0..=360).count(), 0);
+        assert_eq!(HeatPages::new(&heat, 0..=0).collect::<Vec<_>>(), [mixed(3, 0)]);
+        assert_eq!(HeatPages::new(&heat, 2..=360).count(), 3);
+        assert_eq!(HeatPages::new(&HeatMap::default(), 0..=360).count(), 0);
     }
 }

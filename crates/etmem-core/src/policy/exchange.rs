@@ -12,16 +12,16 @@
 
 /// The limits that an engine sets, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct QuotaLimits {
     /// Most that moves one way in one cycle (`node_mig_quota`).
     pub quota: u64,
     /// How much of the fast node is kept for hot pages (`node_hot_reserve`).
     pub reserve: u64,
 }
 
-/// What the nodes of a pair hold, in bytes.
+/// What lies on the nodes of a pair, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct NodeBytes {
     /// Free on the fast node.
     pub fast_free: u64,
     /// Cold on the fast node.
@@ -60,8 +60,8 @@ impl Exchange {
 
     /// `limits` as they are left for another kind of memory on the same nodes, so that both kinds together keep them.
     #[must_use]
-    pub fn left_of(&self, limits: Limits) -> Limits {
-        Limits { quota: limits.quota.saturating_sub(self.up().max(self.cold_down)), ..limits }
+    pub fn left_of(&self, limits: QuotaLimits) -> QuotaLimits {
+        QuotaLimits { quota: limits.quota.saturating_sub(self.up().max(self.cold_down)), ..limits }
     }
 }
 
@@ -74,7 +74,7 @@ pub fn hot_threshold(wanted: u32, loops: u16) -> u16 {
 
 /// What changes places, in whole pages of `page` bytes (a power of two).
 #[must_use]
-pub fn exchange(limits: Limits, held: Held, page: u64) -> Exchange {
+pub fn exchange(limits: QuotaLimits, held: NodeBytes, page: u64) -> Exchange {
     let whole = |bytes: u64| bytes & !(page - 1);
     let (quota, reserve) = (limits.quota, limits.reserve);
     let (free, cold) = (whole(held.fast_free), whole(held.fast_cold));
@@ -111,18 +111,18 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        let none = Held::default();
+        let none = NodeBytes::default();
         // (name, quota, reserve, held, hot up, prefetch, cold down), all in MiB.
         for (name, quota, reserve, held, up, prefetch, down) in [
             ("nothing to do", 100, 0, none, 0, 0, 0),
-            ("all hot pages find room", 100, 0, Held { fast_free: 200, slow_hot: 50, ..none }, 50, 0, 0),
-            ("the quota limits", 30, 0, Held { fast_free: 200, slow_hot: 50, ..none }, 30, 0, 0),
-            ("full, nothing cold there", 100, 0, Held { slow_free: 500, slow_hot: 50, ..none }, 0, 0, 0),
+            ("all hot pages find room", 100, 0, NodeBytes { fast_free: 200, slow_hot: 50, ..none }, 50, 0, 0),
+            ("the quota limits", 30, 0, NodeBytes { fast_free: 200, slow_hot: 50, ..none }, 30, 0, 0),
+            ("full, nothing cold there", 100, 0, NodeBytes { slow_free: 500, slow_hot: 50, ..none }, 0, 0, 0),
             (
                 "replaced one by one: half the quota up, half down",
                 100,
                 0,
-                Held { fast_cold: 500, slow_free: 500, slow_hot: 500, ..none },
+                NodeBytes { fast_cold: 500, slow_free: 500, slow_hot: 500, ..none },
                 50,
                 0,
                 50,
@@ -131,7 +131,7 @@ mod tests {
                 "beyond free it costs twice",
                 100,
                 0,
-                Held { fast_free: 40, fast_cold: 500, slow_free: 500, slow_hot: 500, ..none },
+                NodeBytes { fast_free: 40, fast_cold: 500, slow_free: 500, slow_hot: 500, ..none },
                 70,
                 0,
                 30,
@@ -140,7 +140,7 @@ mod tests {
                 "the slow node has no room for more",
                 100,
                 0,
-                Held { fast_free: 40, fast_cold: 500, slow_free: 10, slow_hot: 500, ..none },
+                NodeBytes { fast_free: 40, fast_cold: 500, slow_free: 10, slow_hot: 500, ..none },
                 50,
                 0,
                 10,
@@ -149,7 +149,7 @@ mod tests {
                 "not more than the fast node can ever take",
                 1000,
                 0,
-                Held { fast_free: 40, fast_cold: 5, slow_free: 500, slow_hot: 500, ..none },
+                NodeBytes { fast_free: 40, fast_cold: 5, slow_free: 500, slow_hot: 500, ..none },
                 45,
                 0,
                 5,
@@ -158,7 +158,7 @@ mod tests {
                 "room beyond the reserve is used for the warmest of the cold",
                 100,
                 150,
-                Held { fast_free: 200, slow_hot: 20, slow_cold: 500, ..none },
+                NodeBytes { fast_free: 200, slow_hot: 20, slow_cold: 500, ..none },
                 20,
                 30,
                 0,
@@ -167,7 +167,7 @@ mod tests {
                 "the quota limits prefetch, too",
                 30,
                 0,
-                Held { fast_free: 200, slow_hot: 20, slow_cold: 500, ..none },
+                NodeBytes { fast_free: 200, slow_hot: 20, slow_cold: 500, ..none },
                 20,
                 10,
                 0,
@@ -176,7 +176,7 @@ mod tests {
                 "cold pages leave the reserve",
                 100,
                 60,
-                Held { fast_free: 10, fast_cold: 500, slow_free: 500, ..none },
+                NodeBytes { fast_free: 10, fast_cold: 500, slow_free: 500, ..none },
                 0,
                 0,
                 50,
@@ -185,7 +185,7 @@ mod tests {
                 "hot pages come into the reserve, and it is made up for",
                 100,
                 60,
-                Held { fast_free: 60, fast_cold: 500, slow_free: 500, slow_hot: 20, ..none },
+                NodeBytes { fast_free: 60, fast_cold: 500, slow_free: 500, slow_hot: 20, ..none },
                 20,
                 0,
                 20,
@@ -194,7 +194,7 @@ mod tests {
                 "the slow node is full: what comes up makes its room",
                 100,
                 60,
-                Held { fast_free: 20, fast_cold: 500, slow_hot: 10, ..none },
+                NodeBytes { fast_free: 20, fast_cold: 500, slow_hot: 10, ..none },
                 10,
                 0,
                 10,
@@ -203,21 +203,21 @@ mod tests {
                 "no quota, no move",
                 0,
                 60,
-                Held { fast_free: 20, fast_cold: 500, slow_free: 90, slow_hot: 10, slow_cold: 9 },
+                NodeBytes { fast_free: 20, fast_cold: 500, slow_free: 90, slow_hot: 10, slow_cold: 9 },
                 0,
                 0,
                 0,
             ),
         ] {
             let mib = |n: u64| n * MIB;
-            let held = Held {
+            let held = NodeBytes {
                 fast_free: mib(held.fast_free),
                 fast_cold: mib(held.fast_cold),
                 slow_free: mib(held.slow_free),
                 slow_hot: mib(held.slow_hot),
                 slow_cold: mib(held.slow_cold),
             };
-            let limits = Limits { quota: mib(quota), reserve: mib(reserve) };
+            let limits = QuotaLimits { quota: mib(quota), reserve: mib(reserve) };
             let want = Exchange { hot_up: mib(up), prefetch: mib(prefetch), cold_down: mib(down) };
             assert_eq!(exchange(limits, held, PAGE_SIZE), want, "{name}");
         }
@@ -226,24 +226,24 @@ mod tests {
     #[test]
     fn huge_pages_go_whole() {
         // A quota of 7 MiB beyond nothing free: half of it is one huge page and a bit.
-        let held = Held {
+        let held = NodeBytes {
             fast_cold: 10 * BLOCK_SIZE,
             slow_free: 10 * BLOCK_SIZE,
             slow_hot: 10 * BLOCK_SIZE,
-            ..Held::default()
+            ..NodeBytes::default()
         };
-        let limits = Limits { quota: 7 * MIB, reserve: 0 };
+        let limits = QuotaLimits { quota: 7 * MIB, reserve: 0 };
         let want = Exchange { hot_up: BLOCK_SIZE, prefetch: 0, cold_down: BLOCK_SIZE };
         assert_eq!(exchange(limits, held, BLOCK_SIZE), want);
     }
 
     #[test]
     fn two_kinds_share_the_quota() {
-        let limits = Limits { quota: 100, reserve: 7 };
+        let limits = QuotaLimits { quota: 100, reserve: 7 };
         let first = Exchange { hot_up: 20, prefetch: 10, cold_down: 50 };
-        assert_eq!(first.left_of(limits), Limits { quota: 50, reserve: 7 });
+        assert_eq!(first.left_of(limits), QuotaLimits { quota: 50, reserve: 7 });
         let all = Exchange { hot_up: u64::MAX, prefetch: 1, cold_down: 0 };
-        assert_eq!(all.left_of(limits), Limits { quota: 0, reserve: 7 });
+        assert_eq!(all.left_of(limits), QuotaLimits { quota: 0, reserve: 7 });
     }
 
     #[test]
@@ -273,8 +273,8 @@ mod tests {
 
     prop_compose! {
         fn held()(fast_free in bytes(), fast_cold in bytes(), slow_free in bytes(), slow_hot in bytes(),
-                  slow_cold in bytes()) -> Held {
-            Held { fast_free, fast_cold, slow_free, slow_hot, slow_cold }
+                  slow_cold in bytes()) -> NodeBytes {
+            NodeBytes { fast_free, fast_cold, slow_free, slow_hot, slow_cold }
         }
     }
 
@@ -288,7 +288,7 @@ mod tests {
             held in held(),
             page in prop_oneof![Just(PAGE_SIZE), Just(BLOCK_SIZE)],
         ) {
-            let Exchange { hot_up, prefetch, cold_down } = exchange(Limits { quota, reserve }, held, page);
+            let Exchange { hot_up, prefetch, cold_down } = exchange(QuotaLimits { quota, reserve }, held, page);
             let wide = u128::from;
             let up = wide(hot_up) + wide(prefetch);
 
@@ -322,7 +322,7 @@ mod tests {
             quota in bytes(), reserve in bytes(), held in held(),
             page in prop_oneof![Just(PAGE_SIZE), Just(BLOCK_SIZE)],
         ) {
-            let Exchange { hot_up, prefetch, cold_down } = exchange(Limits { quota, reserve }, held, page);
+            let Exchange { hot_up, prefetch, cold_down } = exchange(QuotaLimits { quota, reserve }, held, page);
             let free = held.fast_free & !(page - 1);
             let owed = hot_up.saturating_sub(free);
             let missing = reserve.saturating_sub(free.saturating_sub(hot_up));
@@ -334,7 +334,7 @@ mod tests {
         /// Two kinds of memory on one pair, one after the other, keep the quota together.
         #[test]
         fn both_kinds_together_keep_the_quota(quota in bytes(), reserve in bytes(), huge in held(), base in held()) {
-            let limits = Limits { quota, reserve };
+            let limits = QuotaLimits { quota, reserve };
             let first = exchange(limits, huge, BLOCK_SIZE);
             let second = exchange(first.left_of(limits), base, PAGE_SIZE);
             prop_assert!(u128::from(first.up()) + u128::from(second.up()) <= u128::from(quota));

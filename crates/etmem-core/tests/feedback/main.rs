@@ -47,7 +47,7 @@ fn steady() {
     // And where nothing is warm, feedback is not in the way.
     let still = run(Program::Still, Some(GOAL));
     table(&[("steady, hot and cold only", still.clone())]);
-    assert!(still.of_oracle >= 0.999 && still.came_back == 0, "{still:?}");
+    assert!(still.of_oracle >= 0.999 && still.refaulted == 0, "{still:?}");
 }
 
 #[test]

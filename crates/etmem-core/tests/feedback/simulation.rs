@@ -2,7 +2,7 @@
 
 use crate::program::{PAGES, Program};
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
-use etmem_core::feedback::{Cycle, Goal, PageSetBuilder, RefaultLimiter, Standings, mark_out, settle};
+use etmem_core::feedback::{Goal, PageSetBuilder, RefaultLimiter, ScannedCycle, Standings, mark_out, settle};
 use etmem_core::heat::{HeatMap, HeatUpdate};
 use etmem_core::kernel::probe::{Access, AccessSink, Block};
 use etmem_core::kernel::process::ProcessMemory;
@@ -20,7 +20,7 @@ const PER_CYCLE: u64 = PAGES as u64 * PAGE_SIZE / 4;
 pub(crate) struct Outcome {
     pub(crate) goal: Option<f64>,
     /// Bytes that came back.
-    pub(crate) came_back: u64,
+    pub(crate) refaulted: u64,
     /// The same in percent of the working set and minute, over all of the time.
     pub(crate) rate: f64,
     /// The same of the worst hour.
@@ -55,16 +55,16 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
         }
         let heat = heat(&seen);
         let whole = AddressRange::new(0, u64::MAX);
-        let cycle = Cycle {
+        let cycle = ScannedCycle {
             number: minute,
             window: whole,
             ranges: &[range],
             working_set_cycles: 2,
-            hold: goal.is_some(),
+            leave_alone: goal.is_some(),
         };
         let settled = settle(standings, &heat, &cycle);
-        limiter.came_back(Duration::from_secs(60 * minute), settled.came_back, settled.working_set);
-        back.push(settled.came_back);
+        limiter.refaulted(Duration::from_secs(60 * minute), settled.refaulted, settled.working_set);
+        back.push(settled.refaulted);
         sets.push(settled.working_set.max(1));
         let limits = limiter.limits();
         paused += u64::from(limits.paused);
@@ -72,7 +72,7 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
         let budget = budget.min(limits.bytes.unwrap_or(u64::MAX));
         let ranks = settled.ranks.histogram();
         let figures = ProcessMemory::default();
-        let (selection, _) = pick(ColdRule::Below(1), limits.bar, budget, &ranks, &figures);
+        let (selection, _) = pick(ColdRule::Below(1), limits.idle_cycles, budget, &ranks, &figures);
         let mut given = PageSetBuilder::default();
         for range in Plan::new(&settled.ranks, &ranks, selection).ranges() {
             given.add(range);
@@ -97,7 +97,7 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
         back.iter().zip(&sets).filter(|(back, set)| percent(&[**back], &[**set]) > goal.unwrap_or(0.2));
     Outcome {
         goal,
-        came_back: back.iter().sum(),
+        refaulted: back.iter().sum(),
         rate: percent(&back, &sets),
         worst_hour: hours.fold(0.0, f64::max),
         minutes_over: over.count() as f64 / MINUTES as f64,

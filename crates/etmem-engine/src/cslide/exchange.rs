@@ -1,14 +1,15 @@
 //! Hot and cold pages change places between the nodes of a pair.
 
+use super::report::PairReport;
 use super::settings::Kind;
-use super::watch::{Seen, Stopped};
-use crate::report::PairReport;
+use super::watch::ScannedProcess;
+use crate::report::Event;
 use etmem_core::heat::COUNT_MAX;
 use etmem_core::kernel::nodes::{Node, NodeId, NodeMemory};
-use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pacer::{Pacer, Stopped};
 use etmem_core::placement::{Budget, Carried, Way, carry};
 use etmem_core::plan::Ended;
-use etmem_core::policy::exchange::{self, Exchange, Held, Limits};
+use etmem_core::policy::exchange::{self, Exchange, NodeBytes, QuotaLimits};
 use etmem_core::policy::pairs::Pair;
 use etmem_core::scan::ScanEnd;
 
@@ -23,7 +24,7 @@ enum Direction {
 /// All processes of an engine, and what is to be done with them.
 #[derive(Debug)]
 pub(super) struct Hands<'a, 'p> {
-    pub(super) seen: &'a mut [Seen<'p>],
+    pub(super) seen: &'a mut [ScannedProcess<'p>],
     pub(super) nodes: &'a [Node],
     /// A page that counts as much is hot.
     pub(super) hot: u16,
@@ -32,12 +33,12 @@ pub(super) struct Hands<'a, 'p> {
 
 impl Hands<'_, '_> {
     /// Does for `pair` what its nodes have room for, within `limits`: one kind of memory after the other. What was done
-    /// is added to `reports`, also where a stop ends it.
+    /// is added to `events`, also where a stop ends it.
     pub(super) fn exchange(
         &mut self,
         pair: Pair,
-        mut limits: Limits,
-        reports: &mut Vec<PairReport>,
+        mut limits: QuotaLimits,
+        events: &mut Vec<Event>,
     ) -> Result<(), Stopped> {
         for kind in Kind::ALL {
             if !self.seen.iter().any(|seen| seen.member.settings.kind == kind) {
@@ -53,20 +54,23 @@ impl Hands<'_, '_> {
             let (up, down) = (Carried::default(), Carried::default());
             let mut report = PairReport { pair, memory, planned, up, down };
             let done = self.carry_out(kind, planned, held, &mut report);
-            reports.push(report);
+            events.push(report.event());
             done?;
         }
         Ok(())
     }
 
-    fn held(&self, pair: Pair, kind: Kind) -> Held {
+    fn held(&self, pair: Pair, kind: Kind) -> NodeBytes {
         let node = |id: NodeId| {
             let node = self.nodes.iter().find(|node| node.id == id);
             node.map_or(NodeMemory::default(), |node| kind.of(node))
         };
         let of_kind = self.seen.iter().filter(|seen| seen.member.settings.kind == kind);
-        let mut held =
-            Held { fast_free: node(pair.fast).free, slow_free: node(pair.slow).free, ..Held::default() };
+        let mut held = NodeBytes {
+            fast_free: node(pair.fast).free,
+            slow_free: node(pair.slow).free,
+            ..NodeBytes::default()
+        };
         for seen in of_kind.filter(|seen| seen.is_there()) {
             held.fast_cold += seen.census.cold(pair.fast, self.hot);
             held.slow_cold += seen.census.cold(pair.slow, self.hot);
@@ -80,7 +84,7 @@ impl Hands<'_, '_> {
         &mut self,
         kind: Kind,
         planned: Exchange,
-        held: Held,
+        held: NodeBytes,
         report: &mut PairReport,
     ) -> Result<(), Stopped> {
         let (coldest_first, hottest_first) = (0..self.hot, (self.hot..=COUNT_MAX).rev());
@@ -115,7 +119,7 @@ impl Hands<'_, '_> {
             if budget.is_over() {
                 break;
             }
-            let there = |seen: &&mut Seen<'_>| {
+            let there = |seen: &&mut ScannedProcess<'_>| {
                 let of_kind = seen.member.settings.kind == kind;
                 of_kind && seen.is_there() && seen.census.at(way.from, count) > 0
             };

@@ -1,15 +1,17 @@
 //! Cslide: hot pages live on fast NUMA nodes and cold ones on slow nodes.
 //!
-//! `settings` is what a task asks for; `roster` says who takes part in a cycle and who leads it; `step` is a cycle, the
-//! page to read first, with `watch` for its eyes and `exchange` for its hands; `figures` is what it tells when asked.
+//! `settings` is what a task asks for; `shared_cycle` says which tasks take part in a cycle and which one leads it; `step` is a cycle, the
+//! page to read first, `watch` looks at the processes, `exchange` moves their pages, `figures` is what engine commands report.
 
 mod exchange;
 mod figures;
+mod report;
 mod settings;
 mod shared_cycle;
 mod step;
 mod watch;
 
+pub use report::{PairReport, Placed};
 pub use settings::{Kind, Settings};
 pub use step::CslideRunner;
 
@@ -29,7 +31,7 @@ pub struct Cslide {
 }
 
 impl Cslide {
-    /// A cslide with the keys of `section`, whose scans take turns with those of `turns`.
+    /// A cslide with the keys of `section`, whose scans share `scan_locks`.
     #[must_use]
     pub fn new(section: CslideEngine, scan_locks: ScanLocks) -> Self {
         Self { section: Arc::new(section), shared_cycle: Arc::new(SharedCycle::new(scan_locks)) }

@@ -8,7 +8,7 @@ use etmem_core::kernel::mapping::{Mapping, VmFlag};
 use etmem_core::kernel::nodes::{Node, NodeMemory, NumaNodes};
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{ScanWishes, Wishes};
-use etmem_core::policy::exchange::{self, Limits};
+use etmem_core::policy::exchange::{self, QuotaLimits};
 use etmem_core::policy::pairs::{self, Pair};
 use etmem_core::scan::{self, Schedule};
 use std::fmt::Display;
@@ -39,7 +39,7 @@ pub struct Settings {
     /// A page that counts as much is hot.
     pub hot_threshold: u16,
     /// What may move in a cycle.
-    pub limits: Limits,
+    pub limits: QuotaLimits,
 }
 
 /// The two kinds of memory that a node has.
@@ -105,7 +105,7 @@ impl Settings {
                 ..Wishes::default()
             },
             hot_threshold: exchange::hot_threshold(engine.hot_threshold, scan.loops),
-            limits: Limits { quota: engine.node_mig_quota, reserve: engine.node_hot_reserve },
+            limits: QuotaLimits { quota: engine.node_mig_quota, reserve: engine.node_hot_reserve },
         })
     }
 

@@ -1,10 +1,9 @@
-//! Who takes part in the cycles of an engine, and who leads them.
+//! Which tasks take part in the cycles of an engine, and which one leads them.
 //!
 //! Each task has a thread of its own, but the tasks of an engine are scanned and decided together, since they share the
-//! nodes. So a task takes a seat before it runs; the first to find nobody leading leads, and goes on leading until it
-//! stops, so that cycles come in its rhythm. It works for all that have a seat, and leaves each a
-//! report; the others wait for theirs. A task that stops gives up its seat, and the lead with it, which the next one to
-//! look takes up.
+//! nodes. So a task takes a slot before it runs. The first that finds no leader leads until it stops, and cycles come in its
+//! rhythm. It works for all tasks that have a slot, and leaves each a report; the others wait for theirs. A task that stops
+//! gives up its slot, and with it the lead, which the next task that looks takes over.
 
 use super::figures::Figures;
 use super::settings::Settings;
@@ -15,10 +14,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Those who take part.
+/// The tasks that take part.
 #[derive(Debug)]
 pub(super) struct SharedCycle {
-    /// All scan as one: a process is armed for the engine, whoever leads.
+    /// All scan as one: a process is armed for the engine, whichever task leads.
     pub(super) scan_locks: ScanLocks,
     list: Mutex<List>,
 }
@@ -55,12 +54,12 @@ impl SharedCycleTask {
 }
 
 impl SharedCycle {
-    /// Nobody yet.
+    /// No task yet.
     pub(super) fn new(scan_locks: ScanLocks) -> Self {
         Self { scan_locks, list: Mutex::default() }
     }
 
-    /// Takes a seat for a task.
+    /// Takes a slot for a task.
     pub(super) fn join(self: &Arc<Self>, settings: Settings, kernel: Kernel) -> SharedCycleSlot {
         let mut list = lock(&self.list);
         let number = list.next;
@@ -71,7 +70,7 @@ impl SharedCycle {
         SharedCycleSlot { shared_cycle: Arc::clone(self), member }
     }
 
-    /// Those who take part now, in the order in which they came.
+    /// The tasks that take part now, in the order in which they came.
     pub(super) fn members(&self) -> Vec<Arc<SharedCycleTask>> {
         lock(&self.list).members.values().cloned().collect()
     }
@@ -81,7 +80,7 @@ impl SharedCycle {
         lock(&self.list).figures.clone()
     }
 
-    /// Publishes figures, those of members who have left in the meantime excepted.
+    /// Publishes figures, except those of tasks that have left in the meantime.
     pub(super) fn publish(&self, mut figures: Figures) {
         let mut list = lock(&self.list);
         figures.tasks.retain(|task| list.members.contains_key(&task.member));
@@ -89,7 +88,7 @@ impl SharedCycle {
     }
 }
 
-/// A task's seat; given up when dropped.
+/// A task's slot; given up when dropped.
 #[derive(Debug)]
 pub(super) struct SharedCycleSlot {
     pub(super) shared_cycle: Arc<SharedCycle>,
@@ -97,7 +96,7 @@ pub(super) struct SharedCycleSlot {
 }
 
 impl SharedCycleSlot {
-    /// Whether it leads, and does from now on where nobody did.
+    /// Whether it leads. It does from now on if no task did.
     pub(super) fn leads(&self) -> bool {
         *lock(&self.shared_cycle.list).leader.get_or_insert(self.member.number) == self.member.number
     }
@@ -120,6 +119,6 @@ impl Drop for SharedCycleSlot {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change is whole in itself, so whoever panicked leaves it sound.
+    // Each change is whole in itself, so a thread that panicked leaves it sound.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,20 +9,20 @@ use super::exchange::Hands;
 use super::figures::{Figures, Heat, TaskFigures};
 use super::settings::{self, Kind, Settings};
 use super::shared_cycle::{SharedCycle, SharedCycleSlot, SharedCycleTask};
-use super::watch::{self, Reports, Seen, Stopped};
+use super::watch::{self, Reports, ScannedProcess};
 use crate::engine::{EngineError, TaskRunner, nobody};
 use crate::report::StepReport;
 use etmem_config::CslideEngine;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::Node;
-use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::pacer::{Pace, Pacer, Stopped};
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::local_time::LocalTime;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The work of a cslide task: to lead the cycles of its engine, or to wait for what they do for it.
+/// The work of a cslide task: to lead the cycles of its engine, or to wait for their reports.
 #[derive(Debug)]
 pub struct CslideRunner {
     settings: Settings,
@@ -33,7 +33,7 @@ pub struct CslideRunner {
 }
 
 impl CslideRunner {
-    /// The work that `settings` describe, together with the others on `roster`.
+    /// The work that `settings` describe, together with the other tasks of `shared_cycle`.
     pub(super) const fn new(
         settings: Settings,
         engine: Arc<CslideEngine>,
@@ -59,12 +59,12 @@ impl From<Stopped> for End {
     }
 }
 
-/// One cycle, led by the task of `seat`, for all that take part.
+/// One cycle, led by the task of `slot`, for all that take part.
 fn cycle(engine: &CslideEngine, slot: &SharedCycleSlot, pacer: &dyn Pacer) {
     let members = slot.shared_cycle.members();
     match try_cycle(engine, slot, &members, pacer) {
         Ok(reports) => reports.leave(&members),
-        // The others wait on, and whoever leads next begins at once.
+        // The others wait on, and the next leader begins at once.
         Err(End::Stopped) => slot.member.leave(StepReport { stopped: true, ..StepReport::default() }),
         Err(End::Fault(fault)) => {
             for member in &members {
@@ -94,14 +94,14 @@ fn try_cycle(
     let pairs = settings::pairs(engine, &nodes).map_err(refused)?;
     let mut hands = Hands { seen: &mut seen, nodes: &nodes, hot: *hot_threshold, pacer };
     for pair in pairs {
-        // A stop shows in what is told of the processes.
-        if hands.exchange(pair, *limits, &mut reports.of(&slot.member).pairs).is_err() {
+        // A stop shows in the reports of the processes.
+        if hands.exchange(pair, *limits, &mut reports.of(&slot.member).events).is_err() {
             break;
         }
     }
     shared_cycle.publish(figures(members, &seen, &nodes, time));
     for one in &seen {
-        reports.add(one.member, one.process, one.placed());
+        reports.of(one.member).processes.push(one.report());
     }
     reports.of(&slot.member).processor_time = pacer.processor_time().saturating_sub(begun);
     Ok(reports)
@@ -110,17 +110,12 @@ fn try_cycle(
 fn nodes(member: &SharedCycleTask) -> Result<Vec<Node>, End> {
     match member.kernel.moving.nodes() {
         Some(numa) => numa.nodes.nodes().map_err(End::Fault),
-        None => Err(End::Fault(no_nodes())),
+        None => Err(refused("this machine does not tell of its NUMA nodes")),
     }
 }
 
-fn no_nodes() -> ProcessError {
-    let reason = "this machine does not tell of its NUMA nodes".to_owned();
-    ProcessError::Refused { call: "node_pair".to_owned(), reason }
-}
-
-fn refused(error: EngineError) -> End {
-    End::Fault(ProcessError::Refused { call: "node_pair".to_owned(), reason: error.to_string() })
+fn refused(reason: impl ToString) -> End {
+    End::Fault(ProcessError::Refused { call: "node_pair".to_owned(), reason: reason.to_string() })
 }
 
 fn has_huge_pool(nodes: &[Node]) -> bool {
@@ -130,7 +125,7 @@ fn has_huge_pool(nodes: &[Node]) -> bool {
 /// What lies where, of every task.
 fn figures(
     members: &[Arc<SharedCycleTask>],
-    seen: &[Seen<'_>],
+    seen: &[ScannedProcess<'_>],
     nodes: &[Node],
     time: Option<LocalTime>,
 ) -> Figures {

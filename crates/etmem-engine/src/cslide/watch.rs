@@ -1,21 +1,22 @@
 //! Looking at all processes of all tasks in the same windows.
 //!
 //! ```text
-//! found -> (turn, mover and probe of each) watched -> (looks) seen -> (where its pages lie) census
+//! found -> (lock, mover and probe of each) watched -> (looks) seen -> (where its pages lie) census
 //! ```
 //!
-//! Whoever falls out on the way, by its own end or by its task's, is told of and holds nobody up.
+//! A process whose own end or whose task's end takes it out on the way is reported and holds up none of the others.
 
+use super::report::Placed;
 use super::settings::{HUGE_POOL, Kind};
 use super::shared_cycle::{SharedCycle, SharedCycleTask};
 use crate::engine::gone;
-use crate::report::{Placed, ProcessReport, ProcessResult, StepReport};
+use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLock;
 use etmem_core::address::AddressRange;
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::nodes::{NodePages, Numa};
-use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::pacer::{Pacer, Stopped};
 use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::placement::{Carried, Census, take_census};
@@ -25,11 +26,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A stop was asked for.
-#[derive(Debug)]
-pub(super) struct Stopped;
-
-/// What is told of each task at the end.
+/// The report of each task.
 #[derive(Debug, Default)]
 pub(super) struct Reports(BTreeMap<u64, StepReport>);
 
@@ -39,7 +36,7 @@ impl Reports {
     }
 
     pub(super) fn add(&mut self, member: &SharedCycleTask, process: ProcessId, result: ProcessResult) {
-        self.of(member).processes.push(ProcessReport { process, result });
+        self.of(member).processes.push(ProcessReport::new(process, result));
     }
 
     /// Leaves each of `members` its own.
@@ -83,9 +80,7 @@ pub(super) fn find<'a>(
         };
         reports.of(member).gone = gone(&processes, &member.settings.target, &member.kernel);
         for process in processes {
-            if pacer.pace() == Pace::Stop {
-                return Err(Stopped);
-            }
+            pacer.pace().or_stopped()?;
             if let Some(task) = taken.get(&process) {
                 reports.add(member, process, ProcessResult::Elsewhere((*task).to_owned()));
                 continue;
@@ -97,14 +92,14 @@ pub(super) fn find<'a>(
             }
         }
     }
-    // In one order for everybody who waits for several turns, so that no two wait for each other.
+    // All engines lock several processes in the same order, so that no two wait for each other.
     found.sort_by_key(|found| found.process);
     let processes: Vec<ProcessId> = taken.into_keys().collect();
     shared_cycle.scan_locks.forget_all_but(&processes);
     Ok(found)
 }
 
-/// Where an ordinary task's process has pages of the pool of huge pages, which are none of its business.
+/// Where an ordinary task's process has pages of the pool of huge pages, which it leaves alone.
 fn other_memory(
     member: &SharedCycleTask,
     process: ProcessId,
@@ -131,7 +126,7 @@ struct Watched<'a> {
 }
 
 /// A process whose heat is known, and where it lies.
-pub(super) struct Seen<'a> {
+pub(super) struct ScannedProcess<'a> {
     pub(super) member: &'a SharedCycleTask,
     pub(super) process: ProcessId,
     /// Held until its pages have moved.
@@ -144,23 +139,23 @@ pub(super) struct Seen<'a> {
     pub(super) ended: Option<Ended>,
 }
 
-impl fmt::Debug for Seen<'_> {
+impl fmt::Debug for ScannedProcess<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Seen({})", self.process)
+        write!(f, "ScannedProcess({})", self.process)
     }
 }
 
-impl Seen<'_> {
+impl ScannedProcess<'_> {
     /// Whether more may be done to it.
     pub(super) fn is_there(&self) -> bool {
         self.ended.is_none() && !self.member.is_gone()
     }
 
-    pub(super) fn placed(&self) -> ProcessResult {
+    pub(super) fn report(&self) -> ProcessReport {
         let Self { census, up, down, ended, .. } = self;
         let hot = census.hot_everywhere(self.member.settings.hot_threshold);
         let ended = ended.clone();
-        ProcessResult::Placed(Placed { present: census.total(), hot, up: *up, down: *down, ended })
+        Placed { present: census.total(), hot, up: *up, down: *down, ended }.report(self.process)
     }
 }
 
@@ -170,51 +165,47 @@ pub(super) fn look<'a>(
     shared_cycle: &'a SharedCycle,
     reports: &mut Reports,
     pacer: &dyn Pacer,
-) -> Result<Vec<Seen<'a>>, Stopped> {
+) -> Result<Vec<ScannedProcess<'a>>, Stopped> {
     let Some(schedule) = found.first().map(|found| found.member.settings.schedule) else {
         return Ok(Vec::new());
-    };
-    let pause = || match pacer.pause(schedule.interval) {
-        Pace::Continue => Ok(()),
-        Pace::Stop => Err(Stopped),
     };
     let mut watched = Vec::new();
     let mut fresh = false;
     for found in found {
         let attached = attach(found, shared_cycle, pacer);
-        if let Some((one, armed)) = told(attached, found.member, found.process, reports)? {
+        if let Some((one, armed)) = reported(attached, found.member, found.process, reports)? {
             watched.push(one);
             fresh |= armed;
         }
     }
     if fresh {
-        pause()?;
+        pacer.pause(schedule.interval).or_stopped()?;
     }
     for look in 1..=schedule.loops {
         let mut still = Vec::with_capacity(watched.len());
         for mut one in watched {
             let looked = one.look(pacer);
-            if told(looked, one.member, one.process, reports)?.is_some() {
+            if reported(looked, one.member, one.process, reports)?.is_some() {
                 still.push(one);
             }
         }
         watched = still;
         if look < schedule.loops {
-            pause()?;
+            pacer.pause(schedule.interval).or_stopped()?;
         }
     }
     let mut seen = Vec::with_capacity(watched.len());
     for one in watched {
         let (member, process) = (one.member, one.process);
-        if let Some(one) = told(one.locate(pacer), member, process, reports)? {
+        if let Some(one) = reported(one.locate(pacer), member, process, reports)? {
             seen.push(one);
         }
     }
     Ok(seen)
 }
 
-/// What came of it; none where the process fell out, which is told.
-fn told<T>(
+/// The result; none where the process fell out, which is reported.
+fn reported<T>(
     result: Result<T, ScanEnd>,
     member: &SharedCycleTask,
     process: ProcessId,
@@ -244,10 +235,10 @@ fn attach<'a>(
     let mover = numa.mover.attach(*process)?;
     let mut probe = kernel.probe.attach(*process)?;
     let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without };
-    let mut looks = Looks::new(*process, wanted);
+    let mut looks = Looks::new(*process, &*kernel.mappings, wanted);
     let fresh = !scan_lock.is_armed();
     if fresh {
-        looks.arm(&*kernel.mappings, &mut *probe)?;
+        looks.arm(&mut *probe)?;
     }
     Ok((Watched { member, process: *process, scan_lock, probe, mover, looks }, fresh))
 }
@@ -257,16 +248,26 @@ impl<'a> Watched<'a> {
         if self.member.is_gone() {
             return Ok(());
         }
-        self.looks.look(&*self.member.kernel.mappings, &mut *self.probe, pacer)
+        self.looks.look(&mut *self.probe, pacer).map(drop)
     }
 
-    fn locate(self, pacer: &dyn Pacer) -> Result<Seen<'a>, ScanEnd> {
+    fn locate(self, pacer: &dyn Pacer) -> Result<ScannedProcess<'a>, ScanEnd> {
         let Self { member, process, mut scan_lock, probe, mut mover, looks } = self;
         drop(probe);
         scan_lock.leave_armed(pacer.now());
         let heat = looks.into_heat();
         let census = take_census(&heat, &mut *mover, pacer)?;
         let (up, down) = (Carried::default(), Carried::default());
-        Ok(Seen { member, process, _scan_lock: scan_lock, mover, heat, census, up, down, ended: None })
+        Ok(ScannedProcess {
+            member,
+            process,
+            _scan_lock: scan_lock,
+            mover,
+            heat,
+            census,
+            up,
+            down,
+            ended: None,
+        })
     }
 }

@@ -1,17 +1,18 @@
 //! One cycle of a slide task over one process.
 //!
 //! ```text
-//! is there a need, and room? -> look `loop` times -> who came back? -> which pages are cold? -> page them out, at a rate
+//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> page them out, at a rate
 //!                            -> what really left?
 //! ```
 
-use super::memory::{Known, Memory};
+use super::history::{ProcessHistory, TaskHistory};
+use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
-use crate::report::{Effort, ProcessResult, Scanned};
+use crate::report::{ProcessReport, ProcessResult};
 use crate::scan_locks::{ScanLock, ScanLocks};
 use etmem_core::act::{self, Rehearsal, Tools};
-use etmem_core::feedback::{Limits, PageSet, PageSetBuilder};
+use etmem_core::feedback::{PageSet, PageSetBuilder, RefaultLimits};
 use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::Kernel;
@@ -22,7 +23,7 @@ use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 use etmem_core::plan::{Budget, Outcome, Plan};
 use etmem_core::policy;
-use etmem_core::scan::{self, Looking, Observed, ScanEnd, Wanted};
+use etmem_core::scan::{self, Looks, Observed, ScanEnd, Wanted};
 use std::time::Duration;
 
 /// The longest that a cycle moves pages of one process: what is known of them ages meanwhile.
@@ -41,10 +42,10 @@ pub(super) enum End {
 
 /// What a cycle works with.
 #[derive(Debug)]
-pub(super) struct Cycle<'a> {
+pub(super) struct ProcessCycle<'a> {
     pub(super) settings: &'a Settings,
     pub(super) scan_locks: &'a ScanLocks,
-    pub(super) memory: &'a Memory,
+    pub(super) history: &'a TaskHistory,
     pub(super) swap_cache: &'a SwapCacheKeeper,
     pub(super) process: ProcessId,
     pub(super) kernel: &'a Kernel,
@@ -58,7 +59,7 @@ struct Attached {
 }
 
 /// What the looks saw.
-struct Seen {
+struct Scan {
     observed: Observed,
     /// When the last look was.
     looked: Duration,
@@ -76,17 +77,19 @@ struct Acted {
     processor_time: Duration,
 }
 
-impl Cycle<'_> {
+impl ProcessCycle<'_> {
     /// The whole of it.
-    pub(super) fn run(&self) -> ProcessResult {
-        self.scan_and_act().unwrap_or_else(|end| match end {
-            End::Skipped(hold) => ProcessResult::Skipped(hold),
-            End::Lost(error) => ProcessResult::Lost(error),
-            End::Stopped => ProcessResult::Stopped,
-        })
+    pub(super) fn run(&self) -> ProcessReport {
+        let result = match self.scan_and_act() {
+            Ok(scanned) => return scanned.report(self.process),
+            Err(End::Skipped(reason)) => ProcessResult::Skipped(reason),
+            Err(End::Lost(error)) => ProcessResult::Lost(error),
+            Err(End::Stopped) => ProcessResult::Stopped,
+        };
+        ProcessReport::new(self.process, result)
     }
 
-    fn scan_and_act(&self) -> Result<ProcessResult, End> {
+    fn scan_and_act(&self) -> Result<Scanned, End> {
         let Self { settings, process, kernel, pacer, .. } = *self;
         self.is_there_a_need()?;
 
@@ -96,13 +99,13 @@ impl Cycle<'_> {
         let mover = kernel.moving.out()?.attach(process)?;
         let mut attached = Attached { probe: kernel.probe.attach(process)?, mover };
         // Dropped with what is known of the process where the cycle ends early: its pages may be others by then.
-        let mut known = self.memory.take(process);
-        let Seen { observed, looked, window } = self.look(&mut scan_lock, &mut *attached.probe, &known)?;
+        let mut known = self.history.take(process);
+        let Scan { observed, looked, window } = self.look(&mut scan_lock, &mut *attached.probe, &known)?;
 
-        let settled = known.settle(&observed, settings, self.memory.paused_for());
+        let settled = self.history.settle(&mut known, &observed);
         let before = kernel.processes.memory(process)?;
         let exact = kernel.probe.is_page_exact();
-        let (came_back, limits) = self.memory.account(&mut known, &settled, exact, before, pacer.now());
+        let (refaulted, limits) = self.history.account(&mut known, &settled, exact, before, pacer.now());
         let room = self.room_within(limits);
         let may = room.as_ref().map_or(0, |room| room.bytes);
 
@@ -112,38 +115,35 @@ impl Cycle<'_> {
         let figures = kernel.processes.memory(process).unwrap_or(before);
         let is_worth_a_look = outcome.ended.is_none() && some_stayed(&before, &figures, &outcome);
         let after = if is_worth_a_look && probe.looks_without_clearing() {
-            Looking::glance(probe, &observed.ranges).ok()
+            scan::glance(probe, &observed.ranges).ok()
         } else {
             None
         };
-        let (left, stayed) = self.memory.left(&mut known, given, after.as_ref(), figures);
-        // What was refused is still there as well, and is told of already.
+        let (left, stayed) = self.history.left(&mut known, given, after.as_ref(), figures);
+        // What was refused is still there as well, and is reported already.
         let stayed = stayed.saturating_sub(outcome.refused);
         let swap_cache = self.swap_cache.keep_within(settings.swapcache_watermarks, kernel);
-        self.memory.rest(observed.unrested, settings);
-        self.memory.put_back(process, known);
+        self.history.rest(observed.unrested);
+        self.history.put_back(process, known);
         swap_cache?;
 
-        let bound = match room {
-            Ok(room) => (outcome.over_budget > 0).then_some(room.bound),
-            // What has come up since the scan began.
-            Err(End::Skipped(hold)) => return Ok(ProcessResult::Skipped(hold)),
-            Err(end) => return Err(end),
-        };
-        Ok(ProcessResult::Scanned(Scanned {
-            present: present + settled.held,
+        // An error is what has come up since the scan began.
+        let bound = room?.bound;
+        Ok(Scanned {
+            present: present + settled.left_alone,
             window,
+            bound: (outcome.over_budget > 0).then_some(bound),
             outcome,
             rehearsal,
-            bound,
             stayed,
             locked: observed.locked,
-            feedback: Box::new(self.memory.feedback(&settled, came_back, left, limits)),
-            effort: Effort { moving: processor_time, ..Effort::of(&observed) },
-        }))
+            history: History { refaulted, left, held: settled.left_alone, touched: settled.touched },
+            feedback: self.history.feedback(&settled, left),
+            effort: Effort::of(&observed, processor_time),
+        })
     }
 
-    /// Whether memory is short, the process worth it, and room for what might leave.
+    /// Whether memory is short, the process is worth it, and there is room for what might leave.
     fn is_there_a_need(&self) -> Result<(), End> {
         let memory = self.kernel.memory.state()?;
         guard::swap_has_room(&memory)?;
@@ -158,8 +158,8 @@ impl Cycle<'_> {
         Ok(guard::room(self.settings.guards, memory, self.kernel.pressure.pressure()?, groups)?)
     }
 
-    /// The same after the looks, and no more than what came back allows.
-    fn room_within(&self, limits: Limits) -> Result<Room, End> {
+    /// The same after the looks, and no more than what refaulted allows.
+    fn room_within(&self, limits: RefaultLimits) -> Result<Room, End> {
         let room = self.room(&self.kernel.memory.state()?)?;
         Ok(if limits.paused {
             Room { bytes: 0, bound: Bound::Paused }
@@ -173,27 +173,24 @@ impl Cycle<'_> {
         &self,
         scan_lock: &mut ScanLock<'_>,
         probe: &mut dyn AccessProbe,
-        known: &Known,
-    ) -> Result<Seen, End> {
+        known: &ProcessHistory,
+    ) -> Result<Scan, End> {
         let (settings, pacer) = (self.settings, self.pacer);
         let begun = pacer.now();
         let continues = scan_lock.is_armed() && known.was_whole;
         let wanted = Wanted { is_wanted: scan::is_swappable, flags: &settings.vm_flags, without: &[] };
-        let observed = Looking::new(self.process, &*self.kernel.mappings, wanted, pacer).cycle(
+        let observed = Looks::new(self.process, &*self.kernel.mappings, wanted).cycle(
             probe,
             settings.schedule,
             continues,
-            scan::Effort {
-                processor_percent: Some(settings.looking_percent),
-                slice: Some(known.slice(settings)),
-                resume: known.resume,
-            },
+            self.history.scan_budget(known),
+            pacer,
         )?;
         let looked = pacer.now();
         scan_lock.leave_armed(looked);
         let armed_since =
             scan_lock.armed_since().filter(|_| continues && observed.is_whole()).unwrap_or(begun);
-        Ok(Seen { observed, looked, window: looked.saturating_sub(armed_since) })
+        Ok(Scan { observed, looked, window: looked.saturating_sub(armed_since) })
     }
 
     /// Gives the coldest to the mover, at most `may` bytes.
@@ -201,15 +198,15 @@ impl Cycle<'_> {
         &self,
         ranks: &HeatMap,
         figures: &ProcessMemory,
-        limits: Limits,
+        limits: RefaultLimits,
         may: u64,
         looked: Duration,
         attached: &mut Attached,
     ) -> Acted {
         let (settings, pacer) = (self.settings, self.pacer);
         let histogram = ranks.histogram();
-        let most = may.min(self.memory.per_cycle(limits.halvings, ACT_LONGEST));
-        let (selection, cold) = policy::pick(settings.cold, limits.bar, most, &histogram, figures);
+        let most = may.min(self.history.bytes_within(ACT_LONGEST));
+        let (selection, cold) = policy::pick(settings.cold, limits.idle_cycles, most, &histogram, figures);
         let plan = Plan::new(ranks, &histogram, selection);
         let budget = Budget { bytes: may, until: Some(pacer.now() + ACT_LONGEST) };
         let mut given = PageSetBuilder::default();
@@ -226,8 +223,7 @@ impl Cycle<'_> {
                     None
                 },
                 fresh_until: looked + FRESH,
-                throttle: &self.memory.throttle,
-                halvings: limits.halvings,
+                throttle: &self.history.throttle,
                 given: &mut given,
                 pacer,
             };
@@ -241,8 +237,8 @@ impl Cycle<'_> {
     }
 }
 
-/// Whether the kernel refused a part, or less of a process left than it took, so that it is worth a look what stayed; the
-/// kernel's own figures are a little behind.
+/// Whether the kernel refused a part, or less of a process left than it took, so that a look at what stayed is worth it. The
+/// kernel's own figures lag a little.
 const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, outcome: &Outcome) -> bool {
     let gone = before.resident.saturating_sub(after.resident);
     let applied = outcome.applied;
@@ -250,8 +246,8 @@ const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, outcome: &Ou
 }
 
 impl From<SkipReason> for End {
-    fn from(hold: SkipReason) -> Self {
-        Self::Skipped(hold)
+    fn from(reason: SkipReason) -> Self {
+        Self::Skipped(reason)
     }
 }
 

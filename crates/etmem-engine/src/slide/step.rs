@@ -1,12 +1,14 @@
-//! A step of a slide task: its processes are found, and each has its cycle, so many at once as the task allows.
+//! A step of a slide task: its processes are found, and each has its cycle, up to `max_threads` of them at once.
 
-use super::cycle::Cycle;
-use super::memory::Memory;
+use super::cycle::ProcessCycle;
+use super::history::TaskHistory;
+use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use crate::engine::{TaskRunner, gone, nobody};
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLocks;
+use etmem_core::feedback::BackOff;
 use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
@@ -21,33 +23,43 @@ use std::time::Duration;
 pub struct SlideRunner {
     settings: Settings,
     scan_locks: ScanLocks,
-    memory: Memory,
+    history: TaskHistory,
     swap_cache: SwapCacheKeeper,
+    /// How the last cycle found the task held back.
+    back_off: BackOff,
 }
 
 impl SlideRunner {
-    /// The work that `settings` describe, taking turns with the other scanners of `turns`.
+    /// The work that `settings` describe, in turn with the other scanners that share these locks.
     #[must_use]
     pub fn new(settings: Settings, scan_locks: ScanLocks) -> Self {
-        let memory = Memory::new(&settings);
-        Self { settings, scan_locks, memory, swap_cache: SwapCacheKeeper::default() }
+        let history = TaskHistory::new(&settings);
+        Self {
+            settings,
+            scan_locks,
+            history,
+            swap_cache: SwapCacheKeeper::default(),
+            back_off: BackOff::None,
+        }
     }
 
-    fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessResult {
-        let Self { settings, scan_locks, memory, swap_cache } = self;
-        Cycle { settings, scan_locks, memory, swap_cache, process, kernel, pacer }.run()
+    fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessReport {
+        let Self { settings, scan_locks, history, swap_cache, back_off: _ } = self;
+        ProcessCycle { settings, scan_locks, history, swap_cache, process, kernel, pacer }.run()
     }
 
-    /// Works on `processes`, so many at once as the task allows.
+    /// Works on `processes`, up to `max_threads` of them at once.
     fn all(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
         let next = AtomicUsize::new(0);
         let take_on = || {
             let mut reports = Vec::new();
             while let Some(&process) = processes.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let stopped = pacer.pace() == Pace::Stop;
-                let result =
-                    if stopped { ProcessResult::Stopped } else { self.process(process, kernel, pacer) };
-                reports.push(ProcessReport { process, result });
+                reports.push(if stopped {
+                    ProcessReport::new(process, ProcessResult::Stopped)
+                } else {
+                    self.process(process, kernel, pacer)
+                });
             }
             reports
         };
@@ -101,9 +113,9 @@ impl TaskRunner for SlideRunner {
             notes.push(nobody(task, &self.settings.target, kernel));
         }
         if let Ok(memory) = kernel.memory.state()
-            && let Err(hold) = guard::swap_has_room(&memory)
+            && let Err(reason) = guard::swap_has_room(&memory)
         {
-            notes.push(format!("task {task}: {hold}"));
+            notes.push(format!("task {task}: {reason}"));
         }
         notes
     }
@@ -113,8 +125,8 @@ impl TaskRunner for SlideRunner {
         let mut report = match kernel.processes.find(&self.settings.target) {
             Ok(found) => {
                 self.scan_locks.forget_all_but(&found);
-                self.memory.forget_all_but(&found);
-                self.memory.begin();
+                self.history.forget_all_but(&found);
+                self.history.begin();
                 StepReport {
                     gone: gone(&found, &self.settings.target, kernel),
                     ..self.all(&found, kernel, pacer)
@@ -123,6 +135,8 @@ impl TaskRunner for SlideRunner {
             Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
         };
         report.processor_time += pacer.processor_time().saturating_sub(before);
+        let before = std::mem::replace(&mut self.back_off, self.history.back_off());
+        report.events.extend(back_off_event(before, self.back_off));
         report
     }
 
@@ -135,6 +149,6 @@ impl TaskRunner for SlideRunner {
     }
 
     fn period(&self) -> Duration {
-        self.memory.period(self.settings.sleep)
+        self.history.period(self.settings.sleep)
     }
 }

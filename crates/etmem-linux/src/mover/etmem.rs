@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(mover.swap_out(&ranges), Ok(moved));
         let text = format!("0x{start:x}\n0x{:x}\n", start + bytes);
         assert_eq!(fs::read_to_string(folder.join("swap_pages")).unwrap(), text);
-        // An ordinary file has no such requests: told with the file's name.
+        // An ordinary file has no such requests; the error names the file.
         let refused = module.set_watermarks(3, 5).unwrap_err().to_string();
         assert!(refused.contains("7/swap_pages: swapcache watermarks 3 % and 5 %"), "{refused}");
         let later = ProcessId { start_time: 6, ..process };

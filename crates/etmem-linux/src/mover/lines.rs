@@ -1,6 +1,6 @@
 //! Addresses as lines of text, written in batches of whole lines.
 //!
-//! The kernel parses each write by itself, so a write that ends within a line would lose that page, or take another one
+//! The kernel parses each write on its own, so a write that ends within a line would lose that page, or take another one
 //! whose address is the beginning of this one. Where it takes a part of a write, the next begins at the line that was
 //! cut.
 
@@ -134,7 +134,7 @@ mod tests {
 
     const BASE: u64 = 0x7f00_0000_0000;
 
-    /// A kernel that takes so many bytes of each write, or answers so.
+    /// A kernel that takes this many bytes of each write, or fails in this way.
     #[derive(Debug, Default)]
     struct Script {
         answers: VecDeque<Result<usize, i32>>,
@@ -250,7 +250,7 @@ mod tests {
                 want.extend(start..at);
                 range(start, at)
             }).collect();
-            // Never so many failures in a row that a write is given up.
+            // Never enough failures in a row for a write to be given up.
             let mut failures = 0;
             let answers = answers.into_iter().filter(|answer| {
                 failures = if answer.is_err() { failures + 1 } else { 0 };

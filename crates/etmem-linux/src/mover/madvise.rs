@@ -24,7 +24,7 @@ const CAPABILITIES: &str = "CAP_SYS_NICE and CAP_SYS_PTRACE";
 /// CAP_SYS_NICE (`include/uapi/linux/capability.h`).
 const SYS_NICE: u64 = 1 << 23;
 
-/// How often a call that was interrupted, or told to come again, is made without getting on.
+/// How often a call that was interrupted, or refused for now, is made again without progress.
 const ATTEMPTS: usize = 8;
 
 /// Makes movers.
@@ -99,7 +99,7 @@ struct Advice {
 impl Advice {
     /// Checks that the process still has the address space it had when this mover was made.
     ///
-    /// `pagemap` of an address space that nobody uses any more reads as empty (`fs/proc/task_mmu.c`, `pagemap_read`).
+    /// `pagemap` of an address space that is no longer in use reads as empty (`fs/proc/task_mmu.c`, `pagemap_read`).
     fn check_address_space(&self, range: AddressRange) -> Result<(), ProcessError> {
         let mut entry = [0; 8];
         match self.address_space.read_at(&mut entry, range.start / PAGE_SIZE * 8) {

@@ -1,6 +1,6 @@
 //! The mover `numa`: move_pages(2), between NUMA nodes.
 //!
-//! The call names a process by its number, so it is bound as well as can be: before each call and behind it, the process
+//! The call names a process by its number, so it is bound as well as can be: before each call and after it, the process
 //! must still have the memory that it had when this was made. What was asked of another one is not believed; a huge
 //! page is named by its first address and moves whole.
 //!

@@ -1,8 +1,8 @@
 //! One batch of pages for another node, and what became of each.
 //!
 //! What move_pages(2) tells has gaps (`mm/migrate.c`, `do_pages_move`): once a page could not be moved it ends, with how
-//! many did not go as its answer, pages behind it untried, and no status written for those it had taken on, not even
-//! for those that went. So behind each call it is asked where the pages are, which is what counts; what stayed and may go
+//! many did not go as its answer, pages after it untried, and no status written for those it had taken on, not even
+//! for those that went. So after each call it is asked where the pages are, which is what counts; what stayed and may go
 //! yet is asked for again, as long as that gets on.
 
 use etmem_core::kernel::nodes::{Migrated, NodeId, Place};
@@ -262,7 +262,7 @@ mod tests {
                 &[Refuses(libc::EACCES), Goes, Refuses(libc::EINVAL), Goes],
                 Migrated { moved: 2, shared: 1, refused: 1, ..Migrated::default() },
             ),
-            // One that stays in front of one that cannot be taken on leaves those behind untried.
+            // One that stays in front of one that cannot be taken on leaves those after it untried.
             (
                 &[Goes, Stays, Refuses(libc::EACCES), Goes, Goes],
                 Migrated { moved: 3, busy: 1, shared: 1, ..Migrated::default() },

@@ -1,6 +1,7 @@
 //! Processes whose pages are touched by script.
 
 use super::nodes::FakeNodes;
+use super::swap_cache::FakeSwapCache;
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::groups::{ControlGroups, GroupLimits};
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
@@ -12,6 +13,7 @@ use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSou
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
+use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::{Kernel, Moving};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -48,7 +50,7 @@ pub struct FakeProcess {
     pub places: Vec<NodeId>,
     /// Pages that somebody holds on to: they do not move.
     pub pinned: BTreeSet<usize>,
-    /// So many more questions about its places and moves are answered before it exits.
+    /// Questions about its places and moves that are still answered before it exits.
     pub exits_after: Option<u64>,
     /// Windows observed so far.
     pub windows: u64,
@@ -131,6 +133,7 @@ pub(super) struct State {
     groups: GroupLimits,
     pub(super) processes: BTreeMap<Pid, FakeProcess>,
     pub(super) nodes: FakeNodes,
+    pub(super) swap_cache: Option<FakeSwapCache>,
 }
 
 /// A machine that follows a script.
@@ -182,7 +185,7 @@ impl FakeMachine {
                 Moving::Nodes(Numa { nodes: machine.clone(), mover: machine.clone() })
             },
             memory: machine.clone(),
-            swap_cache: None,
+            swap_cache: machine.swap_cache().map(|_| machine.clone() as Arc<dyn SwapCache>),
             pressure: machine.clone(),
             groups: machine.clone(),
         }
@@ -194,7 +197,7 @@ impl FakeMachine {
         self.lock().processes.get(&Pid::new(pid)?).cloned()
     }
 
-    /// Starts `process`, in the place of whoever has its number.
+    /// Starts `process`, in the place of a process that has its number.
     pub fn start(&self, process: FakeProcess) {
         self.lock().processes.insert(process.id.pid, process);
     }
@@ -383,7 +386,7 @@ impl AccessProbe for Attached {
                         let number = (address - first) / PAGE_SIZE;
                         let access = (process.script)(number, window);
                         let swapped = &mut process.swapped[usize::try_from(number).unwrap_or(usize::MAX)];
-                        // A page in swap that is touched comes back.
+                        // A page in swap that is touched refaults.
                         process.major_faults += u64::from(*swapped && access != Access::IDLE);
                         *swapped = *swapped && access == Access::IDLE;
                         *page = if *swapped { Access::ABSENT } else { access };

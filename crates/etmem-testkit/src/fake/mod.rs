@@ -6,7 +6,9 @@ mod machine;
 mod nodes;
 mod pacer;
 pub mod proc;
+mod swap_cache;
 
 pub use machine::{FakeMachine, FakeProcess, Script};
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;
+pub use swap_cache::FakeSwapCache;

@@ -14,7 +14,7 @@ pub struct FakePacer {
 }
 
 impl FakePacer {
-    /// The first `pauses` pauses pass, the next one is told to stop.
+    /// The first `pauses` pauses pass, the next one returns a stop.
     #[must_use]
     pub const fn stopping_after(pauses: usize) -> Self {
         Self { stop_after: pauses, time_passes: true, pauses: Mutex::new(Vec::new()) }
@@ -33,7 +33,7 @@ impl FakePacer {
         Self { stop_after: usize::MAX, time_passes: false, pauses: Mutex::new(Vec::new()) }
     }
 
-    /// Every pause asked for so far, the one that was told to stop among them.
+    /// Every pause asked for so far, the one that was stopped among them.
     #[must_use]
     pub fn pauses(&self) -> Vec<Duration> {
         self.pauses.lock().unwrap_or_else(PoisonError::into_inner).clone()

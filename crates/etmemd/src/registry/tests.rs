@@ -134,7 +134,7 @@ fn a_pid_of_another_process_at_the_start_is_not_the_target() {
     let id = ProcessId { start_time: process.id.start_time + 1, ..process.id };
     machine.start(FakeProcess { id, ..process });
     let notes = registry.start(&name("p")).unwrap();
-    assert!(notes.len() == 1 && notes[0].ends_with("add it anew if that one is meant"), "{notes:?}");
+    assert!(notes.len() == 1 && notes[0].ends_with("add it again if that one is meant"), "{notes:?}");
     assert!(shown(&registry).contains("pid      42"), "it is shown as it was written");
     registry.delete(&listed(&format!("{PROJECT}{ENGINE}{TASK}"))).unwrap();
     registry.add(&all()).unwrap();

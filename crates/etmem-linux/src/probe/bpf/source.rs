@@ -2,7 +2,7 @@
 
 use super::direct_map::{DirectMap, soft_dirty};
 use super::program::{self, CAPABILITIES};
-use super::watch::Watch;
+use super::watch::BpfWatch;
 use crate::process::stat::Stat;
 use crate::root::{ProcRoot, SysRoot};
 use crate::sys::iterator::TaskLink;
@@ -105,7 +105,7 @@ impl ProbeSource for Bpf {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
-        Ok(Box::new(Watch::new(Arc::clone(&self.walk), process)?))
+        Ok(Box::new(BpfWatch::new(Arc::clone(&self.walk), process)?))
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Watches one process.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct BpfWatch {
     walk: Arc<SharedWalk>,
     link: TaskLink,
     clearing: Clearing,
@@ -69,7 +69,7 @@ fn failed(error: &io::Error) -> ProcessError {
     }
 }
 
-impl Watch {
+impl BpfWatch {
     /// Watches `process` from now on.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Watch {
     }
 }
 
-impl AccessProbe for Watch {
+impl AccessProbe for BpfWatch {
     fn prepare(&mut self, _ranges: &[AddressRange]) -> Result<(), ProcessError> {
         self.clearing.clear()
     }

@@ -3,7 +3,7 @@
 use super::claim::{self, Claim, Owner};
 use super::files::Folder;
 use super::session::Session;
-use super::watch::{Watch, Watched};
+use super::watch::{DamonWatch, Watched};
 use crate::frames::{Frames, MachineFrames};
 use crate::process::address_space::AddressSpace;
 use crate::root::{ProcRoot, SysRoot};
@@ -158,7 +158,7 @@ impl ProbeSource for Damon {
         let frames = Frames::open(&self.proc, process.pid)?;
         let watched = self.session(process)?;
         watched.lock().unwrap_or_else(PoisonError::into_inner).space.check()?;
-        Ok(Box::new(Watch::new(watched, frames, Arc::clone(&self.machine))))
+        Ok(Box::new(DamonWatch::new(watched, frames, Arc::clone(&self.machine))))
     }
 }
 

@@ -18,13 +18,13 @@ pub(super) struct Watched {
 
 /// Watches one process, for a cycle; what it watches with stays for the next.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct DamonWatch {
     watched: Arc<Mutex<Watched>>,
     frames: Frames,
     machine: Arc<MachineFrames>,
 }
 
-impl Watch {
+impl DamonWatch {
     /// Watches by `watched`, which is of the same process as `frames`.
     pub(super) fn new(watched: Arc<Mutex<Watched>>, frames: Frames, machine: Arc<MachineFrames>) -> Self {
         Self { watched, frames, machine }
@@ -35,7 +35,7 @@ impl Watch {
     }
 }
 
-impl AccessProbe for Watch {
+impl AccessProbe for DamonWatch {
     fn prepare(&mut self, ranges: &[AddressRange]) -> Result<(), ProcessError> {
         let mut watched = self.watched();
         watched.space.check()?;

@@ -1,6 +1,6 @@
 //! Whether this machine has the module, and how it is to scan.
 
-use super::watch::Watch;
+use super::watch::EtmemWatch;
 use crate::module::IDLE_PAGES;
 use crate::process::address_space::AddressSpace;
 use crate::root::ProcRoot;
@@ -58,7 +58,7 @@ impl ProbeSource for Etmem {
         let file = IDLE_PAGES.open(&self.proc, process)?;
         let path = self.proc.process(process.pid, IDLE_PAGES.name).display().to_string();
         let space = AddressSpace::open(&self.proc, process)?;
-        Ok(Box::new(Watch::new(file, path, space, self.sizes, self.wishes)?))
+        Ok(Box::new(EtmemWatch::new(file, path, space, self.sizes, self.wishes)?))
     }
 }
 

@@ -13,7 +13,7 @@ use etmem_core::kernel::wishes::ScanWishes;
 
 /// Watches one process. Its file belongs to the memory that the process had when this was made.
 #[derive(Debug)]
-pub(super) struct Watch<F: IdlePages> {
+pub(super) struct EtmemWatch<F: IdlePages> {
     file: F,
     path: String,
     space: AddressSpace,
@@ -36,7 +36,7 @@ impl AccessSink for Forgotten {
     fn equal_huge_blocks(&mut self, _: u64, _: u64, _: Access) {}
 }
 
-impl<F: IdlePages> Watch<F> {
+impl<F: IdlePages> EtmemWatch<F> {
     /// Watches the process of `file`, which is at `path`, from now on.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl<F: IdlePages> Watch<F> {
     }
 }
 
-impl<F: IdlePages> AccessProbe for Watch<F> {
+impl<F: IdlePages> AccessProbe for EtmemWatch<F> {
     fn prepare(&mut self, ranges: &[AddressRange]) -> Result<(), ProcessError> {
         if !ranges.is_empty() && self.cleared == ranges {
             // The check that came right before has cleared them: its window ended where this one begins.
@@ -132,7 +132,7 @@ impl<F: IdlePages> AccessProbe for Watch<F> {
     }
 }
 
-impl<F: IdlePages> Drop for Watch<F> {
+impl<F: IdlePages> Drop for EtmemWatch<F> {
     fn drop(&mut self) {
         // What was set is taken back; where the process is gone, so are the flags.
         for (ask, flags) in
@@ -197,15 +197,19 @@ mod tests {
         }
     }
 
-    fn watch(module: &Module, wishes: ScanWishes) -> Result<Watch<Module>, ProcessError> {
+    fn watch(module: &Module, wishes: ScanWishes) -> Result<EtmemWatch<Module>, ProcessError> {
         watch_process(std::process::id(), module, wishes)
     }
 
-    fn watch_process(pid: u32, module: &Module, wishes: ScanWishes) -> Result<Watch<Module>, ProcessError> {
+    fn watch_process(
+        pid: u32,
+        module: &Module,
+        wishes: ScanWishes,
+    ) -> Result<EtmemWatch<Module>, ProcessError> {
         let proc = ProcRoot::default();
         let stat = std::fs::read(proc.process(Pid::new(pid).unwrap(), "stat")).unwrap();
         let space = AddressSpace::open(&proc, Stat::parse(&stat).unwrap().id())?;
-        Watch::new(module.clone(), "idle_pages".into(), space, PageSizes::FOUR_KIB, wishes)
+        EtmemWatch::new(module.clone(), "idle_pages".into(), space, PageSizes::FOUR_KIB, wishes)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Whether this kernel tracks idle pages.
 
-use super::watch::Watch;
+use super::watch::IdleWatch;
 use crate::frames::{Frames, MachineFrames};
 use crate::process::address_space::AddressSpace;
 use crate::root::{ProcRoot, SysRoot};
@@ -48,7 +48,7 @@ impl ProbeSource for Idle {
     fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
         let frames = Frames::open(&self.proc, process.pid)?;
         let space = AddressSpace::open(&self.proc, process)?;
-        Ok(Box::new(Watch::new(Arc::clone(&self.bitmap), frames, Arc::clone(&self.machine), space)))
+        Ok(Box::new(IdleWatch::new(Arc::clone(&self.bitmap), frames, Arc::clone(&self.machine), space)))
     }
 }
 

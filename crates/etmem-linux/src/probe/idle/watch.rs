@@ -14,7 +14,7 @@ const BATCH_BLOCKS: usize = 64;
 
 /// Watches one process.
 #[derive(Debug)]
-pub(super) struct Watch<B: Bitmap> {
+pub(super) struct IdleWatch<B: Bitmap> {
     bitmap: Arc<B>,
     frames: Frames,
     machine: Arc<MachineFrames>,
@@ -53,7 +53,7 @@ impl Pending {
     }
 }
 
-impl<B: Bitmap> Watch<B> {
+impl<B: Bitmap> IdleWatch<B> {
     /// Watches the process whose memory `space` and `frames` are, from now on.
     pub(super) fn new(
         bitmap: Arc<B>,
@@ -130,7 +130,7 @@ fn bits(batch: &[Pending]) -> Bits {
     Bits::of(&mut frames)
 }
 
-impl<B: Bitmap> AccessProbe for Watch<B> {
+impl<B: Bitmap> AccessProbe for IdleWatch<B> {
     fn prepare(&mut self, ranges: &[AddressRange]) -> Result<(), ProcessError> {
         self.space.check()?;
         self.batches(ranges, |batch| bits(&batch).set(&*self.bitmap))
@@ -205,7 +205,7 @@ mod tests {
     }
 
     /// Process 7: four base pages in scattered frames, then a transparent huge page, then one of the pool.
-    fn process() -> (tempfile::TempDir, Watch<Kernel>) {
+    fn process() -> (tempfile::TempDir, IdleWatch<Kernel>) {
         let tree = tempfile::tempdir().unwrap();
         let proc = ProcRoot::new(tree.path());
         let folder = tree.path().join("7");
@@ -224,7 +224,7 @@ mod tests {
         fs::write(folder.join("maps"), "800000-e00000 rw-p 0 0:0 0\n").unwrap();
         fs::write(tree.path().join("kpageflags"), bytes(flags)).unwrap();
         let id = ProcessId { pid: Pid::new(7).unwrap(), start_time: 5 };
-        let watch = Watch::new(
+        let watch = IdleWatch::new(
             Arc::default(),
             Frames::open(&proc, id.pid).unwrap(),
             Arc::new(MachineFrames::open(&proc).unwrap()),

@@ -1,15 +1,15 @@
 //! What a slide task remembers from cycle to cycle: how pages stand, what a look costs, how to hold back.
 
 use super::settings::Settings;
-use crate::report::{Effort, Feedback};
+use crate::report::Feedback;
 use etmem_core::address::{AddressRange, BLOCK_SIZE};
 use etmem_core::feedback::{
-    AGE_MAX, Cycle, Limits, PageSet, RefaultLimiter, Settled, Standings, came_back_by_faults, mark_out,
-    settle,
+    AGE_MAX, BackOff, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, mark_out,
+    refaulted_by_faults, settle,
 };
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
-use etmem_core::scan::{self, Observed};
+use etmem_core::scan::{self, Observed, ScanBudget};
 use etmem_core::throttle::Throttle;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ const SMALLEST_SLICE: u64 = 32 * BLOCK_SIZE;
 
 /// What is remembered of one process.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct ProcessHistory {
     standings: Standings,
     cycles: u64,
     /// How often all of it was looked at, the round under way included.
@@ -35,23 +35,29 @@ pub(super) struct Known {
     working_set: u64,
     of_round: u64,
     /// Where the next slice begins.
-    pub(super) resume: u64,
+    resume: u64,
     /// Whether the last cycle looked at all of it.
     pub(super) was_whole: bool,
     /// Bytes looked at in the last cycle, and the processor time that took.
     cost: Option<(u64, Duration)>,
-    /// Its figures at the end of the last cycle, behind what left then.
+    /// Its figures at the end of the last cycle, after pages have left.
     figures: Option<ProcessMemory>,
 }
 
 /// What a task remembers; its threads share it.
 #[derive(Debug)]
-pub(super) struct Memory {
-    known: Mutex<HashMap<ProcessId, Known>>,
+pub(super) struct TaskHistory {
+    known: Mutex<HashMap<ProcessId, ProcessHistory>>,
     limiter: Mutex<RefaultLimiter>,
     pub(super) throttle: Mutex<Throttle>,
     /// How long to rest before the next cycle.
     rest: Mutex<Duration>,
+    /// How long a cycle takes at least, by the task's settings.
+    cycle_time: Duration,
+    /// How much of a processor looking may take, in percent.
+    looking_percent: u32,
+    /// Whether pages that refaulted are left alone for some cycles.
+    leaves_alone: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -59,13 +65,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Memory {
+impl TaskHistory {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             known: Mutex::default(),
             limiter: Mutex::new(RefaultLimiter::new(settings.goal)),
             throttle: Mutex::new(Throttle::new(settings.rate, settings.moving_percent)),
             rest: Mutex::default(),
+            cycle_time: settings.cycle_time(),
+            looking_percent: settings.looking_percent,
+            leaves_alone: settings.goal.is_some(),
         }
     }
 
@@ -74,17 +83,17 @@ impl Memory {
         lock(&self.known).retain(|process, _| keep.contains(process));
     }
 
-    /// What is known of `process`, taken out until [`Memory::put_back`].
-    pub(super) fn take(&self, process: ProcessId) -> Known {
+    /// What is known of `process`, taken out until [`TaskHistory::put_back`].
+    pub(super) fn take(&self, process: ProcessId) -> ProcessHistory {
         lock(&self.known).remove(&process).unwrap_or_default()
     }
 
     /// Remembers `known` of `process`.
-    pub(super) fn put_back(&self, process: ProcessId, known: Known) {
+    pub(super) fn put_back(&self, process: ProcessId, known: ProcessHistory) {
         lock(&self.known).insert(process, known);
     }
 
-    /// How long to wait until the next cycle, for which the task asks to be `sleep`.
+    /// How long to wait until the next cycle: `sleep` at least.
     pub(super) fn period(&self, sleep: Duration) -> Duration {
         let look_every = lock(&self.limiter).look_every().unwrap_or(Duration::ZERO);
         sleep.max(*lock(&self.rest)).max(look_every)
@@ -96,35 +105,38 @@ impl Memory {
     }
 
     /// Takes note of processor time that has to be rested before the next cycle.
-    pub(super) fn rest(&self, spent: Duration, settings: &Settings) {
-        *lock(&self.rest) += scan::rest(spent, Some(settings.looking_percent));
+    pub(super) fn rest(&self, spent: Duration) {
+        *lock(&self.rest) += scan::rest(spent, Some(self.looking_percent));
     }
 
-    /// Takes note of what a cycle saw of a process, whose figures are `figures` now: what holds for what comes next.
+    /// Takes note of what refaulted, by the pages seen or, where those are not `exact`, by the process's `figures`. Returns
+    /// bytes that refaulted and what holds for the act that follows.
     pub(super) fn account(
         &self,
-        known: &mut Known,
+        known: &mut ProcessHistory,
         settled: &Settled,
         exact: bool,
         figures: ProcessMemory,
         now: Duration,
-    ) -> (u64, Limits) {
-        let came_back = match known.figures {
-            _ if exact => settled.came_back,
-            Some(before) => came_back_by_faults(&before, &figures),
+    ) -> (u64, RefaultLimits) {
+        let refaulted = match known.figures {
+            _ if exact => settled.refaulted,
+            Some(before) => refaulted_by_faults(&before, &figures),
             None => 0,
         };
         let others: u64 = lock(&self.known).values().map(|known| known.working_set).sum();
         let mut limiter = lock(&self.limiter);
-        limiter.came_back(now, came_back, others + known.working_set);
-        (came_back, limiter.limits())
+        limiter.refaulted(now, refaulted, others + known.working_set);
+        let limits = limiter.limits();
+        lock(&self.throttle).halve(limits.halvings);
+        (refaulted, limits)
     }
 
-    /// Takes note of the pages in `given`, which were given to the mover, and of a look behind that: bytes that left, and
-    /// bytes that never did.
+    /// Takes note of the pages in `given`, which were given to the mover, and of a look `after` that. Returns bytes that
+    /// left, and bytes that never did.
     pub(super) fn left(
         &self,
-        known: &mut Known,
+        known: &mut ProcessHistory,
         given: PageSet,
         after: Option<&HeatMap>,
         figures: ProcessMemory,
@@ -136,60 +148,67 @@ impl Memory {
         (marked.left, marked.stayed)
     }
 
+    /// What the next cycle over a process may look at, so that it takes no more of a processor than it may.
+    pub(super) fn scan_budget(&self, known: &ProcessHistory) -> ScanBudget {
+        let slice = match known.cost {
+            Some((bytes, cost)) if !cost.is_zero() => {
+                let may = self.cycle_time.as_nanos() * u128::from(self.looking_percent) / 100;
+                let slice = u128::from(bytes) * may / cost.as_nanos();
+                u64::try_from(slice).unwrap_or(u64::MAX).max(SMALLEST_SLICE)
+            }
+            Some(_) | None => FIRST_SLICE,
+        };
+        let processor_percent = Some(self.looking_percent);
+        ScanBudget { processor_percent, slice: Some(slice), resume: known.resume }
+    }
+
+    /// Settles what a cycle saw.
+    pub(super) fn settle(&self, known: &mut ProcessHistory, seen: &Observed) -> Settled {
+        let paused_for = lock(&self.limiter).look_every().unwrap_or_default();
+        let cycles = WORKING_SET.as_millis().div_ceil(self.cycle_time.max(paused_for).as_millis().max(1));
+        known.settle(seen, cycles, self.leaves_alone)
+    }
+
+    /// Most bytes that leave in an act of this length; without bound where that is not known yet.
+    pub(super) fn bytes_within(&self, length: Duration) -> u64 {
+        lock(&self.throttle).bytes_within(length)
+    }
+
     /// The report's part of it.
-    pub(super) fn feedback(&self, settled: &Settled, came_back: u64, left: u64, limits: Limits) -> Feedback {
+    pub(super) fn feedback(&self, settled: &Settled, left: u64) -> Feedback {
         let limiter = lock(&self.limiter);
         let throttle = lock(&self.throttle);
         Feedback {
-            came_back,
-            left,
             out: settled.out + left,
-            held: settled.held,
-            touched: settled.touched,
             working_set: settled.working_set,
-            came_back_per_minute: limiter.rate(),
+            refaults_per_minute: limiter.rate(),
             back_off: limiter.state(),
-            bytes_per_second: throttle.bytes_per_second(limits.halvings).filter(|_| !limits.paused),
-            ability_bytes_per_second: throttle.ability(),
+            bytes_per_second: throttle.bytes_per_second().filter(|_| !limiter.limits().paused),
+            ability_bytes_per_second: Some(throttle.ability()).filter(|bytes| *bytes > 0),
         }
     }
 }
 
-impl Known {
-    /// How many bytes to look at in a cycle, so that it takes no more of a processor than it may.
-    pub(super) fn slice(&self, settings: &Settings) -> u64 {
-        let Some((bytes, cost)) = self.cost.filter(|(_, cost)| !cost.is_zero()) else { return FIRST_SLICE };
-        let may = settings.cycle_time().as_nanos() * u128::from(settings.looking_percent) / 100;
-        let slice = u128::from(bytes) * may / cost.as_nanos();
-        u64::try_from(slice).unwrap_or(u64::MAX).max(SMALLEST_SLICE)
-    }
-
-    /// Settles what a cycle saw.
-    pub(super) fn settle(
-        &mut self,
-        seen: &Observed,
-        settings: &Settings,
-        paused_for: Option<Duration>,
-    ) -> Settled {
+impl ProcessHistory {
+    /// Settles what a cycle saw; `working_set_cycles` cycles take as long as pages stay in the working set.
+    fn settle(&mut self, seen: &Observed, working_set_cycles: u128, leave_alone: bool) -> Settled {
         self.cycles += 1;
         self.rounds += u64::from(seen.window.start == 0);
         self.resume = seen.resume;
         self.was_whole = seen.is_whole();
         let bytes = seen.ranges.iter().map(AddressRange::bytes).sum();
         self.cost = Some((bytes, seen.processor_time));
-        let cycle_time = settings.cycle_time().max(paused_for.unwrap_or_default());
-        let cycles = WORKING_SET.as_millis().div_ceil(cycle_time.as_millis().max(1));
-        // What was idle ever since it is known was not touched in that time.
-        let cycles = cycles.min(self.rounds.into());
+        // What was idle since the first look was not touched in that time.
+        let cycles = working_set_cycles.min(self.rounds.into());
         let mut settled = settle(
             std::mem::take(&mut self.standings),
             &seen.heat,
-            &Cycle {
+            &ScannedCycle {
                 number: self.cycles,
                 window: seen.window,
                 ranges: &seen.ranges,
                 working_set_cycles: u8::try_from(cycles).unwrap_or(u8::MAX).min(AGE_MAX),
-                hold: settings.goal.is_some(),
+                leave_alone,
             },
         );
         self.standings = std::mem::take(&mut settled.standings);
@@ -203,26 +222,9 @@ impl Known {
     }
 }
 
-impl Memory {
-    /// Most bytes that leave in an act of this length; without bound where that is not known yet.
-    pub(super) fn per_cycle(&self, halvings: u32, length: Duration) -> u64 {
-        lock(&self.throttle).bytes_within(halvings, length)
-    }
-
-    /// How often the task looks while nothing moves; none where it goes at its own pace.
-    pub(super) fn paused_for(&self) -> Option<Duration> {
-        lock(&self.limiter).look_every()
-    }
-}
-
-impl Effort {
-    /// What a cycle's looks took.
-    pub(super) fn of(seen: &Observed) -> Self {
-        Self {
-            looked_at: seen.ranges.iter().map(AddressRange::bytes).sum(),
-            whole: seen.is_whole(),
-            looking: seen.processor_time,
-            moving: Duration::ZERO,
-        }
+impl TaskHistory {
+    /// How the task is held back.
+    pub(super) fn back_off(&self) -> BackOff {
+        lock(&self.limiter).state()
     }
 }

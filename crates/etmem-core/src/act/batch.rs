@@ -1,0 +1,78 @@
+//! A stretch of a plan leaves in batches, each when the rate allows it.
+
+use super::gathered::Gathered;
+use super::recheck::recheck;
+use super::tools::Tools;
+use crate::kernel::pacer::Pace;
+use crate::plan::{Budget, Ended, Outcome};
+
+/// Ranges per call of the mover (Linux takes 1024 per `process_madvise`: `UIO_MAXIOV`).
+pub(super) const BATCH_RANGES: usize = 1024;
+
+/// Looks at `stretch` once more; what is still idle leaves batch by batch. Returns false where the act ends here.
+pub(super) fn leave(
+    stretch: &mut Gathered,
+    outcome: &mut Outcome,
+    budget: Budget,
+    tools: &mut Tools<'_>,
+) -> bool {
+    if let Err(error) = recheck(stretch, outcome, tools) {
+        outcome.ended = Some(Ended::Process(error));
+        return false;
+    }
+    let mut batch = Gathered::new(tools.throttle().batch_bytes(), BATCH_RANGES);
+    let mut rest = stretch.bytes;
+    let goes_on = stretch.each_part(|mut part, huge| {
+        while !part.is_empty() {
+            let piece = batch.take(&mut part, huge);
+            rest -= piece.bytes();
+            if piece.is_empty() && !send(&mut batch, outcome, budget, tools) {
+                return false;
+            }
+        }
+        true
+    });
+    let goes_on = goes_on && send(&mut batch, outcome, budget, tools);
+    if !goes_on && outcome.ended.is_none() {
+        outcome.later += rest;
+    }
+    stretch.clear();
+    goes_on
+}
+
+/// Gives `batch` to the mover when its time has come. Returns false where the act ends here.
+fn send(batch: &mut Gathered, outcome: &mut Outcome, budget: Budget, tools: &mut Tools<'_>) -> bool {
+    if batch.ranges.is_empty() {
+        return true;
+    }
+    let pacer = tools.pacer;
+    let wait = tools.throttle().wait(pacer.now());
+    if budget.until.is_some_and(|until| pacer.now() + wait >= until) {
+        outcome.later += batch.bytes;
+        return false;
+    }
+    let pace = if wait.is_zero() { pacer.pace() } else { pacer.pause(wait) };
+    if pace == Pace::Stop {
+        outcome.ended = Some(Ended::Stopped);
+        return false;
+    }
+    let (start, processor) = (pacer.now(), pacer.processor_time());
+    outcome.tried += batch.bytes;
+    let result = tools.mover.swap_out_pages(&batch.ranges, &batch.huge);
+    let spent = pacer.processor_time().saturating_sub(processor);
+    tools.throttle().moved(start, pacer.now(), spent, batch.bytes);
+    match result {
+        Ok(moved) => {
+            outcome.applied += moved.applied;
+            outcome.vanished += moved.vanished;
+            outcome.refused += moved.refused;
+            batch.ranges.iter().for_each(|range| tools.given.add(*range));
+            batch.clear();
+            true
+        }
+        Err(error) => {
+            outcome.ended = Some(Ended::Process(error));
+            false
+        }
+    }
+}
