@@ -55,12 +55,12 @@ test: setup-if-possible ## Run every test; lists what was skipped and why
 	@CARGO="$(CARGO)" scripts/test $(TEST_ARGS)
 
 soak: setup-if-possible ## Run the tests that take minutes each and a machine that does nothing else
-	$(CARGO) test --package etmem-tests --test jumping --test limits --test reused_pid --test killed --test vm_guards --test vm -- --ignored --nocapture
+	$(CARGO) test --workspace --test jumping --test limits --test reused_pid --test killed --test vm_guards --test vm -- --ignored --nocapture
 
 bench: setup-if-possible ## Measure, and compare with the bounds
 	$(CARGO) bench --package etmem-tests --bench measures
 
-check: ## Check that the tree keeps to the rules of the house
+check: ## Compare the tree with the project's rules
 	@$(CARGO) xtask check
 
 fuzz: setup-if-possible ## Look for bytes from outside that etmem cannot cope with

@@ -1,13 +1,9 @@
 //! Limits at their full size: swap that is far too small for what is cold, and a program far too large to be looked at
 //! at once.
 //!
-//! Swap that is short is tried once more on a machine of the laboratory ([`INSIDE`] says that it is there), which has no memory
-//! to spare.
+//! Swap that is short is tried once more on a machine of the laboratory, which has no memory to spare.
 
-use std::env;
-use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -17,7 +13,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
-use etmem_testkit::laboratory::{self, Machine, indented, quoted, trial};
+use etmem_testkit::guest;
+use etmem_testkit::laboratory::{self, Machine, trial};
 use etmem_testkit::machine::{Need, counter, meminfo};
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::{MIB, PAGE};
@@ -28,8 +25,8 @@ use etmem_testkit::workload::pace::TICKS;
 use etmem_testkit::workload::{Options, Sample, Workload};
 use serde_json::Value;
 
-const INSIDE: &str = "inside-the-laboratory";
 const KERNEL: &str = "6.12";
+const LABORATORY: Machine = Machine { memory: "2G", modules: &["zram", "lz4"], ..Machine::of(KERNEL) };
 
 /// Swap, and what comes to it later.
 const SWAP: usize = 256 * MIB;
@@ -48,19 +45,8 @@ const LARGE_SWAP: usize = 2048 * MIB;
 const LARGE_NEEDS: usize = LARGE + 2 * 1024 * MIB;
 
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    if let [word, etmemd, etmem, hotcold] = arguments.as_slice()
-        && word == INSIDE
-    {
-        let [etmemd, etmem, hotcold] = [etmemd, etmem, hotcold].map(PathBuf::from);
-        let binaries = Binaries { etmemd, etmem, hotcold };
-        return match swap_is_short(&binaries, COLD_INSIDE) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        };
+    if let Some(status) = guest::story(|_, binaries| swap_is_short(binaries, COLD_INSIDE)) {
+        return status;
     }
     let small = [Need::Root, Need::Bpf, Need::SwapAlone(SWAP, MORE), Need::Memory(COLD + 4 * SWAP)];
     let large = [Need::Root, Need::Bpf, Need::Memory(LARGE_NEEDS), Need::Swap(LARGE_SWAP)];
@@ -71,26 +57,14 @@ fn main() -> ExitCode {
         trial(
             &for_soak(&format!("little_swap_for_much_that_is_cold_on_linux_{KERNEL}"), 3),
             laboratory::lacks(KERNEL).as_deref(),
-            in_the_laboratory,
+            || guest::boot(LABORATORY, "swap_is_short"),
         )
         .with_ignored_flag(true),
         trial_or_skip(&for_soak("max_cpu_holds_for_16_gib", 2), &large, processor).with_ignored_flag(true),
     ])
 }
 
-fn in_the_laboratory() -> Result<()> {
-    let binaries = Binaries::build()?;
-    let own = env::current_exe()?;
-    let programs = [&binaries.etmemd, &binaries.etmem, &binaries.hotcold].map(PathBuf::as_path);
-    let words: Vec<String> = programs.iter().map(|program| quoted(program)).collect::<Result<_>>()?;
-    let files: Vec<&Path> = [&programs[..], &[&own]].concat();
-    let machine = Machine { memory: "2G", modules: &["zram", "lz4"], ..Machine::of(KERNEL) };
-    let said = machine.run(&files, &format!("{} {INSIDE} {}", quoted(&own)?, words.join(" ")))?;
-    print!("{}", indented(&said));
-    Ok(())
-}
-
-/// How long somebody who wants to sleep for a moment sleeps too long, at worst: what a person at the machine would feel.
+/// How much longer than asked a thread sleeps, at worst: what a user at the machine would feel.
 struct Felt {
     clock: Arc<WallClock>,
     thread: JoinHandle<Duration>,
@@ -158,7 +132,7 @@ fn guard() -> usize {
 }
 
 /// How much more of swap the kernel may count as used than pages are in it: older kernels have two times 64 slots of swap
-/// ready for each processor. The other MiB is for whoever else runs.
+/// ready for each processor. The other MiB is for other programs.
 fn slots_ready() -> usize {
     MIB + 2 * 64 * PAGE * thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
@@ -203,7 +177,7 @@ fn swap_is_short(binaries: &Binaries, cold: usize) -> Result<()> {
         if round == 1 {
             println!("{:.1?}: it stopped at the guard", clock.now());
         } else {
-            println!("{:.1?}: it went on by itself, to the new guard", clock.now());
+            println!("{:.1?}: it went on, to the new guard", clock.now());
         }
         // Some cycles, in which more could leave.
         for _ in 0..60 {
@@ -229,12 +203,12 @@ fn swap_is_short(binaries: &Binaries, cold: usize) -> Result<()> {
     }
     stretch.end(&workload)?;
     println!("{} MiB of the program are in swap", status_bytes(workload.pid(), "VmSwap")? / MIB);
-    ensure!(counter("oom_kill") == killed, "the kernel killed somebody for want of memory");
+    ensure!(counter("oom_kill") == killed, "the kernel killed a process for want of memory");
     daemon.must(&["project", "stop", "-n", "p"])?;
     let verified = workload.verify()?;
     ensure!(verified == cold + HOT, "{verified} bytes are as they were written");
-    ensure!(counter("oom_kill") == killed, "the kernel killed somebody for want of memory");
-    println!("{:.1?}: nobody was killed, {} MiB are as they were written", clock.now(), verified / MIB);
+    ensure!(counter("oom_kill") == killed, "the kernel killed a process for want of memory");
+    println!("{:.1?}: no process was killed, {} MiB are as they were written", clock.now(), verified / MIB);
     Ok(())
 }
 

@@ -165,7 +165,7 @@ fn are_turned_away(clients: Vec<OriginalClient>) -> Result<()> {
         let answer = client.answer().context("a client that says nothing is kept")?.0;
         match answer.as_slice() {
             b"error: invalid parameters\nthe request was not complete after 10 s\xfe" => at_the_deadline += 1,
-            b"error: invalid parameters\nthe request was not complete when others needed the place: \
+            b"error: invalid parameters\nthe request was not complete when others needed the slot: \
               too many clients at once\xfe" => for_others += 1,
             other => bail!("turned away with {}", other.escape_ascii()),
         }

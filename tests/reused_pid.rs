@@ -2,13 +2,10 @@
 //!
 //! Over the scripted machine the number changes hands before each call that the daemon makes, one after the other. On real
 //! memory it does so in a pid namespace, in which it can be said which number comes next; there this same program runs
-//! as its first process ([`INSIDE`] says so), with a daemon and programs of its own: as in a container.
+//! as its first process, with a daemon and programs of its own: as in a container.
 
 use std::collections::BTreeMap;
-use std::env;
-use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -18,7 +15,8 @@ use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::fake::proc::FakeProc;
 use etmem_testkit::fake::proc::script::{Life, PAGE, Script, ScriptedMapping, ScriptedProcess, Segment};
-use etmem_testkit::laboratory::{self, Machine, indented, quoted, trial};
+use etmem_testkit::guest;
+use etmem_testkit::laboratory::{self, Machine, indented, trial};
 use etmem_testkit::machine::{IN_PID_NAMESPACE, LAST_PID, Need};
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::process::run;
@@ -29,7 +27,7 @@ use etmem_testkit::trial::{for_soak, run_in_turn, trial_or_skip};
 use etmem_testkit::workload::{Options, Workload};
 use serde_json::Value;
 
-const INSIDE: &str = "inside-a-pid-namespace";
+const STORY: &str = "pids_change_hands";
 const KERNEL: &str = "6.12";
 const INSIDE_LIMIT: Duration = Duration::from_secs(240);
 
@@ -47,18 +45,8 @@ const MEMORY: usize = 64 * MIB;
 const HOT: usize = 8 * MIB;
 
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    if let [word, etmemd, etmem, hotcold] = arguments.as_slice()
-        && word == INSIDE
-    {
-        let [etmemd, etmem, hotcold] = [etmemd, etmem, hotcold].map(PathBuf::from);
-        return match story(&Binaries { etmemd, etmem, hotcold }) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        };
+    if let Some(status) = guest::story(|_, binaries| story(binaries)) {
+        return status;
     }
     let scripted = [Need::Root, Need::FakeProc];
     let real = [Need::Root, Need::Bpf, Need::PidNamespace, Need::Swap(SWAP)];
@@ -70,7 +58,7 @@ fn main() -> ExitCode {
         )
         .with_ignored_flag(true),
         trial_or_skip("a_number_given_away_before_any_call_is_never_acted_on", &scripted, by_number),
-        trial_or_skip("a_process_found_by_name_is_not_whoever_gets_its_number", &scripted, by_name),
+        trial_or_skip("a_process_found_by_name_is_not_the_one_that_gets_its_pid", &scripted, by_name),
         trial_or_skip("a_reused_pid_in_a_pid_namespace_is_never_acted_on", &real, in_a_namespace),
     ])
 }
@@ -81,8 +69,7 @@ fn scripted(pid: u32, comm: &str, start_time: u64) -> ScriptedProcess {
     ScriptedProcess { start_time, ..ScriptedProcess::new(pid, comm, vec![mapping]) }
 }
 
-/// A process under each of so many numbers, each of which is about to be given to another, by one call later than the one
-/// before.
+/// A process under each of these pids. Each pid is about to pass to another process, each one call later than the one before.
 fn to_be_given_away(pids: &[u32]) -> Result<FakeProc> {
     let script = Script::new(pids.iter().map(|pid| scripted(*pid, "first", 1_000)).collect());
     FakeProc::mount(script)
@@ -118,7 +105,7 @@ fn two_more_cycles(daemon: &Daemon) -> Result<()> {
 }
 
 /// Nothing was asked of those who have the numbers now; how far the daemon was with those who had them.
-fn nobody_was_touched(fake: &FakeProc, pids: &[u32], daemon: &Daemon) -> Result<()> {
+fn no_heir_was_touched(fake: &FakeProc, pids: &[u32], daemon: &Daemon) -> Result<()> {
     for pid in pids {
         let counts = fake.counts(*pid);
         let told = || format!("{pid}: {counts:?}, log:\n{}", daemon.log());
@@ -157,23 +144,23 @@ fn by_number() -> Result<()> {
     });
     waited.with_context(|| format!("{waiting:#?}, log:\n{}", daemon.log()))?;
     two_more_cycles(&daemon)?;
-    nobody_was_touched(&fake, &pids, &daemon)?;
+    no_heir_was_touched(&fake, &pids, &daemon)?;
     for pid in &pids {
         let said = format!("process {pid}, which the task was added for, has ended; the process that has");
         let times = daemon.log().lines().filter(|line| line.contains("WARN") && line.contains(&said)).count();
         ensure!(times == 1, "said {times} times: {said}, log:\n{}", daemon.log());
     }
-    // Stopped and started again they mean who they meant; added anew, whoever has the number.
+    // Stopped and started again, tasks mean the processes they meant; added again, those that have the pids now.
     daemon.must(&["project", "stop", "-n", "p"])?;
     let started = daemon.must(&["project", "start", "-n", "p"])?;
     ensure!(started.matches("another and is left alone").count() == pids.len(), "{started}");
     daemon.add(
-        &ProjectFile::new("anew").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", PLAIN]).to_string(),
+        &ProjectFile::new("again").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", PLAIN]).to_string(),
     )?;
-    daemon.must(&["project", "start", "-n", "anew"])?;
+    daemon.must(&["project", "start", "-n", "again"])?;
     let all = START..START + PAGES * PAGE;
     let out = || Ok(fake.out(FIRST_PID) == std::slice::from_ref(&all));
-    WallClock::new().wait_until(LIMIT, "the pages of one that was added anew leave", out)?;
+    WallClock::new().wait_until(LIMIT, "the pages of one that was added again leave", out)?;
     Ok(())
 }
 
@@ -191,16 +178,14 @@ fn by_name() -> Result<()> {
     let waited = WallClock::new().wait_until(LIMIT, "each number changes hands", given_away);
     waited.with_context(|| daemon.log())?;
     two_more_cycles(&daemon)?;
-    nobody_was_touched(&fake, &pids, &daemon)?;
+    no_heir_was_touched(&fake, &pids, &daemon)?;
     ensure!(tasks(&daemon)?["t"]["reason"]["name"] == "no_process");
     Ok(())
 }
 
 fn in_a_namespace() -> Result<()> {
-    let binaries = Binaries::build()?;
     let mut inside = Command::new("unshare");
-    inside.args(IN_PID_NAMESPACE).arg("--").arg(env::current_exe()?).arg(INSIDE);
-    inside.args([&binaries.etmemd, &binaries.etmem, &binaries.hotcold]);
+    inside.args(IN_PID_NAMESPACE).arg("--").args(guest::words(STORY)?);
     let ran = run(&mut inside, INSIDE_LIMIT)?;
     print!("{}", indented(&ran.stdout));
     ensure!(ran.status == 0, "it ended with {}:\n{}", ran.status, indented(&ran.stderr));
@@ -208,15 +193,8 @@ fn in_a_namespace() -> Result<()> {
 }
 
 fn in_the_laboratory() -> Result<()> {
-    let binaries = Binaries::build()?;
-    let own = env::current_exe()?;
-    let programs = [&binaries.etmemd, &binaries.etmem, &binaries.hotcold].map(PathBuf::as_path);
-    let words: Vec<String> = programs.iter().map(|program| quoted(program)).collect::<Result<_>>()?;
-    let files: Vec<&Path> = [&programs[..], &[&own]].concat();
     let machine = Machine { modules: &["zram", "lz4"], ..Machine::of(KERNEL) };
-    let inside = format!("unshare -p -f --mount-proc -- {} {INSIDE} {}", quoted(&own)?, words.join(" "));
-    print!("{}", indented(&machine.run(&files, &inside)?));
-    Ok(())
+    guest::boot_below(machine, "unshare -p -f --mount-proc --", STORY)
 }
 
 /// When the number changes hands.
@@ -248,7 +226,7 @@ fn moments() -> [Moment; 3] {
         },
         Moment {
             name: "between two cycles",
-            project: ProjectFile { scans: 1, sleep: 5, ..ProjectFile::new("p") },
+            project: ProjectFile { scans: 1, sleep: Duration::from_secs(5), ..ProjectFile::new("p") },
             lines: &["T=1", PLAIN],
             has_come: |task, _| task["state"] == "resting" && task["total"]["moved_bytes"].as_u64() > Some(0),
             later: Duration::ZERO,
@@ -271,16 +249,16 @@ fn story(binaries: &Binaries) -> Result<()> {
     for heir in &mut heirs {
         ensure!(status_bytes(heir.pid(), "VmSwap")? == 0 && heir.verify()? == MEMORY);
     }
-    // Added anew, the task means who has the number now.
-    let heir = heirs.first().context("nobody")?.pid();
+    // Added again, the task means the process that has the pid now.
+    let heir = heirs.first().context("no heir")?.pid();
     daemon.add(&ProjectFile::new("next").task("t", TaskKind::Pid(heir)).to_string())?;
     daemon.must(&["project", "start", "-n", "next"])?;
     let out = || Ok(status_bytes(heir, "VmSwap")? >= MEMORY / 100 * 99);
     clock
-        .wait_until(LIMIT, "the memory of one that was added anew leaves", out)
+        .wait_until(LIMIT, "the memory of one that was added again leaves", out)
         .with_context(|| daemon.log())?;
     ensure!(heirs[0].verify()? == MEMORY);
-    println!("{:?}: added anew, it is served, and its content is whole", clock.now());
+    println!("{:?}: added again, it is served, and its content is whole", clock.now());
     let ended = daemon.terminate()?;
     ensure!(ended.status == 0, "{ended:?}");
     Ok(())

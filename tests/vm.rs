@@ -1,13 +1,11 @@
 //! Other kernels than this machine's: the newest 6.12 and 6.1 of Debian, each with page tables of 4 and of 5 levels,
 //! booted by the laboratory (`cargo xtask vm`).
 //!
-//! On each, two programs run: the tests that etmem-linux has for a real kernel, and the story of slide at a small
-//! size. And each kernel is examined by `etmem doctor`. The story is told by this same program, which the laboratory takes along: [`INSIDE`] says that it is there.
+//! Each machine boots once, and in it run the tests that etmem-linux has for a real kernel. With page tables of 4 levels, so
+//! do `etmem doctor`, before anything is set up, and the story of slide at a small size.
 
-use std::env;
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -15,17 +13,18 @@ use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_testkit::built;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
-use etmem_testkit::laboratory::{self, Machine, indented, quoted, trial};
+use etmem_testkit::guest;
+use etmem_testkit::laboratory::{self, Machine, SharedBoot, indented, quoted, trial};
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::trial::{for_soak, run_in_turn};
 use etmem_testkit::workload::footprint::Places;
 use etmem_testkit::workload::{Options, Workload};
+use libtest_mimic::Trial;
 use serde_json::Value;
 
 const KERNELS: [&str; 2] = ["6.12", "6.1"];
 const LEVELS: [&str; 2] = ["4", "5"];
-const INSIDE: &str = "inside-the-laboratory";
 const MEMORY: usize = 64 * MIB;
 const HOT: usize = 8 * MIB;
 const SWAP: usize = 96 * MIB;
@@ -36,71 +35,66 @@ const COLD_OUT: f64 = 0.99;
 const HOT_OUT: f64 = 0.01;
 
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    if let [word, etmemd, etmem, hotcold] = arguments.as_slice()
-        && word == INSIDE
-    {
-        let [etmemd, etmem, hotcold] = [etmemd, etmem, hotcold].map(PathBuf::from);
-        return match story(&Binaries { etmemd, etmem, hotcold }) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        };
+    if let Some(status) = guest::story(|_, binaries| story(binaries)) {
+        return status;
     }
     let mut trials = Vec::new();
     for kernel in KERNELS {
         let missing = laboratory::lacks(kernel);
+        let missing = missing.as_deref();
         for levels in LEVELS {
-            let name = |what: &str| format!("{what}_on_linux_{kernel}_with_{levels}_levels");
-            trials.push(trial(&name("the_tests_of_etmem_linux"), missing.as_deref(), move || {
-                tests_of_etmem_linux(machine(kernel, levels))
-            }));
-            // The walk itself is tried with both by the tests above; the whole story with 5 levels takes a boot more.
-            let (five, story) = (levels == "5", name("slide"));
-            let story = if five { for_soak(&story, 1) } else { story };
-            let told = trial(&story, missing.as_deref(), move || slide(machine(kernel, levels)));
-            trials.push(told.with_ignored_flag(five || missing.is_some()));
+            trials.extend(on(kernel, levels, missing));
         }
-        let name = format!("doctor_on_linux_{kernel}");
-        trials.push(trial(&name, missing.as_deref(), move || doctor(kernel)));
     }
     run_in_turn(trials)
 }
 
-/// A machine for either test; Debian's 6.1 has lz4, which the testkit prefers, in a module of its own.
+/// A machine for all tests; Debian's 6.1 has lz4, which the testkit prefers, in a module of its own.
 fn machine(kernel: &'static str, levels: &'static str) -> Machine {
     Machine { levels, modules: &["zram", "lz4"], ..Machine::of(kernel) }
 }
 
-fn tests_of_etmem_linux(machine: Machine) -> Result<()> {
-    let tests = built::test("etmem-linux/tests/machine/main.rs")?;
-    let said = machine.run(&[&tests], &quoted(&tests)?)?;
+/// The tests on one machine, which boots once for all that run.
+fn on(kernel: &'static str, levels: &'static str, missing: Option<&str>) -> Vec<Trial> {
+    let name = |what: &str| format!("{what}_on_linux_{kernel}_with_{levels}_levels");
+    let (tests, slide) = (name("the_tests_of_etmem_linux"), name("slide"));
+    let examines = format!("doctor_on_linux_{kernel}");
+    let [of_tests, of_slide, of_doctor] = [tests.clone(), slide.clone(), examines.clone()];
+    let commands = move || {
+        let tests_of_etmem_linux = built::test("etmem-linux/tests/machine/main.rs")?;
+        let etmem = quoted(&Binaries::build()?.etmem)?;
+        let mut commands = vec![(of_tests.clone(), quoted(&tests_of_etmem_linux)?)];
+        if levels == "4" {
+            // It comes first, when nothing is set up. There is no swap, which is an error.
+            commands.insert(0, (of_doctor.clone(), format!("{etmem} doctor --json; test $? = 2")));
+            commands.push((of_slide.clone(), guest::line("slide")?));
+        }
+        Ok(([guest::files()?, vec![tests_of_etmem_linux]].concat(), commands))
+    };
+    let boot = Arc::new(SharedBoot::new(machine(kernel, levels), commands));
+    let of = |name: &str, judge: fn(&str, &str) -> Result<()>| {
+        let (boot, owned) = (Arc::clone(&boot), name.to_owned());
+        trial(name, missing, move || judge(kernel, &boot.of(&owned)?))
+    };
+    let tests = of(&tests, |_, said| nothing_was_skipped(said));
+    if levels == "4" {
+        return vec![tests, of(&examines, doctor), of(&slide, |_, _| Ok(()))];
+    }
+    // The tests above try the walk with both. The whole story with 5 levels takes a boot more.
+    let told = trial(&for_soak(&slide, 1), missing, move || guest::boot(machine(kernel, levels), "slide"));
+    vec![tests, told.with_ignored_flag(true)]
+}
+
+fn nothing_was_skipped(said: &str) -> Result<()> {
     // A test that is skipped on this kernel would be a claim that does not hold.
-    ensure!(said.contains("; 0 ignored;"), "some were skipped:\n{}", indented(&said));
+    ensure!(said.contains("; 0 ignored;"), "some were skipped:\n{}", indented(said));
     Ok(())
 }
 
-fn slide(machine: Machine) -> Result<()> {
-    let binaries = Binaries::build()?;
-    let own = env::current_exe()?;
-    let programs = [&binaries.etmemd, &binaries.etmem, &binaries.hotcold].map(PathBuf::as_path);
-    let words: Vec<String> = programs.iter().map(|program| quoted(program)).collect::<Result<_>>()?;
-    let files = [&programs[..], &[&own]].concat();
-    machine.run(&files, &format!("{} {INSIDE} {}", quoted(&own)?, words.join(" ")))?;
-    Ok(())
-}
-
-/// What the examination says of `kernel`, on which nothing was set up.
-fn doctor(kernel: &'static str) -> Result<()> {
-    let binaries = Binaries::build()?;
-    let programs = [&binaries.etmemd, &binaries.etmem].map(PathBuf::as_path);
-    // There is no swap, which is an error.
-    let command = format!("{} doctor --json; test $? = 2", quoted(&binaries.etmem)?);
-    let said = Machine::of(kernel).run(&programs, &command)?;
+/// What `etmem doctor` says of `kernel`, on which nothing was set up.
+fn doctor(kernel: &str, said: &str) -> Result<()> {
     let object = said.find('{').map(|start| &said[start..]).context("no object")?;
-    let found: Value = serde_json::from_str(object).with_context(|| indented(&said))?;
+    let found: Value = serde_json::from_str(object).with_context(|| indented(said))?;
     // Debian's 6.1 was built without DAMON.
     let (damon, probe_damon, damon_is) = match kernel {
         "6.1" => ("the kernel does not have it", "not here", "note"),
@@ -126,7 +120,7 @@ fn doctor(kernel: &'static str) -> Result<()> {
         ("swap", "none", "error"),
         ("zswap", "off", "ok"),
         ("nodes", "1; 1 tier", "ok"),
-        ("pressure", "told; some waited ", "ok"),
+        ("pressure", "reported; some program waited ", "ok"),
         ("cgroup", "v2, with the memory controller", "ok"),
         ("daemons", "none runs", "ok"),
         ("own_memory", "can be locked", "ok"),

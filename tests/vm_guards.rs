@@ -1,10 +1,9 @@
 //! What guards the machine and its programs from etmemd, on a real kernel with control groups of the second version, in a
-//! virtual machine: each guard stops or limits what leaves, says so once, and lets go by itself.
+//! virtual machine: each guard stops or limits what leaves, says so once, and lets go without help.
 //!
-//! The story is told by this same program inside of that machine: [`INSIDE`] says that it is there.
+//! This same program tells the story inside that machine.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -15,7 +14,8 @@ use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
-use etmem_testkit::laboratory::{self, Machine, indented, quoted, trial};
+use etmem_testkit::guest;
+use etmem_testkit::laboratory::{self, Machine, quoted, trial};
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
@@ -24,7 +24,6 @@ use etmem_testkit::workload::{Options, Workload};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use serde_json::Value;
 
-const INSIDE: &str = "inside-the-laboratory";
 const LOCKED: &str = "with-locked-memory";
 const MACHINE: Machine = Machine { modules: &["zram", "lz4"], ..Machine::of("6.12") };
 const SWAP: usize = 192 * MIB;
@@ -36,37 +35,16 @@ const SLACK: usize = 2 * MIB;
 const LIMIT: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let told = match arguments.as_slice() {
-        [word] if word == LOCKED => play_locked(),
-        [word, etmemd, etmem, hotcold] if word == INSIDE => {
-            let [etmemd, etmem, hotcold] = [etmemd, etmem, hotcold].map(PathBuf::from);
-            story(&Binaries { etmemd, etmem, hotcold })
-        }
-        _ => {
-            let missing = laboratory::lacks(MACHINE.kernel);
-            let name = for_soak("guards_stop_or_limit_and_say_so_once", 3);
-            return run_in_turn(vec![trial(&name, missing.as_deref(), boot).with_ignored_flag(true)]);
-        }
-    };
-    match told {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
+    if env::args_os().nth(1).is_some_and(|word| word == LOCKED) {
+        return guest::exit_code(play_locked());
     }
-}
-
-fn boot() -> Result<()> {
-    let binaries = Binaries::build()?;
-    let own = env::current_exe()?;
-    let programs = [&binaries.etmemd, &binaries.etmem, &binaries.hotcold].map(PathBuf::as_path);
-    let words: Vec<String> = programs.iter().map(|program| quoted(program)).collect::<Result<_>>()?;
-    let command = format!("{} {INSIDE} {}", quoted(&own)?, words.join(" "));
-    let said = MACHINE.run(&[&programs[..], &[&own]].concat(), &command)?;
-    println!("{}", indented(&said));
-    Ok(())
+    if let Some(status) = guest::story(|_, binaries| story(binaries)) {
+        return status;
+    }
+    let missing = laboratory::lacks(MACHINE.kernel);
+    let name = for_soak("guards_stop_or_limit_and_say_so_once", 3);
+    let boots = trial(&name, missing.as_deref(), || guest::boot(MACHINE, "guards"));
+    run_in_turn(vec![boots.with_ignored_flag(true)])
 }
 
 /// A control group.

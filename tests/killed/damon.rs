@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::clock::WallClock;
 
-use crate::lane::Lane;
-use crate::victim::LIMIT;
+use crate::process::LIMIT;
+use crate::series::Series;
 
 const KDAMONDS: &str = "/sys/kernel/mm/damon/admin/kdamonds";
 /// What etmem's contexts bear as their update interval, and how many kdamonds it sets up.
@@ -86,8 +86,8 @@ pub(crate) fn left() -> Result<Option<Left>> {
 }
 
 /// The moments between two writes are short: here they are made to last.
-pub(crate) fn between_two_writes(lane: &mut Lane) -> Result<()> {
-    let folder = lane.state_folder();
+pub(crate) fn between_two_writes(series: &mut Series) -> Result<()> {
+    let folder = series.state_folder();
     let file = folder.join("1-0");
     let written_down = || -> Result<()> {
         fs::create_dir_all(&folder)?;
@@ -96,19 +96,19 @@ pub(crate) fn between_two_writes(lane: &mut Lane) -> Result<()> {
     // Nothing tells whose these are.
     write("nr_kdamonds", ALL)?;
     ensure!(left()? == Some(Left::Unsigned));
-    lane.spawn()?;
-    lane.until("it listens", || lane.listens())?;
-    lane.must(&["project", "show"])?;
+    series.spawn()?;
+    series.until("it listens", || series.listens())?;
+    series.must(&["project", "show"])?;
     ensure!(count()? == ALL, "what may be anybody's was taken away");
-    lane.quit()?;
+    series.quit()?;
     for context in [None, Some("0/contexts/nr_contexts")] {
         if let Some(file) = context {
             write(file, 1)?;
         }
         ensure!(left()? == Some(Left::Unsigned));
         written_down()?;
-        lane.start().context("a file told of it")?;
-        lane.end()?;
+        series.start().context("a file told of it")?;
+        series.end()?;
         write("nr_kdamonds", ALL)?;
     }
     // By its sign, without a file.
@@ -116,17 +116,17 @@ pub(crate) fn between_two_writes(lane: &mut Lane) -> Result<()> {
     write("0/contexts/0/monitoring_attrs/intervals/update_us", MARK)?;
     write("5/contexts/nr_contexts", 1)?;
     ensure!(left()? == Some(Left::HalfMarked));
-    lane.start().context("it bears a sign")?;
-    lane.end()?;
+    series.start().context("it bears a sign")?;
+    series.end()?;
     // Somebody else's, though a file tells that one was about to set it.
     write("nr_kdamonds", 1)?;
     written_down()?;
-    lane.spawn()?;
-    lane.until("it listens", || lane.listens())?;
-    lane.must(&["project", "show"])?;
+    series.spawn()?;
+    series.until("it listens", || series.listens())?;
+    series.must(&["project", "show"])?;
     ensure!(count()? == 1 && !file.exists(), "{} kdamonds, {}", count()?, file.exists());
-    lane.quit()?;
+    series.quit()?;
     write("nr_kdamonds", 0)?;
-    println!("{:?}: damon is told from others' between two writes", lane.clock.now());
+    println!("{:?}: its DAMON settings were told apart from others' between two writes", series.clock.now());
     Ok(())
 }

@@ -101,7 +101,7 @@ pub(crate) struct Moment {
     pub(crate) lead: Share,
 }
 
-/// The moment of round `number` of the lane with `seed`, whose rounds have these phases.
+/// The moment of round `number` of the series with `seed`, whose rounds have these phases.
 pub(crate) fn moment(seed: u64, number: usize, phases: &[Phase]) -> Moment {
     let seed = seed * 1000 + number as u64;
     let mut random = Random::new(seed);

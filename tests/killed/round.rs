@@ -8,12 +8,12 @@ use etmem_testkit::process::Running;
 use nix::sys::signal::Signal;
 
 use crate::damon;
-use crate::lane::{Kind, Lane};
-use crate::left;
+use crate::leftovers;
 use crate::plan::{Moment, Phase};
-use crate::victim::LIMIT;
+use crate::process::LIMIT;
+use crate::series::{Kind, Series};
 
-/// After so many rounds every byte is read back, if not before.
+/// Every byte is read back at least once in this many rounds.
 const VERIFY_EVERY: usize = 8;
 /// How much longer than in the first round it may take, in percent: some kills come too late.
 const MARGIN: u32 = 105;
@@ -24,7 +24,7 @@ const STOPPED: &str = ": stopped";
 
 /// What became of a round.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hit {
+pub(crate) struct Kill {
     pub(crate) phase: Phase,
     /// From the beginning of the phase to the kill.
     pub(crate) delay: Duration,
@@ -43,80 +43,80 @@ pub(crate) struct Hit {
 }
 
 /// Goes through all phases once, without a kill, and sees how long they take.
-pub(crate) fn rehearse(lane: &mut Lane) -> Result<()> {
-    if lane.kind == Kind::Damon {
-        damon::between_two_writes(lane)?;
+pub(crate) fn measure(series: &mut Series) -> Result<()> {
+    if series.kind == Kind::Damon {
+        damon::between_two_writes(series)?;
     }
-    lane.start()?;
-    lane.end()?;
+    series.start()?;
+    series.end()?;
     // A machine that is busy may have it start before this goes on.
-    let begun = lane.clock.now();
-    lane.spawn()?;
-    lane.until("it listens", || Ok(lane.daemon()?.log().contains(LISTENS)))?;
-    let mut lengths = vec![(Phase::Start, lane.clock.now() - begun)];
-    lane.target.get_ready();
-    let before = lane.target.done()?;
+    let begun = series.clock.now();
+    series.spawn()?;
+    series.until("it listens", || Ok(series.daemon()?.log().contains(LISTENS)))?;
+    let mut durations = vec![(Phase::Start, series.clock.now() - begun)];
+    series.target.prepare_cycle();
+    let before = series.target.done()?;
     for phase in [Phase::Add, Phase::Begin] {
-        lengths.push((phase, lane.timed(phase)?));
+        durations.push((phase, series.timed(phase)?));
     }
-    if lane.kind == Kind::Damon
-        && let Some((Phase::Begin, length)) = lengths.last_mut()
+    if series.kind == Kind::Damon
+        && let Some((Phase::Begin, length)) = durations.last_mut()
     {
         // It takes DAMON once the command is answered.
-        *length += lane.until("DAMON watches", damon::watches)?;
+        *length += series.until("DAMON watches", damon::watches)?;
     }
-    if lane.kind == Kind::Isolated {
-        lengths.push((Phase::Scan, Duration::from_millis(200)));
+    if series.kind == Kind::Isolated {
+        durations.push((Phase::Scan, Duration::from_millis(200)));
     } else {
-        let scanned = moves(lane, before)?;
-        let settled = all_is_done(lane)?;
-        lengths.extend([(Phase::Scan, scanned), (Phase::Look, scanned), (Phase::Move, settled)]);
+        let scanned = moves(series, before)?;
+        let settled = all_is_done(series)?;
+        durations.extend([(Phase::Scan, scanned), (Phase::Look, scanned), (Phase::Move, settled)]);
     }
     for phase in [Phase::Stop, Phase::Delete] {
-        let answered = lane.timed(phase)?;
-        let stopped = lane.until("its task stops", || has_stopped(lane))?;
-        lengths.push((phase, answered + stopped));
+        let answered = series.timed(phase)?;
+        let stopped = series.until("its task stops", || has_stopped(series))?;
+        durations.push((phase, answered + stopped));
     }
-    lane.work()?;
-    lane.daemon()?.signal(Signal::SIGTERM)?;
-    let ended = lane.until("it ends", || Ok(lane.daemon()?.ended()?.is_some()))?;
-    lengths.push((Phase::Exit, ended));
-    lane.lengths = lengths.into_iter().collect();
-    println!("{:?}: {} takes {:?}", lane.clock.now(), lane.which, lane.lengths);
-    lane.start()
+    series.work()?;
+    series.daemon()?.signal(Signal::SIGTERM)?;
+    let ended = series.until("it ends", || Ok(series.daemon()?.ended()?.is_some()))?;
+    durations.push((Phase::Exit, ended));
+    series.durations = durations.into_iter().collect();
+    println!("{:?}: {} takes {:?}", series.clock.now(), series.id, series.durations);
+    series.start()
 }
 
-/// Whether the task that was started has ended; of a plugin's, nothing is told.
-fn has_stopped(lane: &Lane) -> Result<bool> {
-    Ok(lane.kind == Kind::Isolated || lane.daemon()?.log().contains(STOPPED))
+/// Whether the task that was started has ended. For a plugin the log does not say.
+fn has_stopped(series: &Series) -> Result<bool> {
+    Ok(series.kind == Kind::Isolated || series.daemon()?.log().contains(STOPPED))
 }
 
 /// Waits until more than `before` is done: how long that took.
-fn moves(lane: &Lane, before: usize) -> Result<Duration> {
-    lane.until("something moves", || Ok(lane.target.done()? > before))
+fn moves(series: &Series, before: usize) -> Result<Duration> {
+    series.until("something moves", || Ok(series.target.done()? > before))
 }
 
 /// Waits until all has moved: how long that took.
-fn all_is_done(lane: &Lane) -> Result<Duration> {
+fn all_is_done(series: &Series) -> Result<Duration> {
     // Of a scripted machine all is done at once.
-    let Some(all) = lane.target.all(lane.kind) else { return Ok(Duration::from_millis(100)) };
-    lane.until("all that is cold leaves", || Ok(lane.target.done()? >= all))
+    let Some(all) = series.target.all(series.kind) else { return Ok(Duration::from_millis(100)) };
+    series.until("all that is cold leaves", || Ok(series.target.done()? >= all))
 }
 
 /// How far into its phase the daemon is killed.
-fn delay(lane: &Lane, moment: Moment) -> Duration {
-    let whole = lane.length(moment.phase) * MARGIN / 100;
+fn delay(series: &Series, moment: Moment) -> Duration {
+    let whole = series.length(moment.phase) * MARGIN / 100;
     match moment.phase {
         // The last tenth of the wait, and as much beyond.
         Phase::Look => {
-            let tenth = lane.length(Phase::Look) / 10;
+            let tenth = series.length(Phase::Look) / 10;
             tenth * 9 + moment.share.of(tenth * 2)
         }
-        Phase::Scan => moment.share.of(lane.length(Phase::Scan) * 9 / 10),
+        Phase::Scan => moment.share.of(series.length(Phase::Scan) * 9 / 10),
         Phase::Start | Phase::Add | Phase::Begin | Phase::Move | Phase::Stop | Phase::Delete => {
             moment.share.of(whole)
         }
-        // What comes too late kills nobody.
+        // A kill that comes too late meets no daemon.
         Phase::Exit => moment.share.of(whole * 7 / 10),
     }
 }
@@ -126,52 +126,52 @@ fn answered(client: Option<&Running>) -> Result<bool> {
     Ok(client.map(Running::ended).transpose()?.flatten().is_some())
 }
 
-/// Round `number`, of a lane whose daemon runs and has nothing.
-pub(crate) fn play(lane: &mut Lane, number: usize, moment: Moment) -> Result<Hit> {
+/// Round `number`, of a series whose daemon runs and has nothing.
+pub(crate) fn play(series: &mut Series, number: usize, moment: Moment) -> Result<Kill> {
     let phase = moment.phase;
     let mut verified = 0;
     match phase {
         Phase::Start => {
-            lane.end()?;
-            lane.spawn()?;
+            series.end()?;
+            series.spawn()?;
         }
-        Phase::Add => lane.target.get_ready(),
+        Phase::Add => series.target.prepare_cycle(),
         Phase::Begin => {
-            lane.target.get_ready();
-            lane.carry_out(Phase::Add)?;
+            series.target.prepare_cycle();
+            series.run_command(Phase::Add)?;
         }
-        Phase::Scan | Phase::Look => lane.work()?,
+        Phase::Scan | Phase::Look => series.work()?,
         Phase::Move => {
-            verified += lane.target.verify()?;
-            let before = lane.target.done()?;
-            lane.work()?;
-            moves(lane, before)?;
+            verified += series.target.verify()?;
+            let before = series.target.done()?;
+            series.work()?;
+            moves(series, before)?;
         }
         Phase::Stop | Phase::Delete | Phase::Exit => {
-            lane.work()?;
-            let cycle = lane.length(Phase::Scan) + lane.length(Phase::Move);
-            lane.pass(moment.lead.of(cycle))?;
+            series.work()?;
+            let cycle = series.length(Phase::Scan) + series.length(Phase::Move);
+            series.pass(moment.lead.of(cycle))?;
         }
     }
-    let before = lane.target.done()?;
-    let client = lane.command(phase)?.map(|_| lane.begin(phase)).transpose()?;
+    let before = series.target.done()?;
+    let client = series.command(phase)?.map(|_| series.begin(phase)).transpose()?;
     if phase == Phase::Exit {
-        lane.daemon()?.signal(Signal::SIGTERM)?;
+        series.daemon()?.signal(Signal::SIGTERM)?;
     }
-    let delay = delay(lane, moment);
-    lane.pass(delay)?;
+    let delay = delay(series, moment);
+    series.pass(delay)?;
 
-    let daemon = lane.daemon()?;
-    let done = lane.target.done()?;
+    let daemon = series.daemon()?;
+    let done = series.target.done()?;
     let alive = daemon.ended()?.is_none();
     let within = alive
         && match phase {
             Phase::Start => !daemon.log().contains(LISTENS),
-            Phase::Begin if lane.kind == Kind::Damon => !damon::watches()?,
+            Phase::Begin if series.kind == Kind::Damon => !damon::watches()?,
             Phase::Add | Phase::Begin => !answered(client.as_ref())?,
-            Phase::Stop | Phase::Delete => !answered(client.as_ref())? || !has_stopped(lane)?,
+            Phase::Stop | Phase::Delete => !answered(client.as_ref())? || !has_stopped(series)?,
             Phase::Scan | Phase::Look => done == before,
-            Phase::Move => lane.target.all(lane.kind).is_none_or(|all| done < all),
+            Phase::Move => series.target.all(series.kind).is_none_or(|all| done < all),
             Phase::Exit => true,
         };
     daemon.signal(Signal::SIGKILL)?;
@@ -179,17 +179,17 @@ pub(crate) fn play(lane: &mut Lane, number: usize, moment: Moment) -> Result<Hit
     if let Some(client) = client {
         client.wait(LIMIT).context("the client hangs")?;
     }
-    let touches = lane.target.touches();
-    let files = left::files(lane).len();
-    let damon = if lane.kind == Kind::Damon { damon::left()? } else { None };
-    let moved = (phase == Phase::Move).then(|| lane.target.done()).transpose()?;
-    lane.target.is_well()?;
-    lane.start().context("the next daemon")?;
-    lane.target.is_well()?;
-    lane.target.goes_on(touches)?;
+    let touches = series.target.touches();
+    let files = leftovers::files(series).len();
+    let damon = if series.kind == Kind::Damon { damon::left()? } else { None };
+    let moved = (phase == Phase::Move).then(|| series.target.done()).transpose()?;
+    series.target.is_well()?;
+    series.start().context("the next daemon")?;
+    series.target.is_well()?;
+    series.target.goes_on(touches)?;
     if phase == Phase::Move || number.is_multiple_of(VERIFY_EVERY) {
-        verified += lane.target.verify()?;
-        ensure!(lane.daemon()?.ended()?.is_none(), "the next daemon has ended");
+        verified += series.target.verify()?;
+        ensure!(series.daemon()?.ended()?.is_none(), "the next daemon has ended");
     }
-    Ok(Hit { phase, delay, alive, within, verified, done: moved, files, damon })
+    Ok(Kill { phase, delay, alive, within, verified, done: moved, files, damon })
 }

@@ -16,8 +16,8 @@ use etmem_testkit::process::run;
 use etmem_testkit::size::MIB;
 use etmem_testkit::workload::{Options, Workload};
 
-use crate::lane::{Kind, Which};
-use crate::victim::LIMIT;
+use crate::process::LIMIT;
+use crate::series::{Kind, SeriesId};
 
 pub(crate) const MEMORY: usize = 24 * MIB;
 const HOT: usize = 4 * MIB;
@@ -40,11 +40,11 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// That of a lane.
-    pub(crate) fn of(which: Which, binaries: &Binaries, folder: &Path) -> Result<Self> {
-        match which.0 {
+    /// That of a series.
+    pub(crate) fn of(id: SeriesId, binaries: &Binaries, folder: &Path) -> Result<Self> {
+        match id.0 {
             Kind::Slide | Kind::Background | Kind::Damon => {
-                let options = Options { seed: which.seed(), rest: REST, ..Options::new(MEMORY, HOT) };
+                let options = Options { seed: id.seed(), rest: REST, ..Options::new(MEMORY, HOT) };
                 Ok(Self::Real(Workload::start(&binaries.hotcold, &options)?))
             }
             Kind::Modules => {
@@ -86,7 +86,7 @@ impl Target {
     }
 
     /// Makes sure that there is something to do in the next cycle.
-    pub(crate) fn get_ready(&self) {
+    pub(crate) fn prepare_cycle(&self) {
         if let Self::Scripted(fake, memory) = self {
             fake.set_swap_cached(memory / 100 * 6);
         }
@@ -119,7 +119,7 @@ impl Target {
         Ok(verified)
     }
 
-    /// It runs, and nobody has stopped it or holds it.
+    /// It runs; it is neither stopped nor traced.
     pub(crate) fn is_well(&self) -> Result<()> {
         let Self::Real(workload) = self else { return Ok(()) };
         let status = fs::read_to_string(format!("/proc/{}/status", workload.pid()))?;
@@ -133,7 +133,7 @@ impl Target {
         Ok(())
     }
 
-    /// How often it has touched its memory, as far as it has told.
+    /// How often it has touched its memory, by its last report.
     pub(crate) fn touches(&self) -> u64 {
         match self {
             Self::Real(workload) => workload.sample().ops,
@@ -141,14 +141,14 @@ impl Target {
         }
     }
 
-    /// It touches its memory, and has done so since it told of `before`.
+    /// Waits until it reports more touches than `before`.
     pub(crate) fn goes_on(&self, before: u64) -> Result<()> {
         let Self::Real(_) = self else { return Ok(()) };
         let went = WallClock::new().wait_until(LIMIT, "the target goes on", || Ok(self.touches() > before));
         went.map(drop)
     }
 
-    /// What the kernel keeps for it that nobody is to change.
+    /// What the kernel keeps for it that etmem must not change.
     pub(crate) fn fingerprint(&self) -> Result<String> {
         let Self::Real(workload) = self else { return Ok(String::new()) };
         let read = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", workload.pid()));

@@ -90,9 +90,8 @@ pub(crate) fn a_start_that_never_returns() -> Result<()> {
     let stage = Stage::new(LAYOUTS[0])?;
     stage.daemon.add(&stage.small("", "waits=start\n"))?;
     let start = ["project", "start", "-n", "p"];
-    let ran =
-        stage.refused(&start, &["error: etmemd has internal error", "has not returned from start_task"])?;
-    ensure!(ran.took < CLIENT_WAITS, "{ran:?}");
+    // This is the daemon's answer: a client that gave up waiting would say so instead.
+    stage.refused(&start, &["error: etmemd has internal error", "has not returned from start_task"])?;
     ensure!(!stage.show()?.contains("true"));
     stage.refused(&start, &["has not returned from start_task"])?;
     stage.record();
@@ -106,8 +105,7 @@ pub(crate) fn a_start_that_never_returns() -> Result<()> {
 pub(crate) fn an_addition_that_never_returns() -> Result<()> {
     let stage = Stage::new(LAYOUTS[0])?;
     let text = stage.small("waits=fill_eng\n", "");
-    let ran = stage.add_refused(&text, &["engine x: ", "has not returned from fill_eng_params"])?;
-    ensure!(ran.took < CLIENT_WAITS, "{ran:?}");
+    stage.add_refused(&text, &["engine x: ", "has not returned from fill_eng_params"])?;
     ensure!(stage.show()? == "no project exists\n\n");
     stage.record();
     stage.open_gate()?;

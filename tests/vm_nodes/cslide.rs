@@ -55,7 +55,7 @@ fn cycles(daemon: &Daemon) -> Vec<(u64, u64)> {
     daemon.log().lines().filter_map(cycle).collect()
 }
 
-/// Waits for `count` cycles of each of so many pairs; none moves more than the quota allows.
+/// Waits for `count` cycles of each of `pairs` pairs; none moves more than the quota allows.
 fn pass(inside: &Inside, daemon: &Daemon, pairs: usize, count: usize) -> Result<()> {
     let goal = cycles(daemon).len() + pairs * count;
     let waited = inside.clock.wait_until(CYCLES_LIMIT, "cycles", || {
@@ -146,7 +146,7 @@ pub(crate) fn huge_pages_of_two_nodes(inside: &Inside) -> Result<()> {
     // What is hot now may not leave when it is cold.
     program.pin(later.start)?;
     program.heat(first.start, HOT)?;
-    daemon.wait_for_line(CYCLES_LIMIT, "a page that is held is told of", |line| {
+    daemon.wait_for_line(CYCLES_LIMIT, "the log mentions a page that is held", |line| {
         line.contains("in use or pinned")
     })?;
     // Neither pool has a page left: nothing can move, and all goes on.

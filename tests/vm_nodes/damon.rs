@@ -40,7 +40,7 @@ pub(crate) fn story(inside: &Inside) -> Result<()> {
         huge.heat(offset, HOT)?;
         tells_apart(inside, &huge, offset, true)?;
     }
-    inside.say("hot huge pages are told from cold ones");
+    inside.say("hot huge pages were told apart from cold ones");
     let base = inside.start(Options { memory: MEMORY, hot: HOT, huge: false })?;
     tells_apart(inside, &base, 0, false)?;
     inside.say("and so are blocks of base pages");
@@ -57,7 +57,11 @@ fn kdamonds() -> Result<String> {
 /// How DAMON stands, as `etmem doctor` tells it.
 fn told(state: &str) -> Result<()> {
     let found = examine(&Roots::default());
-    let finding = found.findings.iter().find(|finding| finding.name == "damon").context("nothing is told")?;
+    let finding = found
+        .findings
+        .iter()
+        .find(|finding| finding.name == "damon")
+        .context("doctor has no line for DAMON")?;
     ensure!(finding.state.starts_with(state), "instead of {state}: {finding}");
     Ok(())
 }
@@ -75,7 +79,7 @@ fn range(program: &HotSet) -> [AddressRange; 1] {
 /// Somebody who uses DAMON's files, and one of the kernel's own users, who does not.
 fn others_are_left_alone(program: &HotSet) -> Result<()> {
     fs::write(format!("{KDAMONDS}/nr_kdamonds"), "1")?;
-    let refused = probe(true).map(drop).err().context("somebody else's DAMON was taken")?.to_string();
+    let refused = probe(true).map(drop).err().context("another program's DAMON was taken")?.to_string();
     ensure!(refused.starts_with(IN_USE) && kdamonds()? == "1", "{refused}");
     told("taken")?;
     let auto = Wishes { huge_pool: true, ..Wishes::default() };

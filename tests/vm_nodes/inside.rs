@@ -32,9 +32,10 @@ pub(crate) fn hotset(binaries: &Binaries) -> PathBuf {
 }
 
 impl Inside {
-    /// The kernel's own moving of pages to where they are touched is off: here it is known who moves what.
+    /// The kernel does not move pages to where they are touched, and no node has huge pages of an earlier story.
     pub(crate) fn new(binaries: Binaries) -> Result<Self> {
         nodes::without_balancing()?;
+        nodes::without_huge_pools()?;
         Ok(Self { binaries, clock: WallClock::new() })
     }
 

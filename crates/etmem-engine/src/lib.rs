@@ -10,7 +10,9 @@
 mod catalogue;
 pub mod cslide;
 mod engine;
+pub mod figures;
 mod hosted;
+pub mod reason;
 mod report;
 mod scan_locks;
 pub mod slide;
@@ -18,7 +20,9 @@ mod status;
 
 pub use catalogue::engine;
 pub use engine::{CommandError, Engine, EngineError, FaultClass, TaskRunner};
+pub use figures::{Figures, Seconds};
 pub use hosted::{Hosted, Question, Refusal};
-pub use report::{Effort, Feedback, PairReport, Placed, ProcessReport, ProcessResult, Scanned, StepReport};
+pub use reason::{Reason, ReasonName};
+pub use report::{Event, Feedback, Level, Line, ProcessReport, ProcessResult, StepReport};
 pub use scan_locks::{ScanLock, ScanLocks};
-pub use status::{Amount, Cycle, Figure, Reason, ReasonName, Tally, TaskStatus};
+pub use status::{Cycle, TaskStatus};

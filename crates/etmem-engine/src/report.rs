@@ -1,21 +1,21 @@
-//! What a cycle did, for the log and for whoever asks.
+//! What a cycle did, whatever engine ran it: for the log, for `task show`, and for the sums in [`crate::status`].
 
-use etmem_core::act::Rehearsal;
+use crate::figures::{Figures, Seconds};
+use crate::reason::Reason;
 use etmem_core::feedback::BackOff;
-use etmem_core::guard::Bound;
 use etmem_core::guard::SkipReason;
-use etmem_core::kernel::nodes::Migrated;
 use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
-use etmem_core::placement::Carried;
-use etmem_core::plan::{Ended, Outcome};
-use etmem_core::policy::exchange::Exchange;
-use etmem_core::policy::pairs::Pair;
+use etmem_core::plan::Ended;
+use serde::{Serialize, Serializer};
+use std::any::Any;
 use std::fmt;
+use std::mem::discriminant;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One cycle of a task.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct StepReport {
     /// Each process that was found, in ascending order of pid.
     pub processes: Vec<ProcessReport>,
@@ -23,30 +23,94 @@ pub struct StepReport {
     pub fault: Option<ProcessError>,
     /// Why there are none any more, where the task means a process that has ended.
     pub gone: Option<Gone>,
-    /// What changed places between each pair of NUMA nodes, for all tasks of the engine: in the report of one of them.
-    pub pairs: Vec<PairReport>,
+    /// What the log says of the task as a whole.
+    pub events: Vec<Event>,
     /// A stop came before it was this task's turn.
     pub stopped: bool,
     /// Processor time that the cycle took, of all its threads.
     pub processor_time: Duration,
 }
 
+impl StepReport {
+    /// The figures of all its processes together.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let mut figures = Figures { processor_time: Seconds(self.processor_time), ..Figures::default() };
+        for process in &self.processes {
+            figures.processes += 1;
+            figures.looked_at += u64::from(matches!(process.result, ProcessResult::WorkedOn(_)));
+            figures.add(&process.figures);
+        }
+        figures
+    }
+}
+
 /// One process in a cycle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ProcessReport {
     /// Which.
     pub process: ProcessId,
     /// What became of it.
     pub result: ProcessResult,
+    /// The same in a line, made of the engine's own report where it worked on the process.
+    pub text: Line,
+    /// Why not more of it was moved; none where all that was cold was.
+    pub reason: Option<Reason>,
+    /// What was done to how much of its memory.
+    pub figures: Figures,
+    /// How the task is held back by refaults, where the engine heeds them.
+    pub feedback: Option<Feedback>,
+    /// What the log says of it.
+    pub events: Vec<Event>,
+}
+
+impl ProcessReport {
+    /// Of a process that no engine worked on.
+    #[must_use]
+    pub fn new(process: ProcessId, result: ProcessResult) -> Self {
+        let text = Line::new(result.clone());
+        let event = match &result {
+            ProcessResult::Skipped(reason) => {
+                let key = format!("{:?}", discriminant(reason));
+                Event { repeated: Some(Level::Debug), ..Event::once(skip_level(*reason), key, text.clone()) }
+            }
+            ProcessResult::Elsewhere(_) => Event::always(Level::Debug, text.clone()),
+            ProcessResult::Lost(ProcessError::Refused { .. }) => Event::always(Level::Error, text.clone()),
+            ProcessResult::Lost(ProcessError::Exited | ProcessError::Replaced)
+            | ProcessResult::WorkedOn(_)
+            | ProcessResult::Stopped => Event::always(Level::Info, text.clone()),
+        };
+        Self {
+            process,
+            reason: result.reason(),
+            result,
+            text,
+            figures: Figures::default(),
+            feedback: None,
+            events: vec![event],
+        }
+    }
+
+    /// Of a process that an engine worked on: its word for that, and its own report.
+    pub(crate) fn worked_on<T: Any + fmt::Display + fmt::Debug + Send + Sync>(
+        process: ProcessId,
+        word: &'static str,
+        own: T,
+        reason: Option<Reason>,
+        figures: Figures,
+    ) -> Self {
+        let text = Line::new(own);
+        let events = vec![Event::always(Level::Info, text.clone())];
+        let result = ProcessResult::WorkedOn(word);
+        Self { process, result, text, reason, figures, feedback: None, events }
+    }
 }
 
 /// What became of a process in a cycle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProcessResult {
-    /// Looked at, and what was cold was moved.
-    Scanned(Scanned),
-    /// Looked at, and its pages carried to where they should lie.
-    Placed(Placed),
+    /// An engine looked at it and moved what it could: the engine's word for that.
+    WorkedOn(&'static str),
     /// Another task of the engine, this one, looks at it.
     Elsewhere(String),
     /// Left alone.
@@ -57,293 +121,171 @@ pub enum ProcessResult {
     Stopped,
 }
 
-/// A process that was looked at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scanned {
-    /// Bytes present in the mappings looked at.
-    pub present: u64,
-    /// Over what time touches were seen: from when the accessed bits were cleared first to the last look.
-    pub window: Duration,
-    /// What became of the cold ones.
-    pub outcome: Outcome,
-    /// What would have been moved, where nothing was to be (`dry_run=yes`).
-    pub rehearsal: Option<Rehearsal>,
-    /// What bounded it, where more was cold than might leave.
-    pub bound: Option<Bound>,
-    /// Bytes that the kernel took and left in memory without a word: shared, locked or in use.
-    pub stayed: u64,
-    /// Bytes of mappings not looked at because they are locked in memory.
-    pub locked: u64,
-    /// What came back, and what follows from it.
-    pub feedback: Box<Feedback>,
-    /// What it cost.
-    pub effort: Effort,
-}
+impl ProcessResult {
+    /// In a word, for programs.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::WorkedOn(word) => word,
+            Self::Elsewhere(_) => "elsewhere",
+            Self::Skipped(_) => "held",
+            Self::Lost(_) => "lost",
+            Self::Stopped => "stopped",
+        }
+    }
 
-/// What came back of a process, and how its task is held back.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Feedback {
-    /// Bytes that were moved out and came back since the last cycle.
-    pub came_back: u64,
-    /// Bytes that left in this cycle.
-    pub left: u64,
-    /// Bytes that were moved out and still are.
-    pub out: u64,
-    /// Bytes left alone, as they came back before.
-    pub held: u64,
-    /// Bytes touched in this cycle.
-    pub touched: u64,
-    /// Bytes touched in the last two minutes, as far as cycles were counted.
-    pub working_set: u64,
-    /// What came back of all processes of the task within the last minute, as a share of their working sets.
-    pub came_back_per_minute: Share,
-    /// How the task is held back.
-    pub back_off: BackOff,
-    /// Bytes a second that may leave; none where nothing may, nothing limits it, or it is not known yet.
-    pub bytes_per_second: Option<u64>,
-    /// Bytes a second that this machine moves at full speed; 0 while it is not known.
-    pub ability_bytes_per_second: u64,
-}
-
-/// What a cycle over a process cost.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Effort {
-    /// Bytes of mappings that were looked at.
-    pub looked_at: u64,
-    /// Whether that is all of the process; else it is a slice, and the next cycle goes on behind it.
-    pub whole: bool,
-    /// Processor time that looking took.
-    pub looking: Duration,
-    /// Processor time that moving took.
-    pub moving: Duration,
-}
-
-/// A process whose pages lie on NUMA nodes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Placed {
-    /// Bytes present in the mappings looked at.
-    pub present: u64,
-    /// Bytes of them that are hot.
-    pub hot: u64,
-    /// Those that moved to fast nodes, or did not.
-    pub up: Carried,
-    /// Those that moved to slow nodes, or did not.
-    pub down: Carried,
-    /// Why it ended early.
-    pub ended: Option<Ended>,
-}
-
-/// What changed places between two nodes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PairReport {
-    /// Which nodes.
-    pub pair: Pair,
-    /// Which memory, in words.
-    pub memory: &'static str,
-    /// What was to move.
-    pub planned: Exchange,
-    /// What moved to the fast node, or did not.
-    pub up: Carried,
-    /// What moved to the slow node, or did not.
-    pub down: Carried,
-}
-
-const fn mib(bytes: u64) -> u64 {
-    bytes >> 20
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::WorkedOn(_) => None,
+            Self::Elsewhere(task) => Some(Reason::elsewhere(task)),
+            Self::Skipped(reason) => Some(reason.into()),
+            Self::Lost(error) => Some(error.into()),
+            Self::Stopped => Some(Reason::stopped("the task was stopped in mid-scan")),
+        }
+    }
 }
 
 impl fmt::Display for ProcessResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Scanned(scanned) => scanned.fmt(f),
-            Self::Placed(placed) => placed.fmt(f),
+            Self::WorkedOn(word) => f.write_str(word),
             Self::Elsewhere(task) => write!(f, "task {task} of this engine looks at it already"),
-            Self::Skipped(hold) => hold.fmt(f),
+            Self::Skipped(reason) => reason.fmt(f),
             Self::Lost(error) => error.fmt(f),
             Self::Stopped => f.write_str("stopped in mid-scan"),
         }
     }
 }
 
-impl fmt::Display for Scanned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Outcome { planned, tried: _, applied, vanished, refused, touched, later, over_budget, ended } =
-            &self.outcome;
-        write!(f, "scanned {} MiB, cold {} MiB, ", mib(self.present), mib(*planned))?;
-        match &self.rehearsal {
-            None => write!(f, "paged out {} MiB", mib(applied.saturating_sub(self.stayed)))?,
-            Some(Rehearsal { bytes, ranges }) => {
-                let noun = if *ranges == 1 { "range" } else { "ranges" };
-                write!(f, "dry run: would page out {} MiB in {ranges} {noun}", mib(*bytes))?;
-            }
-        }
-        let over = self.bound.map_or_else(|| "no room in swap".to_owned(), |bound| bound.to_string());
-        for (bytes, what) in [
-            (self.feedback.came_back, "came back"),
-            (self.feedback.held, "left alone as it came back before"),
-            (*vanished, "unmapped meanwhile"),
-            (*touched, "touched meanwhile"),
-            (*refused, "cannot be paged out"),
-            (self.stayed, "shared, locked or in use"),
-            (self.locked, "locked"),
-            (*later, "left for later"),
-            (*over_budget, &over),
-        ] {
-            if bytes > 0 {
-                write!(f, ", {what} {} KiB", bytes >> 10)?;
-            }
-        }
-        if self.feedback.back_off != BackOff::None {
-            write!(f, "; {}", self.feedback.back_off)?;
-        }
-        write_end(f, ended.as_ref())
+/// What refaults of a process say, and how its task is held back by them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Feedback {
+    /// How the task is held back.
+    #[serde(serialize_with = "as_text")]
+    pub back_off: BackOff,
+    /// What was refaulted by all processes of the task within the last minute, as a share of their working sets.
+    #[serde(rename = "came_back_percent_per_minute", serialize_with = "as_percent")]
+    pub refaults_per_minute: Share,
+    /// Bytes touched in the last two minutes, as far as cycles were counted.
+    #[serde(rename = "working_set_bytes")]
+    pub working_set: u64,
+    /// Bytes that were moved out and still are.
+    #[serde(rename = "out_bytes")]
+    pub out: u64,
+    /// Bytes a second that may leave; none where nothing may, nothing limits it, or it is not known yet.
+    #[serde(rename = "rate_bytes_per_second")]
+    pub bytes_per_second: Option<u64>,
+    /// Bytes a second that this machine moves at full speed; none while it is not known.
+    pub ability_bytes_per_second: Option<u64>,
+}
+
+fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn as_percent<S: Serializer>(share: &Share, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(f64::from(share.hundredths()) / 100.0)
+}
+
+/// How urgent a line of the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing can be done until a person acts.
+    Error,
+    /// Less is done than the task asks for.
+    Warn,
+    /// What is done.
+    Info,
+    /// The rest.
+    Debug,
+}
+
+/// A line for the log.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// At which level it is written in the first of several cycles in a row.
+    pub level: Level,
+    /// At which in the following ones; none where it is not written again.
+    pub repeated: Option<Level>,
+    /// What it is about: an event with the same key in the cycle before, of the same process, is the same.
+    pub key: String,
+    /// The line.
+    pub text: Line,
+}
+
+impl Event {
+    /// Written in each cycle.
+    #[must_use]
+    pub const fn always(level: Level, text: Line) -> Self {
+        Self { level, repeated: Some(level), key: String::new(), text }
+    }
+
+    /// Written once for as long as it comes in each cycle.
+    #[must_use]
+    pub fn once(level: Level, key: impl Into<String>, text: Line) -> Self {
+        Self { level, repeated: None, key: key.into(), text }
     }
 }
 
-fn write_end(f: &mut fmt::Formatter<'_>, ended: Option<&Ended>) -> fmt::Result {
+/// A line for people, with the value that it was made of.
+#[derive(Clone)]
+pub struct Line(Arc<dyn Printed>);
+
+trait Printed: Any + fmt::Display + fmt::Debug + Send + Sync {}
+impl<T: Any + fmt::Display + fmt::Debug + Send + Sync> Printed for T {}
+
+impl Line {
+    /// The line that `value` prints.
+    #[must_use]
+    pub fn new<T: Any + fmt::Display + fmt::Debug + Send + Sync>(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+
+    /// What it was made of, if that is a `T`: an engine's tests look into the engine's own report.
+    #[must_use]
+    pub fn value<T: Any>(&self) -> Option<&T> {
+        let value: &dyn Any = &*self.0;
+        value.downcast_ref()
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&*self.0, f)
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+const fn skip_level(reason: SkipReason) -> Level {
+    match reason {
+        // Nothing moves at all, on the whole machine: the operator should know at any log level.
+        SkipReason::NoSwap => Level::Error,
+        SkipReason::SwapFull
+        | SkipReason::SwapFullMemoryFine { .. }
+        | SkipReason::SwapUse { .. }
+        | SkipReason::Pressure { .. }
+        | SkipReason::GroupSwap(_)
+        | SkipReason::GroupProtected(_) => Level::Warn,
+        SkipReason::MemoryFree { .. } | SkipReason::Small { .. } | SkipReason::SwappedEnough { .. } => {
+            Level::Info
+        }
+    }
+}
+
+pub(crate) const fn mib(bytes: u64) -> u64 {
+    bytes >> 20
+}
+
+/// The end of an engine's line, where its cycle ended early.
+pub(crate) fn write_end(f: &mut fmt::Formatter<'_>, ended: Option<&Ended>) -> fmt::Result {
     match ended {
         None => Ok(()),
         Some(Ended::Stopped) => f.write_str(", stopped"),
         Some(Ended::Process(error)) => write!(f, ", ended early: {error}"),
-    }
-}
-
-impl fmt::Display for Placed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { present, hot, up, down, ended } = self;
-        write!(
-            f,
-            "scanned {} MiB, hot {} MiB, {} MiB moved to fast nodes, {} MiB to slow ones",
-            mib(*present),
-            mib(*hot),
-            mib(up.bytes),
-            mib(down.bytes)
-        )?;
-        write_failures(f, up, down)?;
-        write_end(f, ended.as_ref())
-    }
-}
-
-impl fmt::Display for PairReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pair, memory, planned, up, down } = self;
-        write!(
-            f,
-            "nodes {} (fast) and {} (slow), {memory}: {} of {} MiB moved up, {} of {} MiB down",
-            pair.fast,
-            pair.slow,
-            mib(up.bytes),
-            mib(planned.up()),
-            mib(down.bytes),
-            mib(planned.cold_down)
-        )?;
-        write_failures(f, up, down)
-    }
-}
-
-/// The pages that did not move, by reason.
-fn write_failures(f: &mut fmt::Formatter<'_>, up: &Carried, down: &Carried) -> fmt::Result {
-    for (way, Migrated { moved: _, vanished, busy, shared, no_room, refused }) in
-        [("up", up.pages), ("down", down.pages)]
-    {
-        for (pages, what) in [
-            (vanished, "gone meanwhile"),
-            (busy, "in use or pinned"),
-            (shared, "shared with other processes"),
-            (no_room, "without room on the node"),
-            (refused, "refused"),
-        ] {
-            if pages > 0 {
-                let noun = if pages == 1 { "page" } else { "pages" };
-                write!(f, ", {way}: {pages} {noun} {what}")?;
-            }
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use etmem_core::kernel::nodes::NodeId;
-    use etmem_core::policy::pairs::Reason;
-
-    fn carried(bytes: u64, pages: Migrated) -> Carried {
-        Carried { bytes, pages }
-    }
-
-    #[test]
-    fn moves_between_nodes_and_what_stayed() {
-        let up = carried(20 << 20, Migrated { moved: 10, busy: 1, no_room: 3, ..Migrated::default() });
-        let down = carried(
-            4 << 20,
-            Migrated { moved: 2, vanished: 1, shared: 2, refused: 2, ..Migrated::default() },
-        );
-        let placed = Placed { present: 90 << 20, hot: 40 << 20, up, down, ended: Some(Ended::Stopped) };
-        assert_eq!(
-            ProcessResult::Placed(placed).to_string(),
-            "scanned 90 MiB, hot 40 MiB, 20 MiB moved to fast nodes, 4 MiB to slow ones, up: 1 page in use or pinned, \
-             up: 3 pages without room on the node, down: 1 page gone meanwhile, down: 2 pages shared with other \
-             processes, down: 2 pages refused, stopped"
-        );
-        let pair = PairReport {
-            pair: Pair { fast: NodeId(0), slow: NodeId(2), reason: Reason::Processors },
-            memory: "huge pages",
-            planned: Exchange { hot_up: 20 << 20, prefetch: 8 << 20, cold_down: 4 << 20 },
-            up,
-            down: carried(4 << 20, Migrated { moved: 2, ..Migrated::default() }),
-        };
-        assert_eq!(
-            pair.to_string(),
-            "nodes 0 (fast) and 2 (slow), huge pages: 20 of 28 MiB moved up, 4 of 4 MiB down, \
-             up: 1 page in use or pinned, up: 3 pages without room on the node"
-        );
-    }
-
-    fn scanned() -> Scanned {
-        Scanned { present: 200 << 20, ..Scanned::default() }
-    }
-
-    #[test]
-    fn a_dry_run_says_what_it_would_do() {
-        let outcome = Outcome { planned: 100 << 20, over_budget: 10 << 20, ..Outcome::default() };
-        let rehearsal = Some(Rehearsal { bytes: 90 << 20, ranges: 7 });
-        assert_eq!(
-            ProcessResult::Scanned(Scanned { outcome, rehearsal, ..scanned() }).to_string(),
-            "scanned 200 MiB, cold 100 MiB, dry run: would page out 90 MiB in 7 ranges, no room in swap 10240 KiB"
-        );
-    }
-
-    #[test]
-    fn one_line_says_it_all() {
-        let outcome = Outcome {
-            planned: 100 << 20,
-            tried: 90 << 20,
-            applied: 80 << 20,
-            vanished: 4096,
-            over_budget: 10 << 20,
-            later: 1 << 20,
-            ended: Some(Ended::Process(ProcessError::Exited)),
-            ..Outcome::default()
-        };
-        let scanned = Scanned {
-            present: 200 << 20,
-            outcome,
-            bound: Some(Bound::GroupSwap),
-            stayed: 0,
-            locked: 8192,
-            feedback: Box::new(Feedback {
-                came_back: 12 << 10,
-                back_off: BackOff::Paused { left: Duration::from_secs(61) },
-                ..Feedback::default()
-            }),
-            ..Scanned::default()
-        };
-        assert_eq!(
-            ProcessResult::Scanned(scanned).to_string(),
-            "scanned 200 MiB, cold 100 MiB, paged out 80 MiB, came back 12 KiB, unmapped meanwhile 4 KiB, locked 8 KiB, \
-             left for later 1024 KiB, over its cgroup's memory.swap.max 10240 KiB; far more came back than max_refault \
-             allows: nothing moves for 2 min, ended early: the process exited"
-        );
     }
 }

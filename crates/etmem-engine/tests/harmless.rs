@@ -1,6 +1,6 @@
 //! Slide does no harm, over a scripted machine: what came back, what guards the machine and the process, and what it says.
 
-#![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use etmem_config::EngineKind;
 use etmem_core::address::{AddressRange, PAGES_PER_BLOCK};
@@ -12,7 +12,8 @@ use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pressure::{Pressure, Share};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-use etmem_engine::{ProcessResult, ScanLocks, Scanned, StepReport, TaskRunner, engine};
+use etmem_engine::slide::{History, Scanned};
+use etmem_engine::{ProcessResult, ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script};
 use std::path::Path;
 use std::sync::Arc;
@@ -48,10 +49,8 @@ fn only(report: &StepReport) -> &ProcessResult {
 }
 
 fn scanned(report: &StepReport) -> &Scanned {
-    match only(report) {
-        ProcessResult::Scanned(scanned) => scanned,
-        other => panic!("{other:?}"),
-    }
+    only(report);
+    report.processes[0].text.value().unwrap_or_else(|| panic!("{report:?}"))
 }
 
 /// The first thousand pages are hot; from window 3 on the second thousand is.
@@ -66,23 +65,23 @@ fn what_came_back_is_counted_and_stops_the_rest() {
     let pacer = FakePacer::endless();
     let mut step = || work.step(&machine.kernel(), &pacer);
     let first = step();
-    let feedback = &scanned(&first).feedback;
-    assert_eq!((feedback.came_back, feedback.left, feedback.out), (0, 2000 * PAGE, 2000 * PAGE));
-    assert_eq!((feedback.touched, feedback.working_set), (1000 * PAGE, 1000 * PAGE));
+    let Scanned { feedback, history, .. } = scanned(&first);
+    let expected = History { refaulted: 0, left: 2000 * PAGE, held: 0, touched: 1000 * PAGE };
+    assert_eq!((*history, feedback.out, feedback.working_set), (expected, 2000 * PAGE, 1000 * PAGE));
     assert_eq!(feedback.back_off, BackOff::None);
     for _ in 0..2 {
-        assert_eq!(scanned(&step()).feedback.came_back, 0);
+        assert_eq!(scanned(&step()).history.refaulted, 0);
     }
     let jump = step();
-    let Scanned { feedback, outcome, bound, .. } = scanned(&jump);
-    assert_eq!((feedback.came_back, feedback.held, feedback.out), (1000 * PAGE, 1000 * PAGE, 1000 * PAGE));
+    let Scanned { feedback, history, outcome, bound, .. } = scanned(&jump);
+    assert_eq!((history.refaulted, history.held, feedback.out), (1000 * PAGE, 1000 * PAGE, 1000 * PAGE));
     // Both parts were touched within the last two minutes.
     assert_eq!(feedback.working_set, 2000 * PAGE);
-    assert_eq!(feedback.came_back_per_minute, Share::of_percent(50));
+    assert_eq!(feedback.refaults_per_minute, Share::of_percent(50));
     assert!(matches!(feedback.back_off, BackOff::Paused { .. }), "{feedback:?}");
     assert_eq!((outcome.planned, outcome.applied, outcome.over_budget), (1000 * PAGE, 0, 1000 * PAGE));
     assert_eq!((*bound, feedback.bytes_per_second), (Some(Bound::Paused), None));
-    let text = only(&jump).to_string();
+    let text = scanned(&jump).to_string();
     assert!(text.contains("came back 4000 KiB") && text.contains("nothing moves for"), "{text}");
     assert_eq!(out(&machine), 1000, "nothing more has left");
     assert_eq!(work.period(), Duration::from_secs(60), "while nothing moves, it looks once a minute");
@@ -94,8 +93,8 @@ fn without_a_goal_it_goes_on_and_counts() {
     let mut work = work("max_refault=none");
     let pacer = FakePacer::endless();
     let reports: Vec<_> = (0..4).map(|_| work.step(&machine.kernel(), &pacer)).collect();
-    let feedback = &scanned(&reports[3]).feedback;
-    assert_eq!((feedback.came_back, feedback.held, &feedback.back_off), (1000 * PAGE, 0, &BackOff::None));
+    let Scanned { feedback, history, .. } = scanned(&reports[3]);
+    assert_eq!((history.refaulted, history.held, &feedback.back_off), (1000 * PAGE, 0, &BackOff::None));
     assert_eq!((out(&machine), work.period()), (2000, Duration::from_secs(9)));
 }
 
@@ -160,7 +159,7 @@ fn came_back(coarse: bool, change: fn(&mut FakeProcess)) -> u64 {
     assert_eq!(out(&machine), BLOCKS * PAGES_PER_BLOCK);
     machine.change(42, change);
     let report = work.step(&kernel, &pacer);
-    scanned(&report).feedback.came_back / PAGE
+    scanned(&report).history.refaulted / PAGE
 }
 
 #[test]
@@ -244,7 +243,7 @@ fn guards_bound_what_leaves() {
         assert_eq!(scanned(&report).bound, Some(bound), "{name}");
         let outcome = &scanned(&report).outcome;
         assert_eq!(outcome.applied + outcome.over_budget, PAGES as u64 * PAGE, "{name}");
-        assert!(only(&report).to_string().contains(&bound.to_string()), "{name}");
+        assert!(scanned(&report).to_string().contains(&bound.to_string()), "{name}");
     }
 }
 
@@ -257,7 +256,7 @@ fn locked_memory_is_not_even_looked_at() {
     let pages = machine.process(42).unwrap().swapped_pages();
     assert_eq!(pages, (0..PAGES).filter(|page| !(100..300).contains(page)).collect::<Vec<_>>());
     assert_eq!(scanned(&report).locked, 200 * PAGE);
-    assert!(only(&report).to_string().contains("locked 800 KiB"));
+    assert!(scanned(&report).to_string().contains("locked 800 KiB"));
 }
 
 #[test]
@@ -273,5 +272,5 @@ fn a_pid_that_was_given_away_is_never_acted_on() {
         process.id.start_time = start;
     });
     let report = work.step(&machine.kernel(), &pacer);
-    assert_eq!((out(&machine), scanned(&report).feedback.came_back), (0, 0), "nothing of it ever left");
+    assert_eq!((out(&machine), scanned(&report).history.refaulted), (0, 0), "nothing of it ever left");
 }

@@ -58,7 +58,7 @@ pub struct Options {
     pub huge: bool,
 }
 
-/// Runs the program with the arguments of this process until it is told to leave.
+/// Runs the program with the arguments of this process until its input ends.
 ///
 /// # Errors
 /// Bad arguments, no such memory, standard output gone.
@@ -88,7 +88,7 @@ fn commands() -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         let mut lines = io::stdin().lines().map_while(io::Result::ok);
-        // The program may have left between two lines; then nobody is there to tell.
+        // The program may have ended between two lines; then no process reads this.
         let _ = lines.try_for_each(|line| sender.send(line));
     });
     receiver
@@ -202,7 +202,7 @@ fn mark(page: usize) -> u64 {
 
 fn say(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).context("nobody listens any more")
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("no process reads any more")
 }
 
 /// The other side: a running program; it ends when this is dropped.

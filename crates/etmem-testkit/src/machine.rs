@@ -17,7 +17,7 @@ pub enum Need {
     Bpf,
     /// This many bytes of swap, there or to be set up.
     Swap(usize),
-    /// Just so many bytes of swap, to which so many are added later.
+    /// Exactly this much swap in bytes, and how much is added later.
     SwapAlone(usize, usize),
     /// No swap at all.
     NoSwap,

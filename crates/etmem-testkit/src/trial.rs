@@ -28,6 +28,11 @@ pub fn for_soak(name: &str, minutes: u32) -> String {
     format!("{name} [skipped: takes {minutes} minutes: make soak]")
 }
 
+/// Whether the command line asks for the test `name`, for what is prepared for several tests at once.
+pub fn is_asked_for(name: &str) -> bool {
+    Arguments::from_args().filter.is_none_or(|part| name.contains(&part))
+}
+
 /// Runs the tests one after the other, since they share the machine's memory and swap.
 pub fn run_in_turn(trials: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();

@@ -169,81 +169,42 @@ impl Verb {
     }
 }
 
-/// The values of a line that are there; the rest is written `-`.
-#[derive(Default)]
-struct Values<'a> {
-    project: Option<&'a str>,
-    file: Option<&'a str>,
-    engine: Option<&'a str>,
-    command: Option<&'a str>,
-    task: Option<&'a str>,
-}
-
 impl Request {
     /// The line to send, without a terminator: at most [`REQUEST_MAX`] bytes, whatever the values.
     #[must_use]
     pub fn encode(&self) -> String {
-        let (verb, values) = match self {
-            Self::ObjAdd { file } => {
-                (Verb::ObjAdd, Values { file: Some(file.as_str()), ..Values::default() })
+        let (verb, [project, file, engine, command, task]) = match self {
+            Self::ObjAdd { file } => (Verb::ObjAdd, [None, Some(file.as_str()), None, None, None]),
+            Self::ObjAddStrict { file } => {
+                (Verb::ObjAdd, [None, Some(file.as_str()), None, Some(STRICT), None])
             }
-            Self::ObjAddStrict { file } => (
-                Verb::ObjAdd,
-                Values { file: Some(file.as_str()), command: Some(STRICT), ..Values::default() },
-            ),
-            Self::ObjDel { file } => {
-                (Verb::ObjDel, Values { file: Some(file.as_str()), ..Values::default() })
+            Self::ObjDel { file } => (Verb::ObjDel, [None, Some(file.as_str()), None, None, None]),
+            Self::ProjectAdd { name, file } => {
+                (Verb::ObjAdd, [Some(name.as_str()), Some(file.as_str()), None, None, None])
             }
-            Self::ProjectAdd { name, file } => (
-                Verb::ObjAdd,
-                Values { project: Some(name.as_str()), file: Some(file.as_str()), ..Values::default() },
-            ),
-            Self::ProjectDel { name } => {
-                (Verb::ObjDel, Values { project: Some(name.as_str()), ..Values::default() })
-            }
+            Self::ProjectDel { name } => (Verb::ObjDel, [Some(name.as_str()), None, None, None, None]),
             Self::ProjectStart { name } => {
-                (Verb::ProjectStart, Values { project: Some(name.as_str()), ..Values::default() })
+                (Verb::ProjectStart, [Some(name.as_str()), None, None, None, None])
             }
-            Self::ProjectStop { name } => {
-                (Verb::ProjectStop, Values { project: Some(name.as_str()), ..Values::default() })
+            Self::ProjectStop { name } => (Verb::ProjectStop, [Some(name.as_str()), None, None, None, None]),
+            Self::ProjectShow { name, verbose } => {
+                let name = name.as_ref().map(Name::as_str);
+                (Verb::ProjectShow, [name, None, None, verbose.then_some(VERBOSE), None])
             }
-            Self::ProjectShow { name, verbose } => (
-                Verb::ProjectShow,
-                Values {
-                    project: name.as_ref().map(Name::as_str),
-                    command: verbose.then_some(VERBOSE),
-                    ..Values::default()
-                },
-            ),
-            Self::TaskShow { project, task, form } => (
-                Verb::ProjectShow,
-                Values {
-                    project: Some(project.as_str()),
-                    command: Some(form.word()),
-                    task: task.as_ref().map(Name::as_str),
-                    ..Values::default()
-                },
-            ),
-            Self::Engine { project, engine, command, task } => (
-                Verb::Engine,
-                Values {
-                    project: Some(project.as_str()),
-                    engine: Some(engine.as_str()),
-                    command: Some(command.as_str()),
-                    task: task.as_ref().map(Name::as_str),
-                    ..Values::default()
-                },
-            ),
+            Self::TaskShow { project, task, form } => {
+                let task = task.as_ref().map(Name::as_str);
+                (Verb::ProjectShow, [Some(project.as_str()), None, None, Some(form.word()), task])
+            }
+            Self::Engine { project, engine, command, task } => {
+                let task = task.as_ref().map(Name::as_str);
+                let (project, engine, command) = (project.as_str(), engine.as_str(), command.as_str());
+                (Verb::Engine, [Some(project), None, Some(engine), Some(command), task])
+            }
         };
-        let pairs = [
-            (Key::Project, values.project),
-            (Key::File, values.file),
-            (Key::Command, Some(&*verb.number().to_string())),
-            (Key::Engine, values.engine),
-            (Key::EngineCommand, values.command),
-            (Key::Task, values.task),
-        ];
-        pairs.map(|(key, value)| format!("{key} {}", value.unwrap_or("-"))).join(" ")
+        let number = verb.number().to_string();
+        let values = [project, file, Some(&*number), engine, command, task];
+        let pairs = Key::ALL.into_iter().zip(values);
+        pairs.map(|(key, value)| format!("{key} {}", value.unwrap_or("-"))).collect::<Vec<_>>().join(" ")
     }
 }
 

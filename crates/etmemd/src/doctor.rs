@@ -4,7 +4,9 @@
 
 use etmem_linux::doctor::{DoctorReport, Finding, Severity, examine};
 use etmem_linux::root::Roots;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{self, Write, stdout};
 use std::process::ExitCode;
 
@@ -32,27 +34,23 @@ fn status(worst: Severity) -> ExitCode {
     }
 }
 
-fn json(report: &DoctorReport) -> Value {
-    let counts: Map<String, Value> =
-        report.counts().iter().map(|(severity, number)| (severity.to_string(), json!(number))).collect();
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "severity": report.severity().name(),
-        "counts": counts,
-        "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
-    })
+#[derive(Serialize)]
+struct Shown<'a> {
+    version: &'static str,
+    severity: Severity,
+    counts: BTreeMap<&'static str, usize>,
+    findings: &'a [Finding],
 }
 
-fn finding(finding: &Finding) -> Value {
-    let Finding { name, state, severity, reason, remedy, details } = finding;
-    json!({
-        "name": name,
-        "state": state,
-        "severity": severity.name(),
-        "reason": reason,
-        "remedy": remedy,
-        "details": details,
-    })
+fn json(report: &DoctorReport) -> Value {
+    let shown = Shown {
+        version: env!("CARGO_PKG_VERSION"),
+        severity: report.severity(),
+        counts: report.counts().iter().map(|(severity, number)| (severity.name(), number)).collect(),
+        findings: &report.findings,
+    };
+    // Texts and numbers, so it is always JSON. A value has its fields in alphabetical order.
+    serde_json::to_value(&shown).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod client_slots;
 mod dispatch;
 mod doctor;
 mod isolation;
+mod journal;
 mod log;
 mod machine;
 mod manual;
@@ -31,15 +32,12 @@ use log::Place;
 use machine::LinuxMachine;
 use options::{Asked, Options};
 use pid_file::PidFile;
-use registry::{LONGEST_REQUEST, Registry};
+use registry::Registry;
+use registry_thread::RegistryThread;
 use service::ServiceManager;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::{error, warn};
-
-/// How long tasks have to end when the daemon stops. After that their threads end with the process.
-const SHUT_DOWN_LIMIT: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
     own_memory::share_one_heap();
@@ -75,11 +73,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), String> {
     let listener = server::bind(&options.socket).map_err(|error| error.to_string())?;
     // Held until the last task has ended.
-    let _pid_file = if options.background {
-        Some(PidFile::hold(&pid_file::path()).map_err(|error| error.to_string())?)
-    } else {
-        None
-    };
+    let pid_file = options.background.then(|| PidFile::hold(&pid_file::path())).transpose();
+    let _pid_file = pid_file.map_err(|error| error.to_string())?;
     let place = log::init(options.log_level)?;
     // Its own pages are the last that should go to swap. Without the right to lock them it still works.
     if let Err(unavailable) = own_memory::lock(&ProcRoot::default()) {
@@ -90,8 +85,8 @@ fn run(options: &Options) -> Result<(), String> {
     }
     cleanup_records::take_back(&cleanup_records::folder(), &options.roots.sys);
     let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
-    let (registry, thread) = registry_thread::start(registry, SHUT_DOWN_LIMIT)
-        .map_err(|error| format!("cannot start a thread: {error}"))?;
+    let registry =
+        RegistryThread::start(registry).map_err(|error| format!("cannot start a thread: {error}"))?;
     let manager = ServiceManager::from_environment();
     let ready = || {
         if options.background {
@@ -101,13 +96,8 @@ fn run(options: &Options) -> Result<(), String> {
         manager.ready(&options.socket);
         Ok(())
     };
-    let served = server::serve(listener, &registry, &manager, ready).and_then(|()| {
-        drop(registry);
-        // What takes longer than any request may is a bug.
-        let has_ended = thread.wait(LONGEST_REQUEST + SHUT_DOWN_LIMIT);
-        has_ended.then_some(()).ok_or_else(|| "a request does not end".to_owned())
-    });
-    served.inspect_err(|reason| {
+    let served = server::serve(listener, registry.handle(), &manager, ready);
+    served.and_then(|()| registry.end()).inspect_err(|reason| {
         if place != Place::StandardError {
             error!("{reason}");
         }

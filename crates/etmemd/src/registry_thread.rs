@@ -6,10 +6,11 @@
 //!   the watchdog's timer ----/
 //! ```
 //!
-//! While no message comes it does not wake up. It ends when the last [`RegistryHandle`] is dropped, and ends all tasks then.
+//! While no message comes it does not wake up. When the last [`RegistryHandle`] is dropped, it stops
+//! all tasks and ends.
 
 use crate::dispatch::{Reply, dispatch};
-use crate::registry::Registry;
+use crate::registry::{LONGEST_REQUEST, Registry};
 use crate::wait_group::WaitGroup;
 use etmem_wire::Request;
 use std::io;
@@ -18,6 +19,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// How long tasks have to end when the daemon stops. After that their threads end with the process.
+const SHUT_DOWN_LIMIT: Duration = Duration::from_millis(700);
 
 /// What the thread is asked.
 pub(crate) enum Message {
@@ -55,21 +59,43 @@ impl RegistryHandle {
     }
 }
 
-/// Starts the thread. Tasks have `limit` to end after the last handle is dropped.
-///
-/// # Errors
-/// When the system has no thread left.
-pub(crate) fn start(registry: Registry, limit: Duration) -> io::Result<(RegistryHandle, WaitGroup)> {
-    let (handle, messages) = RegistryHandle::new();
-    let thread = WaitGroup::default();
-    let member = thread.member();
-    thread::Builder::new().name("etmemd-registry".to_owned()).spawn(move || {
-        let mut registry = registry;
-        answer(&messages, |request| dispatch(&mut registry, request));
-        registry.shut_down(limit);
-        drop(member);
-    })?;
-    Ok((handle, thread))
+/// The thread.
+#[derive(Debug)]
+pub(crate) struct RegistryThread {
+    handle: RegistryHandle,
+    thread: WaitGroup,
+}
+
+impl RegistryThread {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(crate) fn start(mut registry: Registry) -> io::Result<Self> {
+        let (handle, messages) = RegistryHandle::new();
+        let thread = WaitGroup::default();
+        let member = thread.member();
+        thread::Builder::new().name("etmemd-registry".to_owned()).spawn(move || {
+            answer(&messages, |request| dispatch(&mut registry, request));
+            registry.shut_down(SHUT_DOWN_LIMIT);
+            drop(member);
+        })?;
+        Ok(Self { handle, thread })
+    }
+
+    pub(crate) const fn handle(&self) -> &RegistryHandle {
+        &self.handle
+    }
+
+    /// Waits until the request that is being carried out is done, and all tasks have ended. No other handle may be left.
+    ///
+    /// # Errors
+    /// When that takes longer than any request may, which is a bug.
+    pub(crate) fn end(self) -> Result<(), String> {
+        drop(self.handle);
+        let has_ended = self.thread.wait(LONGEST_REQUEST + SHUT_DOWN_LIMIT);
+        has_ended.then_some(()).ok_or_else(|| "a request does not end".to_owned())
+    }
 }
 
 /// Answers `messages` until all handles are dropped.

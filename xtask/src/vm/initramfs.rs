@@ -94,12 +94,16 @@ fn add(archive: &mut Archive, path: &Path) -> anyhow::Result<()> {
 }
 
 fn add_with_libraries(archive: &mut Archive, path: &Path, place: &Path) -> anyhow::Result<()> {
-    let contents = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    let mut contents = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let permissions =
         std::fs::metadata(path).with_context(|| format!("look at {}", path.display()))?.permissions();
     let permissions = permissions.mode() & 0o777;
+    let is_program = permissions & 0o111 != 0 && contents.starts_with(b"\x7fELF");
+    if is_program && let Some(stripped) = without_debug_information(path)? {
+        contents = stripped;
+    }
     archive.file(text(place)?, permissions, &contents)?;
-    if permissions & 0o111 == 0 || !contents.starts_with(b"\x7fELF") {
+    if !is_program {
         return Ok(());
     }
     for library in libraries::of(path)? {
@@ -107,6 +111,20 @@ fn add_with_libraries(archive: &mut Archive, path: &Path, place: &Path) -> anyho
         archive.file(text(&library)?, 0o755, &contents)?;
     }
     Ok(())
+}
+
+/// A program as it is, but for what only debuggers read, which is most of it; `None` where there is no strip(1) or it
+/// refuses.
+fn without_debug_information(program: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let stripped = tempfile::NamedTempFile::new().context("make a file for a stripped program")?;
+    let mut strip = Command::new("strip");
+    strip.arg("--strip-debug").arg("-o").arg(stripped.path()).arg(program);
+    match strip.output() {
+        Ok(output) if output.status.success() => {
+            std::fs::read(stripped.path()).context("read a stripped program").map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 fn text(path: &Path) -> anyhow::Result<&str> {

@@ -1,6 +1,6 @@
 //! The kernel: Debian's package of it, fetched when first asked for, unpacked below the user's cache, never installed.
 //!
-//! A kernel that is in the cache is used without asking anybody for a newer one; removing its folder fetches anew. The
+//! A kernel that is in the cache is used as it is; to fetch a newer one, remove its folder. The
 //! kernel that runs here (`HOST`) is taken from where it is installed, and never fetched.
 
 use super::missing::{self, Missing};
@@ -109,7 +109,7 @@ fn unpacked(series: Series) -> anyhow::Result<Kernel> {
         modules: folder.join("lib/modules").join(release),
     };
     if !kernel.image.is_file() || !kernel.modules.is_dir() {
-        bail!("{} is not an unpacked kernel; remove it, to have it fetched anew", folder.display());
+        bail!("{} is not an unpacked kernel; remove it, and it is fetched again", folder.display());
     }
     Ok(kernel)
 }

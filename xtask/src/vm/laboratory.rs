@@ -20,7 +20,7 @@ const DEADLINE: u8 = 124;
 /// As env(1) and timeout(1) have it for their own failures.
 const FAILED: u8 = 125;
 
-/// Does what `request` asks for; failures are told on standard error, and are statuses of their own.
+/// Does what `request` asks for; reports failures on standard error, and by statuses of their own.
 pub(crate) fn run(request: Request) -> ExitCode {
     let (story, status) = match boot_and_run(request) {
         Ok(Ending::Status(status)) => return status.into(),

@@ -5,7 +5,7 @@ use anyhow::bail;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The libraries and the loader that `program` needs; none where it is not a dynamic program.
+/// The libraries and the loader that `program` needs; none if it is not a dynamic program.
 pub(crate) fn of(program: &Path) -> anyhow::Result<Vec<PathBuf>> {
     // The words are parsed, so they must not be translated.
     let output = missing::output(Command::new("ldd").arg(program).env("LC_ALL", "C"), "libc-bin")?;

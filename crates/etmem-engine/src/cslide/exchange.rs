@@ -1,8 +1,9 @@
 //! Hot and cold pages change places between the nodes of a pair.
 
+use super::report::PairReport;
 use super::settings::Kind;
 use super::watch::ScannedProcess;
-use crate::report::PairReport;
+use crate::report::Event;
 use etmem_core::heat::COUNT_MAX;
 use etmem_core::kernel::nodes::{Node, NodeId, NodeMemory};
 use etmem_core::kernel::pacer::{Pacer, Stopped};
@@ -32,12 +33,12 @@ pub(super) struct Hands<'a, 'p> {
 
 impl Hands<'_, '_> {
     /// Does for `pair` what its nodes have room for, within `limits`: one kind of memory after the other. What was done
-    /// is added to `reports`, also where a stop ends it.
+    /// is added to `events`, also where a stop ends it.
     pub(super) fn exchange(
         &mut self,
         pair: Pair,
         mut limits: QuotaLimits,
-        reports: &mut Vec<PairReport>,
+        events: &mut Vec<Event>,
     ) -> Result<(), Stopped> {
         for kind in Kind::ALL {
             if !self.seen.iter().any(|seen| seen.member.settings.kind == kind) {
@@ -53,7 +54,7 @@ impl Hands<'_, '_> {
             let (up, down) = (Carried::default(), Carried::default());
             let mut report = PairReport { pair, memory, planned, up, down };
             let done = self.carry_out(kind, planned, held, &mut report);
-            reports.push(report);
+            events.push(report.event());
             done?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What lies where, as `engine showtaskpages` and `engine showhostpages` tell it.
+//! What lies where, as `engine showtaskpages` and `engine showhostpages` show it.
 //!
 //! ```text
 //! [Thu Nov 20 23:17:00 2026] task 4711 pages info (KB):
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn to_the_byte() {
+    fn tables_are_those_of_the_original_to_the_byte() {
         assert_eq!(
             figures().of_task("vm").unwrap(),
             "[Thu Nov 20 23:17:00 2026] task 4711 pages info (KB):\n\
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_before_a_scan() {
+    fn before_a_scan_there_is_nothing_to_show() {
         assert_eq!((Figures::default().of_host(), figures().of_task("nobody")), (None, None));
     }
 

@@ -5,11 +5,13 @@
 
 mod exchange;
 mod figures;
+mod report;
 mod settings;
 mod shared_cycle;
 mod step;
 mod watch;
 
+pub use report::{PairReport, Placed};
 pub use settings::{Kind, Settings};
 pub use step::CslideRunner;
 

@@ -95,13 +95,13 @@ fn try_cycle(
     let mut hands = Hands { seen: &mut seen, nodes: &nodes, hot: *hot_threshold, pacer };
     for pair in pairs {
         // A stop shows in the reports of the processes.
-        if hands.exchange(pair, *limits, &mut reports.of(&slot.member).pairs).is_err() {
+        if hands.exchange(pair, *limits, &mut reports.of(&slot.member).events).is_err() {
             break;
         }
     }
     shared_cycle.publish(figures(members, &seen, &nodes, time));
     for one in &seen {
-        reports.add(one.member, one.process, one.placed());
+        reports.of(one.member).processes.push(one.report());
     }
     reports.of(&slot.member).processor_time = pacer.processor_time().saturating_sub(begun);
     Ok(reports)

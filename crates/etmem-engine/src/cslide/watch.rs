@@ -6,10 +6,11 @@
 //!
 //! A process whose own end or whose task's end takes it out on the way is reported and holds up none of the others.
 
+use super::report::Placed;
 use super::settings::{HUGE_POOL, Kind};
 use super::shared_cycle::{SharedCycle, SharedCycleTask};
 use crate::engine::gone;
-use crate::report::{Placed, ProcessReport, ProcessResult, StepReport};
+use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLock;
 use etmem_core::address::AddressRange;
 use etmem_core::heat::HeatMap;
@@ -35,7 +36,7 @@ impl Reports {
     }
 
     pub(super) fn add(&mut self, member: &SharedCycleTask, process: ProcessId, result: ProcessResult) {
-        self.of(member).processes.push(ProcessReport { process, result });
+        self.of(member).processes.push(ProcessReport::new(process, result));
     }
 
     /// Leaves each of `members` its own.
@@ -150,11 +151,11 @@ impl ScannedProcess<'_> {
         self.ended.is_none() && !self.member.is_gone()
     }
 
-    pub(super) fn placed(&self) -> ProcessResult {
+    pub(super) fn report(&self) -> ProcessReport {
         let Self { census, up, down, ended, .. } = self;
         let hot = census.hot_everywhere(self.member.settings.hot_threshold);
         let ended = ended.clone();
-        ProcessResult::Placed(Placed { present: census.total(), hot, up: *up, down: *down, ended })
+        Placed { present: census.total(), hot, up: *up, down: *down, ended }.report(self.process)
     }
 }
 

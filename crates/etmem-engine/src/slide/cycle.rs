@@ -6,9 +6,10 @@
 //! ```
 
 use super::history::{ProcessHistory, TaskHistory};
+use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
-use crate::report::{Effort, ProcessResult, Scanned};
+use crate::report::{ProcessReport, ProcessResult};
 use crate::scan_locks::{ScanLock, ScanLocks};
 use etmem_core::act::{self, Rehearsal, Tools};
 use etmem_core::feedback::{PageSet, PageSetBuilder, RefaultLimits};
@@ -78,15 +79,17 @@ struct Acted {
 
 impl ProcessCycle<'_> {
     /// The whole of it.
-    pub(super) fn run(&self) -> ProcessResult {
-        self.scan_and_act().unwrap_or_else(|end| match end {
-            End::Skipped(reason) => ProcessResult::Skipped(reason),
-            End::Lost(error) => ProcessResult::Lost(error),
-            End::Stopped => ProcessResult::Stopped,
-        })
+    pub(super) fn run(&self) -> ProcessReport {
+        let result = match self.scan_and_act() {
+            Ok(scanned) => return scanned.report(self.process),
+            Err(End::Skipped(reason)) => ProcessResult::Skipped(reason),
+            Err(End::Lost(error)) => ProcessResult::Lost(error),
+            Err(End::Stopped) => ProcessResult::Stopped,
+        };
+        ProcessReport::new(self.process, result)
     }
 
-    fn scan_and_act(&self) -> Result<ProcessResult, End> {
+    fn scan_and_act(&self) -> Result<Scanned, End> {
         let Self { settings, process, kernel, pacer, .. } = *self;
         self.is_there_a_need()?;
 
@@ -124,23 +127,20 @@ impl ProcessCycle<'_> {
         self.history.put_back(process, known);
         swap_cache?;
 
-        let bound = match room {
-            Ok(room) => (outcome.over_budget > 0).then_some(room.bound),
-            // What has come up since the scan began.
-            Err(End::Skipped(reason)) => return Ok(ProcessResult::Skipped(reason)),
-            Err(end) => return Err(end),
-        };
-        Ok(ProcessResult::Scanned(Scanned {
+        // An error is what has come up since the scan began.
+        let bound = room?.bound;
+        Ok(Scanned {
             present: present + settled.left_alone,
             window,
+            bound: (outcome.over_budget > 0).then_some(bound),
             outcome,
             rehearsal,
-            bound,
             stayed,
             locked: observed.locked,
-            feedback: Box::new(self.history.feedback(&settled, refaulted, left)),
-            effort: Effort { moving: processor_time, ..Effort::of(&observed) },
-        }))
+            history: History { refaulted, left, held: settled.left_alone, touched: settled.touched },
+            feedback: self.history.feedback(&settled, left),
+            effort: Effort::of(&observed, processor_time),
+        })
     }
 
     /// Whether memory is short, the process is worth it, and there is room for what might leave.

@@ -1,10 +1,10 @@
 //! What a slide task remembers from cycle to cycle: how pages stand, what a look costs, how to hold back.
 
 use super::settings::Settings;
-use crate::report::{Effort, Feedback};
+use crate::report::Feedback;
 use etmem_core::address::{AddressRange, BLOCK_SIZE};
 use etmem_core::feedback::{
-    AGE_MAX, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, mark_out,
+    AGE_MAX, BackOff, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, mark_out,
     refaulted_by_faults, settle,
 };
 use etmem_core::heat::HeatMap;
@@ -175,20 +175,16 @@ impl TaskHistory {
     }
 
     /// The report's part of it.
-    pub(super) fn feedback(&self, settled: &Settled, refaulted: u64, left: u64) -> Feedback {
+    pub(super) fn feedback(&self, settled: &Settled, left: u64) -> Feedback {
         let limiter = lock(&self.limiter);
         let throttle = lock(&self.throttle);
         Feedback {
-            came_back: refaulted,
-            left,
             out: settled.out + left,
-            held: settled.left_alone,
-            touched: settled.touched,
             working_set: settled.working_set,
-            came_back_per_minute: limiter.rate(),
+            refaults_per_minute: limiter.rate(),
             back_off: limiter.state(),
             bytes_per_second: throttle.bytes_per_second().filter(|_| !limiter.limits().paused),
-            ability_bytes_per_second: throttle.ability(),
+            ability_bytes_per_second: Some(throttle.ability()).filter(|bytes| *bytes > 0),
         }
     }
 }
@@ -226,14 +222,9 @@ impl ProcessHistory {
     }
 }
 
-impl Effort {
-    /// What a cycle's looks took.
-    pub(super) fn of(seen: &Observed) -> Self {
-        Self {
-            looked_at: seen.ranges.iter().map(AddressRange::bytes).sum(),
-            whole: seen.is_whole(),
-            looking: seen.processor_time,
-            moving: Duration::ZERO,
-        }
+impl TaskHistory {
+    /// How the task is held back.
+    pub(super) fn back_off(&self) -> BackOff {
+        lock(&self.limiter).state()
     }
 }

@@ -2,11 +2,13 @@
 
 use super::cycle::ProcessCycle;
 use super::history::TaskHistory;
+use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use crate::engine::{TaskRunner, gone, nobody};
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLocks;
+use etmem_core::feedback::BackOff;
 use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
@@ -23,6 +25,8 @@ pub struct SlideRunner {
     scan_locks: ScanLocks,
     history: TaskHistory,
     swap_cache: SwapCacheKeeper,
+    /// How the last cycle found the task held back.
+    back_off: BackOff,
 }
 
 impl SlideRunner {
@@ -30,11 +34,17 @@ impl SlideRunner {
     #[must_use]
     pub fn new(settings: Settings, scan_locks: ScanLocks) -> Self {
         let history = TaskHistory::new(&settings);
-        Self { settings, scan_locks, history, swap_cache: SwapCacheKeeper::default() }
+        Self {
+            settings,
+            scan_locks,
+            history,
+            swap_cache: SwapCacheKeeper::default(),
+            back_off: BackOff::None,
+        }
     }
 
-    fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessResult {
-        let Self { settings, scan_locks, history, swap_cache } = self;
+    fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessReport {
+        let Self { settings, scan_locks, history, swap_cache, back_off: _ } = self;
         ProcessCycle { settings, scan_locks, history, swap_cache, process, kernel, pacer }.run()
     }
 
@@ -45,9 +55,11 @@ impl SlideRunner {
             let mut reports = Vec::new();
             while let Some(&process) = processes.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let stopped = pacer.pace() == Pace::Stop;
-                let result =
-                    if stopped { ProcessResult::Stopped } else { self.process(process, kernel, pacer) };
-                reports.push(ProcessReport { process, result });
+                reports.push(if stopped {
+                    ProcessReport::new(process, ProcessResult::Stopped)
+                } else {
+                    self.process(process, kernel, pacer)
+                });
             }
             reports
         };
@@ -123,6 +135,8 @@ impl TaskRunner for SlideRunner {
             Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
         };
         report.processor_time += pacer.processor_time().saturating_sub(before);
+        let before = std::mem::replace(&mut self.back_off, self.history.back_off());
+        report.events.extend(back_off_event(before, self.back_off));
         report
     }
 

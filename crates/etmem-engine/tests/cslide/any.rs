@@ -1,6 +1,6 @@
 //! What holds after every cycle, whatever the machine, the process and the limits.
 
-use super::stand::{MIB, Memory, file, keys, lying, made, moved, step, works};
+use super::stand::{MIB, Memory, file, keys, lying, made, moved, pairs, step, works};
 use etmem_core::kernel::probe::Access;
 use etmem_testkit::fake::{FakeMachine, Script};
 use proptest::prelude::*;
@@ -65,7 +65,7 @@ proptest! {
             prop_assert!(up <= free + down, "{up} into {free} and {down}");
             prop_assert!(hot_or_free() >= before.min(reserve * MIB), "{} of {before}", hot_or_free());
             // Enough room for all that is planned, so nothing fails.
-            let pair = &report.pairs[0];
+            let pair = pairs(&report)[0];
             prop_assert_eq!(pair.up.pages.failed() + pair.down.pages.failed(), 0, "{}", pair);
             prop_assert_eq!((pair.up.bytes, pair.down.bytes), (up, down));
         }

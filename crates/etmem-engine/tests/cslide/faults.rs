@@ -1,11 +1,11 @@
 //! What goes wrong is told with counts, and stops nobody else.
 
-use super::stand::{MIB, Memory, file, keys, lying, made, refusal, step, works};
+use super::stand::{MIB, Memory, file, keys, lying, made, pairs, placed, refusal, step, works};
 use etmem_core::kernel::nodes::Migrated;
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::plan::Ended;
-use etmem_engine::{Placed, ProcessResult, StepReport, TaskRunner};
+use etmem_engine::{ProcessResult, TaskRunner};
 use etmem_testkit::fake::{FakeMachine, FakePacer};
 
 fn fifth(page: u64, _: u64) -> Access {
@@ -26,11 +26,6 @@ fn work(memory: Memory, quota: u64, reserve: u64) -> Box<dyn TaskRunner> {
     works(&file, &*made(&file)).remove(0)
 }
 
-fn placed(report: &StepReport, which: usize) -> &Placed {
-    let ProcessResult::Placed(placed) = &report.processes[which].result else { panic!("{report:?}") };
-    placed
-}
-
 /// The hot pages of both processes that lie on the fast node.
 fn hot_and_fast(machine: &FakeMachine) -> u64 {
     lying(machine, &[42, 43], 0, |page| page.is_multiple_of(5))
@@ -45,7 +40,7 @@ fn a_pinned_page_stays_and_the_others_move() {
         let report = step(&mut *work, &machine);
         assert_eq!(placed(&report, 0).up.pages.busy, 2, "hot ones, of those that are pinned");
         assert_eq!(placed(&report, 1).up.pages.failed(), 0);
-        assert_eq!(report.pairs[0].up.pages.busy, 2);
+        assert_eq!(pairs(&report)[0].up.pages.busy, 2);
         assert_eq!(hot_and_fast(&machine), 40 * MIB - 2 * memory.page());
         // And again in the next cycle, in case it was let go.
         machine.change(42, |process| process.pinned.clear());
@@ -77,14 +72,14 @@ fn a_slow_node_without_room_keeps_cold_pages_up() {
             nodes[1].huge_pool.free = 0;
         });
         let report = step(&mut *work(memory, 1000, 100), &told);
-        assert_eq!(report.pairs[0].down.pages.failed(), 0, "{}", report.pairs[0]);
+        assert_eq!(pairs(&report)[0].down.pages.failed(), 0, "{}", pairs(&report)[0]);
 
         // Full, though it says otherwise: tried, told of, and no more comes up than is free.
         let promised = machine(memory, |page| u16::from(page >= 12));
         promised.promise(&[1]);
         let free = memory.free(&promised, 0);
         let report = step(&mut *work(memory, 1000, 100), &promised);
-        let pair = &report.pairs[0];
+        let pair = pairs(&report)[0];
         assert!(pair.planned.cold_down > 0 && pair.down.pages.no_room > 0, "{pair}");
         assert_eq!(pair.down.bytes, 0);
         assert!(pair.up.bytes > 0 && pair.up.bytes <= free, "{pair}");
@@ -104,7 +99,7 @@ fn what_finds_no_room_below_makes_none_above() {
         assert_eq!(memory.free(&machine, 0), 0);
         machine.promise(&[1]);
         let report = step(&mut *work(memory, 1000, 0), &machine);
-        let pair = &report.pairs[0];
+        let pair = pairs(&report)[0];
         assert_eq!((pair.planned.hot_up, pair.planned.cold_down), (20 * MIB, 20 * MIB));
         assert!(pair.down.pages.no_room > 0, "{pair}");
         assert_eq!((pair.up.bytes, pair.up.pages.failed()), (0, 0), "not even tried: {pair}");
@@ -115,7 +110,7 @@ fn what_finds_no_room_below_makes_none_above() {
             nodes[1].huge_pool.free = 10 * MIB;
         });
         let report = step(&mut *work(memory, 1000, 0), &machine);
-        assert_eq!((report.pairs[0].up.bytes, report.pairs[0].down.bytes), (10 * MIB, 10 * MIB));
+        assert_eq!((pairs(&report)[0].up.bytes, pairs(&report)[0].down.bytes), (10 * MIB, 10 * MIB));
     }
 }
 
@@ -125,10 +120,10 @@ fn a_fast_node_without_room_is_tried_once() {
         let machine = machine(memory, |_| 1);
         machine.promise(&[0]);
         let report = step(&mut *work(memory, 1000, 0), &machine);
-        let pair = &report.pairs[0];
+        let pair = pairs(&report)[0];
         assert!(pair.up.pages.no_room > 0 && pair.up.bytes == 0, "{pair}");
         assert!(pair.up.pages.no_room * memory.page() <= 2 * 64 * MIB, "not page by page: {pair}");
-        assert!(report.processes.iter().all(|one| matches!(one.result, ProcessResult::Placed(_))));
+        assert!(report.processes.iter().all(|one| matches!(one.result, ProcessResult::WorkedOn(_))));
     }
 }
 
@@ -139,7 +134,7 @@ fn an_empty_pool_of_huge_pages() {
     let mut work = work(Memory::Huge, 1000, 0);
     assert!(work.notes(&machine.kernel()).is_empty(), "one node has some");
     let report = step(&mut *work, &machine);
-    assert!(report.pairs[0].planned.is_none(), "{}", report.pairs[0]);
+    assert!(pairs(&report)[0].planned.is_none(), "{}", pairs(&report)[0]);
     assert_eq!(placed(&report, 0).hot, 20 * MIB);
     machine.change_nodes(|nodes| nodes[1].huge_pool = Default::default());
     let notes = work.notes(&machine.kernel());
@@ -163,7 +158,8 @@ fn a_process_that_dies_on_the_way_is_an_outcome() {
             let report = step(&mut *work(memory, 1000, 100), &machine);
             match &report.processes[0].result {
                 ProcessResult::Lost(error) => assert_eq!((questions, error), (0, &ProcessError::Exited)),
-                ProcessResult::Placed(placed) => {
+                ProcessResult::WorkedOn(_) => {
+                    let placed = placed(&report, 0);
                     assert_eq!(placed.ended, Some(Ended::Process(ProcessError::Exited)));
                     assert_eq!(placed.up.bytes, 0);
                 }

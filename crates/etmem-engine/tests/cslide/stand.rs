@@ -3,6 +3,7 @@
 use etmem_config::{ConfigFile, EngineKind};
 use etmem_core::address::{BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::kernel::nodes::{Node, NodeId};
+use etmem_engine::cslide::{PairReport, Placed};
 use etmem_engine::{Engine, EngineError, ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script, fake_node};
 use std::path::Path;
@@ -112,6 +113,16 @@ pub(crate) fn moved(machine: &FakeMachine) -> Vec<((u16, u16), u64)> {
         }
     }
     sums
+}
+
+/// What the report says of each pair of nodes.
+pub(crate) fn pairs(report: &StepReport) -> Vec<&PairReport> {
+    report.events.iter().map(|event| event.text.value().unwrap()).collect()
+}
+
+/// What it says of a process, which was worked on.
+pub(crate) fn placed(report: &StepReport, which: usize) -> &Placed {
+    report.processes[which].text.value().unwrap_or_else(|| panic!("{report:?}"))
 }
 
 /// One cycle of the only task.

@@ -1,6 +1,6 @@
 //! The tasks of an engine go through each cycle together.
 
-use super::stand::{MIB, Memory, file, keys, lying, made, step, works};
+use super::stand::{MIB, Memory, file, keys, lying, made, pairs, placed, step, works};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
 use etmem_core::name::Name;
@@ -50,14 +50,14 @@ fn one_leads_for_all_and_the_hottest_of_all_go_first() {
     assert_eq!(pacer.pauses().len(), 3);
 
     let report = step(&mut *works[0], &machine);
-    assert_eq!((found(&report), report.pairs.len()), (vec![43], 1));
+    assert_eq!((found(&report), pairs(&report).len()), (vec![43], 1));
     // The quota is for both together; process 42 counts more.
     assert_eq!(lying(&machine, &[42], 0, |_| true), 50 * MIB);
     assert_eq!(lying(&machine, &[43], 0, |_| true), 10 * MIB);
     // The other finds its own part, without a wait and without a cycle of its own.
     let pacer = FakePacer::endless();
     let report = works[1].step(&machine.kernel(), &pacer);
-    assert_eq!((found(&report), report.pairs.len(), pacer.pauses().len()), (vec![42], 0, 0));
+    assert_eq!((found(&report), pairs(&report).len(), pacer.pauses().len()), (vec![42], 0, 0));
     assert_eq!(machine.process(42).unwrap().windows, 3);
 }
 
@@ -141,7 +141,7 @@ fn a_process_that_two_tasks_name_belongs_to_the_first() {
     let report = step(&mut *works[1], &machine);
     assert_eq!(found(&report), [42, 43]);
     assert_eq!(report.processes[0].result, ProcessResult::Elsewhere("a".to_owned()));
-    assert!(matches!(report.processes[1].result, ProcessResult::Placed(_)));
+    assert!(matches!(report.processes[1].result, ProcessResult::WorkedOn("placed")));
 }
 
 #[test]
@@ -155,8 +155,7 @@ fn huge_pages_are_not_an_ordinary_tasks_business() {
     for (flags, moved) in [("", 0), ("\nvm_flags=ht", 100 * MIB), ("\nvm_flags=ht mm", 0)] {
         let file = file(&keys("1,0", 1000, 0), &[&(task("a", 42) + flags)]);
         let report = step(&mut *works(&file, &*made(&file))[0], &machine);
-        let ProcessResult::Placed(placed) = &report.processes[0].result else { panic!("{report:?}") };
-        assert_eq!(placed.up.bytes, moved, "{flags:?}");
+        assert_eq!(placed(&report, 0).up.bytes, moved, "{flags:?}");
     }
 }
 
@@ -177,7 +176,7 @@ fn both_kinds_of_memory_share_the_quota_and_not_the_room() {
     }
     for (huge, ordinary) in [(70, 0), (30, 20)] {
         let report = step(&mut *works[0], &machine);
-        let up: Vec<(&str, u64)> = report.pairs.iter().map(|pair| (pair.memory, pair.up.bytes)).collect();
+        let up: Vec<(&str, u64)> = pairs(&report).iter().map(|pair| (pair.memory, pair.up.bytes)).collect();
         assert_eq!(up, [("huge pages", huge * MIB), ("ordinary memory", ordinary * MIB)]);
     }
     assert_eq!(lying(&machine, &[42], 0, |_| true), 100 * MIB);

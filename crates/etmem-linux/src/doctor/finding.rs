@@ -1,9 +1,11 @@
 //! A finding, how bad it is, and all of them together.
 
+use serde::Serialize;
 use std::fmt;
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// As it should be.
     Ok,
@@ -38,7 +40,7 @@ impl fmt::Display for Severity {
 }
 
 /// What was found about one subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The subject: words joined by `_`.
     pub name: String,

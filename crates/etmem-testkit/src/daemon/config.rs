@@ -1,6 +1,7 @@
 //! Configuration files for slide, with what a test varies.
 
 use std::fmt;
+use std::time::Duration;
 
 /// How a task names its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +19,10 @@ pub struct ProjectFile {
     pub project: String,
     /// Scans per cycle.
     pub scans: u32,
-    /// Seconds between two scans of a cycle.
-    pub interval: u32,
-    /// Seconds between two cycles.
-    pub sleep: u32,
+    /// Between two scans of a cycle.
+    pub interval: Duration,
+    /// Between two cycles.
+    pub sleep: Duration,
     /// Further lines of `[project]`.
     pub extra: Vec<String>,
     /// Name, target and further lines of each task.
@@ -29,14 +30,14 @@ pub struct ProjectFile {
 }
 
 impl ProjectFile {
-    /// A project that scans as often as the format allows: `loop` 3, `interval` 1, `sleep` 1, no task.
+    /// A project that scans as often as etmem 1.x allows: `loop` 3, `interval` 1, `sleep` 1, no task.
     #[must_use]
     pub fn new(project: &str) -> Self {
         Self {
             project: project.to_owned(),
             scans: 3,
-            interval: 1,
-            sleep: 1,
+            interval: Duration::from_secs(1),
+            sleep: Duration::from_secs(1),
             extra: Vec::new(),
             tasks: Vec::new(),
         }
@@ -61,7 +62,7 @@ impl fmt::Display for ProjectFile {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { project, scans, interval, sleep, .. } = self;
         writeln!(out, "[project]\nname={project}\nscan_type=page\nloop={scans}")?;
-        writeln!(out, "interval={interval}\nsleep={sleep}")?;
+        writeln!(out, "interval={}\nsleep={}", time(*interval), time(*sleep))?;
         self.extra.iter().try_for_each(|line| writeln!(out, "{line}"))?;
         writeln!(out, "\n[engine]\nname=slide\nproject={project}")?;
         for (name, target, lines) in &self.tasks {
@@ -76,6 +77,14 @@ impl fmt::Display for ProjectFile {
     }
 }
 
+/// Whole seconds as etmem 1.x has them, and anything else in milliseconds.
+fn time(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => time.as_secs().to_string(),
+        _ => format!("{}ms", time.as_millis()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +96,7 @@ mod tests {
                         [engine]\nname=slide\nproject=p\n\n\
                         [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=7\nT=1\n";
         assert_eq!(file.to_string(), expected);
+        let fast = ProjectFile { interval: Duration::from_millis(200), ..file };
+        assert_eq!(fast.to_string(), expected.replace("interval=1", "interval=200ms"));
     }
 }

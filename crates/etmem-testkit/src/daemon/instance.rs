@@ -1,4 +1,4 @@
-//! A daemon of one's own: on a socket nobody else has, with its log in a file, gone when this is dropped.
+//! A daemon for one test: on a socket of its own, with its log in a file, ended when this is dropped.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::process::{self, Ran, Running};
 use crate::undo::Undo;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// The client gives up by itself after ten seconds.
+/// The client gives up after ten seconds.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -205,7 +205,7 @@ impl Daemon {
     /// # Errors
     /// It does not end.
     pub fn terminate(&self) -> Result<Ended> {
-        ensure!(self.is_running()?, "etmemd has ended by itself:\n{}", self.log());
+        ensure!(self.is_running()?, "etmemd has ended without a signal:\n{}", self.log());
         self.running.signal(Signal::SIGTERM)?;
         let (status, took) = self.running.wait(STOP_LIMIT)?;
         Ok(Ended { status: process::code(status), took })
@@ -220,7 +220,7 @@ pub fn path_text(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
-/// Whether somebody listens on the abstract socket of this name.
+/// Whether a process listens on the abstract socket of this name.
 ///
 /// # Errors
 /// The kernel does not say.

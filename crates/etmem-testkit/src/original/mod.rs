@@ -2,7 +2,7 @@
 //! command line.
 //!
 //! Written from the description of the protocol alone, without `etmem-wire`: two programs that share one misreading
-//! would agree with each other and with nobody else.
+//! would agree with each other and with no other implementation.
 
 pub mod client;
 pub mod server;

@@ -60,7 +60,7 @@ pub struct OriginalServer<T> {
 }
 
 impl<T: Send + 'static> OriginalServer<T> {
-    /// Listens at a new socket, and plays `part` to whoever connects.
+    /// Listens at a new socket, and plays `part` to each client.
     ///
     /// # Errors
     /// The socket cannot be made.
@@ -69,7 +69,7 @@ impl<T: Send + 'static> OriginalServer<T> {
         let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&socket)?)?;
         setsockopt(&listener, sockopt::ReceiveTimeout, &TimeVal::seconds(LIMIT))?;
         let part = thread::spawn(move || {
-            let (stream, _) = listener.accept().context("nobody connects")?;
+            let (stream, _) = listener.accept().context("no client connects")?;
             setsockopt(&stream, sockopt::ReceiveTimeout, &TimeVal::seconds(LIMIT))?;
             setsockopt(&stream, sockopt::SendTimeout, &TimeVal::seconds(LIMIT))?;
             part(stream)
@@ -85,7 +85,7 @@ impl<T: Send + 'static> OriginalServer<T> {
     /// Waits for the end of its part: what that returned.
     ///
     /// # Errors
-    /// The part failed, or nobody connected.
+    /// The part failed, or no client connected.
     pub fn end(self) -> Result<T> {
         self.part.join().map_err(|_| anyhow!("the server panicked"))?
     }
@@ -116,7 +116,7 @@ pub fn read_once(stream: &mut UnixStream) -> Result<String> {
     Ok(str::from_utf8(&buffer[..length])?.to_owned())
 }
 
-/// The name of a socket that nobody else has.
+/// The name of a socket that no other program has.
 pub fn unused_socket() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("etmem-original-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))

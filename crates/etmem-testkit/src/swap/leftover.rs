@@ -1,6 +1,6 @@
 //! What is set up now, written down in `/run` before it is made and taken away after it is undone.
 //!
-//! If the file is there while nobody holds the lock, a run was killed, and what the file names is ours to take back.
+//! If the file is there while no process holds the lock, a run was killed, and what the file names is ours to take back.
 
 use std::fs;
 use std::io::ErrorKind;

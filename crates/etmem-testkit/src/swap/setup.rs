@@ -131,7 +131,7 @@ impl Setup {
 fn zram_lacks(bytes: usize) -> Option<String> {
     match fs::read_to_string(zram(Path::new(ZRAM_DEVICE), "disksize")) {
         Err(_) => Some(String::from("there is no zram0")),
-        Ok(size) if size.trim() != "0" => Some(String::from("zram0 is somebody's")),
+        Ok(size) if size.trim() != "0" => Some(String::from("zram0 is in use by another program")),
         Ok(_) if machine::memory_available() < bytes + MEMORY_RESERVE => {
             Some(format!("too little memory is free for {} in zram0", size::show(bytes)))
         }

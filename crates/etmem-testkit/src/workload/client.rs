@@ -148,7 +148,7 @@ impl Workload {
         self.read_ready()
     }
 
-    /// Has it replace itself by itself with half the memory, and waits until that is filled.
+    /// Has it exec itself with half the memory, and waits until that is filled.
     ///
     /// # Errors
     /// It does not answer.

@@ -8,7 +8,7 @@
 //! | `verify` | `verified BYTES` or `damaged ADDRESS`, then one line `child …` for each child |
 //! | `unmap-half` | `ready FOOTPRINT` of what is left |
 //! | `grow SIZE` | `ready FOOTPRINT`, now larger |
-//! | `exec` | the program replaces itself by itself with half the memory and says `ready` again |
+//! | `exec` | the program execs itself with half the memory and says `ready` again |
 //! | `jump` | `ready FOOTPRINT`, with other pages hot: in a layout of blocks the next ones |
 //! | `idle`, `touch` | `idle`, `touching`: stop touching, go on |
 //! | `quit`, end of input | it leaves |
@@ -36,7 +36,7 @@ use crate::size;
 const BATCH: u64 = 4096;
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
-/// Runs the workload with the arguments of this process until it is told to leave.
+/// Runs the workload with the arguments of this process until it receives `quit` or its input ends.
 ///
 /// # Errors
 /// Bad arguments, a child that does not start, standard output gone.
@@ -57,7 +57,7 @@ fn commands() -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         let lines = io::stdin().lines().map_while(io::Result::ok);
-        // The program may have left between two lines; then nobody is there to tell.
+        // The program may have ended between two lines; then no process reads this.
         let _ = lines.into_iter().try_for_each(|line| sender.send(line));
     });
     receiver
@@ -229,5 +229,5 @@ fn read_line(from: &mut impl BufRead) -> Result<String> {
 
 fn say(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).context("nobody listens any more")
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("no process reads any more")
 }

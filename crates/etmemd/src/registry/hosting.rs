@@ -1,13 +1,12 @@
 //! Hosted engines: what the registry calls in them, and how long a request waits for that.
 
-use super::deadline::{Deadline, STOP_LIMIT};
+use super::deadline::Deadline;
 use super::denied::Denied;
 use super::entries::{EngineEntry, ProjectEntry, TaskEntry};
 use super::named::Named;
 use crate::machine::Machine;
 use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::kernel::process::ProcessError;
-use etmem_core::name::Name;
 use etmem_engine::Hosted;
 use std::sync::Arc;
 use tracing::{info, warn};
@@ -17,54 +16,31 @@ pub(super) fn label(project: &ProjectSection, task: &TaskSection) -> String {
     format!("project {} task {}", project.name, task.name)
 }
 
-/// Hosted tasks that a request has started so far.
-#[derive(Debug)]
-pub(super) struct Starts<'a> {
-    machine: &'a dyn Machine,
-    deadline: &'a Deadline,
-    started: Vec<(Arc<dyn Hosted>, Name)>,
-}
-
-impl<'a> Starts<'a> {
-    pub(super) fn new(machine: &'a dyn Machine, deadline: &'a Deadline) -> Self {
-        Self { machine, deadline, started: Vec::new() }
-    }
-
-    /// Starts `task`; returns what a person should know.
-    pub(super) fn start(
-        &mut self,
-        project: &ProjectSection,
-        engine: &Arc<dyn Hosted>,
-        task: &TaskSection,
-    ) -> Result<Option<String>, Denied> {
-        let label = label(project, task);
-        let processes = match self.machine.processes().find(&task.target) {
-            Ok(processes) => processes,
-            Err(ProcessError::Exited | ProcessError::Replaced) => Vec::new(),
-            Err(error @ ProcessError::Refused { .. }) => {
-                return Err(Denied::Machine(format!("{label}: cannot look for processes: {error}")));
-            }
-        };
-        engine.start_task(&task.name, &processes, self.deadline.left()).map_err(Denied::unplaced)?;
-        info!("{label}: started");
-        self.started.push((Arc::clone(engine), task.name.clone()));
-        let TaskSection { name, target, .. } = task;
-        Ok(processes.is_empty().then(|| match self.machine.processes().gone(target) {
-            Some(gone) => format!("task {name}: {gone}"),
-            None => format!(
-                "task {name}: no {target} yet; its plugin receives the processes that are there when the task starts"
-            ),
-        }))
-    }
-
-    /// Stops what was started, the newest first.
-    pub(super) fn take_back(self) {
-        let deadline = Deadline::new(STOP_LIMIT);
-        for (engine, task) in self.started.iter().rev() {
-            engine.stop_task(task);
-            engine.settle(deadline.left());
+/// Starts `task` by `engine`; returns what a person should know.
+pub(super) fn start(
+    machine: &dyn Machine,
+    project: &ProjectSection,
+    engine: &dyn Hosted,
+    task: &TaskSection,
+    deadline: &Deadline,
+) -> Result<Option<String>, Denied> {
+    let label = label(project, task);
+    let TaskSection { name, target, .. } = task;
+    let processes = match machine.processes().find(target) {
+        Ok(processes) => processes,
+        Err(ProcessError::Exited | ProcessError::Replaced) => Vec::new(),
+        Err(error @ ProcessError::Refused { .. }) => {
+            return Err(Denied::Machine(format!("{label}: cannot look for processes: {error}")));
         }
-    }
+    };
+    engine.start_task(name, &processes, deadline.left()).map_err(Denied::unplaced)?;
+    info!("{label}: started");
+    Ok(processes.is_empty().then(|| match machine.processes().gone(target) {
+        Some(gone) => format!("task {name}: {gone}"),
+        None => format!(
+            "task {name}: no {target} yet; its plugin receives the processes that are there when the task starts"
+        ),
+    }))
 }
 
 impl EngineEntry {

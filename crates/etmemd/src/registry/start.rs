@@ -6,7 +6,7 @@
 use super::deadline::{ANSWER_LIMIT, Deadline, STOP_LIMIT};
 use super::denied::Denied;
 use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry};
-use super::hosting::{self, Starts};
+use super::hosting;
 use crate::cleanup_records::CleanupRecord;
 use crate::machine::{Machine, Sets};
 use crate::wait_group::WaitGroup;
@@ -62,15 +62,21 @@ impl Registry {
             }
         }
         let mut notes = all_notes(&ready);
-        let mut starts = Starts::new(&*self.machine, deadline);
-        let started = hosted.into_iter().try_for_each(|(project, engine, task)| {
-            notes.extend(starts.start(project, engine, task)?);
+        let mut begun = 0;
+        let started = hosted.iter().try_for_each(|(project, engine, task)| {
+            notes.extend(hosting::start(&*self.machine, project, &***engine, task, deadline)?);
+            begun += 1;
             Ok(())
         });
         match started.and_then(|()| launch(ready, &self.threads)) {
             Ok(launched) => self.keep(launched),
             Err(denied) => {
-                starts.take_back();
+                // The newest first.
+                let deadline = Deadline::new(STOP_LIMIT);
+                for (_, engine, task) in hosted[..begun].iter().rev() {
+                    engine.stop_task(&task.name);
+                    engine.settle(deadline.left());
+                }
                 return Err(denied);
             }
         }

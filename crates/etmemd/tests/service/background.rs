@@ -42,7 +42,7 @@ pub(crate) fn starts_and_stops() -> Result<()> {
 
     daemon.terminate()?;
     ensure!(!stand.path("pid").exists(), "the pid file stays");
-    ensure!(connect(&stand).is_err(), "somebody listens still");
+    ensure!(connect(&stand).is_err(), "a process still listens");
     drop(syslog);
     Ok(())
 }
@@ -66,7 +66,7 @@ pub(crate) fn name_in_use() -> Result<()> {
     let daemon = stand.start_in_background()?;
     let second = run(stand.command().arg("-m").env("ETMEMD_PID_FILE", stand.path("other")), LIMIT)?;
     refused(&second, &["in use", &stand.socket])?;
-    ensure!(!stand.path("other").exists(), "a pid file of nobody");
+    ensure!(!stand.path("other").exists(), "a pid file without a daemon");
     ensure!(daemon.is_running());
     daemon.terminate()
 }

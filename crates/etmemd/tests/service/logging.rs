@@ -88,7 +88,7 @@ pub(crate) fn same_words() -> Result<()> {
     Ok(())
 }
 
-/// The daemon answers while nobody takes its log, and finds the syslog daemon that comes back.
+/// The daemon answers while no process takes its log, and finds the syslog daemon that comes back.
 pub(crate) fn lost_syslog() -> Result<()> {
     let stand = Stand::new()?;
     let syslog = Syslog::listen(&stand.path("log"))?;
@@ -118,7 +118,7 @@ pub(crate) fn no_such_place() -> Result<()> {
         for mode in [&[][..], &["-m"]] {
             let ran = run(stand.command().env("ETMEMD_LOG", place).args(mode), LIMIT)?;
             refused(&ran, &["ETMEMD_LOG", place])?;
-            ensure!(!stand.path("pid").exists(), "a pid file of nobody");
+            ensure!(!stand.path("pid").exists(), "a pid file without a daemon");
         }
     }
     Ok(())

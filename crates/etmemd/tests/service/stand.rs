@@ -18,7 +18,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Stand {
     /// The folder.
     pub(crate) folder: tempfile::TempDir,
-    /// A socket name that nobody else has.
+    /// A socket name that no other test has.
     pub(crate) socket: String,
 }
 
@@ -55,7 +55,7 @@ impl Stand {
     }
 }
 
-/// A daemon that is nobody's child; ended with this.
+/// A daemon that is not a child of this process; ended with this.
 pub(crate) struct InBackground {
     pid: i32,
     _ends: Undo,
@@ -90,14 +90,14 @@ impl InBackground {
     }
 
     pub(crate) fn end_by(&self, signal: Signal) -> Result<()> {
-        ensure!(self.is_running(), "it has ended by itself");
+        ensure!(self.is_running(), "it has ended without a signal");
         kill(Pid::from_raw(self.pid), signal)?;
         WallClock::new().wait_until(LIMIT, "etmemd ends", || Ok(!self.is_running()))?;
         Ok(())
     }
 }
 
-/// Whether the process runs the program under test, and is no mere entry that nobody waited for.
+/// Whether the process runs the program under test, and is no zombie.
 fn is_etmemd(pid: i32) -> bool {
     let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
     program == Path::new(env!("CARGO_BIN_EXE_etmemd"))

@@ -1,4 +1,4 @@
-//! A daemon that is there to be killed, in the foreground or in the background.
+//! The process of a daemon that is to be killed, in the foreground or in the background.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,33 +19,33 @@ use nix::unistd::Pid;
 /// Many times what anything here takes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// A running daemon. This program takes over children of its own that lose their parent, so nobody else gets the pid of one in the
-/// background before its end was heard here.
+/// A running daemon. This program is a subreaper: it becomes the parent of a daemon in the background, so the kernel gives
+/// that pid to no other process before the daemon's end was waited for here.
 #[derive(Debug)]
-pub(crate) struct Victim {
-    /// The daemon, or who starts it in the background.
+pub(crate) struct DaemonProcess {
+    /// The daemon, or the process that starts it in the background.
     started: Running,
-    /// Who is in the background; none where nobody is any more.
-    behind: Option<Arc<Mutex<Option<Pid>>>>,
+    /// The pid of a daemon in the background; none inside once it has ended.
+    background: Option<Arc<Mutex<Option<Pid>>>>,
     log: PathBuf,
     _goes: Option<Undo>,
 }
 
-impl Victim {
-    /// Starts `command`, which logs to `log`; where there will be a pid file, what it starts is the daemon.
+impl DaemonProcess {
+    /// Starts `command`, which logs to `log`. With a pid file, the daemon is what `command` leaves in the background.
     pub(crate) fn spawn(command: &mut Command, log: &Path, pid_file: Option<&Path>) -> Result<Self> {
         let file = File::create(log)?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let (started, _) = Running::start(command)?;
-        let mut victim = Self { started, behind: None, log: log.to_owned(), _goes: None };
+        let mut daemon = Self { started, background: None, log: log.to_owned(), _goes: None };
         if let Some(pid_file) = pid_file {
-            victim.behind_which(pid_file)?;
+            daemon.find_in_background(pid_file)?;
         }
-        Ok(victim)
+        Ok(daemon)
     }
 
-    /// Finds who is in the background: a child, until who has started it ends.
-    fn behind_which(&mut self, pid_file: &Path) -> Result<()> {
+    /// Finds the daemon in the background: a child of the process that starts it, until that one ends.
+    fn find_in_background(&mut self, pid_file: &Path) -> Result<()> {
         let children = format!("/proc/{0}/task/{0}/children", self.started.pid());
         let clock = WallClock::new();
         let mut found = None;
@@ -54,35 +54,35 @@ impl Victim {
             let text = match self.started.ended()?.map(code) {
                 None => fs::read_to_string(&children).unwrap_or_default(),
                 Some(0) => fs::read_to_string(pid_file)?,
-                Some(status) => bail!("who starts it ended with {status}:\n{}", self.log()),
+                Some(status) => bail!("the process that starts it ended with {status}:\n{}", self.log()),
             };
             found = text.split_whitespace().next().map(str::parse).transpose()?;
-            // The kill is soon to come.
+            // The kill comes soon.
             ensure!(clock.pause(Duration::from_micros(200)) == Pace::Continue, "stopped");
         }
-        let behind = Arc::new(Mutex::new(found.map(Pid::from_raw)));
-        let held = Arc::clone(&behind);
+        let background = Arc::new(Mutex::new(found.map(Pid::from_raw)));
+        let held = Arc::clone(&background);
         self._goes = Some(Undo::with(move || {
             if let Some(pid) = *held.lock().unwrap_or_else(PoisonError::into_inner) {
                 let _ = kill(pid, Signal::SIGKILL);
             }
         }));
-        self.behind = Some(behind);
+        self.background = Some(background);
         Ok(())
     }
 
-    /// The daemon's pid, while it was not heard of its end.
+    /// The daemon's pid, until its end was waited for.
     pub(crate) fn pid(&self) -> Option<u32> {
-        match &self.behind {
+        match &self.background {
             None => Some(self.started.pid()),
-            Some(behind) => {
-                let pid = *behind.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(background) => {
+                let pid = *background.lock().unwrap_or_else(PoisonError::into_inner);
                 pid.and_then(|pid| u32::try_from(pid.as_raw()).ok())
             }
         }
     }
 
-    /// What it has said.
+    /// Its log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -90,11 +90,11 @@ impl Victim {
     /// How it has ended: its status, none while it runs.
     pub(crate) fn ended(&self) -> Result<Option<i32>> {
         let started = self.started.ended()?.map(code);
-        let Some(behind) = &self.behind else { return Ok(started) };
-        // Until that ends, it is the one to hear of its child's end.
+        let Some(background) = &self.background else { return Ok(started) };
+        // Until the starting process ends, only it can wait for the daemon.
         let Some(status) = started else { return Ok(None) };
-        let mut behind = behind.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(pid) = *behind else { return Ok(Some(status)) };
+        let mut background = background.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(pid) = *background else { return Ok(Some(status)) };
         let ended = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(_, status)) => status,
             Ok(WaitStatus::Signaled(_, signal, _)) => 128 + signal as i32,
@@ -102,18 +102,18 @@ impl Victim {
             Err(Errno::ECHILD) => status,
             Err(error) => return Err(error.into()),
         };
-        *behind = None;
+        *background = None;
         Ok(Some(ended))
     }
 
     /// Sends a signal to the daemon, unless it has ended.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        let Some(behind) = &self.behind else { return self.started.signal(signal) };
+        let Some(background) = &self.background else { return self.started.signal(signal) };
         if self.ended()?.is_none()
-            && let Some(pid) = *behind.lock().unwrap_or_else(PoisonError::into_inner)
+            && let Some(pid) = *background.lock().unwrap_or_else(PoisonError::into_inner)
         {
             match kill(pid, signal) {
-                // It has ended, and who started it has heard of that.
+                // It has ended, and the process that started it has waited for it.
                 Ok(()) | Err(Errno::ESRCH) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -3,7 +3,7 @@
 //! | what | where | ends |
 //! | --- | --- | --- |
 //! | its socket | abstract | with its holder |
-//! | its pid file (`-m`) | `/run/etmemd.pid` | at exit; of one that was killed, the next one writes it anew |
+//! | its pid file (`-m`) | `/run/etmemd.pid` | at exit; of one that was killed, the next one writes it again |
 //! | what it will have to take back | files in `/run/etmem` | when it is taken back; of one that was killed, at the next start |
 //! | reclaim of the swap cache | openEuler's module | the same |
 //! | DAMON's settings | sysfs | the same |
@@ -23,9 +23,9 @@ use anyhow::{Context, Result, ensure};
 use etmem_testkit::clock::WallClock;
 
 use crate::damon;
-use crate::lane::{Kind, Lane};
+use crate::process::LIMIT;
+use crate::series::{Kind, Series};
 use crate::target::Target;
-use crate::victim::LIMIT;
 
 /// What an engine's process is called, in its command line.
 const ENGINE: &str = "etmemd-engine";
@@ -41,22 +41,22 @@ const SETTINGS: [&str; 5] = [
 ];
 
 /// Once the next daemon answers, or this one has ended.
-pub(crate) fn nothing_of(lane: &Lane) -> Result<()> {
-    let log = || lane.daemon.as_ref().map(|daemon| daemon.log()).unwrap_or_default();
-    let files = files(lane);
+pub(crate) fn nothing_of(series: &Series) -> Result<()> {
+    let log = || series.daemon.as_ref().map(|daemon| daemon.log()).unwrap_or_default();
+    let files = files(series);
     ensure!(files.is_empty(), "left in the folder of what is set: {files:?}\n{}", log());
-    if lane.kind == Kind::Damon {
+    if series.kind == Kind::Damon {
         let count = damon::count()?;
         ensure!(count == 0, "{count} kdamonds are left\n{}", log());
     }
-    if let Target::Scripted(fake, _) = &lane.target {
+    if let Target::Scripted(fake, _) = &series.target {
         ensure!(!fake.is_reclaiming(), "the swap cache is reclaimed still\n{}", log());
         ensure!(fake.violations().is_empty(), "{:?}", fake.violations());
     }
-    if lane.kind == Kind::Isolated {
+    if series.kind == Kind::Isolated {
         let mut left = Vec::new();
         let waited = WallClock::new().wait_until(LIMIT, "processes of engines end", || {
-            left = engines(lane.socket())?;
+            left = engines(series.socket())?;
             Ok(left.is_empty())
         });
         waited.with_context(|| format!("{left:?} are left"))?;
@@ -65,8 +65,8 @@ pub(crate) fn nothing_of(lane: &Lane) -> Result<()> {
 }
 
 /// The files that tell what is to be taken back.
-pub(crate) fn files(lane: &Lane) -> Vec<OsString> {
-    let files = fs::read_dir(lane.state_folder()).into_iter().flatten().flatten();
+pub(crate) fn files(series: &Series) -> Vec<OsString> {
+    let files = fs::read_dir(series.state_folder()).into_iter().flatten().flatten();
     files.map(|file| file.file_name()).collect()
 }
 

@@ -16,10 +16,10 @@ use etmem_testkit::daemon::{Binaries, Daemon};
 use etmem_testkit::process::{Ran, Running, run};
 use nix::sys::signal::Signal;
 
-use crate::left;
+use crate::leftovers;
 use crate::plan::Phase;
+use crate::process::{DaemonProcess, LIMIT};
 use crate::target::Target;
-use crate::victim::{LIMIT, Victim};
 
 /// What `etmem` says that has waited for long enough.
 const NO_ANSWER_YET: &str = "the command may still be carried out";
@@ -37,7 +37,7 @@ fn number(phase: Phase) -> u32 {
 /// A good deal less than anything that is measured takes.
 const LOOK_AGAIN: Duration = Duration::from_micros(500);
 
-/// What a lane is about.
+/// What the daemons of a series do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Engine slide on real memory, by BPF, as fast as it goes.
@@ -67,7 +67,7 @@ impl Kind {
     pub(crate) fn phases(self) -> &'static [Phase] {
         match self {
             Self::Slide | Self::Background | Self::Damon | Self::Modules => &Phase::ALL,
-            // It does nothing by itself.
+            // It does nothing without a command.
             Self::Isolated => &[
                 Phase::Start,
                 Phase::Add,
@@ -81,11 +81,11 @@ impl Kind {
     }
 }
 
-/// Which lane: of some kinds there are several, so that one works while others wait.
+/// Names a series: its kind, and a number, since of some kinds there are several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Which(pub(crate) Kind, pub(crate) u64);
+pub(crate) struct SeriesId(pub(crate) Kind, pub(crate) u64);
 
-impl Which {
+impl SeriesId {
     /// What its rounds are made of.
     pub(crate) fn seed(self) -> u64 {
         let kind = match self.0 {
@@ -99,54 +99,54 @@ impl Which {
     }
 }
 
-impl fmt::Display for Which {
+impl fmt::Display for SeriesId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}-{}", self.0.name(), self.1)
     }
 }
 
-/// How long what it is killed in takes here, from a round in which it was not.
-pub(crate) type Lengths = BTreeMap<Phase, Duration>;
+/// How long each phase takes here, measured in a round without a kill.
+pub(crate) type Durations = BTreeMap<Phase, Duration>;
 
-/// A lane.
+/// A series.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    pub(crate) which: Which,
+pub(crate) struct Series {
+    pub(crate) id: SeriesId,
     pub(crate) kind: Kind,
     pub(crate) target: Target,
-    pub(crate) lengths: Lengths,
+    pub(crate) durations: Durations,
     pub(crate) clock: WallClock,
     /// The one that runs, or ran last.
-    pub(crate) daemon: Option<Victim>,
+    pub(crate) daemon: Option<DaemonProcess>,
     /// Those before it were killed.
-    pub(crate) before: Option<Victim>,
+    pub(crate) before: Option<DaemonProcess>,
     folder: tempfile::TempDir,
     socket: String,
     binaries: Binaries,
     started: usize,
 }
 
-impl Lane {
+impl Series {
     /// One whose daemon does not run yet.
-    pub(crate) fn new(which: Which, target: Target, binaries: &Binaries) -> Result<Self> {
+    pub(crate) fn new(id: SeriesId, target: Target, binaries: &Binaries) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("etmem-test-").tempdir()?;
-        let lane = Self {
-            which,
-            kind: which.0,
-            lengths: Lengths::new(),
+        let series = Self {
+            id,
+            kind: id.0,
+            durations: Durations::new(),
             clock: WallClock::new(),
             daemon: None,
             before: None,
-            socket: format!("etmem-test-{}-{}", std::process::id(), which),
+            socket: format!("etmem-test-{}-{}", std::process::id(), id),
             binaries: binaries.clone(),
             started: 0,
             folder,
             target,
         };
-        let text = lane.target.project(lane.kind)?;
-        fs::write(lane.file(), text)?;
-        fs::set_permissions(lane.file(), fs::Permissions::from_mode(0o600))?;
-        Ok(lane)
+        let text = series.target.project(series.kind)?;
+        fs::write(series.file(), text)?;
+        fs::set_permissions(series.file(), fs::Permissions::from_mode(0o600))?;
+        Ok(series)
     }
 
     fn file(&self) -> PathBuf {
@@ -182,12 +182,12 @@ impl Lane {
             // There is none of those that came first.
             let _ = fs::remove_file(self.folder.path().join(format!("log-{old}")));
         }
-        let daemon = Victim::spawn(&mut command, &log, pid_file.as_deref())?;
+        let daemon = DaemonProcess::spawn(&mut command, &log, pid_file.as_deref())?;
         self.before = self.daemon.replace(daemon);
         Ok(())
     }
 
-    pub(crate) fn daemon(&self) -> Result<&Victim> {
+    pub(crate) fn daemon(&self) -> Result<&DaemonProcess> {
         self.daemon.as_ref().context("there is no daemon")
     }
 
@@ -203,9 +203,9 @@ impl Lane {
         })?;
         let shown = self.must(&["project", "show"])?;
         ensure!(shown.trim() == "no project exists", "the next daemon has a project: {shown}");
-        left::nothing_of(self)?;
+        leftovers::nothing_of(self)?;
         if self.kind == Kind::Background {
-            let pid = self.daemon()?.pid().context("nobody is in the background")?;
+            let pid = self.daemon()?.pid().context("no daemon is in the background")?;
             let written = fs::read_to_string(self.pid_file())?;
             ensure!(written.trim() == pid.to_string(), "{written:?} in the pid file of {pid}");
         }
@@ -229,7 +229,7 @@ impl Lane {
     /// The same: all is taken back.
     pub(crate) fn end(&self) -> Result<()> {
         self.quit()?;
-        left::nothing_of(self)?;
+        leftovers::nothing_of(self)?;
         ensure!(!self.pid_file().exists(), "its pid file is left");
         Ok(())
     }
@@ -240,13 +240,13 @@ impl Lane {
         command
     }
 
-    /// What `etmem` is told to add or delete all.
+    /// The command that adds or deletes everything.
     fn of_file(&self, verb: &str) -> Result<Command> {
         let file = self.file();
         Ok(self.words(&["obj", verb, "-f", path_text(&file)?]))
     }
 
-    /// What `etmem` does that the daemon is killed in; none where it is no command.
+    /// The command of `etmem` that the daemon is killed in; none if the phase has no command.
     pub(crate) fn command(&self, phase: Phase) -> Result<Option<Command>> {
         let project = |verb| Ok(Some(self.words(&["project", verb, "-n", "p"])));
         match phase {
@@ -259,7 +259,7 @@ impl Lane {
     }
 
     /// Does that, and it must succeed.
-    pub(crate) fn carry_out(&mut self, phase: Phase) -> Result<()> {
+    pub(crate) fn run_command(&mut self, phase: Phase) -> Result<()> {
         let mut command = self.command(phase)?.context("it is no command")?;
         let ran = run(&mut command, LIMIT)?;
         let took = ran.took;
@@ -272,7 +272,7 @@ impl Lane {
         }
         // The first time it may have been held up.
         if (self.kind, phase) != (Kind::Damon, Phase::Begin)
-            && let Some(length) = self.lengths.get_mut(&phase)
+            && let Some(length) = self.durations.get_mut(&phase)
         {
             *length = took.min(*length);
         }
@@ -290,7 +290,7 @@ impl Lane {
     }
 
     fn succeeded(&self, command: &Command, ran: Ran) -> Result<Ran> {
-        let log = || self.daemon.as_ref().map(Victim::log).unwrap_or_default();
+        let log = || self.daemon.as_ref().map(DaemonProcess::log).unwrap_or_default();
         ensure!(ran.status == 0, "{command:?}: {}{}log:\n{}", ran.stdout, ran.stderr, log());
         Ok(ran)
     }
@@ -325,7 +325,7 @@ impl Lane {
     pub(crate) fn until(&self, what: &str, mut found: impl FnMut() -> Result<bool>) -> Result<Duration> {
         let begun = self.clock.now();
         while !found()? {
-            let log = || self.daemon.as_ref().map(Victim::log).unwrap_or_default();
+            let log = || self.daemon.as_ref().map(DaemonProcess::log).unwrap_or_default();
             ensure!(self.clock.now() - begun < LIMIT, "waited in vain: {what}; log:\n{}", log());
             self.pass(LOOK_AGAIN)?;
         }
@@ -334,13 +334,13 @@ impl Lane {
 
     /// Adds all and starts it.
     pub(crate) fn work(&mut self) -> Result<()> {
-        self.target.get_ready();
-        self.carry_out(Phase::Add)?;
-        self.carry_out(Phase::Begin)
+        self.target.prepare_cycle();
+        self.run_command(Phase::Add)?;
+        self.run_command(Phase::Begin)
     }
 
     pub(crate) fn length(&self, phase: Phase) -> Duration {
-        self.lengths.get(&phase).copied().unwrap_or_default()
+        self.durations.get(&phase).copied().unwrap_or_default()
     }
 
     pub(crate) fn pass(&self, time: Duration) -> Result<()> {

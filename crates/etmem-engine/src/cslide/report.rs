@@ -1,0 +1,203 @@
+//! What cslide says of a process whose pages it looked at, and of a pair of nodes.
+
+use crate::figures::Figures;
+use crate::reason::{Reason, ReasonName};
+use crate::report::{Event, Level, Line, ProcessReport, mib, write_end};
+use etmem_core::kernel::nodes::Migrated;
+use etmem_core::kernel::process::ProcessId;
+use etmem_core::placement::Carried;
+use etmem_core::plan::Ended;
+use etmem_core::policy::exchange::Exchange;
+use etmem_core::policy::pairs::Pair;
+use std::fmt;
+
+/// A process whose pages lie on NUMA nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Bytes present in the mappings looked at.
+    pub present: u64,
+    /// Bytes of them that are hot.
+    pub hot: u64,
+    /// Those that moved to fast nodes, or did not.
+    pub up: Carried,
+    /// Those that moved to slow nodes, or did not.
+    pub down: Carried,
+    /// Why it ended early.
+    pub ended: Option<Ended>,
+}
+
+/// What changed places between two nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairReport {
+    /// Which nodes.
+    pub pair: Pair,
+    /// Which memory, in words.
+    pub memory: &'static str,
+    /// What was to move.
+    pub planned: Exchange,
+    /// What moved to the fast node, or did not.
+    pub up: Carried,
+    /// What moved to the slow node, or did not.
+    pub down: Carried,
+}
+
+impl Placed {
+    /// The report on `process`.
+    pub(super) fn report(self, process: ProcessId) -> ProcessReport {
+        let (reason, figures) = (self.reason(), self.figures());
+        ProcessReport::worked_on(process, "placed", self, reason, figures)
+    }
+
+    fn figures(&self) -> Figures {
+        let Self { present, hot, up, down, ended: _ } = self;
+        Figures {
+            scanned: *present,
+            hot: *hot,
+            cold: present.saturating_sub(*hot),
+            moved_up: up.bytes,
+            moved_down: down.bytes,
+            not_carried: up.pages.failed() + down.pages.failed(),
+            ..Figures::default()
+        }
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        if let Some(ended) = &self.ended {
+            return Some(ended.into());
+        }
+        if self.present == 0 {
+            let text = "none of its memory is of the kind that was asked for by vm_flags= and anon_only=";
+            return Some(Reason::new(ReasonName::NothingSuitable, text));
+        }
+        let (up, down) = (self.up.pages, self.down.pages);
+        let of = |count: fn(&Migrated) -> u64| count(&up) + count(&down);
+        let failed = [
+            (of(|pages| pages.no_room), ReasonName::NodeFull, "find no room on the node they are to go to"),
+            (of(|pages| pages.busy), ReasonName::InUse, "are in use or pinned"),
+            (of(|pages| pages.shared), ReasonName::Shared, "are shared with other processes"),
+            (of(|pages| pages.refused), ReasonName::Refused, "are refused by the kernel"),
+            (of(|pages| pages.vanished), ReasonName::Vanished, "were gone meanwhile"),
+        ];
+        // The first of those of which there are most.
+        let (pages, name, what) =
+            failed.into_iter().rev().max_by_key(|(pages, ..)| *pages).filter(|(pages, ..)| *pages > 0)?;
+        Some(Reason::new(name, format!("{pages} of the pages that were to move {what}")))
+    }
+}
+
+impl PairReport {
+    /// What the log says of it, in each cycle.
+    pub(super) fn event(self) -> Event {
+        Event::always(Level::Info, Line::new(self))
+    }
+}
+
+impl fmt::Display for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { present, hot, up, down, ended } = self;
+        write!(
+            f,
+            "scanned {} MiB, hot {} MiB, {} MiB moved to fast nodes, {} MiB to slow ones",
+            mib(*present),
+            mib(*hot),
+            mib(up.bytes),
+            mib(down.bytes)
+        )?;
+        write_failures(f, up, down)?;
+        write_end(f, ended.as_ref())
+    }
+}
+
+impl fmt::Display for PairReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pair, memory, planned, up, down } = self;
+        write!(
+            f,
+            "nodes {} (fast) and {} (slow), {memory}: {} of {} MiB moved up, {} of {} MiB down",
+            pair.fast,
+            pair.slow,
+            mib(up.bytes),
+            mib(planned.up()),
+            mib(down.bytes),
+            mib(planned.cold_down)
+        )?;
+        write_failures(f, up, down)
+    }
+}
+
+/// The pages that did not move, by reason.
+fn write_failures(f: &mut fmt::Formatter<'_>, up: &Carried, down: &Carried) -> fmt::Result {
+    for (way, Migrated { moved: _, vanished, busy, shared, no_room, refused }) in
+        [("up", up.pages), ("down", down.pages)]
+    {
+        for (pages, what) in [
+            (vanished, "gone meanwhile"),
+            (busy, "in use or pinned"),
+            (shared, "shared with other processes"),
+            (no_room, "without room on the node"),
+            (refused, "refused"),
+        ] {
+            if pages > 0 {
+                let noun = if pages == 1 { "page" } else { "pages" };
+                write!(f, ", {way}: {pages} {noun} {what}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etmem_core::kernel::nodes::NodeId;
+    use etmem_core::policy::pairs::Reason as PairReason;
+
+    fn carried(bytes: u64, pages: Migrated) -> Carried {
+        Carried { bytes, pages }
+    }
+
+    #[test]
+    fn moves_between_nodes_and_what_stayed() {
+        let up = carried(20 << 20, Migrated { moved: 10, busy: 1, no_room: 3, ..Migrated::default() });
+        let down = carried(
+            4 << 20,
+            Migrated { moved: 2, vanished: 1, shared: 2, refused: 2, ..Migrated::default() },
+        );
+        let placed = Placed { present: 90 << 20, hot: 40 << 20, up, down, ended: Some(Ended::Stopped) };
+        assert_eq!(
+            placed.to_string(),
+            "scanned 90 MiB, hot 40 MiB, 20 MiB moved to fast nodes, 4 MiB to slow ones, up: 1 page in use or pinned, \
+             up: 3 pages without room on the node, down: 1 page gone meanwhile, down: 2 pages shared with other \
+             processes, down: 2 pages refused, stopped"
+        );
+        let pair = PairReport {
+            pair: Pair { fast: NodeId(0), slow: NodeId(2), reason: PairReason::Processors },
+            memory: "huge pages",
+            planned: Exchange { hot_up: 20 << 20, prefetch: 8 << 20, cold_down: 4 << 20 },
+            up,
+            down: carried(4 << 20, Migrated { moved: 2, ..Migrated::default() }),
+        };
+        assert_eq!(
+            pair.to_string(),
+            "nodes 0 (fast) and 2 (slow), huge pages: 20 of 28 MiB moved up, 4 of 4 MiB down, \
+             up: 1 page in use or pinned, up: 3 pages without room on the node"
+        );
+    }
+
+    #[test]
+    fn what_moved_between_nodes_is_counted_by_direction() {
+        let up = carried(6, Migrated { moved: 3, busy: 1, no_room: 2, ..Migrated::default() });
+        let down =
+            carried(4, Migrated { moved: 2, vanished: 1, shared: 1, refused: 1, ..Migrated::default() });
+        let expected = Figures {
+            scanned: 100,
+            hot: 40,
+            cold: 60,
+            moved_up: 6,
+            moved_down: 4,
+            not_carried: 6,
+            ..Figures::default()
+        };
+        assert_eq!(Placed { present: 100, hot: 40, up, down, ended: None }.figures(), expected);
+    }
+}

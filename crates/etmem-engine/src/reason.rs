@@ -1,0 +1,263 @@
+//! Why not more was done, or nothing: in a word and in a line.
+//!
+//! Each reason is one row of [`ReasonName`], with what it means and what to do for `docs/why-nothing-happens.md`. Each is
+//! brought about by a test: `tests/reasons` does not compile without an arm for a new one.
+
+use etmem_core::guard::SkipReason;
+use etmem_core::kernel::process::{Gone, ProcessError};
+use etmem_core::plan::Ended;
+use serde::Serialize;
+use std::fmt::{self, Write};
+
+/// What a reason is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// A task as a whole.
+    Task,
+    /// One process.
+    Process,
+}
+
+macro_rules! reasons {
+    ($($name:ident = $word:literal, $scope:ident, $means:literal, $remedy:literal;)*) => {
+        /// Why not more was done, in a word, for programs.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        pub enum ReasonName {
+            $(
+                #[doc = $means]
+                #[serde(rename = $word)]
+                $name,
+            )*
+        }
+
+        impl ReasonName {
+            /// All there are, in the order of the guide.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+
+            /// What it is about, what it means, and what to do.
+            #[must_use]
+            pub const fn help(self) -> (Scope, &'static str, &'static str) {
+                match self {
+                    $(Self::$name => (Scope::$scope, $means, $remedy),)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    NotStarted = "not_started", Task,
+        "the project was added, not started",
+        "`etmem project start -n PROJECT`";
+    FirstCycle = "first_cycle", Task,
+        "the first cycle is not over: it takes `loop` times `interval`, and more where memory is large",
+        "wait";
+    NoProcess = "no_process", Task,
+        "no process has that name (`/proc/PID/comm`, at most 15 characters, the same to the letter)",
+        "wait, or mend `type` and `value`";
+    ProcessEnded = "process_ended", Task,
+        "a task with `type=pid` means the process that had the number when the task was added, and its descendants: it has ended",
+        "delete the task (`etmem obj del`), or add it again for another process; `type=name` follows a program that is started again";
+    PidReused = "pid_reused", Task,
+        "the same, and another process has the number now; that process is left alone",
+        "delete the task; add it again if the process that has the number now is meant";
+    NoTable = "no_table", Task,
+        "`/proc` cannot be read; for engine cslide, also that a node of `node_pair` is gone",
+        "see what the kernel answered; `etmemd --proc-root` names the procfs";
+    Hosted = "hosted", Task,
+        "its engine is a plugin, which reports nothing here",
+        "`etmem engine COMMAND`, if the plugin has any; its own log";
+    Failed = "failed", Task,
+        "the task's thread has ended by a fault of etmemd",
+        "see the log; stop the project and start it again; report it";
+    NoSwap = "no_swap", Process,
+        "the machine has no swap",
+        "add some: `mkswap`, `swapon`; compressed memory (zram) is enough";
+    SwapFull = "swap_full", Process,
+        "swap has no room at all",
+        "add swap, or stop what fills it; the task continues once there is room";
+    SwapUse = "swap_use", Process,
+        "more of swap is in use than `max_swap_use` allows",
+        "add swap, or a higher `max_swap_use`";
+    Pressure = "pressure", Process,
+        "programs wait for memory more than `max_pressure` allows",
+        "wait; see `/proc/pressure/memory`";
+    CgroupSwap = "cgroup_swap", Process,
+        "the process's cgroup has no room, or not enough, below `memory.swap.max`",
+        "a higher limit, if wished";
+    CgroupProtected = "cgroup_protected", Process,
+        "its cgroup has no more memory than `memory.min` and `memory.low` promise it",
+        "lower promises, if wished";
+    MemoryFree = "memory_free", Process,
+        "`sysmem_threshold` says to act only while less memory is free",
+        "nothing, or a higher `sysmem_threshold`";
+    Small = "small", Process,
+        "the process has no more in memory than `swap_threshold`",
+        "nothing, or a lower `swap_threshold`";
+    SwappedEnough = "swapped_enough", Process,
+        "as much of it is in swap as `sysmem_threshold` asks for",
+        "nothing, or a `swap_threshold`, which then decides";
+    NothingSuitable = "nothing_suitable", Process,
+        "nothing it has in memory is of the kind that slide moves: private, not executable, and marked or flagged as `swap_flag` and `vm_flags` ask; with cslide, of the kind that `vm_flags` and `anon_only` ask for",
+        "look at `/proc/PID/smaps`";
+    Locked = "locked", Process,
+        "all of its memory that slide could move is locked (`mlock`), and not even looked at",
+        "nothing";
+    AllOut = "all_out", Process,
+        "all that slide could move has left before, and nothing was refaulted",
+        "nothing: it is done";
+    NotCold = "not_cold", Process,
+        "every page that was looked at counts T or more, or `dram_percent` is reached",
+        "wait; a higher T, or a longer `interval`, calls more pages cold";
+    LeftAlone = "left_alone", Process,
+        "what would be cold was refaulted before, and is left alone for some cycles",
+        "wait: 4 cycles at least, more each time it is refaulted";
+    NoRoom = "no_room", Process,
+        "swap has room for a part of what is cold, or `max_swap_use` leaves room for a part",
+        "add swap";
+    TooManyRefaults = "came_back", Process,
+        "more of what was moved out was refaulted than `max_refault` allows",
+        "wait; [doing-no-harm.md](doing-no-harm.md) says for how long";
+    Later = "later", Process,
+        "more is cold than may leave in a cycle at `max_rate`",
+        "wait, or a higher `max_rate`";
+    Touched = "touched", Process,
+        "cold pages were touched again before they could leave",
+        "nothing";
+    Stayed = "stayed", Process,
+        "the kernel accepted pages and left them in memory: shared, locked or in use",
+        "nothing";
+    Refused = "refused", Process,
+        "the kernel refuses a part: locked memory (`mlock`), pools of huge pages, devices",
+        "nothing";
+    Vanished = "vanished", Process,
+        "cold pages were unmapped before they could leave or change nodes",
+        "nothing";
+    NodeFull = "node_full", Process,
+        "cslide: the node that pages are to go to has no room, or no free huge page in its pool",
+        "more huge pages there (`nr_hugepages`), or less on it";
+    InUse = "in_use", Process,
+        "cslide: pages that were to move are in use, such as pinned for input and output",
+        "nothing: the next cycle tries again";
+    Shared = "shared", Process,
+        "cslide: pages that were to move are shared with other processes, which takes CAP_SYS_NICE",
+        "run etmemd as root, or with that capability";
+    Elsewhere = "elsewhere", Process,
+        "another task of the engine looks at the process",
+        "nothing, or end one of the two tasks";
+    DryRun = "dry_run", Process,
+        "the task has `dry_run=yes`",
+        "take it out when the plan is as wished";
+    Exited = "exited", Process,
+        "the process ended in the middle of a cycle",
+        "nothing";
+    Replaced = "replaced", Process,
+        "it replaced its program (exec), so what was seen no longer holds",
+        "nothing: the next cycle starts from the beginning";
+    KernelRefused = "kernel_refused", Process,
+        "the kernel refused a call, which is named with its answer",
+        "`etmem doctor`; etmemd needs root, or the capabilities of its unit";
+    Stopped = "stopped", Process,
+        "the task was stopped in the middle of a cycle",
+        "nothing";
+}
+
+/// The table of the reasons about `scope`, for `docs/why-nothing-happens.md`.
+#[must_use]
+pub fn reasons_table(scope: Scope) -> String {
+    let mut table = "| reason | what it means | what to do |\n| --- | --- | --- |\n".to_owned();
+    for name in ReasonName::ALL {
+        let (about, means, remedy) = name.help();
+        if about == scope {
+            // Writing to a string does not fail.
+            let _ = writeln!(table, "| `{name}` | {means} | {remedy} |");
+        }
+    }
+    table
+}
+
+impl fmt::Display for ReasonName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// Why not more was done, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// In a word, for programs.
+    pub name: ReasonName,
+    /// In a line, for people.
+    pub text: String,
+}
+
+impl Reason {
+    /// The reason called `name`, in this line.
+    #[must_use]
+    pub fn new(name: ReasonName, text: impl Into<String>) -> Self {
+        Self { name, text: text.into() }
+    }
+
+    pub(crate) fn elsewhere(task: &str) -> Self {
+        Self::new(ReasonName::Elsewhere, format!("task {task} looks at it"))
+    }
+
+    pub(crate) fn stopped(text: &str) -> Self {
+        Self::new(ReasonName::Stopped, text)
+    }
+}
+
+impl From<&SkipReason> for Reason {
+    fn from(skip: &SkipReason) -> Self {
+        let name = match skip {
+            SkipReason::NoSwap => ReasonName::NoSwap,
+            SkipReason::SwapFull | SkipReason::SwapFullMemoryFine { .. } => ReasonName::SwapFull,
+            SkipReason::SwapUse { .. } => ReasonName::SwapUse,
+            SkipReason::Pressure { .. } => ReasonName::Pressure,
+            SkipReason::GroupSwap(_) => ReasonName::CgroupSwap,
+            SkipReason::GroupProtected(_) => ReasonName::CgroupProtected,
+            SkipReason::MemoryFree { .. } => ReasonName::MemoryFree,
+            SkipReason::Small { .. } => ReasonName::Small,
+            SkipReason::SwappedEnough { .. } => ReasonName::SwappedEnough,
+        };
+        Self::new(name, skip.to_string())
+    }
+}
+
+impl From<&Gone> for Reason {
+    fn from(gone: &Gone) -> Self {
+        let name = match gone {
+            Gone::Ended(_) => ReasonName::ProcessEnded,
+            Gone::Reused(_) => ReasonName::PidReused,
+        };
+        Self::new(name, gone.to_string())
+    }
+}
+
+impl From<&ProcessError> for Reason {
+    fn from(error: &ProcessError) -> Self {
+        let name = match error {
+            ProcessError::Exited => ReasonName::Exited,
+            ProcessError::Replaced => ReasonName::Replaced,
+            ProcessError::Refused { .. } => ReasonName::KernelRefused,
+        };
+        Self::new(name, error.to_string())
+    }
+}
+
+impl From<&Ended> for Reason {
+    fn from(ended: &Ended) -> Self {
+        match ended {
+            Ended::Stopped => Self::stopped("the task was stopped before it had moved all"),
+            Ended::Process(error) => error.into(),
+        }
+    }
+}

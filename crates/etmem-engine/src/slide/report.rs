@@ -1,0 +1,339 @@
+//! What slide says of a process that it looked at: in figures, in a line, for which reason not more, and in the log.
+
+use crate::figures::{Figures, Seconds};
+use crate::reason::{Reason, ReasonName};
+use crate::report::{Event, Feedback, Level, Line, ProcessReport, mib, write_end};
+use etmem_core::act::Rehearsal;
+use etmem_core::address::AddressRange;
+use etmem_core::feedback::BackOff;
+use etmem_core::guard::Bound;
+use etmem_core::kernel::process::ProcessId;
+use etmem_core::plan::Outcome;
+use etmem_core::scan::Observed;
+use std::fmt;
+use std::time::Duration;
+
+/// A process that was looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Bytes present in the mappings looked at.
+    pub present: u64,
+    /// Over what time touches were seen: from when the accessed bits were cleared first to the last look.
+    pub window: Duration,
+    /// What became of the cold ones.
+    pub outcome: Outcome,
+    /// What would have been moved, where the task moves nothing (`dry_run=yes`).
+    pub rehearsal: Option<Rehearsal>,
+    /// What bounded it, where more was cold than may leave.
+    pub bound: Option<Bound>,
+    /// Bytes that the kernel accepted and left in memory: shared, locked or in use.
+    pub stayed: u64,
+    /// Bytes of mappings not looked at because they are locked in memory.
+    pub locked: u64,
+    /// What the pages that left before do now.
+    pub history: History,
+    /// How the task is held back.
+    pub feedback: Feedback,
+    /// What it cost.
+    pub effort: Effort,
+}
+
+/// What the pages of a process that left before do now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct History {
+    /// Bytes that were moved out and were refaulted since the last cycle.
+    pub refaulted: u64,
+    /// Bytes that left in this cycle.
+    pub left: u64,
+    /// Bytes left alone, as they were refaulted before.
+    pub held: u64,
+    /// Bytes touched in this cycle.
+    pub touched: u64,
+}
+
+/// What a cycle over a process cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Bytes of mappings that were looked at.
+    pub looked_at: u64,
+    /// Whether that is all of the process; else it is a slice, and the next cycle continues after it.
+    pub whole: bool,
+    /// Processor time that looking took.
+    pub looking: Duration,
+    /// Processor time that moving took.
+    pub moving: Duration,
+}
+
+impl Effort {
+    /// What a cycle's looks took, and its moves.
+    pub(super) fn of(seen: &Observed, moving: Duration) -> Self {
+        Self {
+            looked_at: seen.ranges.iter().map(AddressRange::bytes).sum(),
+            whole: seen.is_whole(),
+            looking: seen.processor_time,
+            moving,
+        }
+    }
+}
+
+impl Scanned {
+    /// The report on `process`.
+    #[must_use]
+    pub fn report(self, process: ProcessId) -> ProcessReport {
+        let (figures, reason) = (self.figures(), self.reason());
+        let (bound, feedback) = (self.bound, self.feedback.clone());
+        let mut report = ProcessReport::worked_on(process, "scanned", self, reason, figures);
+        if let Some(bound) = bound {
+            let text = Line::new(format!("not all that is cold may leave: {bound}"));
+            report.events.push(Event::once(Level::Warn, format!("{bound:?}"), text));
+        }
+        ProcessReport { feedback: Some(feedback), ..report }
+    }
+
+    fn figures(&self) -> Figures {
+        let Self { present, window, outcome, rehearsal, bound: _, stayed, locked, history, .. } = self;
+        Figures {
+            scanned: *present,
+            hot: present.saturating_sub(outcome.planned),
+            cold: outcome.planned,
+            moved: outcome.applied.saturating_sub(*stayed),
+            refaulted: history.refaulted,
+            left_alone: history.held,
+            would_move: rehearsal.map_or(0, |rehearsal| rehearsal.bytes),
+            vanished: outcome.vanished,
+            touched: outcome.touched,
+            later: outcome.later,
+            stayed: *stayed,
+            locked: *locked,
+            refused: outcome.refused,
+            no_room: outcome.over_budget,
+            window: Some(Seconds(*window)),
+            ..Figures::default()
+        }
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        let outcome = &self.outcome;
+        if let Some(ended) = &outcome.ended {
+            return Some(ended.into());
+        }
+        if self.present == 0 {
+            return Some(self.nothing_present());
+        }
+        if outcome.planned == 0 {
+            return Some(self.nothing_cold());
+        }
+        let stay = |bytes: u64, what: &str| format!("{} KiB of what is cold {what}", bytes >> 10);
+        if outcome.over_budget > 0 {
+            let bound = self.bound.unwrap_or(Bound::Swap);
+            let held = match &self.feedback.back_off {
+                BackOff::None => String::new(),
+                back_off @ (BackOff::Slower { .. } | BackOff::Paused { .. }) => format!(": {back_off}"),
+            };
+            let text = stay(outcome.over_budget, &format!("stay, {bound}{held}"));
+            return Some(Reason::new(bound_name(bound), text));
+        }
+        if self.rehearsal.is_some() {
+            return Some(Reason::new(ReasonName::DryRun, "dry_run=yes: what is cold is left where it is"));
+        }
+        [
+            (outcome.later, ReasonName::Later, "are left for later cycles by max_rate"),
+            (outcome.refused, ReasonName::Refused, "cannot be paged out, such as locked memory"),
+            (
+                self.stayed,
+                ReasonName::Stayed,
+                "stayed in memory: the kernel keeps what is shared, locked or in use",
+            ),
+            (outcome.touched, ReasonName::Touched, "were touched again before they could leave"),
+            (outcome.vanished, ReasonName::Vanished, "were unmapped before they could leave"),
+        ]
+        .into_iter()
+        .find(|(bytes, ..)| *bytes > 0)
+        .map(|(bytes, name, what)| Reason::new(name, stay(bytes, what)))
+    }
+
+    fn nothing_present(&self) -> Reason {
+        if self.locked > 0 {
+            let text = format!(
+                "all of its memory that slide could move is locked ({} KiB), and not looked at",
+                self.locked >> 10
+            );
+            return Reason::new(ReasonName::Locked, text);
+        }
+        if self.feedback.out > 0 {
+            let text = format!("all that slide could move is out already ({} KiB)", self.feedback.out >> 10);
+            return Reason::new(ReasonName::AllOut, text);
+        }
+        let text = "none of its memory is of the kind that slide moves: private, not executable, in memory, and \
+                    with the task's vm_flags= and swap_flag= where it has any";
+        Reason::new(ReasonName::NothingSuitable, text)
+    }
+
+    fn nothing_cold(&self) -> Reason {
+        if self.history.held > 0 {
+            let text = format!(
+                "nothing else is cold: {} KiB are left alone for some cycles, as they came back before",
+                self.history.held >> 10
+            );
+            return Reason::new(ReasonName::LeftAlone, text);
+        }
+        let text =
+            "nothing is cold: no page that was looked at counts less than T, or dram_percent is reached";
+        Reason::new(ReasonName::NotCold, text)
+    }
+}
+
+/// What bounded an act of which more was cold than may leave.
+const fn bound_name(bound: Bound) -> ReasonName {
+    match bound {
+        Bound::Swap => ReasonName::NoRoom,
+        Bound::GroupSwap => ReasonName::CgroupSwap,
+        Bound::GroupProtected => ReasonName::CgroupProtected,
+        Bound::Probation | Bound::Paused => ReasonName::TooManyRefaults,
+    }
+}
+
+impl fmt::Display for Scanned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome { planned, tried: _, applied, vanished, refused, touched, later, over_budget, ended } =
+            &self.outcome;
+        write!(f, "scanned {} MiB, cold {} MiB, ", mib(self.present), mib(*planned))?;
+        match &self.rehearsal {
+            None => write!(f, "paged out {} MiB", mib(applied.saturating_sub(self.stayed)))?,
+            Some(Rehearsal { bytes, ranges }) => {
+                let noun = if *ranges == 1 { "range" } else { "ranges" };
+                write!(f, "dry run: would page out {} MiB in {ranges} {noun}", mib(*bytes))?;
+            }
+        }
+        let over = self.bound.map_or_else(|| "no room in swap".to_owned(), |bound| bound.to_string());
+        for (bytes, what) in [
+            (self.history.refaulted, "came back"),
+            (self.history.held, "left alone as it came back before"),
+            (*vanished, "unmapped meanwhile"),
+            (*touched, "touched meanwhile"),
+            (*refused, "cannot be paged out"),
+            (self.stayed, "shared, locked or in use"),
+            (self.locked, "locked"),
+            (*later, "left for later"),
+            (*over_budget, &over),
+        ] {
+            if bytes > 0 {
+                write!(f, ", {what} {} KiB", bytes >> 10)?;
+            }
+        }
+        if self.feedback.back_off != BackOff::None {
+            write!(f, "; {}", self.feedback.back_off)?;
+        }
+        write_end(f, ended.as_ref())
+    }
+}
+
+/// What the log says where a task is held back, or `before` was and no longer is.
+pub(super) fn back_off_event(before: BackOff, now: BackOff) -> Option<Event> {
+    let (level, key, text) = match now {
+        BackOff::None if before == BackOff::None => return None,
+        BackOff::None => (Level::Info, "none".to_owned(), format!("{now} any more")),
+        BackOff::Slower { step, .. } => (Level::Warn, format!("slower {step}"), now.to_string()),
+        BackOff::Paused { .. } => (Level::Warn, "paused".to_owned(), now.to_string()),
+    };
+    Some(Event::once(level, key, Line::new(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etmem_core::kernel::process::ProcessError;
+    use etmem_core::plan::Ended;
+
+    fn scanned() -> Scanned {
+        Scanned { present: 200 << 20, ..Scanned::default() }
+    }
+
+    #[test]
+    fn figures_of_what_was_scanned() {
+        let outcome = Outcome {
+            planned: 60,
+            tried: 50,
+            applied: 30,
+            vanished: 15,
+            refused: 5,
+            over_budget: 10,
+            ..Outcome::default()
+        };
+        let window = Duration::from_secs(3);
+        let scanned = Scanned { present: 100, window, outcome, stayed: 8, locked: 2, ..Scanned::default() };
+        let expected = Figures {
+            scanned: 100,
+            hot: 40,
+            cold: 60,
+            moved: 22,
+            vanished: 15,
+            refused: 5,
+            no_room: 10,
+            stayed: 8,
+            locked: 2,
+            window: Some(Seconds(window)),
+            ..Figures::default()
+        };
+        assert_eq!(scanned.figures(), expected);
+    }
+
+    #[test]
+    fn the_log_says_once_how_a_task_is_held_back_and_that_it_no_longer_is() {
+        let slower = |step| BackOff::Slower { step, idle_cycles: 2, divisor: 2, probation: false };
+        let paused = |secs| BackOff::Paused { left: Duration::from_secs(secs) };
+        let event = |before, now| {
+            back_off_event(before, now).map(|event| (event.level, event.key, event.text.to_string()))
+        };
+        assert_eq!(event(BackOff::None, BackOff::None), None);
+        let said = "not held back any more".to_owned();
+        assert_eq!(event(slower(1), BackOff::None), Some((Level::Info, "none".to_owned(), said)));
+        for (now, key) in [(slower(1), "slower 1"), (slower(2), "slower 2"), (paused(5), "paused")] {
+            let expected = Some((Level::Warn, key.to_owned(), now.to_string()));
+            assert_eq!((event(BackOff::None, now), event(now, now)), (expected.clone(), expected));
+        }
+    }
+
+    #[test]
+    fn a_dry_run_says_what_it_would_do() {
+        let outcome = Outcome { planned: 100 << 20, over_budget: 10 << 20, ..Outcome::default() };
+        let rehearsal = Some(Rehearsal { bytes: 90 << 20, ranges: 7 });
+        assert_eq!(
+            Scanned { outcome, rehearsal, ..scanned() }.to_string(),
+            "scanned 200 MiB, cold 100 MiB, dry run: would page out 90 MiB in 7 ranges, no room in swap 10240 KiB"
+        );
+    }
+
+    #[test]
+    fn one_line_says_it_all() {
+        let outcome = Outcome {
+            planned: 100 << 20,
+            tried: 90 << 20,
+            applied: 80 << 20,
+            vanished: 4096,
+            over_budget: 10 << 20,
+            later: 1 << 20,
+            ended: Some(Ended::Process(ProcessError::Exited)),
+            ..Outcome::default()
+        };
+        let scanned = Scanned {
+            present: 200 << 20,
+            outcome,
+            bound: Some(Bound::GroupSwap),
+            stayed: 0,
+            locked: 8192,
+            history: History { refaulted: 12 << 10, ..History::default() },
+            feedback: Feedback {
+                back_off: BackOff::Paused { left: Duration::from_secs(61) },
+                ..Feedback::default()
+            },
+            ..Scanned::default()
+        };
+        assert_eq!(
+            scanned.to_string(),
+            "scanned 200 MiB, cold 100 MiB, paged out 80 MiB, came back 12 KiB, unmapped meanwhile 4 KiB, locked 8 KiB, \
+             left for later 1024 KiB, over its cgroup's memory.swap.max 10240 KiB; far more came back than max_refault \
+             allows: nothing moves for 2 min, ended early: the process exited"
+        );
+    }
+}

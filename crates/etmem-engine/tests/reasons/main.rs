@@ -1,0 +1,158 @@
+//! Every reason for not acting is brought about over a scripted machine, in every variant that the code can produce; and
+//! every figure is counted. A new reason without a way to it does not compile here.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod case;
+mod cslide;
+mod quirk;
+mod slide;
+
+use case::bound;
+use etmem_core::guard::{Bound, SkipReason};
+use etmem_engine::{Figures, ProcessResult, Reason, ReasonName, StepReport, TaskStatus};
+use std::time::Duration;
+
+/// A way to a reason: each report has it.
+type Way = fn() -> Vec<StepReport>;
+
+/// Every way to `name` that there is, each by a cycle of an engine.
+fn ways_to(name: ReasonName) -> Vec<Way> {
+    match name {
+        // Of the daemon, about tasks of which there is no cycle: brought about by `registry/tests/reasons.rs` there.
+        ReasonName::NotStarted | ReasonName::FirstCycle | ReasonName::Hosted | ReasonName::Failed => vec![],
+        ReasonName::NoProcess => vec![slide::no_process],
+        ReasonName::ProcessEnded => vec![slide::process_ended],
+        ReasonName::PidReused => vec![slide::pid_reused],
+        ReasonName::NoTable => vec![slide::no_table],
+        ReasonName::NoSwap => vec![slide::no_swap],
+        ReasonName::SwapFull => vec![slide::swap_full],
+        ReasonName::SwapUse => vec![slide::swap_use],
+        ReasonName::Pressure => vec![slide::pressure],
+        ReasonName::CgroupSwap => vec![slide::cgroup_swap],
+        ReasonName::CgroupProtected => vec![slide::cgroup_protected],
+        ReasonName::MemoryFree => vec![slide::memory_free],
+        ReasonName::Small => vec![slide::small],
+        ReasonName::SwappedEnough => vec![slide::swapped_enough],
+        ReasonName::NothingSuitable => vec![slide::nothing_suitable, cslide::nothing_suitable],
+        ReasonName::Locked => vec![slide::locked],
+        ReasonName::AllOut => vec![slide::all_out],
+        ReasonName::NotCold => vec![slide::not_cold],
+        ReasonName::LeftAlone => vec![slide::left_alone],
+        ReasonName::NoRoom => vec![slide::no_room],
+        ReasonName::TooManyRefaults => vec![slide::too_many_refaults],
+        ReasonName::Later => vec![slide::later],
+        ReasonName::Touched => vec![slide::touched],
+        ReasonName::Stayed => vec![slide::stayed],
+        ReasonName::Refused => vec![slide::refused, cslide::refused],
+        ReasonName::Vanished => vec![slide::vanished, cslide::vanished],
+        ReasonName::NodeFull => vec![cslide::node_full],
+        ReasonName::InUse => vec![cslide::in_use],
+        ReasonName::Shared => vec![cslide::shared],
+        ReasonName::Elsewhere => vec![cslide::elsewhere],
+        ReasonName::DryRun => vec![slide::dry_run],
+        ReasonName::Exited => vec![slide::exited, cslide::exited],
+        ReasonName::Replaced => vec![slide::replaced],
+        ReasonName::KernelRefused => vec![slide::kernel_refused],
+        ReasonName::Stopped => vec![slide::stopped],
+    }
+}
+
+/// Each reason with the reports that have it.
+fn all_reports() -> Vec<(ReasonName, StepReport)> {
+    let of = |name: &ReasonName| {
+        let name = *name;
+        ways_to(name).into_iter().flat_map(|way| way()).map(move |report| (name, report))
+    };
+    ReasonName::ALL.iter().flat_map(of).collect()
+}
+
+/// What `etmem task show` would say of it.
+fn shown(report: StepReport) -> Option<Reason> {
+    let mut status = TaskStatus::default();
+    status.record(report, Duration::from_secs(1));
+    let last = status.last.unwrap();
+    let of_process = last.report.processes.first().and_then(|process| process.reason.clone());
+    last.reason("process named nobody").or(of_process)
+}
+
+/// The variants of a skip reason, by number: a new one gets the next number and a way to it.
+const SKIP_REASONS: usize = 10;
+const fn number_of_skip_reason(reason: &SkipReason) -> usize {
+    match reason {
+        SkipReason::NoSwap => 0,
+        SkipReason::SwapFull => 1,
+        SkipReason::SwapFullMemoryFine { .. } => 2,
+        SkipReason::SwapUse { .. } => 3,
+        SkipReason::Pressure { .. } => 4,
+        SkipReason::GroupSwap(_) => 5,
+        SkipReason::GroupProtected(_) => 6,
+        SkipReason::MemoryFree { .. } => 7,
+        SkipReason::Small { .. } => 8,
+        SkipReason::SwappedEnough { .. } => 9,
+    }
+}
+
+/// The same of what bounds an act.
+const BOUNDS: usize = 5;
+const fn number_of_bound(bound: Bound) -> usize {
+    match bound {
+        Bound::Swap => 0,
+        Bound::GroupSwap => 1,
+        Bound::GroupProtected => 2,
+        Bound::Probation => 3,
+        Bound::Paused => 4,
+    }
+}
+
+#[test]
+fn every_reason_is_brought_about() {
+    let mut others = Vec::new();
+    for (name, report) in all_reports() {
+        let text = format!("{report:?}");
+        match shown(report) {
+            Some(reason) if reason.name == name => {
+                assert!(!reason.text.is_empty() && !reason.text.contains('\n'), "{}", reason.text);
+            }
+            other => others.push(format!("{name}: instead {other:?}: {text}")),
+        }
+    }
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
+#[test]
+fn every_skip_reason_and_every_bound_is_brought_about() {
+    let (mut skip_reasons, mut bounds) = ([false; SKIP_REASONS], [false; BOUNDS]);
+    for (_, report) in all_reports() {
+        for process in &report.processes {
+            if let ProcessResult::Skipped(reason) = &process.result {
+                skip_reasons[number_of_skip_reason(reason)] = true;
+            }
+        }
+        if let Some(bound) = bound(&report) {
+            bounds[number_of_bound(bound)] = true;
+        }
+    }
+    assert_eq!((skip_reasons, bounds), ([true; SKIP_REASONS], [true; BOUNDS]));
+}
+
+#[test]
+fn every_figure_is_counted() {
+    let mut sum = Figures::default();
+    let reports = all_reports().into_iter().map(|(_, report)| report);
+    for report in reports.chain([slide::with_cost(), cslide::both_ways()]) {
+        let mut status = TaskStatus::default();
+        status.record(report, Duration::from_secs(1));
+        sum.add(&status.last.unwrap().figures);
+    }
+    for (row, amount) in Figures::ROWS.iter().zip(sum.amounts()) {
+        assert!(amount.is_some_and(|amount| !amount.is_zero()), "{} is not counted by any engine", row.name);
+    }
+}
+
+#[test]
+fn where_all_that_is_cold_leaves_there_is_no_reason() {
+    for report in slide::no_reason().into_iter().chain(cslide::no_reason()) {
+        assert_eq!(report.processes[0].reason, None, "{report:?}");
+    }
+}

@@ -1,0 +1,194 @@
+//! How slide comes to each of its reasons: a function for each.
+
+use crate::case::{Case, PAGES};
+use crate::quirk::Quirk;
+use etmem_core::guard::Bound;
+use etmem_core::kernel::pressure::{Pressure, Share};
+use etmem_core::kernel::probe::Access;
+use etmem_core::kernel::process::ProcessError;
+use etmem_engine::StepReport;
+use etmem_testkit::fake::FakePacer;
+
+const PAGE: u64 = 4096;
+const MIB: u64 = 1 << 20;
+
+fn reports<const N: usize>(cases: [Case; N]) -> Vec<StepReport> {
+    cases.into_iter().map(Case::report).collect()
+}
+
+fn hot(_: u64, _: u64) -> Access {
+    Access::READ
+}
+
+fn idle(_: u64, _: u64) -> Access {
+    Access::IDLE
+}
+
+/// Half of the pages are hot; in the third window it becomes the other half.
+fn jumps(page: u64, window: u64) -> Access {
+    if (page < 1500) == (window < 2) { Access::READ } else { Access::IDLE }
+}
+
+/// Hot in the last window of three, then idle.
+fn once(_: u64, window: u64) -> Access {
+    if window == 2 { Access::READ } else { Access::IDLE }
+}
+
+fn touched_later(_: u64, window: u64) -> Access {
+    if window > 0 { Access::READ } else { Access::IDLE }
+}
+
+pub(crate) fn no_process() -> Vec<StepReport> {
+    reports([Case { target: "type=name\nvalue=nobody", ..Case::new() }])
+}
+
+/// The process that is there has another number.
+pub(crate) fn process_ended() -> Vec<StepReport> {
+    reports([Case::added_for(41, 1000)])
+}
+
+/// The process that is there has the number and began at another time.
+pub(crate) fn pid_reused() -> Vec<StepReport> {
+    reports([Case::added_for(42, 999)])
+}
+
+pub(crate) fn no_table() -> Vec<StepReport> {
+    reports([Case::quirk(Quirk::NoTable)])
+}
+
+pub(crate) fn no_swap() -> Vec<StepReport> {
+    reports([Case::memory(|memory| (memory.swap_total, memory.swap_free) = (0, 0))])
+}
+
+pub(crate) fn swap_full() -> Vec<StepReport> {
+    reports([
+        Case::memory(|memory| memory.swap_free = 0),
+        Case::memory(|memory| (memory.swap_free, memory.available) = (0, 0)),
+    ])
+}
+
+pub(crate) fn swap_use() -> Vec<StepReport> {
+    reports([Case::memory(|memory| memory.swap_free = memory.swap_total / 10)])
+}
+
+pub(crate) fn pressure() -> Vec<StepReport> {
+    let pressure = Pressure { some_avg10: Share::of_hundredths(2001), ..Pressure::default() };
+    reports([Case { pressure: Some(pressure), ..Case::new() }])
+}
+
+pub(crate) fn cgroup_swap() -> Vec<StepReport> {
+    reports([Case::swap_of_group(0, 0), Case::swap_of_group(700 * PAGE, 0)])
+}
+
+pub(crate) fn cgroup_protected() -> Vec<StepReport> {
+    reports([Case::promise(900, 800), Case::promise(PAGE, 501 * PAGE)])
+}
+
+pub(crate) fn memory_free() -> Vec<StepReport> {
+    reports([Case::project("sysmem_threshold=50")])
+}
+
+pub(crate) fn small() -> Vec<StepReport> {
+    reports([Case { task: "swap_threshold=1g", ..Case::project("sysmem_threshold=51") }])
+}
+
+pub(crate) fn swapped_enough() -> Vec<StepReport> {
+    let mut case = Case::project("sysmem_threshold=51");
+    case.process.swapped.iter_mut().take(2000).for_each(|page| *page = true);
+    reports([case])
+}
+
+pub(crate) fn nothing_suitable() -> Vec<StepReport> {
+    reports([Case::process(|process| process.mapping.shared = true)])
+}
+
+pub(crate) fn locked() -> Vec<StepReport> {
+    reports([Case::process(|process| process.locked.push(process.mapping.range))])
+}
+
+pub(crate) fn all_out() -> Vec<StepReport> {
+    reports([Case { cycles: 2, ..Case::new() }])
+}
+
+pub(crate) fn not_cold() -> Vec<StepReport> {
+    reports([Case::of(PAGES, hot), Case::task("dram_percent=100")])
+}
+
+pub(crate) fn left_alone() -> Vec<StepReport> {
+    reports([Case { cycles: 4, ..Case::of(PAGES, once) }])
+}
+
+pub(crate) fn no_room() -> Vec<StepReport> {
+    reports([Case::memory(|memory| {
+        memory.swap_free = memory.swap_total - memory.swap_total / 100 * 80 + MIB;
+    })])
+}
+
+pub(crate) fn too_many_refaults() -> Vec<StepReport> {
+    reports([
+        Case { cycles: 3, ..Case::of(PAGES, jumps) },
+        // Hours later, what came back is paid for, and what leaves is paid for in advance.
+        Case { cycles: 2000, until: Some(Bound::Probation), ..Case::of(PAGES, jumps) },
+    ])
+}
+
+pub(crate) fn later() -> Vec<StepReport> {
+    reports([Case::task("max_rate=100k")])
+}
+
+pub(crate) fn touched() -> Vec<StepReport> {
+    reports([Case { task: "max_rate=8m", ..Case::of(20_000, touched_later) }])
+}
+
+pub(crate) fn stayed() -> Vec<StepReport> {
+    reports([Case::quirk(Quirk::Keeps)])
+}
+
+pub(crate) fn refused() -> Vec<StepReport> {
+    reports([Case::quirk(Quirk::Refuses)])
+}
+
+pub(crate) fn vanished() -> Vec<StepReport> {
+    reports([Case::quirk(Quirk::Unmapped)])
+}
+
+pub(crate) fn dry_run() -> Vec<StepReport> {
+    reports([Case::task("dry_run=yes")])
+}
+
+pub(crate) fn exited() -> Vec<StepReport> {
+    reports([Case::process(|process| process.end = Some((0, ProcessError::Exited)))])
+}
+
+/// After the look, and before it.
+pub(crate) fn replaced() -> Vec<StepReport> {
+    reports([
+        Case::quirk(Quirk::Replaces),
+        Case::process(|process| process.end = Some((0, ProcessError::Replaced))),
+    ])
+}
+
+pub(crate) fn kernel_refused() -> Vec<StepReport> {
+    reports([Case::process(|process| {
+        let refused = ProcessError::Refused { call: "clear_refs".into(), reason: "no".into() };
+        process.end = Some((0, refused));
+    })])
+}
+
+/// During the look, and after it between two batches.
+pub(crate) fn stopped() -> Vec<StepReport> {
+    reports([
+        Case { pacer: FakePacer::stopping_after(0), ..Case::new() },
+        Case { pacer: FakePacer::stopping_after(1), task: "max_rate=8m", ..Case::of(20_000, idle) },
+    ])
+}
+
+/// All that is cold leaves.
+pub(crate) fn no_reason() -> Vec<StepReport> {
+    reports([Case::new()])
+}
+
+/// A cycle that uses processor time.
+pub(crate) fn with_cost() -> StepReport {
+    Case::new().report_with_cost()
+}

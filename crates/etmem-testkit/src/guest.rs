@@ -1,0 +1,84 @@
+//! Stories that a test program tells elsewhere, in a virtual machine or a namespace: it runs itself there, with the programs
+//! under test.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::daemon::Binaries;
+use crate::laboratory::{Machine, indented, quoted};
+
+/// The first argument of a program that runs elsewhere.
+const INSIDE: &str = "--inside";
+
+/// Tells the story that this program was started for, if it runs elsewhere.
+pub fn story(tell: impl FnOnce(&str, &Binaries) -> Result<()>) -> Option<ExitCode> {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    let [word, name, etmemd, etmem, hotcold] = arguments.as_slice() else { return None };
+    if word != INSIDE {
+        return None;
+    }
+    let [etmemd, etmem, hotcold] = [etmemd, etmem, hotcold].map(PathBuf::from);
+    Some(exit_code(tell(&name.to_string_lossy(), &Binaries { etmemd, etmem, hotcold })))
+}
+
+/// The status that a program ends with, having said what went wrong.
+pub fn exit_code(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command, word by word, by which this program tells the story `name`.
+///
+/// # Errors
+/// The programs do not build.
+pub fn words(name: &str) -> Result<[PathBuf; 6]> {
+    let Binaries { etmemd, etmem, hotcold } = Binaries::build()?.clone();
+    Ok([env::current_exe()?, INSIDE.into(), name.into(), etmemd, etmem, hotcold])
+}
+
+/// The same as a line for the shell.
+///
+/// # Errors
+/// As [`words`], or a path cannot be quoted.
+pub fn line(name: &str) -> Result<String> {
+    let quoted: Vec<String> = words(name)?.iter().map(|word| quoted(word)).collect::<Result<_>>()?;
+    Ok(quoted.join(" "))
+}
+
+/// The programs that such a command needs.
+///
+/// # Errors
+/// As [`words`].
+pub fn files() -> Result<Vec<PathBuf>> {
+    let [own, _, _, etmemd, etmem, hotcold] = words("")?;
+    Ok(vec![own, etmemd, etmem, hotcold])
+}
+
+/// Tells the story `name` in `machine`, and shows what it printed.
+///
+/// # Errors
+/// As [`Machine::run`].
+pub fn boot(machine: Machine, name: &str) -> Result<()> {
+    boot_below(machine, "", name)
+}
+
+/// The same, below the command `above`, such as `unshare -p -f --`.
+///
+/// # Errors
+/// As [`Machine::run`].
+pub fn boot_below(machine: Machine, above: &str, name: &str) -> Result<()> {
+    let files = files()?;
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let said = machine.run(&files, &format!("{above} {}", line(name)?))?;
+    print!("{}", indented(&said));
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Writes to the log what the cycles of a task did. What an event's level is, and whether it is the same as that of the
+//! cycle before, is said by the event.
+
+use etmem_core::kernel::process::ProcessId;
+use etmem_engine::{Event, Level, Line, StepReport};
+use std::collections::HashSet;
+use tracing::{debug, error, info, warn};
+
+/// The log of one task.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    label: String,
+    /// What came in the last cycle: of a process, or of the task.
+    last: HashSet<(Option<ProcessId>, String)>,
+}
+
+impl Journal {
+    /// Of the task that the log calls `label`, which starts.
+    pub(crate) fn new(label: String) -> Self {
+        info!("{label}: started");
+        Self { label, last: HashSet::new() }
+    }
+
+    /// The task has stopped.
+    pub(crate) fn stopped(&self) {
+        info!("{}: stopped", self.label);
+    }
+
+    /// What the task set in the kernel stays there.
+    pub(crate) fn not_taken_back(&self, error: &dyn std::error::Error) {
+        error!("{}: cannot take back what was set: {error}", self.label);
+    }
+
+    /// The next cycle is over.
+    pub(crate) fn record(&mut self, report: &StepReport) {
+        for (level, process, text) in self.due(report) {
+            let process = process.map(|process| format!("process {process}: ")).unwrap_or_default();
+            let line = format_args!("{}: {process}{text}", self.label);
+            match level {
+                Level::Error => error!("{line}"),
+                Level::Warn => warn!("{line}"),
+                Level::Info => info!("{line}"),
+                Level::Debug => debug!("{line}"),
+            }
+        }
+    }
+
+    /// What is to be written, and at which level.
+    fn due(&mut self, report: &StepReport) -> Vec<(Level, Option<ProcessId>, Line)> {
+        let mut events: Vec<(Option<ProcessId>, Event)> = Vec::new();
+        events.extend(state(report).map(|event| (None, event)));
+        for one in &report.processes {
+            events.extend(one.events.iter().map(|event| (Some(one.process), event.clone())));
+        }
+        events.extend(report.events.iter().map(|event| (None, event.clone())));
+        let mut keys = HashSet::new();
+        let mut due = Vec::new();
+        for (process, Event { level, repeated, key, text }) in events {
+            let key = (process, key);
+            let level = if self.last.contains(&key) { repeated } else { Some(level) };
+            due.extend(level.map(|level| (level, process, text)));
+            keys.insert(key);
+        }
+        self.last = keys;
+        due
+    }
+}
+
+/// What there is to say of the task as a whole, whatever its engine.
+fn state(report: &StepReport) -> Option<Event> {
+    let StepReport { processes, fault, gone, stopped, .. } = report;
+    let (level, text) = match (fault, gone) {
+        (Some(fault), _) => (Level::Error, format!("nothing can be done: {fault}")),
+        (None, Some(gone)) => (Level::Warn, gone.to_string()),
+        (None, None) if processes.is_empty() && !stopped => {
+            (Level::Info, "no process now; waiting for one".to_owned())
+        }
+        (None, None) => return None,
+    };
+    Some(Event::once(level, text.clone(), Line::new(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etmem_core::guard::SkipReason;
+    use etmem_core::kernel::process::{Gone, Pid, ProcessError};
+    use etmem_engine::{ProcessReport, ProcessResult};
+
+    fn process(pid: u32) -> ProcessId {
+        ProcessId { pid: Pid::new(pid).unwrap(), start_time: 1 }
+    }
+
+    fn report(results: &[(u32, ProcessResult)]) -> StepReport {
+        let processes = results.iter().map(|(pid, result)| ProcessReport::new(process(*pid), result.clone()));
+        StepReport { processes: processes.collect(), ..StepReport::default() }
+    }
+
+    fn due(journal: &mut Journal, report: &StepReport) -> Vec<(Level, Option<u32>, String)> {
+        let due = journal.due(report).into_iter();
+        due.map(|(level, process, text)| (level, process.map(|it| it.pid.get()), text.to_string())).collect()
+    }
+
+    fn levels(journal: &mut Journal, results: &[(u32, ProcessResult)]) -> Vec<Level> {
+        due(journal, &report(results)).into_iter().map(|(level, ..)| level).collect()
+    }
+
+    #[test]
+    fn a_skip_reason_is_repeated_at_debug_level_until_another_comes() {
+        let mut journal = Journal::new("t".to_owned());
+        let small = |resident| (1, ProcessResult::Skipped(SkipReason::Small { resident, above: 9 }));
+        let full = (1, ProcessResult::Skipped(SkipReason::SwapFull));
+        let fine = (1, ProcessResult::Skipped(SkipReason::SwapFullMemoryFine { available: 5 }));
+        let other = (2, ProcessResult::Skipped(SkipReason::NoSwap));
+        assert_eq!(levels(&mut journal, &[small(1)]), [Level::Info]);
+        assert_eq!(levels(&mut journal, &[small(2)]), [Level::Debug], "only the size is another");
+        assert_eq!(levels(&mut journal, &[full.clone(), other.clone()]), [Level::Warn, Level::Error]);
+        assert_eq!(levels(&mut journal, &[full, other.clone()]), [Level::Debug, Level::Debug]);
+        assert_eq!(levels(&mut journal, &[fine.clone(), other]), [Level::Warn, Level::Debug]);
+        // A cycle without it: what comes next is new.
+        assert_eq!(levels(&mut journal, &[(1, ProcessResult::WorkedOn("scanned"))]), [Level::Info]);
+        assert_eq!(levels(&mut journal, &[fine]), [Level::Warn]);
+    }
+
+    #[test]
+    fn what_is_done_is_written_in_each_cycle() {
+        let mut journal = Journal::new("t".to_owned());
+        let refused = ProcessError::Refused { call: "x".into(), reason: "y".into() };
+        let results = [
+            (1, ProcessResult::WorkedOn("scanned")),
+            (2, ProcessResult::Elsewhere("other".to_owned())),
+            (3, ProcessResult::Lost(ProcessError::Exited)),
+            (4, ProcessResult::Lost(refused)),
+            (5, ProcessResult::Stopped),
+        ];
+        for _ in 0..2 {
+            let expected = [Level::Info, Level::Debug, Level::Info, Level::Error, Level::Info];
+            assert_eq!(levels(&mut journal, &results), expected);
+        }
+    }
+
+    #[test]
+    fn the_state_of_a_task_is_written_when_it_changes() {
+        let mut journal = Journal::new("t".to_owned());
+        let waiting = (Level::Info, None, "no process now; waiting for one".to_owned());
+        assert_eq!(due(&mut journal, &report(&[])), std::slice::from_ref(&waiting));
+        assert_eq!(due(&mut journal, &report(&[])), []);
+        let gone = Gone::Ended(Pid::new(7).unwrap());
+        let ended = StepReport { gone: Some(gone), ..report(&[]) };
+        assert_eq!(due(&mut journal, &ended), [(Level::Warn, None, gone.to_string())]);
+        assert_eq!(due(&mut journal, &ended), []);
+        let fault = |reason: &str| ProcessError::Refused { call: "/proc".into(), reason: reason.into() };
+        let faulty = |reason| StepReport { fault: Some(fault(reason)), ..report(&[]) };
+        for reason in ["no", "still no"] {
+            let text = format!("nothing can be done: {}", fault(reason));
+            assert_eq!(due(&mut journal, &faulty(reason)), [(Level::Error, None, text)]);
+            assert_eq!(due(&mut journal, &faulty(reason)), []);
+        }
+        assert_eq!(due(&mut journal, &report(&[])), [waiting]);
+        assert_eq!(due(&mut journal, &StepReport { stopped: true, ..report(&[]) }), []);
+    }
+
+    #[test]
+    fn an_engines_event_is_written_once_while_it_comes() {
+        let mut journal = Journal::new("t".to_owned());
+        let event = |key: &str| Event::once(Level::Warn, key, Line::new(key.to_owned()));
+        let mut with = report(&[(1, ProcessResult::WorkedOn("scanned"))]);
+        with.events.push(event("slower 1"));
+        with.processes[0].events.push(event("bound"));
+        assert_eq!(due(&mut journal, &with).len(), 3);
+        assert_eq!(due(&mut journal, &with).len(), 1);
+        with.events = vec![event("slower 2")];
+        let slower = (Level::Warn, None, "slower 2".to_owned());
+        assert_eq!(due(&mut journal, &with)[1..], [slower]);
+    }
+}

@@ -1,0 +1,106 @@
+//! Tasks as JSON for programs: `docs/json.md` lists the fields.
+
+use super::ShownWork;
+use etmem_core::kernel::wishes::Choice;
+use etmem_engine::{Cycle, Feedback, Figures, Reason, Seconds};
+use serde::Serialize;
+use serde_json::Value;
+
+#[derive(Serialize)]
+struct Task<'a> {
+    project: &'a str,
+    engine: &'a str,
+    task: &'a str,
+    target: Target,
+    state: &'static str,
+    dry_run: bool,
+    reason: Option<Reason>,
+    #[serde(flatten)]
+    running: Option<Running<'a>>,
+}
+
+#[derive(Serialize)]
+struct Target {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    value: String,
+}
+
+#[derive(Serialize)]
+struct Running<'a> {
+    tracker: Chosen<'a>,
+    mover: Chosen<'a>,
+    state_seconds: Seconds,
+    running_seconds: Seconds,
+    cycles: u64,
+    last_cycle: Option<LastCycle<'a>>,
+    total: Figures,
+}
+
+#[derive(Serialize)]
+struct Chosen<'a> {
+    name: &'a str,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct LastCycle<'a> {
+    #[serde(flatten)]
+    figures: Figures,
+    processes: Vec<Process<'a>>,
+}
+
+#[derive(Serialize)]
+struct Process<'a> {
+    pid: u32,
+    result: &'static str,
+    text: String,
+    reason: Option<&'a Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feedback: Option<&'a Feedback>,
+}
+
+impl ShownWork {
+    pub(super) fn json(&self) -> Value {
+        let (kind, value) = self.target.written();
+        let running = self.worked().map(|running| {
+            let standing = &running.standing;
+            Running {
+                tracker: chosen(&running.probe),
+                mover: chosen(&running.mover),
+                state_seconds: Seconds(standing.lasting),
+                running_seconds: Seconds(standing.running),
+                cycles: standing.status.cycles,
+                last_cycle: standing.status.last.as_ref().map(last_cycle),
+                total: standing.status.totals,
+            }
+        });
+        let task = Task {
+            project: self.project.as_str(),
+            engine: self.engine.as_str(),
+            task: self.task.as_str(),
+            target: Target { kind, value },
+            state: self.state(),
+            dry_run: self.dry_run,
+            reason: self.reason(),
+            running,
+        };
+        // Names are texts and numbers finite, so it is always JSON. A value has its fields in alphabetical order.
+        serde_json::to_value(&task).unwrap_or_default()
+    }
+}
+
+fn chosen(choice: &Choice) -> Chosen<'_> {
+    Chosen { name: choice.name, reason: &choice.reason }
+}
+
+fn last_cycle(Cycle { figures, report }: &Cycle) -> LastCycle<'_> {
+    let processes = report.processes.iter().map(|one| Process {
+        pid: one.process.pid.get(),
+        result: one.result.word(),
+        text: one.text.to_string(),
+        reason: one.reason.as_ref(),
+        feedback: one.feedback.as_ref(),
+    });
+    LastCycle { figures: *figures, processes: processes.collect() }
+}

@@ -1,0 +1,139 @@
+//! Tasks as text for people.
+
+use super::{ShownRunning, ShownWork};
+use crate::worker::{Doing, Standing};
+use etmem_core::kernel::process::ProcessId;
+use etmem_engine::figures::{Amount, Shown};
+use etmem_engine::{Cycle, Figures, ProcessReport, ProcessResult};
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Lines about processes that the text has of each task: a person reads no more, and the answer may be asked for every
+/// second.
+pub(super) const LINES_SHOWN: usize = 20;
+
+impl ShownWork {
+    pub(super) fn text(&self) -> String {
+        let Self { project, engine, task, target, .. } = self;
+        let dry_run = if self.dry_run { ", dry run" } else { "" };
+        let mut text = format!("task: {task} (project {project}, engine {engine}{dry_run})\n");
+        let mut line = |name: &str, value: String| {
+            // A String takes whatever is written to it.
+            let _ = writeln!(text, "  {name:<9} {value}");
+        };
+        let found = self.worked().and_then(ShownRunning::last).map(|cycle| cycle.report.processes.len());
+        line("target", found.map_or_else(|| target.to_string(), |found| format!("{target}; {found} found")));
+        line("state", self.state_text());
+        if let Some(ShownRunning { probe, mover, .. }) = self.worked() {
+            line("sees by", probe.to_string());
+            line("moves by", mover.to_string());
+        }
+        if let Some(reason) = self.reason() {
+            line("why", reason.text);
+        }
+        if let Some(running) = self.worked()
+            && let Some(cycle) = running.last()
+        {
+            if let Some(held_back) = held_back(cycle) {
+                let _ = writeln!(text, "  {:<9} {held_back}", "feedback");
+            }
+            text.push_str(&table(cycle, &running.standing));
+            text.push_str(&processes(&cycle.report.processes));
+        }
+        text
+    }
+
+    fn state_text(&self) -> String {
+        match self.worked() {
+            None => self.state().to_owned(),
+            Some(ShownRunning { standing, .. }) => format!(
+                "{} for {}, cycle {}, started {} ago",
+                self.state(),
+                time(standing.lasting),
+                standing.status.cycles + u64::from(standing.doing == Doing::Working),
+                time(standing.running)
+            ),
+        }
+    }
+}
+
+/// The figures of the last cycle beside those of all cycles.
+fn table(cycle: &Cycle, standing: &Standing) -> String {
+    let mut text = format!("\n  {:<22} {:>12} {:>12}\n", "", "last cycle", "in all");
+    let of_all = standing.status.totals.amounts();
+    for ((row, last), all) in Figures::ROWS.iter().zip(cycle.figures.amounts()).zip(of_all) {
+        if row.shown == Shown::Always || all.is_some_and(|all| !all.is_zero()) {
+            let [last, all] = [last, all].map(|amount| amount.map(shown).unwrap_or_default());
+            let line = format!("  {:<22} {last:>12} {all:>12}", row.label);
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+    }
+    text
+}
+
+fn shown(amount: Amount) -> String {
+    match amount {
+        Amount::Bytes(bytes) => size(bytes),
+        Amount::Count(count) => count.to_string(),
+        Amount::Time(duration) => time(duration),
+    }
+}
+
+/// What became of each process, and why not more: those of which the same is to be said share a line.
+fn processes(reports: &[ProcessReport]) -> String {
+    let mut lines: Vec<(ProcessId, String, usize)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for ProcessReport { process, result, text, reason, .. } in reports {
+        let line = match (result, reason) {
+            (ProcessResult::WorkedOn(_), Some(reason)) => format!("{text}\n  {:<9} {}", "", reason.text),
+            (_, _) => text.to_string(),
+        };
+        let place = *places.entry(line.clone()).or_insert(lines.len());
+        match lines.get_mut(place) {
+            Some((_, _, others)) => *others += 1,
+            None => lines.push((*process, line, 0)),
+        }
+    }
+    let mut text = String::new();
+    if !lines.is_empty() {
+        text.push_str("\n  process\n");
+    }
+    for (process, line, others) in lines.iter().take(LINES_SHOWN) {
+        let others = if *others > 0 { format!(" (and {others} more alike)") } else { String::new() };
+        let _ = writeln!(text, "  {process:<9} {line}{others}");
+    }
+    let left: usize = lines.iter().skip(LINES_SHOWN).map(|(_, _, others)| 1 + others).sum();
+    if left > 0 {
+        let _ = writeln!(text, "  and {left} more, which --json shows");
+    }
+    text
+}
+
+/// How the task is held back: the same for all its processes, so that of the first is shown.
+fn held_back(cycle: &Cycle) -> Option<String> {
+    let feedback = cycle.report.processes.iter().find_map(|process| process.feedback.as_ref())?;
+    let rate = feedback.bytes_per_second.map(|rate| format!("; at most {}/s leave", size(rate)));
+    let refaults = feedback.refaults_per_minute;
+    Some(format!("{}; {refaults} a minute came back{}", feedback.back_off, rate.unwrap_or_default()))
+}
+
+pub(super) fn time(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else if time < Duration::from_secs(100) {
+        format!("{:.1} s", time.as_secs_f64())
+    } else {
+        format!("{} s", time.as_secs())
+    }
+}
+
+pub(super) fn size(bytes: u64) -> String {
+    const MIB: f64 = 1024.0 * 1024.0;
+    match bytes {
+        0 => "0".to_owned(),
+        1..0x10_0000 => format!("{} KiB", bytes.div_ceil(1024)),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", bytes as f64 / MIB),
+        _ => format!("{:.2} GiB", bytes as f64 / MIB / 1024.0),
+    }
+}
