@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guide_tells_of_each() {
+    fn the_guide_has_a_row_for_each() {
         let (any, path, text) = ("...", PathBuf::from("..."), || "...".to_owned());
         let samples = [
             Unavailable::Architecture,

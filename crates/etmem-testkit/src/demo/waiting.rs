@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn stolen_time_is_nobodys_and_counters_out_of_step_are_zero() {
+    fn stolen_time_is_left_out_and_counters_out_of_step_are_zero() {
         check(after(9_000, 0, 0, 900), 0.0, 0.01);
         check(after(9_000, 1_050, 0, 0), 0.105, 0.0);
     }

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn touched_pages_are_told_from_others() {
+    fn touched_pages_differ_from_others() {
         let (tree, mut watch) = process();
         let ranges = [AddressRange::new(BASE + PAGE_SIZE, 7 * BLOCK_SIZE)];
         watch.prepare(&ranges).unwrap();
