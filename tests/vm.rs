@@ -120,7 +120,7 @@ fn doctor(kernel: &str, said: &str) -> Result<()> {
         ("swap", "none", "error"),
         ("zswap", "off", "ok"),
         ("nodes", "1; 1 tier", "ok"),
-        ("pressure", "told; some waited ", "ok"),
+        ("pressure", "reported; some program waited ", "ok"),
         ("cgroup", "v2, with the memory controller", "ok"),
         ("daemons", "none runs", "ok"),
         ("own_memory", "can be locked", "ok"),

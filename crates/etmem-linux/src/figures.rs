@@ -1,6 +1,6 @@
 //! Files of lines like `VmRSS:     1234 kB`: `/proc/meminfo` and `/proc/PID/status`.
 
-/// The figure called `name` in `text`, in bytes; none where there is no such line or it is not in kB.
+/// The figure called `name` in `text`, in bytes; `None` if there is no such line or it is not in kB.
 pub(crate) fn bytes_of(text: &[u8], name: &str) -> Option<u64> {
     let line = text
         .split(|&byte| byte == b'\n')

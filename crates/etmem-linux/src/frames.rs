@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// What a program must have to be told frames.
+/// What a program needs for the kernel to show it frame numbers.
 const CAPABILITIES: &str = "CAP_SYS_ADMIN";
 
 /// Of an entry of `pagemap`: in memory, and the frame.
@@ -133,7 +133,7 @@ impl Frames {
     }
 }
 
-/// A block's worth of numbers at `offset` of `file`; 0 behind its end.
+/// A block's worth of numbers at `offset` of `file`; 0 past its end.
 fn words(file: &File, offset: u64) -> io::Result<Words> {
     let mut bytes = [0; BLOCK_BYTES];
     let mut read = 0;
@@ -194,7 +194,7 @@ mod tests {
         let (backing, seen) = look(3);
         assert_eq!((backing, &seen[..]), (Backing::Pages, &frames[1536..2048]));
         assert_eq!(look(4).0, Backing::Nothing);
-        assert_eq!(look(9).0, Backing::Nothing, "behind the end of the file");
+        assert_eq!(look(9).0, Backing::Nothing, "past the end of the file");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `/proc/PID/cgroup` and the files of control groups (cgroup v2): what a process's groups promise and forbid.
 //!
-//! The first version knows neither; where both are mounted, as systemd's hybrid layout has it, only the second is asked.
+//! The first version has neither; if both are mounted, as in systemd's hybrid layout, only the second is read.
 
 use crate::process::stat::{check_alive, process_error};
 use crate::root::{ProcRoot, Roots, SysRoot};
@@ -27,7 +27,7 @@ impl MachineGroups {
 /// The path of the group of the second version in the text of `/proc/PID/cgroup`.
 fn group_path(text: &str) -> Option<&Path> {
     let path = Path::new(text.lines().find_map(|line| line.strip_prefix("0::/"))?);
-    // A group outside of our namespace is shown with dots: its files are not to be had.
+    // A group outside of our namespace is shown with dots: its files cannot be found.
     path.components().all(|part| matches!(part, Component::Normal(_))).then_some(path)
 }
 
@@ -161,7 +161,7 @@ mod tests {
                 &[("a.slice/b.service/memory.min", "max\n"), ("a.slice/b.service/memory.current", "7\n")],
                 GroupLimits { protection: group(u64::MAX, 7), ..none },
             ),
-            // The root group has no such files, and a group beside does not matter.
+            // The root group has no such files, and a group next to it does not matter.
             (&[("memory.swap.max", "0\n"), ("c.slice/memory.swap.max", "0\n")], none),
         ] {
             assert_eq!(limits(in_group, files), want, "{files:?}");

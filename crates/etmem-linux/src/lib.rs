@@ -1,9 +1,9 @@
 //! etmem on a Linux machine: the ports of [`etmem_core::kernel`], each over one kernel interface.
 //!
-//! In the order of a cycle: [`process`] (whom), [`mapping`] (where), [`probe`] (what was touched),
+//! In the order of a cycle: [`process`] (which processes), [`mapping`] (where), [`probe`] (what was touched),
 //! [`memory`], [`pressure`] and [`groups`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits. [`root`] says
 //! where the kernel's file systems are mounted, [`capabilities`] what this machine can do and why not, [`choice`] which of
-//! it a task gets, [`doctor`] all that a person should know of it.
+//! it a task gets, [`doctor`] what an operator should know of it.
 //! [`own_memory`] and [`local_time`] are for the daemon itself.
 //!
 //! Nothing here decides which pages are cold, and nothing outside builds a path below `/proc` or `/sys`.

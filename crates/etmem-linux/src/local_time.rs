@@ -3,7 +3,7 @@
 use crate::sys;
 use etmem_core::local_time::LocalTime;
 
-/// The time now; nothing where the system cannot tell.
+/// The time now; `None` if the system cannot say.
 #[must_use]
 pub fn now() -> Option<LocalTime> {
     sys::local_time::now()

@@ -16,7 +16,7 @@ const CAPABILITIES: &str = "CAP_SYS_ADMIN";
 pub(crate) struct ModuleFile {
     /// Its name in a process's folder.
     pub(crate) name: &'static str,
-    /// The module behind it.
+    /// The module that serves it.
     pub(crate) module: &'static str,
     /// What a kernel that has it is built with.
     option: &'static str,
@@ -45,7 +45,7 @@ impl ModuleFile {
         match self.try_open(&path) {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
-                // Somebody scans it: so it can be scanned.
+                // Another program scans it: so it can be scanned.
                 Some(libc::EBUSY) => Ok(()),
                 Some(libc::ENODEV) => Err(Unavailable::ModuleNotLoaded { path, module: self.module }),
                 Some(libc::ENOENT) => {

@@ -28,7 +28,7 @@ impl MachineNodes {
     /// Which processors belong to `node`; none of them where it has none.
     ///
     /// # Errors
-    /// When the kernel does not tell.
+    /// When the kernel does not say.
     pub(crate) fn processors(&self, node: NodeId) -> Result<Vec<usize>, ProcessError> {
         let path = self.sys.nodes().join(format!("node{node}/cpulist"));
         let numbers = list(&text(&path)?).ok_or_else(|| unlike(&path, "is not a list of processors"))?;
@@ -126,7 +126,7 @@ fn distances(folder: &Path, numbers: &[u16]) -> Result<Vec<(NodeId, u32)>, Proce
     }
 }
 
-/// The numbers of a list such as `0-2,5`, ascending; none where it is not one.
+/// The numbers of a list such as `0-2,5`, ascending; `None` if it is not a list.
 fn list(text: &str) -> Option<Vec<u16>> {
     let mut numbers = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {

@@ -1,7 +1,7 @@
 //! This process's own memory: how much of it there is, and that it stays out of swap.
 //!
-//! Who moves the memory of others must not wait for its own. It is locked page by page when it is touched, so that
-//! nothing grows by it. Locked memory is limited (`RLIMIT_MEMLOCK`) for who does not have CAP_IPC_LOCK, and a lock
+//! A daemon that moves other programs' memory must not wait for its own. It is locked page by page when it is touched, so that
+//! nothing grows by it. Locked memory is limited (`RLIMIT_MEMLOCK`) without CAP_IPC_LOCK, and a lock
 //! under a limit would be worse than none: later mappings fail once the limit is reached. So first the limit goes.
 
 use crate::root::ProcRoot;
@@ -37,7 +37,7 @@ pub fn lock(proc: &ProcRoot) -> Result<(), Unavailable> {
     sys::locked::lock().map_err(failed)
 }
 
-/// Whether [`lock`] would work, as far as files tell: nothing is locked, and no limit changed.
+/// Whether [`lock`] would work, as far as files show: nothing is locked, and no limit changed.
 ///
 /// # Errors
 /// Says that it would not, and what would help.

@@ -1,4 +1,4 @@
-//! The machine's clock, and the way to stop whoever waits on it.
+//! The machine's clock, and a way to end the waits on it.
 
 use crate::local_time;
 use crate::sys::processor_time;
@@ -26,7 +26,7 @@ impl SystemPacer {
         Self { start: Instant::now(), stopped: Mutex::new(false), bell: Condvar::new() }
     }
 
-    /// Asks whoever uses this clock to end; those who wait return at once. Cannot be taken back.
+    /// Asks all users of this clock to end; waits return at once. Cannot be taken back.
     pub fn stop(&self) {
         *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.bell.notify_all();

@@ -93,7 +93,7 @@ impl SysRoot {
         self.0.join("kernel/mm/page_idle/bitmap")
     }
 
-    /// Where control groups are mounted, the second version alone or beside the first (systemd's hybrid layout).
+    /// Where control groups are mounted, the second version alone, or both (systemd's hybrid layout).
     pub(crate) fn control_groups(&self) -> [PathBuf; 2] {
         [self.0.join("fs/cgroup"), self.0.join("fs/cgroup/unified")]
     }

@@ -40,7 +40,7 @@ mod tests {
         }
         std::fs::write(&path, [0xff]).unwrap();
         assert_eq!(read_to_string(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        // One whose size nobody knows, longer than one read gives.
+        // One whose size is not known, longer than one read gives.
         assert!(read(Path::new("/proc/self/smaps")).unwrap().len() > USUAL_BYTES);
     }
 }

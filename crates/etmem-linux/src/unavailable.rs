@@ -50,7 +50,7 @@ pub enum Unavailable {
         /// The module.
         module: &'static str,
     },
-    /// The kernel has never heard of the module.
+    /// The kernel does not know the module.
     #[error("{path}: missing; needs an openEuler kernel built with {option} and its module {module}")]
     NoModule {
         /// The file.
@@ -99,12 +99,12 @@ pub enum Unavailable {
         /// The first version that has it.
         needed: &'static str,
     },
-    /// Somebody else has it.
+    /// Another program has it.
     #[error("{what} is in use by another program: {by}")]
     Taken {
         /// What has one owner at a time.
         what: &'static str,
-        /// Who has it, as far as that can be told, and what to do.
+        /// Who has it, as far as that is known, and what to do.
         by: String,
     },
     /// The kernel refused for another reason.
@@ -127,7 +127,7 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
-    /// What would help, by itself: the texts say it as well, behind the reason.
+    /// What would help, alone: the texts say it as well, after the reason.
     #[must_use]
     pub fn remedy(&self) -> String {
         match self {
@@ -224,7 +224,7 @@ mod tests {
         let guide = include_str!("../../../docs/why-nothing-happens.md");
         for sample in samples {
             let row = sample.to_string().replace(std::env::consts::ARCH, any).replace(" 1 b", " ... b");
-            assert!(guide.contains(&format!("| `{row}` |")), "the guide does not tell of: {row}");
+            assert!(guide.contains(&format!("| `{row}` |")), "the guide has no row for: {row}");
             assert!(!sample.remedy().is_empty() && !row.contains('\n'), "{row}");
         }
     }

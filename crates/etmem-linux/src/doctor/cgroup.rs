@@ -6,7 +6,7 @@ use crate::root::SysRoot;
 
 const MODERN: &str = "boot with systemd.unified_cgroup_hierarchy=1, or cgroup_no_v1=memory";
 
-/// What the engine psi and a look at the limits of a target go by.
+/// Limits of targets are read from control groups; the engine psi needs their memory controller.
 pub(super) fn cgroup(sys: &SysRoot) -> Finding {
     const NAME: &str = "cgroup";
     let has_memory = |controllers: &str| controllers.split_whitespace().any(|name| name == "memory");
@@ -18,10 +18,10 @@ pub(super) fn cgroup(sys: &SysRoot) -> Finding {
             .but(Severity::Note, format!("cgroup.controllers has: {controllers}"))
             .helped_by("a kernel built with CONFIG_MEMCG=y, booted without cgroup_disable=memory");
     }
-    let beside = sys.file("fs/cgroup/unified/cgroup.controllers").exists();
+    let has_both = sys.file("fs/cgroup/unified/cgroup.controllers").exists();
     if sys.file("fs/cgroup/memory/memory.usage_in_bytes").exists() {
-        let state = if beside {
-            "v1, with the memory controller; v2 beside it, without"
+        let state = if has_both {
+            "v1, with the memory controller; v2 is mounted too, without it"
         } else {
             "v1, with the memory controller"
         };
@@ -29,7 +29,7 @@ pub(super) fn cgroup(sys: &SysRoot) -> Finding {
             .but(Severity::Note, "the memory controller of v1 has no memory.low, memory.min, memory.reclaim")
             .helped_by(MODERN);
     }
-    if beside {
+    if has_both {
         return Finding::ok(NAME, "v1 and v2, without the memory controller")
             .but(Severity::Note, "no hierarchy with the memory controller is mounted")
             .helped_by(MODERN);

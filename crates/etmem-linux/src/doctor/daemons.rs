@@ -1,11 +1,11 @@
-//! Which etmemd run: two of them would spoil each other's view.
+//! Which daemons run: two of them clear each other's accessed bits.
 
 use super::finding::{Finding, Severity};
 use super::text::{line_of, numbered, printable};
 use crate::root::ProcRoot;
 use std::fs;
 
-/// What a process that examines was started with, and no daemon is.
+/// The option of a doctor, by which it is told apart from a daemon.
 pub(super) const DOCTOR: &[u8] = b"--doctor";
 
 /// Most characters of a command line that are shown.
@@ -34,9 +34,8 @@ pub(super) fn daemons(proc: &ProcRoot) -> Finding {
             .with(daemons)
             .but(
                 Severity::Warning,
-                "each clears the accessed bits that the others go by: where they look at the same process, hot pages \
-                 seem cold",
+                "each clears accessed bits that the others need: if two look at the same process, its hot pages seem cold",
             )
-            .helped_by("stop all but one, or give them processes of their own"),
+            .helped_by("stop all but one, or give each of them other processes"),
     }
 }

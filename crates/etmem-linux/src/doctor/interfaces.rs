@@ -1,4 +1,4 @@
-//! Probes and movers, what a task of slide would get, and the two ways of seeing that are the kernel's own.
+//! Probes and movers, what a task of slide would get, idle page tracking and DAMON.
 
 use super::finding::{Finding, Severity};
 use super::text::{line_of, numbered};
@@ -11,10 +11,10 @@ use crate::unavailable::Unavailable;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::wishes::Wishes;
 
-/// Users of DAMON inside of the kernel, each a module with a switch.
+/// Users of DAMON in the kernel, each a module with a switch.
 const KERNEL_USERS: [&str; 3] = ["damon_reclaim", "damon_lru_sort", "damon_stat"];
 
-/// Each probe and mover, and whether a task that leaves the choice to etmemd could run.
+/// Each probe and mover, and whether a task with `tracker=auto` and `mover=auto` could run.
 pub(super) fn ways(roots: &Roots) -> Vec<Finding> {
     let interfaces = Interfaces::new(roots.clone());
     let capabilities = interfaces.capabilities();
@@ -38,7 +38,7 @@ fn way(kind: &str, capability: &Capability) -> Finding {
     }
 }
 
-/// What is not had in one way may be had in another: only that none is left is bad.
+/// One probe and one mover are enough: it is an error only if there is none.
 fn slide(chosen: Result<(&str, &str), Unavailable>) -> Finding {
     const NAME: &str = "slide";
     match chosen {
@@ -61,7 +61,7 @@ fn cslide(chosen: Result<(&str, &str), Unavailable>, nodes: usize) -> Finding {
                 Severity::Note,
                 "this machine has one NUMA node with memory, and cslide moves pages between two",
             )
-            .helped_by("where it is wanted: a second node, such as a memory expander's"),
+            .helped_by("only if cslide is wanted: a second node, such as a memory expander"),
         Err(unavailable) => Finding::ok(NAME, "cannot run")
             .but(Severity::Note, unavailable.to_string())
             .helped_by(unavailable.remedy()),
@@ -77,10 +77,10 @@ pub(super) fn idle_page_tracking(sys: &SysRoot) -> Finding {
     }
     Finding::ok(NAME, "the kernel does not have it")
         .but(Severity::Note, format!("{}: missing", file.display()))
-        .helped_by("where no better probe works: a kernel built with CONFIG_IDLE_PAGE_TRACKING=y")
+        .helped_by("only if no better probe works: a kernel built with CONFIG_IDLE_PAGE_TRACKING=y")
 }
 
-/// Whether the kernel has DAMON, and whose it is. Nothing is written there: it may be another program's.
+/// Whether the kernel has DAMON, and who uses it. Nothing is written: it may be another program's.
 pub(super) fn damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
     const NAME: &str = "damon";
     let taken = |users, help| {
@@ -88,11 +88,11 @@ pub(super) fn damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
             .with(users)
             .but(
                 Severity::Note,
-                "DAMON is in use by another program: it has one owner at a time, and etmem never takes it away",
+                "DAMON is in use by another program: it has one user at a time, and etmem never takes it away",
             )
             .helped_by(help)
     };
-    let end = "end that program, where etmem is to use DAMON".to_owned();
+    let end = "end that program if etmem is to use DAMON".to_owned();
     let switches =
         KERNEL_USERS.map(|module| (module, sys.file(&format!("module/{module}/parameters/enabled"))));
     let kernels_own = switches
@@ -101,38 +101,40 @@ pub(super) fn damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
     let kernels_own: Vec<_> = kernels_own.collect();
     if let Some((_, switch)) = kernels_own.first() {
         let users = kernels_own.iter().map(|(module, _)| format!("the kernel's own {module}")).collect();
-        return taken(users, format!("echo N > {}, where etmem is to use DAMON", switch.display()));
+        return taken(users, format!("echo N > {} if etmem is to use DAMON", switch.display()));
     }
     let admin = sys.damon();
     let holder = if admin.is_dir() { Some(SharedDamon::new(sys).holder()) } else { None };
     match holder {
         Some(Ok(Holder::Other(what))) => taken(vec![what], end),
-        Some(Ok(Holder::Etmem)) => Finding::ok(NAME, "in use by etmem: an etmemd, or a program with its scan library"),
+        Some(Ok(Holder::Etmem)) => {
+            Finding::ok(NAME, "in use by etmem: an etmemd, or a program with its scan library")
+        }
         Some(Ok(Holder::LeftBehind)) => Finding::ok(NAME, "set up, not in use").but(
             Severity::Note,
-            "an etmem that was killed has left its settings; the next task that sees by damon takes them back",
+            "an etmem that was killed has left its settings; the next task with probe damon takes them back",
         ),
         Some(Err(error)) => Finding::ok(NAME, "unknown")
             .but(Severity::Note, format!("{}: {error}", admin.join("kdamonds").display()))
             .helped_by("run etmem doctor as root"),
-        Some(Ok(Holder::Nobody)) | None => match threads(proc) {
+        Some(Ok(Holder::Free)) | None => match threads(proc) {
             threads if !threads.is_empty() => taken(threads, end),
             _ if admin.is_dir() => Finding::ok(NAME, "free"),
             _ => Finding::ok(NAME, "the kernel does not have it")
                 .but(Severity::Note, format!("{}: missing", admin.display()))
                 .helped_by(
-                    "where it is wanted: a kernel built with CONFIG_DAMON_SYSFS=y and CONFIG_DAMON_VADDR=y",
+                    "only if it is wanted: a kernel built with CONFIG_DAMON_SYSFS=y and CONFIG_DAMON_VADDR=y",
                 ),
         },
     }
 }
 
-/// The kernel's threads that work for a user of DAMON whom sysfs does not tell of.
+/// The kernel's threads that work for a user of DAMON that sysfs does not show.
 fn threads(proc: &ProcRoot) -> Vec<String> {
     numbered(proc.path(), "")
         .into_iter()
         .filter(|(_, folder)| line_of(&folder.join("comm")).is_some_and(|comm| comm.starts_with("kdamond.")))
-        .map(|(pid, _)| format!("kernel thread {pid}, of which sysfs tells nothing"))
+        .map(|(pid, _)| format!("kernel thread {pid}, which sysfs does not show"))
         .collect()
 }
 
@@ -143,7 +145,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn our_own_use_of_damon_is_told_from_others() {
+    fn own_use_of_damon_is_distinguished_from_others() {
         const MARK: &str = "435745023341";
         let tree = tempfile::tempdir().unwrap();
         let (proc, sys) = (ProcRoot::new(tree.path()), SysRoot::new(tree.path()));
@@ -172,7 +174,17 @@ mod tests {
     }
 
     #[test]
-    fn only_that_no_way_is_left_is_bad() {
+    fn each_missing_interface_says_why_in_one_line() {
+        let tree = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: ProcRoot::new(tree.path()), sys: SysRoot::new(tree.path()) };
+        for finding in ways(&roots) {
+            let reason = finding.reason.unwrap();
+            assert!(!reason.contains('\n') && !reason.is_empty(), "{}: {reason}", finding.name);
+        }
+    }
+
+    #[test]
+    fn only_no_probe_or_no_mover_is_an_error() {
         assert_eq!(slide(Ok(("bpf", "madvise"))).severity, Severity::Ok);
         let finding = slide(Err(Unavailable::Lockdown));
         assert_eq!(finding.severity, Severity::Error);

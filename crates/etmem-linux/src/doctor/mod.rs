@@ -1,6 +1,6 @@
 //! What this machine can do for etmem, and where not, why and what would help: `etmem doctor`.
 //!
-//! A [`Finding`] for each subject, made by reading alone: nobody's memory is looked at, nothing is moved, and of what other
+//! A [`Finding`] for each subject, made by reading alone: no process's memory is looked at, nothing is moved, and of what other
 //! programs have set in the kernel nothing is touched. (To see whether the page walk works it is loaded, run over our
 //! own process, and given back.) Everything is read below the injected roots.
 

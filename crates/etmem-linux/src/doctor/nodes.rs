@@ -24,7 +24,7 @@ pub(super) fn nodes(sys: &SysRoot) -> Finding {
     let expanders = nodes.iter().filter(|node| !node.has_processors).count();
     let without = if expanders > 0 { format!(", {expanders} without processors") } else { String::new() };
     let tiers: BTreeSet<u32> = nodes.iter().filter_map(|node| node.tier).collect();
-    let tiers = if tiers.is_empty() { "no tiers told".to_owned() } else { number(tiers.len(), "tier") };
+    let tiers = if tiers.is_empty() { "no memory tiers".to_owned() } else { number(tiers.len(), "tier") };
     let details = nodes.iter().map(|node| show(node, sys)).collect();
     Finding::ok(NAME, format!("{}{without}; {tiers}", nodes.len())).with(details)
 }

@@ -1,4 +1,4 @@
-//! What the examining process may do, as etmemd would started the same way.
+//! What this process is allowed to do, and so an etmemd that is started in the same way.
 
 use super::finding::{Finding, Severity};
 use crate::own_memory;
@@ -8,7 +8,7 @@ use std::fs;
 /// CAP_SYS_ADMIN.
 const SYS_ADMIN: u32 = 21;
 
-/// What of root's powers the daemon uses: their numbers (`include/uapi/linux/capability.h`) and names.
+/// The capabilities of root that the daemon uses: their numbers (`include/uapi/linux/capability.h`) and names.
 const POWERS: [(u32, &str); 5] = [
     (19, "CAP_SYS_PTRACE"),
     (SYS_ADMIN, "CAP_SYS_ADMIN"),
@@ -20,7 +20,7 @@ const POWERS: [(u32, &str); 5] = [
 /// CAP_SYS_ADMIN holds what these two were split from.
 const WITHIN_ADMIN: [u32; 2] = [38, 39];
 
-/// Whether we are root, with what root may do.
+/// Whether this process is root, with all of root's capabilities.
 pub(super) fn rights(proc: &ProcRoot) -> Finding {
     const NAME: &str = "rights";
     let status = fs::read_to_string(proc.own("status")).unwrap_or_default();
@@ -29,13 +29,13 @@ pub(super) fn rights(proc: &ProcRoot) -> Finding {
     let user = field("Uid:").and_then(|ids| ids.split_whitespace().nth(1));
     let Some(user) = user else {
         return Finding::ok(NAME, "unknown")
-            .but(Severity::Note, format!("{} does not tell", proc.own("status").display()));
+            .but(Severity::Note, format!("{} has no line Uid", proc.own("status").display()));
     };
     if user != "0" {
         return Finding::ok(NAME, format!("user {user}"))
             .but(
                 Severity::Warning,
-                "etmemd runs as root only; what needs root's rights is shown as not permitted",
+                "etmemd needs root; interfaces that need root's rights are shown as not permitted",
             )
             .helped_by("run etmem doctor as root");
     }
@@ -58,7 +58,10 @@ pub(super) fn own_memory(proc: &ProcRoot) -> Finding {
     match own_memory::may_lock(proc) {
         Ok(()) => Finding::ok(NAME, "can be locked"),
         Err(unavailable) => Finding::ok(NAME, "cannot be locked")
-            .but(Severity::Warning, format!("{unavailable}; etmemd may have to wait for its own pages"))
+            .but(
+                Severity::Warning,
+                format!("{unavailable}; etmemd may have to wait until its own pages are read back from swap"),
+            )
             .helped_by(unavailable.remedy()),
     }
 }

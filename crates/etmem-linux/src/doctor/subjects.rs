@@ -1,4 +1,4 @@
-//! The subjects of an examination, in their order.
+//! What the doctor looks at, in the order of its report.
 
 use super::finding::{DoctorReport, Finding, Severity};
 use super::text::line_of;
@@ -35,7 +35,7 @@ fn kernel(proc: &ProcRoot) -> Finding {
     }
 }
 
-/// Whether the kernel keeps its memory from root, and so from the page walk.
+/// Whether the kernel lets root, and so the page walk, read its memory.
 fn lockdown(sys: &SysRoot) -> Finding {
     let Ok(modes) = fs::read_to_string(sys.lockdown()) else {
         return Finding::ok("lockdown", "none: the kernel does not have it, or securityfs is not mounted");
@@ -52,7 +52,7 @@ fn lockdown(sys: &SysRoot) -> Finding {
     }
 }
 
-/// Whether the kernel describes its own types, which the page walk is fitted to.
+/// Whether the kernel describes its own types (BTF), which loading the page walk needs.
 fn kernel_types(sys: &SysRoot) -> Finding {
     let file = sys.kernel_types();
     if file.exists() {
@@ -61,7 +61,7 @@ fn kernel_types(sys: &SysRoot) -> Finding {
     Finding::ok("kernel_types", "no BTF")
         .but(
             Severity::Note,
-            format!("{}: missing; the probe bpf cannot be fitted to this kernel", file.display()),
+            format!("{}: missing; the probe bpf cannot be loaded into this kernel", file.display()),
         )
         .helped_by("a kernel built with CONFIG_DEBUG_INFO_BTF=y")
 }

@@ -1,11 +1,11 @@
-//! Swap devices, their room, and what stands in front of them.
+//! Swap devices, their room, and zswap, which compresses pages before they reach a device.
 
 use super::finding::{Finding, Severity};
 use super::text::{line_of, number, printable, size};
 use crate::root::{ProcRoot, SysRoot};
 use std::fs;
 
-/// Percent of swap in use from which on it is nearly full.
+/// From this percentage of swap in use on, it is nearly full.
 const NEARLY_FULL: u64 = 80;
 
 /// A line of `/proc/swaps`.
@@ -104,7 +104,7 @@ fn room(devices: &[Device], sys: &SysRoot) -> Finding {
     }
 }
 
-/// The kernel's own compression in front of swap devices.
+/// The kernel's own compression before swap devices.
 fn zswap(sys: &SysRoot, devices: &[Device]) -> Finding {
     const NAME: &str = "zswap";
     let switch = sys.file("module/zswap/parameters/enabled");
@@ -116,13 +116,13 @@ fn zswap(sys: &SysRoot, devices: &[Device]) -> Finding {
                 Some(zram) => finding
                     .but(
                         Severity::Warning,
-                        format!("it stands in front of {}, so that pages are compressed twice", zram.path),
+                        format!("it compresses pages before {}, which compresses them again", zram.path),
                     )
                     .helped_by(format!("echo N > {}, or boot with zswap.enabled=0", switch.display())),
                 None if devices.is_empty() => finding,
                 None => finding.but(
                     Severity::Note,
-                    "pages that leave are compressed into memory first: less becomes free than leaves",
+                    "pages that leave are compressed into memory first, so less memory becomes free than leaves",
                 ),
             }
         }

@@ -24,7 +24,7 @@ pub struct MapsLine<'a> {
 }
 
 impl<'a> MapsLine<'a> {
-    /// Takes `line` apart; none where it is not a mapping's.
+    /// Takes `line` apart; `None` if it is not a mapping's.
     #[must_use]
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         let mut fields = line.splitn(6, |&byte| byte == b' ');
@@ -56,14 +56,14 @@ pub fn number(text: &[u8], radix: u32) -> Option<u64> {
     })
 }
 
-/// Whether a line of `smaps` tells more of a mapping, such as `Rss:   4 kB`: a mapping's own line begins with an
+/// Whether a line of `smaps` is a detail of a mapping, such as `Rss:   4 kB`: a mapping's own line begins with an
 /// address, which has no colon.
 #[must_use]
 pub fn is_detail(line: &[u8]) -> bool {
     line.split(|&byte| byte == b' ').next().is_some_and(|word| word.contains(&b':'))
 }
 
-/// What a mapping's last line in `smaps` lists as its flags; none for every other line.
+/// What a mapping's last line in `smaps` lists as its flags; `None` for every other line.
 #[must_use]
 pub fn flags(line: &[u8]) -> Option<&[u8]> {
     line.strip_prefix(b"VmFlags:")

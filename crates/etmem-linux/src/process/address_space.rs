@@ -1,6 +1,6 @@
 //! Whether a process still has the memory it had: it loses it when it exits and when it replaces its program (exec).
 //!
-//! An open `/proc/PID/maps` belongs to the address space and reads as empty once nobody uses that any more
+//! An open `/proc/PID/maps` belongs to the address space and reads as empty once no process uses that any more
 //! (`fs/proc/task_mmu.c`, `m_start`).
 
 use super::stat::{check_alive, means_gone, process_error};

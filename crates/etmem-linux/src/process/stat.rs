@@ -1,4 +1,4 @@
-//! `/proc/PID/stat`: who a process is.
+//! `/proc/PID/stat`: which process it is.
 //!
 //! Parsed from bytes by hand: `comm` may hold spaces, parentheses and bytes that are not UTF-8, and the table
 //! reads this file of every process on the machine. Fields: proc_pid_stat(5).
@@ -20,7 +20,7 @@ pub(crate) struct Stat<'a> {
     /// The first 15 bytes of its program's name.
     pub(crate) comm: &'a [u8],
     state: u8,
-    /// Who started it, or who took it over; 0 for none.
+    /// The process that started it, or the one that took it over; 0 for none.
     pub(crate) parent: u32,
     flags: u32,
     major_faults: u64,
@@ -28,14 +28,14 @@ pub(crate) struct Stat<'a> {
 }
 
 impl<'a> Stat<'a> {
-    /// Reads the text of a `stat` file; none where it is not one.
+    /// Reads the text of a `stat` file; `None` if it is not one.
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
         let open = text.iter().position(|&byte| byte == b'(')?;
         let close = text.iter().rposition(|&byte| byte == b')')?;
         let comm = text.get(open + 1..close)?;
         let mut fields =
             text.get(close + 1..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
-        // Field 3 is the first behind the name.
+        // Field 3 is the first after the name.
         let state = *fields.next()?.first()?;
         let parent = number(fields.next()?)?;
         let flags = number(fields.nth(4)?)?;

@@ -2,7 +2,7 @@
 //!
 //! A pid's descendants come from the `children` files of its threads (`CONFIG_PROC_CHILDREN`); where the kernel has
 //! none, and for a name, from the parents in every process's `stat`. A process that ends meanwhile is left out, and so are
-//! those who call its number their parent by then: they may be the children of whoever was given it.
+//! processes whose parent has its number by then: they may be children of another process that was given the number.
 
 use super::stat::{Stat, means_gone, process_error};
 use crate::root::ProcRoot;
@@ -69,7 +69,7 @@ impl Processes {
         Stat::parse(&text).map(|stat| stat.pid)
     }
 
-    /// The entry of `pid`; none where it is gone or its `stat` cannot be read, as with hidepid.
+    /// The entry of `pid`; `None` if it is gone or its `stat` cannot be read, as with hidepid.
     fn entry(&self, pid: Pid, comm: Option<&str>) -> Option<Entry> {
         let text = small_file::read(&self.proc.process(pid, "stat")).ok()?;
         Stat::parse(&text).map(|stat| Entry::of(&stat, comm))
@@ -84,7 +84,7 @@ impl Processes {
         Ok(numbers.into_iter().filter_map(|pid| Some((pid, self.entry(pid, comm)?))).collect())
     }
 
-    /// The children of all threads of `pid`; none where the kernel does not list them.
+    /// The children of all threads of `pid`; `None` if the kernel does not list them.
     fn children(&self, pid: Pid) -> Option<Vec<Pid>> {
         let threads = match numbered(&self.proc.process(pid, "task")) {
             Ok(threads) => threads,
@@ -109,7 +109,7 @@ impl Processes {
         self.entry(entry.id.pid, None).is_some_and(|now| now.id == entry.id)
     }
 
-    /// `root` and its descendants by the `children` files; none where the kernel has no such files.
+    /// `root` and its descendants by the `children` files; `None` if the kernel has no such files.
     fn family_by_children(&self, root: Entry) -> Option<Vec<Entry>> {
         let mut family = Vec::new();
         let mut seen = BTreeSet::from([root.id.pid]);
@@ -328,9 +328,9 @@ mod tests {
         }
     }
 
-    /// A child that was listed under a number which another process has by now is nobody's descendant.
+    /// A child that was listed under a number which another process has by now is no descendant.
     #[test]
-    fn children_of_whoever_got_a_number() {
+    fn children_of_a_process_that_was_given_the_pid_are_left_out() {
         for with_children in [true, false] {
             let tree = tree(MACHINE, with_children);
             let processes = Processes::new(ProcRoot::new(tree.path()));

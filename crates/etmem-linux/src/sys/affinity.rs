@@ -27,7 +27,7 @@ impl ProcessorSet {
     /// What sched_getaffinity(2) answers.
     pub(crate) fn allowed() -> io::Result<Self> {
         let mut words = [0; WORDS];
-        // SAFETY: the kernel writes at most as many bytes as it is told of behind the pointer.
+        // SAFETY: the kernel writes at most as many bytes as the call names, from the pointer on.
         let answer =
             unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(&words), words.as_mut_ptr()) };
         if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(Self(words)) }
@@ -38,7 +38,7 @@ impl ProcessorSet {
     /// # Errors
     /// What sched_setaffinity(2) answers: EINVAL where none of them is there.
     pub(crate) fn allow(&self) -> io::Result<()> {
-        // SAFETY: the kernel reads as many bytes as it is told of behind the pointer.
+        // SAFETY: the kernel reads as many bytes as the call names, from the pointer on.
         let answer =
             unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size_of_val(&self.0), self.0.as_ptr()) };
         if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

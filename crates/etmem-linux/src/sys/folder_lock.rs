@@ -13,7 +13,7 @@ pub(crate) struct FolderLock {
 }
 
 impl FolderLock {
-    /// Takes the lock on the folder at `path`; none where somebody has it.
+    /// Takes the lock on the folder at `path`; `None` if another program has it.
     ///
     /// # Errors
     /// What open(2) or flock(2) answers.

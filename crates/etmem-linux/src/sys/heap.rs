@@ -1,7 +1,7 @@
 //! Keeping the heap small.
 
 /// Lets all threads share one heap. glibc gives each a heap of its own, and keeps in it what the thread frees:
-/// after loading the page walk that is 5 MiB which nobody uses again. To be called before the first thread starts.
+/// after loading the page walk that is 5 MiB which no thread uses again. To be called before the first thread starts.
 #[cfg(target_env = "gnu")]
 pub(crate) fn share_one_heap() {
     // SAFETY: mallopt sets a number in the allocator, under its own lock.

@@ -1,19 +1,19 @@
-//! The time of day where this machine stands.
+//! The time of day in this machine's time zone.
 
 use etmem_core::local_time::LocalTime;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// The time now, in the machine's time zone; nothing where the C library cannot tell.
+/// The time now, in the machine's time zone; `None` if the C library cannot say.
 pub(crate) fn now() -> Option<LocalTime> {
     let mut broken_down = MaybeUninit::<libc::tm>::uninit();
     // SAFETY: `time` takes a null pointer; `localtime_r` reads the one number and writes the one structure. It reads
-    // the environment (TZ), which nobody in this workspace changes.
-    let told = unsafe {
+    // the environment (TZ), which nothing in this workspace changes.
+    let filled = unsafe {
         let seconds = libc::time(ptr::null_mut());
         libc::localtime_r(&raw const seconds, broken_down.as_mut_ptr())
     };
-    if told.is_null() {
+    if filled.is_null() {
         return None;
     }
     // SAFETY: a pointer other than null says that the structure was written.

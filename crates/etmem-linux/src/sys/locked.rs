@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// being locked, so that the process does not grow by it.
 const FLAGS: libc::c_int = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
 
-/// Whether [`lock`] did its work: the kernel's own state, which it does not tell.
+/// Whether [`lock`] did its work: the kernel's own state, which it does not show.
 static LOCKED: AtomicBool = AtomicBool::new(false);
 
 /// Lifts the limit on how much memory this process may lock.
@@ -43,7 +43,7 @@ pub(super) fn while_unlocked(give_back: impl FnOnce()) {
     unsafe { libc::munlockall() };
     give_back();
     // SAFETY: as in `lock`. It succeeded before under the same limit; should it fail now, memory is swappable again,
-    // which harms nobody.
+    // which does no harm.
     unsafe { libc::mlockall(FLAGS) };
 }
 

@@ -1,4 +1,4 @@
-//! What the C library and the kernel tell of the machine.
+//! What the C library and the kernel say of the machine.
 
 use std::ffi::CString;
 use std::io;
@@ -20,7 +20,7 @@ pub(crate) fn page_bytes() -> u64 {
 pub(crate) fn is_procfs(path: &Path) -> io::Result<bool> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut answer = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: the path is a string that ends in a zero byte, and the kernel writes a whole `statfs` behind the second
+    // SAFETY: the path is a string that ends in a zero byte, and the kernel writes a whole `statfs` at the second
     // pointer where it answers 0. Both live until the call returns.
     if unsafe { libc::statfs(path.as_ptr(), answer.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());

@@ -32,7 +32,7 @@ pub(crate) fn where_are(process: Pid, pages: &[u64], status: &mut [i32]) -> io::
     call(process, pages, None, status, Whose::Own).map(drop)
 }
 
-/// Moves `pages` to `node`; how many did not go, of which `status` may not tell: what it holds before the call should
+/// Moves `pages` to `node`; how many did not go, which `status` may not show: what it holds before the call should
 /// be no status.
 ///
 /// # Errors

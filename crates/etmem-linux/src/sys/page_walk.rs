@@ -21,7 +21,7 @@ pub(crate) type Table = [u64; PAGES_PER_BLOCK];
 pub(crate) struct Span {
     /// The first address, a multiple of a block.
     pub(crate) start: u64,
-    /// The first address behind it, a multiple of a block.
+    /// The first address after it, a multiple of a block.
     pub(crate) end: u64,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Slot {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Walk {
-    /// Request: where the kernel sees physical address 0; 0 walks nothing and only tells who it is.
+    /// Request: where the kernel sees physical address 0; 0 walks nothing and only says which process it is.
     pub(crate) direct_map: u64,
     /// Request: 4 or 5.
     pub(crate) levels: u64,

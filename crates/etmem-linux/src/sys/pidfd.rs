@@ -20,7 +20,7 @@ pub(crate) fn open(pid: Pid) -> io::Result<PidFd> {
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the call returned a new descriptor that nobody else owns.
+    // SAFETY: the call returned a new descriptor that nothing else owns.
     Ok(PidFd(unsafe { OwnedFd::from_raw_fd(descriptor) }))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Processor time of the calling thread, its time in the kernel included; zero where the kernel does not count it.
 pub(crate) fn of_this_thread() -> Duration {
     let mut time = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: the kernel writes one `timespec` behind the pointer, which lives until the call returns.
+    // SAFETY: the kernel writes one `timespec` at the pointer, which lives until the call returns.
     if unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr()) } != 0 {
         return Duration::ZERO;
     }

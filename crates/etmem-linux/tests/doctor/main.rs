@@ -2,7 +2,7 @@
 //!
 //! Each folder of `cases` is laid over `cases/base`, a stock machine, of which its file `gone` names what it lacks. Its
 //! file `expected` holds the findings that differ from those of the base, whose own file holds all of them. After a change
-//! that is meant, `ETMEM_WRITE_EXPECTED=1 cargo test -p etmem-linux --test doctor` writes them anew, to be read.
+//! that is meant, `ETMEM_WRITE_EXPECTED=1 cargo test -p etmem-linux --test doctor` writes them again, to be read.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -45,7 +45,7 @@ fn found(case: &str) -> (DoctorReport, Vec<String>) {
     let roots = Roots { proc: ProcRoot::new(root("proc")), sys: SysRoot::new(root("sys")) };
     let report = examine(&roots);
     let top = tree.path().to_str().unwrap();
-    // The processors are this machine's where no file tells.
+    // If no file says otherwise, the processors are this machine's.
     let shown = |text: String| text.replace(top, "").replace(std::env::consts::ARCH, "x86_64");
     let texts = report.findings.iter().map(|finding| shown(finding.to_string()));
     let texts = texts.collect();

@@ -6,7 +6,8 @@ use crate::{Outcome, trial};
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::mover::{Moved, PageMover};
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessTable};
-use etmem_linux::capabilities::{Capabilities, Capability};
+use etmem_linux::capabilities::Capability;
+use etmem_linux::choice::Interfaces;
 use etmem_linux::mover::madvise::Madvise;
 use etmem_linux::process::table::Processes;
 use etmem_linux::root::{ProcRoot, Roots};
@@ -103,7 +104,7 @@ fn another_process() -> Outcome {
 }
 
 fn wiring() -> Outcome {
-    let capabilities = Capabilities::detect(&Roots::default());
+    let capabilities = Interfaces::new(Roots::default()).capabilities();
     let first = |list: &[Capability]| list.iter().find(|one| one.available.is_ok()).map(|one| one.name);
     let best = (first(&capabilities.probes), first(&capabilities.movers));
     match etmem_linux::kernel(&Roots::default()) {

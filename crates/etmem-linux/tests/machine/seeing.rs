@@ -23,7 +23,7 @@ pub(crate) fn trials(bpf: &Arc<Bpf>) -> Vec<Trial> {
     let for_huge = Arc::clone(bpf);
     vec![
         here("touched pages are seen, others not", touched_pages),
-        here("pages read and clean are told from pages written", clean_pages),
+        here("pages read and clean differ from pages written", clean_pages),
         here("the zero page and untouched pages are absent", zero_pages),
         trial("huge pages are seen whole", &can_be_huge, move || huge(&for_huge)),
         here("a sparse TiB", sparse),
@@ -35,7 +35,7 @@ pub(crate) fn trials(bpf: &Arc<Bpf>) -> Vec<Trial> {
     ]
 }
 
-/// All that a probe told.
+/// All that a probe reported.
 #[derive(Default)]
 struct Seen {
     pages: BTreeMap<u64, Access>,
@@ -111,7 +111,7 @@ fn touched_pages(bpf: &Bpf) -> Outcome {
     expect(&mut *probe, &mut target, &[region.range], touch, &want)?;
     // Of parts of blocks, those pages only.
     let ranges = [(3, 7), (9, 700), (1024, 1025), (5000, 9000)]
-        .map(|(first, behind)| AddressRange::new(region.address(first), region.address(behind)));
+        .map(|(first, end)| AddressRange::new(region.address(first), region.address(end)));
     want.retain(|address, _| ranges.iter().any(|range| (range.start..range.end).contains(address)));
     expect(&mut *probe, &mut target, &ranges, touch, &want)?;
     let nowhere = AddressRange::new(0xffff_ffff_ff60_0000, 0xffff_ffff_ff60_1000);

@@ -1,4 +1,4 @@
-//! A process to watch: this test's own program, started again, which does to its memory what it is told.
+//! A process to watch: this test's own program, started again, which does to its memory what its commands say.
 
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::kernel::process::{Pid, ProcessId, ProcessTable, Target as Named};
@@ -204,7 +204,7 @@ impl Target {
         self.command(&format!("read {} {first} {step} {count}", region.number));
     }
 
-    /// Reads so many other pages that the processor remembers none of those touched before.
+    /// Reads enough other pages that the processor caches no translation of those touched before.
     pub(crate) fn forget_translations(&mut self) {
         let region = self.map(EVICTING_PAGES as u64 * PAGE_SIZE, "base");
         self.read(region, 0, 1, EVICTING_PAGES);

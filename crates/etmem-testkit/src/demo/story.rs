@@ -140,9 +140,10 @@ impl End {
         let cold_out = self.figures.places.cold.share_swapped();
         let [hot_out, refaults] = self.hot_claims(before);
         let others = [hot_out, refaults, Claim::waited(spent.map(|spent| spent.memory)), whole];
-        println!("\n{}", Claim::cold_out(cold_out));
+        let verdict = Verdict::of(cold_out, &others, spent);
+        println!("\n{}", Claim::cold_out(cold_out).excused_by(&verdict));
         others.iter().for_each(|claim| println!("{claim}"));
-        Verdict::of(cold_out, &others, spent)
+        verdict
     }
 }
 

@@ -22,60 +22,83 @@ pub struct Claim {
     what: &'static str,
     measured: String,
     bound: String,
-    /// `None`: it could not be measured.
-    holds: Option<bool>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Holds,
+    Broken,
+    /// It is no part of the verdict, and why.
+    Open(&'static str),
+}
+
+impl From<bool> for State {
+    fn from(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Broken }
+    }
 }
 
 impl Claim {
     /// Share of cold pages that left memory.
     pub fn cold_out(share: f64) -> Self {
         let bound = format!("at least {}", percent(COLD_OUT));
-        Self::new("cold memory that left", percent(share), bound, Some(share >= COLD_OUT))
+        Self::new("cold memory that left", percent(share), bound, (share >= COLD_OUT).into())
     }
 
     /// Share of hot pages that left memory.
     pub fn hot_out(share: f64) -> Self {
         let bound = format!("at most {}", percent(HOT_OUT));
-        Self::new("hot pages that left", percent(share), bound, Some(share <= HOT_OUT))
+        Self::new("hot pages that left", percent(share), bound, (share <= HOT_OUT).into())
     }
 
     /// Pages that a fault had to fetch back, where `hot` pages are hot.
     pub fn refaults(pages: u64, hot: usize) -> Self {
         let most = (hot as f64 * HOT_OUT).floor();
-        let holds = Some(pages as f64 <= most);
-        Self::new("pages fetched back by a fault", pages.to_string(), format!("at most {most}"), holds)
+        let state = (pages as f64 <= most).into();
+        Self::new("pages fetched back by a fault", pages.to_string(), format!("at most {most}"), state)
     }
 
     /// Share of its time that the workload stood waiting for memory.
     pub fn waited(share: Option<f64>) -> Self {
         let measured = share.map_or_else(|| String::from("unknown"), percent);
-        let holds = share.map(|share| share <= WAITED);
-        Self::new("time it stood waiting for memory", measured, format!("at most {}", percent(WAITED)), holds)
+        let unknown = State::Open("not measured: the kernel does not count it");
+        let state = share.map_or(unknown, |share| (share <= WAITED).into());
+        Self::new("time it stood waiting for memory", measured, format!("at most {}", percent(WAITED)), state)
     }
 
     /// Bytes found as they were written, of `bytes`; or why not.
     pub fn whole(verified: Result<usize, String>, bytes: usize) -> Self {
-        let holds = Some(verified.as_ref() == Ok(&bytes));
+        let state = (verified.as_ref() == Ok(&bytes)).into();
         let measured = verified.map_or_else(|why| why, |found| format!("{} MiB", found >> 20));
-        Self::new("content read back unharmed", measured, format!("all {} MiB", bytes >> 20), holds)
+        Self::new("content read back unharmed", measured, format!("all {} MiB", bytes >> 20), state)
     }
 
-    const fn new(what: &'static str, measured: String, bound: String, holds: Option<bool>) -> Self {
-        Self { what, measured, bound, holds }
+    const fn new(what: &'static str, measured: String, bound: String, state: State) -> Self {
+        Self { what, measured, bound, state }
+    }
+
+    /// The same where `verdict` excuses that it does not hold yet.
+    #[must_use]
+    pub fn excused_by(self, verdict: &Verdict) -> Self {
+        match (verdict, self.state) {
+            (Verdict::Skipped(_), State::Broken) => Self { state: State::Open("not yet: see below"), ..self },
+            _ => self,
+        }
     }
 
     /// Whether it was measured and does not hold.
     pub fn is_broken(&self) -> bool {
-        self.holds == Some(false)
+        self.state == State::Broken
     }
 }
 
 impl fmt::Display for Claim {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = match self.holds {
-            Some(true) => "holds",
-            Some(false) => "does not hold",
-            None => "not measured: the kernel does not count it",
+        let verdict = match self.state {
+            State::Holds => "holds",
+            State::Broken => "does not hold",
+            State::Open(why) => why,
         };
         write!(out, "  {:<32} {:>10}   {:<18} {verdict}", self.what, self.measured, self.bound)
     }
@@ -122,7 +145,7 @@ mod tests {
     use super::*;
 
     fn holds(claim: &Claim) -> bool {
-        claim.holds == Some(true)
+        claim.state == State::Holds
     }
 
     #[test]
@@ -171,5 +194,8 @@ mod tests {
         assert_eq!(verdict(0.0, 0.0, BUSY), Verdict::Broken);
         let Verdict::Skipped(why) = verdict(0.5, 0.0, BUSY) else { panic!("a busy machine is an excuse") };
         assert!(why.contains("60 %") && why.contains("50.00 %"), "{why}");
+        let line = Claim::cold_out(0.5).excused_by(&Verdict::Skipped(why)).to_string();
+        assert!(line.ends_with("not yet: see below"), "{line}");
+        assert!(Claim::cold_out(0.5).excused_by(&Verdict::Broken).is_broken());
     }
 }

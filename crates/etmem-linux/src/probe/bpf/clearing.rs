@@ -27,7 +27,7 @@ pub(super) struct Clearing {
 }
 
 impl Clearing {
-    /// For the process that now has the number `pid`; `soft_dirty` tells whether the kernel tracks soft-dirty pages.
+    /// For the process that now has the number `pid`; `soft_dirty`: whether the kernel tracks soft-dirty pages.
     ///
     /// # Errors
     /// When there is none or the kernel refuses.

@@ -1,7 +1,7 @@
 //! Where the kernel sees physical memory.
 //!
 //! Page tables hold physical addresses; the walk needs the kernel's address of physical address 0, the base of its
-//! direct map. The kernel does not tell it (it is randomised in steps of 1 GiB, `arch/x86/mm/kaslr.c`), but the
+//! direct map. The kernel does not reveal it (it is randomised in steps of 1 GiB, `arch/x86/mm/kaslr.c`), but the
 //! topmost table of our own process lies in it. So bases are tried until the walk gives, for several fresh pages of
 //! our own, exactly the page numbers that `/proc/self/pagemap` gives.
 
@@ -53,7 +53,7 @@ impl DirectMap {
     /// Finds it; `own` names our own process.
     ///
     /// # Errors
-    /// When no base stands the check, or the kernel does not tell page numbers.
+    /// When no base stands the check, or the kernel does not give page numbers.
     pub(super) fn find(proc: &ProcRoot, maps: &mut PageWalk, own: &TaskLink) -> Result<Self, Unavailable> {
         let call = "running the page walk";
         let failed = |error: io::Error| Unavailable::from_io(call, &error, CAPABILITIES);
@@ -94,14 +94,14 @@ fn candidates(root_table: u64, highest: u64) -> impl Iterator<Item = DirectMap> 
 
 /// The end of physical memory: of the last `System RAM` in `/proc/iomem`, or, where that is hidden, a generous guess.
 fn highest_physical_address(proc: &ProcRoot) -> u64 {
-    let told = std::fs::read_to_string(proc.machine("iomem")).ok().and_then(|text| {
+    let listed = std::fs::read_to_string(proc.machine("iomem")).ok().and_then(|text| {
         let ends = text.lines().filter(|line| line.ends_with(": System RAM")).filter_map(|line| {
             let (_, end) = line.split_whitespace().next()?.split_once('-')?;
             u64::from_str_radix(end, 16).ok()
         });
         ends.max().filter(|end| *end > 0)
     });
-    told.unwrap_or_else(|| {
+    listed.unwrap_or_else(|| {
         let total = std::fs::read(proc.machine("meminfo")).ok().and_then(|text| bytes_of(&text, "MemTotal"));
         // Memory may have holes, mostly below 4 GiB and between nodes.
         total.unwrap_or(0).saturating_mul(2).saturating_add(64 * STEP)
@@ -111,7 +111,7 @@ fn highest_physical_address(proc: &ProcRoot) -> u64 {
 /// Whether the kernel tracks which pages are written to (soft-dirty): then it says so of any fresh page.
 ///
 /// # Errors
-/// When the kernel does not tell about our own pages.
+/// When the kernel does not say it of our own pages.
 pub(super) fn soft_dirty(proc: &ProcRoot) -> Result<bool, Unavailable> {
     let samples = Samples::new(proc)?;
     let entry = samples.pagemap(samples.addresses[0]).map_err(|error| {

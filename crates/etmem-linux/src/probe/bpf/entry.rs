@@ -34,7 +34,7 @@ pub(super) fn uniform(table: &Table) -> Option<Access> {
     if any & (PRESENT | TRAPPED) == 0 {
         return Some(Access::ABSENT);
     }
-    // Whether a page is dirty tells nothing where it was not touched.
+    // Whether a page is dirty means nothing if it was not touched.
     let dirty = if any & ACCESSED == 0 { 0 } else { DIRTY };
     let asked = PRESENT | TRAPPED | SPECIAL | ACCESSED | dirty;
     ((all ^ any) & asked == 0).then(|| access(all))
@@ -55,7 +55,7 @@ pub(super) fn decode(table: &Table, pages: &mut [Access; PAGES_PER_BLOCK]) {
     }
 }
 
-/// The number of the page at `address`, which `entry` maps; none where it maps none.
+/// The number of the page at `address`, which `entry` maps; `None` if it maps none.
 pub(super) fn frame(entry: u64, address: u64) -> Option<u64> {
     let within_huge_page = (address >> 12) % 512;
     match (entry & PRESENT != 0, is_huge(entry)) {
@@ -120,7 +120,7 @@ mod tests {
             }
         }
 
-        /// Tables of few kinds of entries, that differ in flags that tell nothing, or in one that does.
+        /// Tables of few kinds of entries, that differ in flags that mean nothing, or in one that does.
         #[test]
         fn tables_of_one_kind(kind: u64, other: u64, noise in 0u64..1 << 40, at in 0..PAGES_PER_BLOCK) {
             let mut table = [kind; PAGES_PER_BLOCK];

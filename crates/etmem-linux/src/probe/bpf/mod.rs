@@ -2,7 +2,7 @@
 //!
 //! Once: `program` loads the page walk into the kernel, `direct_map` finds out where the kernel sees physical
 //! memory. Per process, `watch`: `prepare` clears the accessed bits by `clearing`; `check` has the
-//! walk copy the page tables of the `spans` asked for, and `entry` tells what each entry says.
+//! walk copy the page tables of the `spans` asked for, and `entry` decodes each entry.
 //!
 //! Clearing the bits takes what they said from the kernel's own reclaim, too, as every page table scanner does. What
 //! a KVM guest touches shows in other tables than these.
@@ -11,6 +11,7 @@ mod clearing;
 mod direct_map;
 mod entry;
 mod program;
+mod shared_walk;
 mod source;
 mod spans;
 mod watch;

@@ -1,65 +1,20 @@
-//! The probe's one-time part: can it work here, and what all its watches share.
+//! Whether this machine can run the page walk.
 
-use super::direct_map::{DirectMap, soft_dirty};
-use super::program::{self, CAPABILITIES};
+use super::shared_walk::SharedWalk;
 use super::watch::BpfWatch;
-use crate::process::stat::Stat;
 use crate::root::{ProcRoot, SysRoot};
-use crate::sys::iterator::TaskLink;
-use crate::sys::page_walk::PageWalk;
 use crate::unavailable::Unavailable;
 use etmem_core::kernel::probe::{AccessProbe, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// The first kernel whose iterators can be limited to one process.
 const OLDEST: (u32, u32) = (6, 1);
-
-/// Nanoseconds of a clock tick as `/proc` counts them (`USER_HZ` is 100).
-const TICK: u64 = 10_000_000;
 
 /// The probe `bpf`: a page walk in the kernel, loaded once and shared by all that watch a process.
 #[derive(Debug)]
 pub struct Bpf {
     walk: Arc<SharedWalk>,
-}
-
-/// The loaded page walk, for one run at a time: a run takes about 0.1 ms.
-#[derive(Debug)]
-pub(super) struct SharedWalk {
-    program: OwnedFd,
-    maps: Mutex<PageWalk>,
-    pub(super) direct_map: DirectMap,
-    pub(super) proc: ProcRoot,
-    /// Whether the kernel tracks soft-dirty pages (`CONFIG_MEM_SOFT_DIRTY`).
-    pub(super) soft_dirty: bool,
-    /// What `/proc` adds to the kernel's own start times, in ticks: not 0 in a time namespace.
-    start_time_offset: i128,
-}
-
-impl SharedWalk {
-    /// A link of the walk to the process `pid`.
-    ///
-    /// # Errors
-    /// What bpf(2) answers.
-    pub(super) fn link(&self, pid: u32) -> io::Result<TaskLink> {
-        TaskLink::new(self.program.as_fd(), pid)
-    }
-
-    /// The maps, for one run and the reading of what it found.
-    pub(super) fn maps(&self) -> MutexGuard<'_, PageWalk> {
-        // Each run starts by writing its own request: what a panic left behind does not matter.
-        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a process that the kernel says started at `start_boottime` (ns) is the one of which `/proc` says
-    /// `start_time` (ticks). They differ where `/proc` is of another pid namespace than ours.
-    pub(super) fn is_same_start(&self, start_boottime: u64, start_time: u64) -> bool {
-        let expected = i128::from(start_boottime / TICK) + self.start_time_offset;
-        expected.abs_diff(i128::from(start_time)) <= 1
-    }
 }
 
 impl Bpf {
@@ -77,25 +32,7 @@ impl Bpf {
         if !clear_refs.exists() {
             return Err(Unavailable::NotBuilt { path: clear_refs, option: "CONFIG_PROC_PAGE_MONITOR" });
         }
-        let program = program::load(sys)?;
-        let mut maps = program.maps;
-        let failed = |error: io::Error| Unavailable::from_io("running the page walk", &error, CAPABILITIES);
-        let own = TaskLink::new(program.program.as_fd(), std::process::id()).map_err(failed)?;
-        let direct_map = DirectMap::find(proc, &mut maps, &own)?;
-        let start = maps.run(&own, 0, direct_map.levels, &[]).map_err(failed)?.start_boottime;
-        let start_time_offset = i128::from(own_start_time(proc)?) - i128::from(start / TICK);
-        // Its base stays untold: it would undo the randomisation for whoever reads the log.
-        tracing::debug!("page tables have {} levels", direct_map.levels);
-        Ok(Self {
-            walk: Arc::new(SharedWalk {
-                program: program.program,
-                maps: Mutex::new(maps),
-                direct_map,
-                proc: proc.clone(),
-                soft_dirty: soft_dirty(proc)?,
-                start_time_offset,
-            }),
-        })
+        Ok(Self { walk: Arc::new(SharedWalk::load(proc, sys)?) })
     }
 }
 
@@ -123,21 +60,12 @@ fn check_version(proc: &ProcRoot) -> Result<(), Unavailable> {
     }
 }
 
-/// The kernel lets nobody read its memory in the mode `confidentiality`, the one in brackets being in force.
+/// In the mode `confidentiality` no program may read the kernel's memory; the mode in brackets is in force.
 fn check_lockdown(sys: &SysRoot) -> Result<(), Unavailable> {
     match std::fs::read_to_string(sys.lockdown()) {
         Ok(modes) if modes.contains("[confidentiality]") => Err(Unavailable::Lockdown),
         _ => Ok(()),
     }
-}
-
-fn own_start_time(proc: &ProcRoot) -> Result<u64, Unavailable> {
-    let path = proc.own("stat");
-    let refused = |reason| Unavailable::Refused { call: path.display().to_string(), reason };
-    let text = std::fs::read(&path).map_err(|error| refused(error.to_string()))?;
-    Stat::parse(&text)
-        .map(|stat| stat.id().start_time)
-        .ok_or_else(|| refused("is not as proc_pid_stat(5) describes it".into()))
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) fn fill<'a>(ranges: &[AddressRange], from: u64, limit: u64, spans: &'
 
 /// Gives the blocks that the walk found to a sink, without what lies outside the ranges.
 pub(super) struct Clip<'a> {
-    /// The ranges that end behind the last block given.
+    /// The ranges that end after the last block given.
     ranges: &'a [AddressRange],
     sink: &'a mut dyn AccessSink,
 }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     proptest! {
-        /// Walk, clip and decode over a small machine agree with asking for each page by itself.
+        /// Walk, clip and decode over a small machine agree with asking for each page alone.
         #[test]
         fn exactly_the_pages_asked_for(ranges in ranges(), room in 1usize..4, seed: u64) {
             // Some blocks are alike throughout, or hold nothing.

@@ -1,12 +1,12 @@
 //! Watching one process: clearing its accessed bits, and walking its page tables.
 //!
 //! Who is watched is settled at the start: the process that the walk finds then, checked against its start time.
-//! Each later run tells again whom it saw, so that a pid that was given away, or a program that was replaced, ends
+//! Each later run reports again which process it saw, so that a pid that was given away, or a program that was replaced, ends
 //! the watch instead of spoiling what it says.
 
 use super::clearing::Clearing;
 use super::program::CAPABILITIES;
-use super::source::SharedWalk;
+use super::shared_walk::SharedWalk;
 use super::spans::{self, Clip};
 use crate::process::stat::check_alive;
 use crate::sys::iterator::TaskLink;

@@ -1,14 +1,14 @@
-//! DAMON for ourselves: taken only where nobody has it, told from what others set, and given back.
+//! DAMON for this program: taken only if no other program has it, distinguished from other programs' settings, and given back.
 //!
-//! Two signs tell whose DAMON's settings are. A lock on DAMON's folder is held by whoever of ours uses it, and ends with that
-//! program, also when it is killed. And every context of ours has an update interval that nobody would choose,
+//! Two signs show whose DAMON's settings are. The etmem that uses DAMON holds a lock on its folder, which ends with that
+//! program, also when it is killed. And every context of ours has an update interval that no one would choose,
 //! [`MARK`]; a kdamond of its own, which never runs, has one from the first moment to the last. So settings that are
-//! all marked while nobody holds the lock were left behind by one of ours that is dead: they are taken back. All
-//! others are somebody else's, and stay as they are, even when nothing runs.
+//! all marked while the lock is free were left by an etmem that is dead: they are taken back. All
+//! others are another program's, and stay as they are, even when nothing runs.
 //!
-//! A context is made and marked by two writes, and a kill may come between them. One with nothing in it beside the sign is
-//! therefore ours, too. Before there is a sign, only their number tells: then it must have been written down, elsewhere and
-//! before, that one of ours was about to set DAMON ([`take_back_left`]).
+//! A context is made and marked by two writes, and a kill may come between them. An empty one next to the sign is
+//! therefore ours, too. Before there is a sign, only the number of kdamonds is known: then a file must say that an etmem
+//! was about to set DAMON ([`take_back_left`]).
 
 use super::files::{Folder, IN_USE, patiently};
 use crate::sys::folder_lock::FolderLock;
@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 /// mapping is followed by DAMON itself.
 pub(super) const MARK: u64 = 0x65_74_6d_65_6d;
 
-/// The kdamond that only bears the mark, and the number of those that watch processes behind it.
+/// The kdamond that only bears the mark, and the number of those after it, which watch processes.
 const SIGN: usize = 0;
 const WATCHING: usize = 32;
 const ALL: usize = SIGN + 1 + WATCHING;
@@ -29,13 +29,13 @@ const ALL: usize = SIGN + 1 + WATCHING;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Owner {
     /// Nothing is set.
-    Nobody,
+    Free,
     /// All of it bears our mark, or has nothing in it yet.
     Ours,
-    /// As many kdamonds as ours, and nothing in any: as one of ours leaves it that is killed before it can leave a sign. In words
-    /// as of somebody else's, for those who cannot know.
+    /// As many kdamonds as ours, and nothing in any: what an etmem leaves that is killed before it can set a sign. In words
+    /// like another program's, as only a file can say whose it is.
     Unsigned(String),
-    /// Somebody else's: what is set, in words.
+    /// Another program's: what is set, in words.
     Other(String),
 }
 
@@ -47,7 +47,7 @@ impl Owner {
     pub(super) fn look(kdamonds: &Folder) -> io::Result<Self> {
         let count = kdamonds.number("nr_kdamonds")?;
         if count == 0 {
-            return Ok(Self::Nobody);
+            return Ok(Self::Free);
         }
         let (mut marked, mut empty, mut others, mut running) = (Vec::new(), Vec::new(), 0, 0);
         for number in 0..count {
@@ -70,24 +70,24 @@ impl Owner {
         if others == 0 && !marked.is_empty() && (empty.is_empty() || all && marked.contains(&sign)) {
             return Ok(Self::Ours);
         }
-        let told = format!(
-            "{}: {count} kdamonds are set up, {running} of them run; end that program, or, if nobody needs them, write 0 to \
+        let described = format!(
+            "{}: {count} kdamonds are set up, {running} of them run; end that program or, if no program needs them, write 0 to \
              nr_kdamonds there",
             kdamonds.path().display()
         );
         // The sign comes first of all.
         let is_unsigned = all && others + running == 0 && marked.is_empty() && matches!(empty[..], [] | [0]);
-        Ok(if is_unsigned { Self::Unsigned(told) } else { Self::Other(told) })
+        Ok(if is_unsigned { Self::Unsigned(described) } else { Self::Other(described) })
     }
 }
 
-/// Whether a context is as the kernel makes it, for all that matters: it watches nobody.
+/// Whether a context is as the kernel makes it, for all that matters: it watches no process.
 fn is_empty(context: &Folder) -> bool {
     let none = |folder: &str, file: &str| context.folder(folder).number(file).is_ok_and(|count| count == 0);
     none("targets", "nr_targets") && none("schemes", "nr_schemes")
 }
 
-/// The lock on DAMON's folder; none where one of ours has it, and not only for as long as it takes to look.
+/// The lock on DAMON's folder; `None` if another etmem has it, for longer than a look takes.
 ///
 /// # Errors
 /// What open(2) or flock(2) answers.
@@ -100,8 +100,8 @@ pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<FolderLock>> {
     }
 }
 
-/// Takes back what one of ours has left that is dead; whether there was anything. `written_down`: it is known that one
-/// was about to set DAMON, so that what bears no sign yet is its own.
+/// Takes back what an etmem that is dead has left; whether there was anything. `written_down`: a file says that one
+/// was about to set DAMON, so what bears no sign yet is its own.
 ///
 /// # Errors
 /// What the kernel refuses.
@@ -114,12 +114,12 @@ pub(super) fn take_back_left(kdamonds: &Folder, written_down: bool) -> Result<bo
     if kdamonds.number("nr_kdamonds").map_err(failed)? == 0 {
         return Ok(false);
     }
-    // One that lives has it, and has taken back itself what others left.
+    // An etmem that runs has it, and has taken back what others left.
     let Some(_lock) = lock(kdamonds).map_err(failed)? else { return Ok(false) };
     let is_ours = match Owner::look(kdamonds).map_err(failed)? {
         Owner::Ours => true,
         Owner::Unsigned(_) => written_down,
-        Owner::Nobody | Owner::Other(_) => false,
+        Owner::Free | Owner::Other(_) => false,
     };
     if is_ours {
         take_back(kdamonds)?;
@@ -127,12 +127,12 @@ pub(super) fn take_back_left(kdamonds: &Folder, written_down: bool) -> Result<bo
     Ok(is_ours)
 }
 
-/// DAMON, held for ourselves until this is dropped.
+/// DAMON, held for this program until this is dropped.
 #[derive(Debug)]
 pub(super) struct Claim {
     kdamonds: Folder,
     free: Mutex<Vec<usize>>,
-    /// The last to go: until then nobody of ours may look at what is set.
+    /// Dropped last: until then no other etmem is allowed to look at what is set.
     _lock: FolderLock,
 }
 
@@ -140,7 +140,7 @@ impl Claim {
     /// Takes it.
     ///
     /// # Errors
-    /// That somebody else has it, or what the kernel refuses.
+    /// Another program has it, or what the kernel refuses.
     pub(super) fn take(kdamonds: &Folder) -> Result<Self, ProcessError> {
         let call = || kdamonds.path().display().to_string();
         let failed = |error: io::Error| ProcessError::Refused { call: call(), reason: error.to_string() };
@@ -149,7 +149,7 @@ impl Claim {
             reason: format!("{IN_USE}: another etmemd, or one with its scan library"),
         })?;
         match Owner::look(kdamonds).map_err(failed)? {
-            Owner::Nobody => {}
+            Owner::Free => {}
             Owner::Ours => {
                 tracing::warn!("DAMON: what an etmem that was killed had set is taken back");
                 take_back(kdamonds)?;
@@ -177,7 +177,7 @@ impl Claim {
         Ok(context)
     }
 
-    /// A kdamond that watches nobody, with a marked context, and its number to give back; none where all are at work.
+    /// A kdamond that watches no process, with a marked context, and its number to give back; `None` if all are in use.
     ///
     /// # Errors
     /// What the kernel refuses.
@@ -220,7 +220,7 @@ pub(super) fn stop(kdamond: &Folder) {
     if kdamond.read("state").is_ok_and(|state| state == "on")
         && let Err(error) = kdamond.try_write("state", "off")
     {
-        // It may have ended by itself meanwhile: its process is gone.
+        // It may have ended meanwhile, with its process.
         tracing::debug!("DAMON: {}: writing off: {error}", kdamond.path().display());
     }
 }
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn whose_it_is() {
         let owner = |set: &[&[u64]]| Owner::look(&kdamonds(set).1).unwrap();
-        assert_eq!(owner(&[]), Owner::Nobody);
+        assert_eq!(owner(&[]), Owner::Free);
         assert_eq!(owner(&[&[MARK], &[], &[MARK]]), Owner::Ours);
         for other in [
             &[&[][..]][..],
@@ -291,7 +291,7 @@ mod tests {
         assert!(Owner::look(&folder).unwrap_err().to_string().contains("not a number"));
     }
 
-    /// All of ours, of which some have what is told.
+    /// All of ours, some of them as the list says.
     fn all(set: &[(usize, &'static [u64])]) -> (tempfile::TempDir, Folder) {
         let mut kdamonds: Vec<&[u64]> = vec![&[]; ALL];
         set.iter().for_each(|(number, contexts)| kdamonds[*number] = contexts);
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn what_a_kill_between_two_writes_leaves() {
         let owner = |set: &[(usize, &'static [u64])]| Owner::look(&all(set).1).unwrap();
-        // Made and not marked, beside the sign.
+        // Made and not marked, next to the sign.
         assert_eq!(owner(&[(SIGN, &[MARK]), (1, &[MARK]), (2, &[GIVEN]), (32, &[GIVEN])]), Owner::Ours);
         assert!(matches!(owner(&[(SIGN, &[MARK]), (2, &[CHOSEN])]), Owner::Other(_)));
         assert!(matches!(owner(&[(1, &[MARK]), (2, &[GIVEN])]), Owner::Other(_)), "without the sign");

@@ -11,12 +11,11 @@ use std::time::Duration;
 /// What a program must have to set DAMON.
 pub(super) const CAPABILITIES: &str = "root's right to write below /sys";
 
-/// What is said where somebody else has DAMON.
+/// The error when another program has DAMON.
 pub(super) const IN_USE: &str = "DAMON is in use by another program";
 
-/// How long DAMON may be busy, and how often it is asked again meanwhile: it turns away whoever comes while it carries out
-/// what another asked for (`damon_sysfs_lock`), which is over within some tenths of a second. Where it is another program that has
-/// it, it stays so.
+/// How long DAMON may be busy, and how often it is asked again meanwhile: it refuses a request while it carries out another
+/// (`damon_sysfs_lock`), which takes some tenths of a second. If another program has DAMON, it refuses for longer.
 const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -29,7 +28,7 @@ pub(super) fn patiently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result
         if !is_busy || clock.now() >= ANSWER_LIMIT {
             return answer;
         }
-        // Nobody else has this clock to stop it.
+        // No other thread has this clock, so none can stop it.
         let _ = clock.pause(ASK_AGAIN);
     }
 }

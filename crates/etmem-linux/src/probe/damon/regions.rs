@@ -14,7 +14,7 @@ const SAMPLE_PER_REGION: u64 = 20;
 /// How often the most touched block must have been found touched before some count as touched often.
 pub(super) const OFTEN_LEAST: u64 = 4;
 
-/// A region of which DAMON told.
+/// A region that DAMON reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tried {
     /// Where it lies.
@@ -24,7 +24,7 @@ pub(super) struct Tried {
 }
 
 /// The regions for `ranges`, which ascend: what they hold of each cell of a grid, from its first to its last address.
-/// The cells are blocks, or, where these were more than `most`, so many blocks that they are not.
+/// The cells are blocks or, if these were more than `most`, the smallest powers of two of blocks that are not.
 pub(super) fn lay_out(ranges: &[AddressRange], most: usize) -> Vec<AddressRange> {
     let mut cell = BLOCK_SIZE;
     loop {
@@ -35,7 +35,7 @@ pub(super) fn lay_out(ranges: &[AddressRange], most: usize) -> Vec<AddressRange>
     }
 }
 
-/// What `ranges` hold of each cell; none where that is more than `most`.
+/// What `ranges` hold of each cell; `None` if that is more than `most` regions.
 fn cells(ranges: &[AddressRange], cell: u64, most: usize) -> Option<Vec<AddressRange>> {
     let mut regions: Vec<AddressRange> = Vec::new();
     for range in ranges.iter().filter(|range| !range.is_empty()) {
@@ -54,7 +54,7 @@ fn cells(ranges: &[AddressRange], cell: u64, most: usize) -> Option<Vec<AddressR
     Some(regions)
 }
 
-/// The sampling interval for so many regions, in microseconds.
+/// The sampling interval for this number of regions, in microseconds.
 pub(super) fn sampling_interval(regions: usize) -> u64 {
     (regions as u64).saturating_mul(SAMPLE_PER_REGION).max(SAMPLE_LEAST)
 }

@@ -65,7 +65,7 @@ impl Session {
         if !scheme.folder("tried_regions").path().exists() {
             return Err(ProcessError::Refused {
                 call: scheme.folder("tried_regions").path().display().to_string(),
-                reason: "missing; DAMON tells of regions since Linux 6.2".into(),
+                reason: "missing; DAMON reports regions since Linux 6.2".into(),
             });
         }
         for (what, most) in
@@ -78,7 +78,7 @@ impl Session {
         Ok(())
     }
 
-    /// Begins counting anew, in the regions of `ranges`.
+    /// Begins to count again from 0, in the regions of `ranges`.
     ///
     /// # Errors
     /// What the kernel refuses.

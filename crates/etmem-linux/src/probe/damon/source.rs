@@ -1,4 +1,4 @@
-//! Whether this machine has DAMON, and what all that watch by it share.
+//! Whether this machine has DAMON, and what all tasks that use it share.
 
 use super::claim::{self, Claim, Owner};
 use super::files::Folder;
@@ -48,13 +48,13 @@ pub struct SharedDamon {
 /// Who has DAMON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// Nobody.
-    Nobody,
+    /// No program.
+    Free,
     /// An etmemd, or a program with its scan library.
     Etmem,
-    /// Nobody, but one of these that was killed has left its settings, which the next one takes back.
+    /// No program, but one of these was killed and has left its settings, which the next one takes back.
     LeftBehind,
-    /// Somebody else: what is set, in words.
+    /// Another program: what is set, in words.
     Other(String),
 }
 
@@ -80,7 +80,7 @@ impl SharedDamon {
         };
         let taken = |by| Err(Unavailable::Taken { what: "DAMON", by });
         match self.holder().map_err(refused)? {
-            Holder::Nobody | Holder::LeftBehind => Ok(()),
+            Holder::Free | Holder::LeftBehind => Ok(()),
             Holder::Etmem => taken("another etmemd, or a program with its scan library".to_owned()),
             Holder::Other(what) => taken(what),
         }
@@ -92,7 +92,7 @@ impl SharedDamon {
     /// What the kernel answers.
     pub(crate) fn holder(&self) -> io::Result<Holder> {
         Ok(match Owner::look(&self.kdamonds)? {
-            Owner::Nobody => Holder::Nobody,
+            Owner::Free => Holder::Free,
             Owner::Unsigned(what) | Owner::Other(what) => Holder::Other(what),
             Owner::Ours => match claim::lock(&self.kdamonds)? {
                 Some(_) => Holder::LeftBehind,
@@ -101,7 +101,7 @@ impl SharedDamon {
         })
     }
 
-    /// It, for ourselves.
+    /// Takes DAMON for this program.
     fn claim(&self) -> Result<Arc<Claim>, ProcessError> {
         let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(claim) = claim.upgrade() {
@@ -114,7 +114,7 @@ impl SharedDamon {
 }
 
 impl Damon {
-    /// Whether this machine has DAMON, and nobody else uses it; nothing is set before a process is watched.
+    /// Whether this machine has DAMON, and no other program uses it; nothing is set before a process is watched.
     ///
     /// # Errors
     /// Says why not, and what would help.
@@ -148,8 +148,8 @@ impl ProbeSource for Damon {
         "damon"
     }
 
-    /// A block that was touched tells nothing of its pages: those that the kernel kept, or read ahead from swap, would count
-    /// as come back.
+    /// A block that was touched says nothing of its single pages: those that the kernel kept, or read ahead from swap, would
+    /// count as refaults.
     fn is_page_exact(&self) -> bool {
         false
     }

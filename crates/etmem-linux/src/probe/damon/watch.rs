@@ -52,17 +52,17 @@ impl AccessProbe for DamonWatch {
             (false, _) => Ok(Vec::new()),
             (true, false) => Err(ProcessError::Refused {
                 call: "DAMON".into(),
-                reason: "the kdamond has ended by itself, or another program has ended it".into(),
+                reason: "the kdamond has ended, or another program has ended it".into(),
             }),
         };
         watched.space.check()?;
-        tell(ranges, &mut Counted::new(tried?), &self.frames, &self.machine, sink)?;
+        report(ranges, &mut Counted::new(tried?), &self.frames, &self.machine, sink)?;
         watched.space.check()
     }
 }
 
 /// Tells `sink` what was counted of the pages in `ranges` that are in memory.
-fn tell(
+fn report(
     ranges: &[AddressRange],
     counted: &mut Counted,
     frames: &Frames,

@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
 /// The shortest read. The kernel refuses less than 19 bytes; a few more spare reads where neighbours differ, and let the
-/// kernel walk no more than 8 MiB behind a range.
+/// kernel walk no more than 8 MiB past a range.
 const LEAST_BYTES: usize = 256;
 
 /// Base pages that a byte of the buffer stands for.
@@ -73,7 +73,7 @@ pub(super) enum WalkEnd {
         bytes: usize,
     },
     /// What was read is not where it was asked for.
-    #[error("asked for pages up to {limit:#x}, the kernel told of pages up to {reached:#x}")]
+    #[error("asked for pages up to {limit:#x}, the kernel reported pages up to {reached:#x}")]
     Astray {
         /// Where the read began.
         address: u64,
@@ -118,16 +118,16 @@ pub(super) fn walk(
             let wanted = usize::try_from(pages.div_ceil(PAGES_PER_BYTE)).unwrap_or(usize::MAX);
             let most = buffer.len();
             let room = &mut buffer[..wanted.max(LEAST_BYTES).min(most)];
-            let behind = next.saturating_add(room.len() as u64 * PAGES_PER_BYTE * sizes.base());
+            let read_end = next.saturating_add(room.len() as u64 * PAGES_PER_BYTE * sizes.base());
             let bytes = read(file, next, room)?;
             next = match room.get(..bytes).unwrap_or(room) {
-                [] => unmapped(next, behind, range.end, sizes),
+                [] => unmapped(next, read_end, range.end, sizes),
                 stream => {
                     let mut decoder = Decoder::new(stream, sizes);
                     let taken = blocks.take(&mut decoder);
                     taken.map_err(|error| WalkEnd::Stream { address: next, error })?;
                     skipped += decoder.skipped();
-                    reached(&decoder, next, behind, bytes, sizes)?
+                    reached(&decoder, next, read_end, bytes, sizes)?
                 }
             };
         }
@@ -147,23 +147,23 @@ fn read(file: &dyn IdlePages, address: u64, room: &mut [u8]) -> Result<usize, Wa
     }
 }
 
-/// Where to go on behind an unmapped stretch that was walked from `next` up to `behind`: where a huge page may begin.
-fn unmapped(next: u64, behind: u64, end: u64, sizes: PageSizes) -> u64 {
-    let aligned = behind & !(sizes.huge() - 1);
-    if behind < end && aligned > next { aligned } else { behind }
+/// Where to go on after an unmapped stretch that was walked from `next` up to `read_end`: where a huge page may begin.
+fn unmapped(next: u64, read_end: u64, end: u64, sizes: PageSizes) -> u64 {
+    let aligned = read_end & !(sizes.huge() - 1);
+    if read_end < end && aligned > next { aligned } else { read_end }
 }
 
-/// Where to go on behind what `decoder` told of a read from `address` that should have gone up to `behind`.
+/// Where to go on after what `decoder` reported of a read from `address` that should have gone up to `read_end`.
 fn reached(
     decoder: &Decoder<'_>,
     address: u64,
-    behind: u64,
+    read_end: u64,
     bytes: usize,
     sizes: PageSizes,
 ) -> Result<u64, WalkEnd> {
     let reached = decoder.reached().unwrap_or(address);
     // The last page may be a huge one that reaches further.
-    let limit = behind.checked_next_multiple_of(sizes.giant()).unwrap_or(u64::MAX);
+    let limit = read_end.checked_next_multiple_of(sizes.giant()).unwrap_or(u64::MAX);
     if reached <= address {
         Err(WalkEnd::StoodStill { address, bytes })
     } else if reached > limit {
@@ -190,7 +190,7 @@ mod tests {
     enum Twist {
         None,
         Fail(i32),
-        /// Stops after so many entries.
+        /// Stops after this number of entries.
         Short(usize),
         Bytes(Vec<u8>),
     }
@@ -352,7 +352,7 @@ mod tests {
             ("one byte, as the kernel does with a buffer of 19", vec![Twist::Bytes(vec![0])], "no address"),
             ("nothing but an address", vec![Twist::Bytes(address(BASE))], "nothing of any page"),
             ("before the range", vec![with(address(BASE - 8192), &[0x52])], "nothing of any page"),
-            ("far behind the range", vec![with(address(BASE + (1 << 40)), &[0x51])], "pages up to"),
+            ("far past the range", vec![with(address(BASE + (1 << 40)), &[0x51])], "pages up to"),
             ("nonsense", vec![with(address(BASE), &[0x51, 0xCC])], "no known type"),
         ] {
             let script = Script { pages: pages(0..10, |_| 5), ..Script::default() };
@@ -431,7 +431,7 @@ mod tests {
                 for range in &ranges {
                     let part = range.intersection(whole);
                     // A huge page that is wanted in part comes as base pages. Where no read begins before it, because
-                    // its start is not wanted, this kernel does not tell of it.
+                    // its start is not wanted, this kernel does not report it.
                     if part == whole {
                         want.insert(page, kind);
                     } else if kind == 6 && seen.0.keys().any(|seen| *seen >= part.start && *seen < part.end) {

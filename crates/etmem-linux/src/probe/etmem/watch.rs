@@ -1,6 +1,6 @@
 //! Watching one process.
 
-use super::source::{mapping_flags, scan_flags};
+use super::flags::{mapping_flags, scan_flags};
 use super::walk::{BUFFER_BYTES, IdlePages, WalkEnd, walk};
 use crate::module::IDLE_PAGES;
 use crate::process::address_space::AddressSpace;
@@ -161,7 +161,7 @@ mod tests {
     const BASE: u64 = 0x7000_0000_0000;
     const RANGE: [AddressRange; 1] = [AddressRange::new(BASE, BASE + 64 * 4096)];
 
-    /// A module that tells of 64 pages, written since the last read, and keeps count of what it was asked.
+    /// A module that reports 64 pages, written since the last read, and records what it was asked.
     #[derive(Debug, Default, Clone)]
     struct Module {
         reads: Rc<Cell<usize>>,
@@ -293,7 +293,7 @@ mod tests {
             (REMOVE_MAPPING_FLAGS, 0x1000),
         ];
         assert_eq!(module.requests.take(), want);
-        // A module that knows no marks: what was set before is taken back, and the way out is told.
+        // A module that knows no marks: what was set before is taken back, and the error says what to do.
         let module = Module { unknown: Some(ADD_MAPPING_FLAGS), ..Module::default() };
         let text = watch(&module, all).unwrap_err().to_string();
         assert!(text.contains("swap_flag=yes") && text.contains("vm_flags="), "{text}");

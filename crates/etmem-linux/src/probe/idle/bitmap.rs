@@ -19,7 +19,7 @@ pub(super) trait Bitmap: fmt::Debug {
     /// What the kernel answers.
     fn set(&self, first: u64, words: &[u64]) -> io::Result<()>;
 
-    /// Reads words from the word `first` on; those behind the last frame are 0.
+    /// Reads words from the word `first` on; those after the last frame are 0.
     ///
     /// # Errors
     /// What the kernel answers.
@@ -101,8 +101,8 @@ impl Bits {
     /// Whether the bit of `frame` is set, as it was read.
     pub(super) fn has(&self, frame: u64) -> bool {
         let word = frame / FRAMES;
-        let behind = self.runs.partition_point(|run| run.first <= word);
-        let run = behind.checked_sub(1).and_then(|at| self.runs.get(at));
+        let next = self.runs.partition_point(|run| run.first <= word);
+        let run = next.checked_sub(1).and_then(|at| self.runs.get(at));
         let found = run.and_then(|run| run.words.get(usize::try_from(word - run.first).ok()?));
         found.is_some_and(|word| word >> (frame % FRAMES) & 1 == 1)
     }

@@ -40,7 +40,7 @@ impl Pending {
     }
 
     /// Tells `sink` of it; `bits` are those of its frames.
-    fn tell(&self, bits: &Bits, sink: &mut dyn AccessSink) {
+    fn report(&self, bits: &Bits, sink: &mut dyn AccessSink) {
         let access = |frame: u64| match frame {
             0 => Access::ABSENT,
             _ if bits.has(frame) => Access::IDLE,
@@ -64,7 +64,7 @@ impl<B: Bitmap> IdleWatch<B> {
         Self { bitmap, frames, machine, space }
     }
 
-    /// Gives the blocks of `ranges` to `each`, so many at once as are worth it.
+    /// Gives the blocks of `ranges` to `each`, in batches.
     fn batches(
         &self,
         ranges: &[AddressRange],
@@ -141,7 +141,7 @@ impl<B: Bitmap> AccessProbe for IdleWatch<B> {
         self.batches(ranges, |batch| {
             let mut bits = bits(&batch);
             bits.read(&*self.bitmap)?;
-            batch.iter().for_each(|block| block.tell(&bits, sink));
+            batch.iter().for_each(|block| block.report(&bits, sink));
             Ok(())
         })
     }
