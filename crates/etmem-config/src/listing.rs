@@ -39,7 +39,7 @@ pub struct ListedEngine {
     pub line: usize,
     /// The project it belongs to.
     pub project: Name,
-    /// Its name in the project: `eng_name` of a thirdparty engine, else `name`.
+    /// Its name in the project: its own where its policy comes from outside, else `name`.
     pub name: Name,
 }
 

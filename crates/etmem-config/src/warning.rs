@@ -43,7 +43,7 @@ pub enum Ignored {
         /// The key it may be meant to be.
         nearest: Option<Nearest>,
     },
-    /// A key that others of this group have, such as a key of engine cslide under engine slide.
+    /// A key that others of this group have, such as one of another kind of engine.
     Unused {
         /// The key.
         key: String,

@@ -15,6 +15,7 @@ mod damon;
 mod hosted;
 mod memdcd;
 mod psi;
+pub mod reference;
 mod report;
 mod scan_locks;
 pub mod slide;

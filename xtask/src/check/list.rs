@@ -1,7 +1,7 @@
 //! All checks, in the order in which they run: a line for each, and what to do about those that fail.
 
 use super::verdict::Verdict;
-use super::{bpf_object, cargo_runs, licences, may_use, source_words};
+use super::{bpf_object, cargo_runs, generated, licences, may_use, source_words};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -14,11 +14,12 @@ pub(crate) struct Check {
 }
 
 /// Every check; the quick ones first.
-pub(crate) const CHECKS: [Check; 8] = [
+pub(crate) const CHECKS: [Check; 9] = [
     Check { name: "may-use", run: may_use::check },
     Check { name: "licences", run: licences::check },
     Check { name: "unsafe-address", run: source_words::check_unsafe },
     Check { name: "proc-paths", run: source_words::check_kernel_paths },
+    Check { name: "generated", run: generated::check },
     Check { name: "bpf", run: bpf_object::check },
     Check { name: "format", run: cargo_runs::check_format },
     Check { name: "clippy", run: cargo_runs::check_clippy },

@@ -2,6 +2,7 @@
 
 mod bpf_object;
 mod cargo_runs;
+pub(crate) mod generated;
 mod licences;
 pub(crate) mod list;
 mod may_use;
