@@ -82,6 +82,7 @@ install: build install-scan-library ## Install below DESTDIR and PREFIX (/usr/lo
 	install -m 0755 "$(CARGO_TARGET_DIR)/release/etmemd" "$(DESTDIR)$(SBINDIR)/etmemd"
 	install -m 0755 "$(CARGO_TARGET_DIR)/release/etmem" "$(DESTDIR)$(BINDIR)/etmem"
 	install -D -m 0644 -t "$(DESTDIR)$(MANDIR)/man1" "$(MANUAL)/man1/"*
+	install -D -m 0644 -t "$(DESTDIR)$(MANDIR)/man5" docs/etmem.conf.5
 	install -D -m 0644 -t "$(DESTDIR)$(MANDIR)/man8" "$(MANUAL)/man8/"*
 	install -D -m 0644 "$(COMPLETIONS)/bash" "$(DESTDIR)$(BASH_COMPLETIONS)/etmem"
 	install -D -m 0644 "$(COMPLETIONS)/zsh" "$(DESTDIR)$(ZSH_COMPLETIONS)/_etmem"

@@ -65,6 +65,7 @@ fn command_line() -> Command {
             ),
         )
         .subcommand(Command::new("bpf").about("Rebuild the committed BPF object from its source"))
+        .subcommand(Command::new("generate").about("Write the files that are generated from the code"))
         .subcommand(fuzz::chore::chore())
         .subcommand(vm::command_line::chore())
 }
@@ -89,6 +90,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         }
         Some(("words", _)) => check::plain_words::list(&root).map(|()| ExitCode::SUCCESS),
         Some(("bpf", _)) => bpf::rebuild(&root).map(|()| ExitCode::SUCCESS),
+        Some(("generate", _)) => check::generated::write(&root).map(|()| ExitCode::SUCCESS),
         Some(("fuzz", options)) => fuzz::chore::run(&root, options),
         Some(("vm", options)) => Ok(vm::laboratory::run(vm::command_line::request(options)?)),
         _ => unreachable!("clap asks for one of the chores above"),

@@ -1,4 +1,4 @@
-//! Whether the shared object of a thirdparty engine may be loaded, as far as that can be said without loading it.
+//! Whether the shared object of a policy from outside may be loaded, as far as that can be said without loading it.
 //!
 //! The daemon is root and runs what is in it, so nobody but root may have been able to write it: an absolute path to a
 //! regular file (symbolic links are followed), root:root, mode 0500 or 0700.

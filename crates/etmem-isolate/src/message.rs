@@ -120,13 +120,13 @@ impl Request {
             Self::Open { project, engine, limit } => {
                 fields.push_text("open");
                 fields.push_time(*limit);
-                fields.push_text(&section::project_text(project));
-                section::push_engine(engine, &mut fields)?;
+                section::push_project(project, &mut fields);
+                section::push_engine(engine, &mut fields);
             }
             Self::Add { task, limit } => {
                 fields.push_text("add");
                 fields.push_time(*limit);
-                section::push_task(task, &mut fields)?;
+                section::push_task(task, &mut fields);
             }
             Self::Start { task, processes, limit } => {
                 fields.push_text("start");
@@ -171,7 +171,7 @@ impl Request {
         let request = match fields.take_text()?.as_str() {
             "open" => {
                 let limit = fields.take_time()?;
-                let project = section::read_project(&fields.take_text()?)?;
+                let project = section::take_project(&mut fields)?;
                 Self::Open { project, engine: section::take_engine(&mut fields)?, limit }
             }
             "add" => {

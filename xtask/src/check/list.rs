@@ -1,7 +1,9 @@
 //! All checks, in the order in which they run: a line for each, and what to do about those that fail.
 
 use super::verdict::Verdict;
-use super::{bpf_object, cargo_runs, circles, licences, links, may_use, plain_words, source_words};
+use super::{
+    bpf_object, cargo_runs, circles, generated, licences, links, may_use, plain_words, source_words,
+};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -14,11 +16,12 @@ pub(crate) struct Check {
 }
 
 /// Every check; the quick ones first.
-pub(crate) const CHECKS: [Check; 11] = [
+pub(crate) const CHECKS: [Check; 12] = [
     Check { name: "may-use", run: may_use::check },
     Check { name: "licences", run: licences::check },
     Check { name: "unsafe-address", run: source_words::check_unsafe },
     Check { name: "proc-paths", run: source_words::check_kernel_paths },
+    Check { name: "generated", run: generated::check },
     Check { name: "circles", run: circles::check },
     Check { name: "words", run: plain_words::check },
     Check { name: "links", run: links::check },

@@ -3,6 +3,7 @@
 mod bpf_object;
 mod cargo_runs;
 mod circles;
+pub(crate) mod generated;
 mod licences;
 mod links;
 pub(crate) mod list;

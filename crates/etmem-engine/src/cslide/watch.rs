@@ -9,7 +9,7 @@
 use super::report::Placed;
 use super::settings::{HUGE_POOL, Kind};
 use super::shared_cycle::{SharedCycle, SharedCycleTask};
-use crate::engine::gone;
+use crate::contract::gone;
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLock;
 use etmem_core::address::AddressRange;

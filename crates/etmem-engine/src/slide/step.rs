@@ -5,7 +5,7 @@ use super::history::TaskHistory;
 use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
-use crate::engine::{TaskRunner, gone, nobody};
+use crate::contract::{TaskRunner, gone, nobody};
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLocks;
 use etmem_core::feedback::BackOff;

@@ -1,7 +1,6 @@
 //! A task of slide over a machine with one process, and the reports of its cycles.
 
 use crate::quirk::{Quirk, Quirky};
-use etmem_config::EngineKind;
 use etmem_core::guard::Bound;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::groups::{GroupLimits, GroupUse};
@@ -132,11 +131,11 @@ impl Case {
             "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=9\n{project}\n[engine]\nproject=p\nname=slide\n\
              [task]\nproject=p\nengine=slide\nname=t\n{target}\nT=1\n{task}\n"
         );
-        let mut file = etmem_config::parse(Path::new("test.yaml"), &text).unwrap();
+        let mut file = etmem_engine::parse(Path::new("test.yaml"), &text).unwrap();
         if let Some(process) = self.added_for {
             file.tasks[0].target = Target::Process(process);
         }
-        let slide = engine(&EngineKind::Slide, &ScanLocks::default()).unwrap();
+        let slide = engine(&file.engines[0], &ScanLocks::default()).unwrap();
         let work = slide.work(&file.projects[0], &file.tasks[0]).unwrap();
         let machine = FakeMachine::new(self.memory, vec![self.process.clone()]);
         machine.set_groups(self.groups);

@@ -5,7 +5,7 @@ use super::delete::Object;
 use super::denied::{Denied, place};
 use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, TaskEntry};
 use super::named::Named;
-use etmem_config::{ConfigFile, EngineKind, EngineSection, ProjectSection, TaskSection};
+use etmem_config::{ConfigFile, EngineSection, ProjectSection, TaskSection};
 use etmem_core::kernel::process::Target;
 use std::path::Path;
 use std::sync::Arc;
@@ -71,14 +71,10 @@ impl Registry {
         deadline: &Deadline,
         place: impl Fn() -> String,
     ) -> Result<(), Denied> {
-        let built_in = match section.kind {
-            EngineKind::Thirdparty(_) => None,
-            EngineKind::Slide
-            | EngineKind::Cslide(_)
-            | EngineKind::Damon(_)
-            | EngineKind::Psi
-            | EngineKind::Memdcd => Some(
-                etmem_engine::engine(&section.kind, &self.scan_locks)
+        let built_in = match etmem_engine::hosted(section) {
+            Some(_) => None,
+            None => Some(
+                etmem_engine::engine(section, &self.scan_locks)
                     .map_err(|error| Denied::Engine { place: place(), error })?,
             ),
         };

@@ -1,9 +1,9 @@
 //! What `project show` and `task show` show. Neither waits for a task.
 
 use super::denied::Denied;
-use super::entries::{EngineEntry, ProjectEntry, Registry, Running, TaskEntry};
+use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry};
 use crate::task_show::{ShownRun, ShownRunning, ShownWork};
-use etmem_config::{TaskParameters, TaskSection};
+use etmem_config::TaskSection;
 use etmem_core::name::Name;
 use etmem_wire::{ShownEngine, ShownProject, ShownTask};
 
@@ -20,9 +20,10 @@ impl Registry {
         let entry = self.project(project, String::new)?;
         let all = entry.engines.iter().rev().flat_map(|engine| {
             let tasks = engine.tasks.iter().rev();
-            tasks.filter(|entry| task.is_none_or(|name| entry.section.name == *name))
+            let wanted = tasks.filter(|entry| task.is_none_or(|name| entry.section.name == *name));
+            wanted.map(|task| task.shown_work(engine))
         });
-        let wanted: Vec<ShownWork> = all.map(TaskEntry::shown_work).collect();
+        let wanted: Vec<ShownWork> = all.collect();
         match task {
             Some(name) if wanted.is_empty() => {
                 Err(Denied::NoTaskOfProject { project: project.clone(), name: name.clone() })
@@ -33,8 +34,8 @@ impl Registry {
 }
 
 impl TaskEntry {
-    fn shown_work(&self) -> ShownWork {
-        let TaskSection { project, engine, name, target, parameters, .. } = &self.section;
+    fn shown_work(&self, owner: &EngineEntry) -> ShownWork {
+        let TaskSection { project, engine, name, target, .. } = &self.section;
         let running = self.running.as_ref().map(|running| match running {
             Running::Worked { worker, probe, mover, .. } => ShownRun::Worked(Box::new(ShownRunning {
                 probe: probe.clone(),
@@ -48,7 +49,7 @@ impl TaskEntry {
             engine: engine.clone(),
             task: name.clone(),
             target: target.clone(),
-            dry_run: matches!(parameters, TaskParameters::Slide(slide) if slide.dry_run),
+            dry_run: matches!(&owner.policy, Policy::BuiltIn(engine) if engine.is_dry_run(&self.section)),
             running,
         }
     }
