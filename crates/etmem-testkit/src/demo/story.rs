@@ -24,7 +24,8 @@ const SWAP: usize = MEMORY + 256 * MIB;
 /// Caches, page tables and the processor's clock settle first.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// How long the workload is watched before, and after its cold memory has left.
-const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW_SECONDS: u16 = 10;
+const WINDOW: Duration = Duration::from_secs(WINDOW_SECONDS as u64);
 /// Seconds the live part may take: some 20 are enough where the daemon gets a processor when it wants one.
 const LIVE_LIMIT: u64 = 120;
 const SECOND: Duration = Duration::from_secs(1);
@@ -70,7 +71,7 @@ fn tell(swap: &SwapGuard, wanted: Wanted) -> Result<Verdict> {
     println!("\nFor {} s nothing is done, to see how fast the workload is.", WINDOW.as_secs());
     let first = Mark::look(&clock, &workload)?;
     ensure!(clock.pause(WINDOW) == Clock::Continue, "stopped");
-    let pace_before = Mark::look(&clock, &workload)?.since(first)?;
+    let pace_before = pace(first, Mark::look(&clock, &workload)?);
     println!("{:.2} million touches a second.\n", pace_before.touches / 1e6);
 
     let config = wanted.project(workload.pid()).to_string();
@@ -156,7 +157,7 @@ fn watch(clock: &WallClock, workload: &Workload, before: &Figures, pace_before: 
     for seconds in 1.. {
         ensure!(clock.pause(SECOND) == Clock::Continue, "stopped");
         let mark = Mark::look(clock, workload)?;
-        let now = mark.since(marks[marks.len() - 1])?;
+        let now = pace(marks[marks.len() - 1], mark);
         marks.push(mark);
         let figures = Figures::look(clock, workload)?;
         hot_out_most = hot_out_most.max(figures.places.hot.swapped);
@@ -164,7 +165,7 @@ fn watch(clock: &WallClock, workload: &Workload, before: &Figures, pace_before: 
         if out_since.is_none() && figures.places.cold.share_swapped() >= COLD_OUT {
             out_since = Some(seconds);
         }
-        let end = End { figures, pace: last_pace(&marks)?, hot_out_most };
+        let end = End { figures, pace: last_pace(&marks), hot_out_most };
         let long_enough = out_since.is_some_and(|since| seconds >= since + WINDOW.as_secs());
         if long_enough || seconds == LIVE_LIMIT || end.hot_claims(before).iter().any(Claim::is_broken) {
             return Ok(end);
@@ -173,9 +174,14 @@ fn watch(clock: &WallClock, workload: &Workload, before: &Figures, pace_before: 
     unreachable!("the last second returns")
 }
 
-fn last_pace(marks: &[Mark]) -> Result<Pace> {
-    let window = usize::try_from(WINDOW.as_secs())?;
-    marks[marks.len() - 1].since(marks[marks.len().saturating_sub(window + 1)])
+fn last_pace(marks: &[Mark]) -> Pace {
+    let window = marks.len().min(usize::from(WINDOW_SECONDS) + 1);
+    pace(marks[marks.len() - window], marks[marks.len() - 1])
+}
+
+/// A workload that got no processor for so long that it reported no touch is no fault of the daemon's.
+fn pace(from: Mark, to: Mark) -> Pace {
+    to.since(from).unwrap_or_default()
 }
 
 fn table((before, pace_before): (&Figures, Pace), (after, pace_after): (&Figures, Pace)) {

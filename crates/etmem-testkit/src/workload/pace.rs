@@ -23,8 +23,8 @@ pub struct Mark {
     at: Duration,
 }
 
-/// How fast it was between two moments.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How fast it was between two moments; by default not at all.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Pace {
     /// Touches a second.
     pub touches: f64,
