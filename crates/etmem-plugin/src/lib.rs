@@ -24,6 +24,7 @@ mod answer;
 mod current_call;
 mod guest;
 mod host;
+pub mod isolated;
 mod key_file;
 mod library;
 mod loaded;

@@ -30,7 +30,7 @@ pub(crate) enum MayUse {
 pub(crate) const FOR_TESTS_ONLY: [&str; 1] = ["etmem-testkit"];
 
 /// The table.
-pub(crate) const TABLE: [Row; 17] = [
+pub(crate) const TABLE: [Row; 16] = [
     row("etmem-abi", &[], &[]),
     row("etmem-core", &[], &["thiserror"]),
     row("etmem-linux", &["etmem-core"], &["aya", "libc", "thiserror", "tracing"]),
@@ -39,9 +39,8 @@ pub(crate) const TABLE: [Row; 17] = [
     row(
         "etmem-plugin",
         &["etmem-abi", "etmem-core", "etmem-config", "etmem-engine"],
-        &["libc", "libloading", "nix", "tracing"],
+        &["libc", "libloading", "nix", "postcard", "serde", "tracing"],
     ),
-    row("etmem-isolate", &["etmem-core", "etmem-config", "etmem-engine"], &["thiserror", "tracing"]),
     row("etmem-plugin-sdk", &["etmem-abi"], &["libc", "libloading"]),
     row("etmem-wire", &["etmem-core"], &["thiserror"]),
     row(
@@ -51,7 +50,6 @@ pub(crate) const TABLE: [Row; 17] = [
             "etmem-linux",
             "etmem-config",
             "etmem-engine",
-            "etmem-isolate",
             "etmem-manual",
             "etmem-plugin",
             "etmem-wire",
