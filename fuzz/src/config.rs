@@ -2,13 +2,10 @@
 
 use crate::choice::Choice;
 use crate::{message, pace};
-use etmem_config::{
-    ConfigError, ConfigFile, CslideEngine, DamonEngine, EngineKind, MemdcdTask, ProjectSection, PsiTask,
-    Scan, TaskParameters,
-};
+use etmem_config::key::Row;
+use etmem_config::{ConfigError, ConfigFile, KindKeys, ProjectSection, WrittenGroup};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 /// A name that has to be escaped in messages.
 const PATH: &str = "f\n.conf";
@@ -79,91 +76,41 @@ fn check_bounds(file: &ConfigFile) {
     let objects = file.projects.len() + file.engines.len() + file.tasks.len();
     assert_ne!(objects, 0, "an accepted file has something for etmemd");
     file.projects.iter().for_each(check_project);
+    let kinds = etmem_engine::keys();
     for engine in &file.engines {
-        let thirdparty = matches!(engine.kind, EngineKind::Thirdparty(_));
-        let builtin =
-            ["slide", "cslide", "thirdparty", "damon", "psi", "memdcd"].contains(&engine.name.as_str());
-        assert_ne!(thirdparty, builtin, "{engine:?}");
-        match &engine.kind {
-            EngineKind::Cslide(engine) => check_cslide_engine(engine),
-            EngineKind::Damon(engine) => check_damon_engine(engine),
-            EngineKind::Thirdparty(engine) => {
-                assert!(engine.library.is_absolute() && !engine.operations.is_empty(), "{engine:?}");
-                check_keys(&engine.keys);
-            }
-            EngineKind::Slide | EngineKind::Psi | EngineKind::Memdcd => {}
-        }
+        let kind = kinds.iter().find(|kind| kind.name == engine.kind).expect("an engine is of a kind");
+        let of_a_kind = kinds.iter().any(|kind| kind.name == engine.name.as_str());
+        assert_ne!(kind.own_name.is_some(), of_a_kind, "{engine:?}");
+        check_rows(&engine.written, kind.engine.rows);
     }
     for task in &file.tasks {
-        match &task.parameters {
-            TaskParameters::Slide(slide) => {
-                assert!(slide.threshold <= 360 && slide.max_threads >= 1, "{slide:?}");
-                assert!(
-                    slide.dram_percent.is_none_or(|percent| (1..=100).contains(&percent.get())),
-                    "{slide:?}"
-                );
-            }
-            TaskParameters::Psi(psi) => check_psi_task(psi),
-            TaskParameters::Other(task) => {
-                assert!(task.max_threads >= 1);
-                check_keys(&task.keys);
-            }
-            TaskParameters::Memdcd(MemdcdTask { socket }) => {
-                let text = format!("{socket:?}");
-                assert!(text.len() > "Path(\"\")".len(), "{text}");
-            }
-            TaskParameters::Cslide(_) | TaskParameters::Damon => {}
-        }
+        let named = |kind: &&&KindKeys| kind.name == task.engine.as_str();
+        let kind = kinds.iter().find(named).or_else(|| kinds.iter().find(|kind| kind.own_name.is_some()));
+        check_rows(&task.written, kind.map_or(&[], |kind| kind.task.rows));
+    }
+}
+
+/// Every key of a kind is well, and every key is there once for those who read all of them.
+fn check_rows(written: &WrittenGroup, rows: &[&dyn Row]) {
+    let pairs = written.each_key_once();
+    let once: BTreeSet<&str> = pairs.iter().map(|(key, _)| key.as_str()).collect();
+    assert!(once.len() == pairs.len() && !once.contains(""), "{pairs:?}");
+    for row in rows {
+        let value = pairs.iter().find(|(key, _)| key == row.about().name).map(|(_, value)| value.as_str());
+        assert_eq!(row.check(value), Ok(()), "{written:?}");
     }
 }
 
 fn check_project(project: &ProjectSection) {
-    let seconds = |duration: Duration| {
-        assert!((1..=1200).contains(&duration.as_secs()) && duration.subsec_nanos() == 0, "{project:?}");
-    };
-    match &project.scan {
-        Scan::Page(page) => {
-            assert!((1..=120).contains(&page.loops), "{project:?}");
-            seconds(page.interval);
-            seconds(page.sleep);
+    if let Some(page) = &project.page {
+        assert!((1..=120).contains(&page.loops), "{project:?}");
+        for pause in [page.interval, page.sleep] {
+            assert!((10..=1_200_000).contains(&pause.as_millis()), "{project:?}");
         }
-        Scan::Region(region) => {
-            assert!(region.min_regions >= 3 && region.min_regions < region.max_regions, "{project:?}");
-            for interval in [region.sample_interval, region.aggregation_interval, region.update_interval] {
-                assert!(!interval.is_zero(), "{project:?}");
-            }
-        }
-        Scan::Psi(psi) => seconds(psi.interval),
     }
     if let Some(watermarks) = project.swapcache_watermarks {
         let (low, high) = (watermarks.low.get(), watermarks.high.get());
         assert!(1 <= low && low < high && high <= 100, "{project:?}");
     }
     assert!(project.sysmem_threshold.is_none_or(|percent| percent.get() <= 100), "{project:?}");
-}
-
-fn check_cslide_engine(engine: &CslideEngine) {
-    let nodes = engine.node_pairs.iter().flat_map(|pair| [pair.first, pair.second]);
-    let once: BTreeSet<u32> = nodes.collect();
-    assert!(!once.is_empty() && once.len() == 2 * engine.node_pairs.len(), "{engine:?}");
-}
-
-fn check_damon_engine(engine: &DamonEngine) {
-    assert!(engine.min_size <= engine.max_size, "{engine:?}");
-    assert!(engine.min_accesses <= engine.max_accesses, "{engine:?}");
-    assert!(engine.min_age <= engine.max_age, "{engine:?}");
-}
-
-fn check_psi_task(task: &PsiTask) {
-    assert!((0.0..=100.0).contains(&task.pressure_percent), "{task:?}");
-    let [least, rate, most] = [task.reclaim_rate_min, task.reclaim_rate, task.reclaim_rate_max];
-    let [least, rate, most] = [least.get(), rate.get(), most.get()];
-    assert!(0.0 <= least && least <= rate && rate <= most && most <= 1.0, "{task:?}");
-    assert!(!task.cgroups.is_empty() && task.cgroups.split('/').all(|part| part != ".."), "{task:?}");
-}
-
-/// What a plugin gets to read: each key once.
-fn check_keys(keys: &[(String, String)]) {
-    let once: BTreeSet<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
-    assert!(once.len() == keys.len() && !once.contains(""), "{keys:?}");
 }

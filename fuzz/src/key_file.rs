@@ -1,7 +1,8 @@
 //! The text of a configuration file.
 
 use crate::config;
-use etmem_config::{ConfigFile, parse, parse_names};
+use etmem_config::ConfigFile;
+use etmem_engine::{parse, parse_names};
 
 /// Panics if a file with these bytes is not read as it should be.
 pub fn check(bytes: &[u8]) {

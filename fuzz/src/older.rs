@@ -1,8 +1,9 @@
 //! The text of a configuration file of etmem 1.0.
 
 use crate::config;
-use etmem_config::{ConfigFile, Scan, TaskParameters, parse, parse_older};
+use etmem_config::ConfigFile;
 use etmem_core::name::Name;
+use etmem_engine::{parse, parse_older};
 use std::collections::BTreeSet;
 
 /// Panics if a file with these bytes is not read as it should be.
@@ -18,7 +19,7 @@ pub fn check(bytes: &[u8]) {
 /// One project of the given name, with a task for each `policies:`, and within what the project allows.
 fn check_project(text: &str, file: &ConfigFile, project: &Name) {
     let [only] = &file.projects[..] else { panic!("a file holds one project: {:?}", file.projects) };
-    let Scan::Page(scan) = &only.scan else { panic!("its memory is looked at by pages: {only:?}") };
+    let scan = only.page.as_ref().expect("its memory is looked at by pages");
     assert_eq!(&only.name, project);
     let [slide] = &file.engines[..] else { panic!("its engine is slide: {:?}", file.engines) };
     assert_eq!((slide.name.as_str(), &slide.project), ("slide", project));
@@ -30,9 +31,10 @@ fn check_project(text: &str, file: &ConfigFile, project: &Name) {
     assert_eq!(names.len(), file.tasks.len(), "a name is given twice: {:?}", file.tasks);
     for task in &file.tasks {
         assert_eq!((&task.project, &task.engine), (project, &slide.name));
-        let TaskParameters::Slide(parameters) = &task.parameters else {
-            panic!("no task of slide: {task:?}")
-        };
-        assert!((1..=3 * scan.loops).contains(&parameters.threshold), "{task:?} with {scan:?}");
+        let threshold = task.written.each_key_once().into_iter().find(|(key, _)| key == "T").expect("T");
+        assert!(
+            (1..=3 * scan.loops).contains(&threshold.1.parse().expect("a number")),
+            "{task:?} with {scan:?}"
+        );
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 pub use crate::file::FileError;
 pub use crate::form::Form;
 pub use crate::keyfile::{SyntaxError, SyntaxFault};
+pub use crate::written::KeyError;
 
 /// Which of its two texts for faulty files the original answers, and so ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +119,7 @@ pub struct SettingError {
     /// The form of the file.
     pub form: Form,
     /// The group's name.
-    pub group: &'static str,
+    pub group: String,
     /// The key.
     pub key: &'static str,
     /// Its value; none where it is missing.
@@ -136,7 +137,7 @@ pub enum Rule {
     #[error("is missing; {used_by} needs it{}", lookalike(.written))]
     Missing {
         /// Who needs it.
-        used_by: &'static str,
+        used_by: String,
         /// An unknown key of the same group that was probably meant to be it.
         written: Option<String>,
     },
@@ -181,6 +182,9 @@ pub enum Rule {
     /// A name.
     #[error("{0}")]
     Name(#[from] NameError),
+    /// One of these words.
+    #[error("must be {0}")]
+    OneOf(String),
     /// A form that the text says.
     #[error("must be {0}")]
     Form(&'static str),

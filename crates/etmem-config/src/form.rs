@@ -1,9 +1,10 @@
 //! The two forms of a configuration file, and how messages write each one's groups and keys.
 
 use crate::excerpt::excerpt;
+use serde::{Deserialize, Serialize};
 
 /// In which of its two forms a file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Form {
     /// `[group]` and `key=value`: etmem 1.1 and later.
     KeyFile,

@@ -8,31 +8,8 @@
 use crate::excerpt::excerpt;
 use crate::form::Form;
 use crate::nearest::{Nearest, suggestion};
+use crate::written::{WrittenGroup, WrittenPair};
 use std::str::Utf8Error;
-
-/// A group and the pairs up to the next one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Group<'t> {
-    /// The line of its name, from 1.
-    pub(crate) line: usize,
-    /// The form that it is written in.
-    pub(crate) form: Form,
-    /// Here what stands between the brackets.
-    pub(crate) name: &'t str,
-    /// In the order of the file, repeated keys included.
-    pub(crate) pairs: Vec<Pair<'t>>,
-}
-
-/// A line `key=value`, or `key : value` in the older form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pair<'t> {
-    /// Its line, from 1.
-    pub(crate) line: usize,
-    /// Never empty.
-    pub(crate) key: &'t str,
-    /// May be empty.
-    pub(crate) value: &'t str,
-}
 
 /// A line that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,8 +84,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, SyntaxError> {
 }
 
 /// The groups of `text` in the order of the file.
-pub(crate) fn groups(text: &str) -> Result<Vec<Group<'_>>, SyntaxError> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+pub(crate) fn groups(text: &str) -> Result<Vec<WrittenGroup>, SyntaxError> {
+    let mut groups: Vec<WrittenGroup> = Vec::new();
     for (line, written) in (1..).zip(text.lines()) {
         let refuse = |fault| SyntaxError { line, fault };
         let written = written.trim_matches(|character: char| character.is_ascii_whitespace());
@@ -120,7 +97,8 @@ pub(crate) fn groups(text: &str) -> Result<Vec<Group<'_>>, SyntaxError> {
         }
         if let Some(rest) = written.strip_prefix('[') {
             let name = group_name(rest).ok_or_else(|| refuse(SyntaxFault::Group))?;
-            groups.push(Group { line, form: Form::KeyFile, name, pairs: Vec::new() });
+            let (form, name) = (Form::KeyFile, name.to_owned());
+            groups.push(WrittenGroup { line, form, name, pairs: Vec::new() });
             continue;
         }
         let group = groups.last_mut().ok_or_else(|| refuse(SyntaxFault::BeforeFirstGroup))?;
@@ -129,7 +107,8 @@ pub(crate) fn groups(text: &str) -> Result<Vec<Group<'_>>, SyntaxError> {
         if key.is_empty() {
             return Err(refuse(SyntaxFault::NoKey));
         }
-        group.pairs.push(Pair { line, key, value: value.trim_ascii_start() });
+        let (key, value) = (key.to_owned(), value.trim_ascii_start().to_owned());
+        group.pairs.push(WrittenPair { line, key, value });
     }
     Ok(groups)
 }
@@ -145,9 +124,13 @@ fn group_name(rest: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn pairs(text: &str) -> Vec<(usize, &str, &str)> {
-        let groups = groups(text).unwrap();
-        groups.iter().flat_map(|group| &group.pairs).map(|pair| (pair.line, pair.key, pair.value)).collect()
+    fn pairs(text: &str) -> Vec<(usize, String, String)> {
+        let pairs = groups(text).unwrap().into_iter().flat_map(|group| group.pairs);
+        pairs.map(|pair| (pair.line, pair.key, pair.value)).collect()
+    }
+
+    fn written<const N: usize>(rows: [(usize, &str, &str); N]) -> [(usize, String, String); N] {
+        rows.map(|(line, key, value)| (line, key.to_owned(), value.to_owned()))
     }
 
     #[test]
@@ -155,10 +138,13 @@ mod tests {
         let text =
             "# c\n\n[project]\nname = a b \r\n  loop\t=\t3\n  # indented\n; other\n\n[task]\nk==v=\nempty=\n";
         assert_eq!(
-            groups(text).unwrap().iter().map(|group| (group.line, group.name)).collect::<Vec<_>>(),
-            [(3, "project"), (9, "task")]
+            groups(text).unwrap().into_iter().map(|group| (group.line, group.name)).collect::<Vec<_>>(),
+            [(3, "project".to_owned()), (9, "task".to_owned())]
         );
-        assert_eq!(pairs(text), [(4, "name", "a b"), (5, "loop", "3"), (10, "k", "=v="), (11, "empty", "")]);
+        assert_eq!(
+            pairs(text),
+            written([(4, "name", "a b"), (5, "loop", "3"), (10, "k", "=v="), (11, "empty", "")])
+        );
     }
 
     #[test]
@@ -166,15 +152,15 @@ mod tests {
         for value in ["2,0;3,1", "a # b", "\"quoted\"", "'x'", "back\\slash\\", "a:b", "[x]", "${HOME}", "é"]
         {
             let text = format!("[g]\nkey={value}\nnext=1");
-            assert_eq!(pairs(&text), [(2, "key", value), (3, "next", "1")]);
+            assert_eq!(pairs(&text), written([(2, "key", value), (3, "next", "1")]));
         }
-        assert_eq!(pairs("[g]\na:b=c"), [(2, "a:b", "c")]);
+        assert_eq!(pairs("[g]\na:b=c"), written([(2, "a:b", "c")]));
     }
 
     #[test]
     fn repeated_groups_and_keys_stay() {
         let groups = groups("[task]\na=1\na=2\n[engine]\n[task]\na=3").unwrap();
-        let names: Vec<_> = groups.iter().map(|group| (group.name, group.pairs.len())).collect();
+        let names: Vec<_> = groups.iter().map(|group| (group.name.as_str(), group.pairs.len())).collect();
         assert_eq!(names, [("task", 2), ("engine", 0), ("task", 1)]);
     }
 

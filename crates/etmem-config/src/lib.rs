@@ -19,6 +19,8 @@
 
 pub mod error;
 pub mod file;
+pub mod key;
+pub mod kind;
 pub mod library;
 pub mod listing;
 pub mod section;
@@ -30,22 +32,24 @@ mod form;
 mod keyfile;
 mod nearest;
 mod older;
-mod setting;
+mod reader;
 mod sibling_groups;
+mod written;
 
 pub use error::{ConfigError, FaultClass};
+pub use kind::{Keys, KindKeys, Kinds, ScanType};
 pub use listing::ListedObjects;
-pub use section::engine::{CslideEngine, DamonEngine, EngineKind, EngineSection, ThirdpartyEngine};
-pub use section::project::{PageScan, ProjectSection, PsiScan, RegionScan, Scan};
-pub use section::task::{
-    Care, CslideTask, MemdcdTask, OtherTask, PsiTask, SlideTask, TaskParameters, TaskSection,
-};
-pub use sibling_groups::{SiblingGroups, WrittenGroup};
+pub use reader::Reader;
+pub use section::engine::EngineSection;
+pub use section::project::{PageScan, ProjectSection};
+pub use section::task::TaskSection;
+pub use sibling_groups::SiblingGroups;
 pub use warning::Warning;
+pub use written::{KeyError, WrittenGroup, WrittenPair};
 
 use crate::error::Form;
-use crate::keyfile::Group;
 use crate::older::NoDocument;
+use crate::section::Tables;
 use crate::warning::Warnings;
 use etmem_core::name::Name;
 use std::path::{Path, PathBuf};
@@ -65,31 +69,43 @@ pub struct ConfigFile {
     pub warnings: Vec<Warning>,
 }
 
-/// Checks and reads the file at `path`.
+/// Checks and reads the file at `path`, whose engines are of `kinds`.
 ///
 /// # Errors
 /// Says which check the file fails, or which line breaks which rule: the first one found.
-pub fn load(path: &Path) -> Result<ConfigFile, ConfigError> {
-    with_text(path, |text| parse(path, text))
+pub fn load(path: &Path, kinds: Kinds<'_>) -> Result<ConfigFile, ConfigError> {
+    with_text(path, |text| parse(path, text, kinds))
 }
 
 /// Reads `text` as the content of a file at `path`, which is only named in messages.
 ///
 /// # Errors
 /// Says which line breaks which rule: the first one found.
-pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
-    let groups = groups(path, text)?;
+pub fn parse(path: &Path, text: &str, kinds: Kinds<'_>) -> Result<ConfigFile, ConfigError> {
+    read(path, &groups(path, text)?, kinds)
+}
+
+/// Reads `groups` as [`parse`] does the groups of a text.
+///
+/// # Errors
+/// Says which line breaks which rule: the first one found.
+pub fn read(path: &Path, groups: &[WrittenGroup], kinds: Kinds<'_>) -> Result<ConfigFile, ConfigError> {
+    let tables = Tables::new(kinds);
     let mut warnings = Warnings::new(path);
     let (mut projects, mut engines, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
-    for group in &groups {
-        match group.name {
-            section::project::GROUP => projects.push(section::project::read(path, group, &mut warnings)?),
-            section::engine::GROUP => engines.push(section::engine::read(path, group, &mut warnings)?),
-            section::task::GROUP => tasks.push(section::task::read(path, group, &mut warnings)?),
+    for group in groups {
+        match group.name.as_str() {
+            section::project::GROUP => {
+                projects.push(section::project::read(path, group, &tables, &mut warnings)?);
+            }
+            section::engine::GROUP => {
+                engines.push(section::engine::read(path, group, &tables, &mut warnings)?);
+            }
+            section::task::GROUP => tasks.push(section::task::read(path, group, &tables, &mut warnings)?),
             _ => warnings.unknown_group(group),
         }
     }
-    sibling_groups::tell(&groups, &projects, &mut engines, &mut tasks);
+    sibling_groups::give(groups, &tables, &projects, &mut engines, &mut tasks);
     Ok(ConfigFile { path: path.into(), projects, engines, tasks, warnings: warnings.into_vec() })
 }
 
@@ -97,39 +113,44 @@ pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
 ///
 /// # Errors
 /// Says which check the file fails, which line cannot be read, or which name is missing or is none.
-pub fn load_names(path: &Path) -> Result<ListedObjects, ConfigError> {
-    with_text(path, |text| parse_names(path, text))
+pub fn load_names(path: &Path, kinds: Kinds<'_>) -> Result<ListedObjects, ConfigError> {
+    with_text(path, |text| parse_names(path, text, kinds))
 }
 
 /// Reads what `text` lists, the content of a file at `path`, which is only named in messages.
 ///
 /// # Errors
 /// Says which line cannot be read, or which name is missing or is none.
-pub fn parse_names(path: &Path, text: &str) -> Result<ListedObjects, ConfigError> {
-    listing::list(path, &groups(path, text)?)
+pub fn parse_names(path: &Path, text: &str, kinds: Kinds<'_>) -> Result<ListedObjects, ConfigError> {
+    listing::list(path, &groups(path, text)?, &Tables::new(kinds))
 }
 
 /// Checks the file at `path`, which is in the form of etmem 1.0, and reads it as the project called `project`: that
-/// project, its engine slide, and a task for each `policies:`. Such tasks have no names; each is called as the
-/// process or the pid that it works on, with a number behind it where that is taken (`mysqld`, `mysqld-2`).
+/// project, its one engine, and a task for each `policies:`. Such tasks have no names; each is called as the
+/// process or the pid that it works on, with a number after it where that is taken (`mysqld`, `mysqld-2`).
 ///
 /// # Errors
 /// Says which check the file fails, or which line breaks which rule: the first one found.
-pub fn load_older(path: &Path, project: &Name) -> Result<ConfigFile, ConfigError> {
-    with_text(path, |text| parse_older(path, text, project))
+pub fn load_older(path: &Path, project: &Name, kinds: Kinds<'_>) -> Result<ConfigFile, ConfigError> {
+    with_text(path, |text| parse_older(path, text, project, kinds))
 }
 
 /// Reads `text` as [`load_older`] does, as the content of a file at `path`, which is only named in messages.
 ///
 /// # Errors
 /// Says which line breaks which rule: the first one found.
-pub fn parse_older(path: &Path, text: &str, project: &Name) -> Result<ConfigFile, ConfigError> {
+pub fn parse_older(
+    path: &Path,
+    text: &str,
+    project: &Name,
+    kinds: Kinds<'_>,
+) -> Result<ConfigFile, ConfigError> {
     let document = older::document(text).map_err(|none| match none {
         NoDocument::Empty => ConfigError::NoOptions { path: path.into() },
         NoDocument::KeyFile(line) => ConfigError::OtherForm { path: path.into(), line, form: Form::KeyFile },
         NoDocument::Syntax(fault) => ConfigError::syntax(path, fault),
     })?;
-    older::read(path, &document, project)
+    older::read(path, &document, project, kinds)
 }
 
 /// Checks the file at `path` and hands its text to `read`.
@@ -139,14 +160,14 @@ fn with_text<T>(path: &Path, read: impl FnOnce(&str) -> Result<T, ConfigError>) 
 }
 
 /// The groups of `text`, of which at least one is known.
-fn groups<'t>(path: &Path, text: &'t str) -> Result<Vec<Group<'t>>, ConfigError> {
+fn groups(path: &Path, text: &str) -> Result<Vec<WrittenGroup>, ConfigError> {
     if let Some(line) = older::begins(text) {
         return Err(ConfigError::OtherForm { path: path.into(), line, form: Form::Older });
     }
     let groups = keyfile::groups(text).map_err(|fault| ConfigError::syntax(path, fault))?;
-    if groups.iter().any(|group| section::GROUPS.contains(&group.name)) {
+    if groups.iter().any(|group| section::GROUPS.contains(&group.name.as_str())) {
         Ok(groups)
     } else {
-        Err(ConfigError::no_known_group(path, groups.first().map(|group| group.name)))
+        Err(ConfigError::no_known_group(path, groups.first().map(|group| group.name.as_str())))
     }
 }

@@ -5,8 +5,8 @@
 //! same rows as for adding; no other key is judged, and nothing is warned of.
 
 use crate::error::ConfigError;
-use crate::keyfile::Group;
-use crate::section;
+use crate::section::{self, Tables};
+use crate::written::WrittenGroup;
 use etmem_core::name::Name;
 use std::path::{Path, PathBuf};
 
@@ -57,13 +57,17 @@ pub struct ListedTask {
 }
 
 /// What `groups` of the file at `path` list.
-pub(crate) fn list(path: &Path, groups: &[Group<'_>]) -> Result<ListedObjects, ConfigError> {
+pub(crate) fn list(
+    path: &Path,
+    groups: &[WrittenGroup],
+    tables: &Tables<'_>,
+) -> Result<ListedObjects, ConfigError> {
     let (mut projects, mut engines, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
-        match group.name {
-            section::project::GROUP => projects.push(section::project::list(path, group)?),
-            section::engine::GROUP => engines.push(section::engine::list(path, group)?),
-            section::task::GROUP => tasks.push(section::task::list(path, group)?),
+        match group.name.as_str() {
+            section::project::GROUP => projects.push(section::project::list(path, group, tables)?),
+            section::engine::GROUP => engines.push(section::engine::list(path, group, tables)?),
+            section::task::GROUP => tasks.push(section::task::list(path, group, tables)?),
             _ => {}
         }
     }

@@ -3,22 +3,14 @@
 //! A plugin of etmem 1.x is handed the whole file, in which each group's name stands once. Ours take repeated groups:
 //! beside the group that is being added there is then that project, that engine, and of tasks the engine's first.
 
-use crate::keyfile::Group;
-use crate::section::{engine, project, task};
-use crate::{EngineKind, EngineSection, ProjectSection, TaskParameters, TaskSection};
+use crate::kind::{named, of_task};
+use crate::section::{Tables, engine, project, task};
+use crate::written::WrittenGroup;
+use crate::{EngineSection, ProjectSection, TaskSection};
 use etmem_core::name::Name;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-
-/// A group as it was written: its name and its pairs, a repeated key more than once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrittenGroup {
-    /// The name between the brackets.
-    pub name: String,
-    /// Keys and values in the order of the file.
-    pub pairs: Vec<(String, String)>,
-}
 
 /// The groups beside one that is being added, each name once.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -47,16 +39,20 @@ impl fmt::Debug for SiblingGroups {
     }
 }
 
-/// Tells each engine and task of a plugin among what was read of `groups` what stands beside it.
-pub(crate) fn tell(
-    groups: &[Group<'_>],
+/// Gives each engine and task of a policy from outside, among what was read of `groups`, the groups beside it.
+pub(crate) fn give(
+    groups: &[WrittenGroup],
+    tables: &Tables<'_>,
     projects: &[ProjectSection],
     engines: &mut [EngineSection],
     tasks: &mut [TaskSection],
 ) {
-    let plugins = engines.iter().any(|engine| matches!(engine.kind, EngineKind::Thirdparty(_)))
-        || tasks.iter().any(|task| matches!(task.parameters, TaskParameters::Other(_)));
-    if !plugins {
+    let is_hosted =
+        |engine: &EngineSection| named(tables.kinds, engine.kind).is_some_and(|kind| kind.own_name.is_some());
+    let is_guest = |task: &TaskSection| {
+        of_task(tables.kinds, task.engine.as_str()).is_some_and(|kind| kind.own_name.is_some())
+    };
+    if !engines.iter().any(is_hosted) && !tasks.iter().any(is_guest) {
         return;
     }
     let file = File::new(groups);
@@ -73,19 +69,15 @@ pub(crate) fn tell(
     }
     let first = |name: &'static str| file.known(name).next();
     let project_of = |name| project_places.get(name).copied().or_else(|| first(project::GROUP));
-    for section in engines {
-        if let EngineKind::Thirdparty(plugin) = &mut section.kind {
-            let key = (section.project.clone(), section.name.clone());
-            let task = task_places.get(&key).copied().or_else(|| first(task::GROUP));
-            plugin.siblings = file.siblings([project_of(&section.project), task]);
-        }
+    for section in engines.iter_mut().filter(|engine| is_hosted(engine)) {
+        let key = (section.project.clone(), section.name.clone());
+        let task = task_places.get(&key).copied().or_else(|| first(task::GROUP));
+        section.siblings = file.siblings([project_of(&section.project), task]);
     }
-    for section in tasks {
-        if let TaskParameters::Other(plugin) = &mut section.parameters {
-            let key = (section.project.clone(), section.engine.clone());
-            let engine = engine_places.get(&key).copied().or_else(|| first(engine::GROUP));
-            plugin.siblings = file.siblings([project_of(&section.project), engine]);
-        }
+    for section in tasks.iter_mut().filter(|task| is_guest(task)) {
+        let key = (section.project.clone(), section.engine.clone());
+        let engine = engine_places.get(&key).copied().or_else(|| first(engine::GROUP));
+        section.siblings = file.siblings([project_of(&section.project), engine]);
     }
 }
 
@@ -96,21 +88,20 @@ struct File {
 }
 
 impl File {
-    fn new(groups: &[Group<'_>]) -> Self {
+    fn new(groups: &[WrittenGroup]) -> Self {
         let mut written: Vec<WrittenGroup> = Vec::new();
         let mut unknown: Vec<usize> = Vec::new();
         let mut places: HashMap<&str, usize> = HashMap::new();
         for group in groups {
-            let pairs = group.pairs.iter().map(|pair| (pair.key.to_owned(), pair.value.to_owned()));
-            let place = places.get(group.name).and_then(|place| written.get_mut(*place));
+            let place = places.get(group.name.as_str()).and_then(|place| written.get_mut(*place));
             match place {
-                Some(before) => before.pairs.extend(pairs),
+                Some(before) => before.pairs.extend(group.pairs.iter().cloned()),
                 None => {
-                    if !crate::section::GROUPS.contains(&group.name) {
-                        places.insert(group.name, written.len());
+                    if !crate::section::GROUPS.contains(&group.name.as_str()) {
+                        places.insert(&group.name, written.len());
                         unknown.push(written.len());
                     }
-                    written.push(WrittenGroup { name: group.name.to_owned(), pairs: pairs.collect() });
+                    written.push(group.clone());
                 }
             }
         }

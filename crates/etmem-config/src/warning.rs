@@ -2,9 +2,9 @@
 
 use crate::excerpt::{excerpt, path_excerpt};
 use crate::form::Form;
-use crate::keyfile::Group;
 use crate::nearest::suggestion;
 use crate::section;
+use crate::written::WrittenGroup;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,7 @@ pub enum Ignored {
         /// The key.
         key: String,
         /// Who uses it.
-        used_by: &'static str,
+        used_by: String,
     },
     /// A value, because the key is given again further down.
     Repeated {
@@ -116,19 +116,19 @@ impl<'a> Warnings<'a> {
         Self { path, warnings: Vec::new() }
     }
 
-    pub(crate) fn unknown_group(&mut self, group: &Group<'_>) {
-        self.add(group.line, group, || Ignored::Group { nearest: Nearest::to(group.name, section::GROUPS) });
+    pub(crate) fn unknown_group(&mut self, group: &WrittenGroup) {
+        self.add(group.line, group, || Ignored::Group { nearest: Nearest::to(&group.name, section::GROUPS) });
     }
 
     /// Adds a warning; what it says is worked out only if there is room for it.
-    pub(crate) fn add(&mut self, line: usize, group: &Group<'_>, ignored: impl FnOnce() -> Ignored) {
+    pub(crate) fn add(&mut self, line: usize, group: &WrittenGroup, ignored: impl FnOnce() -> Ignored) {
         let full = self.warnings.len() >= WARNINGS_MAX;
         if full && let Some(Warning { ignored: Ignored::Further(count), .. }) = self.warnings.last_mut() {
             *count += 1;
             return;
         }
         let ignored = if full { Ignored::Further(1) } else { ignored() };
-        let (form, group) = (group.form, group.name.into());
+        let (form, group) = (group.form, group.name.clone());
         self.warnings.push(Warning { path: self.path.into(), line, form, group, ignored });
     }
 

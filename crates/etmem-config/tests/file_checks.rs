@@ -4,7 +4,8 @@
 //! reason in their names.
 
 use etmem_config::error::FileError;
-use etmem_config::{ConfigError, FaultClass, load, load_names, load_older};
+use etmem_config::section::project::PAGE;
+use etmem_config::{ConfigError, ConfigFile, FaultClass, Keys, KindKeys, ListedObjects};
 use etmem_core::name::Name;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs::{self, File, Permissions};
@@ -17,6 +18,22 @@ use tempfile::TempDir;
 const GOOD: &str = "[project]\nname=a\nloop=1\ninterval=1\nsleep=1\n";
 const OLDER: &str = "options:\nloop: 1\ninterval: 1\nsleep: 1\npolicies:\ntype: pid\nvalue: 1\n\
                      engine: slide\nparam:\nT: 1\n";
+
+/// The one kind of engine that these files name.
+static KIND: KindKeys =
+    KindKeys { name: "slide", engine: Keys::NONE, task: Keys::NONE, scan: &PAGE, own_name: None };
+
+fn load(path: &Path) -> Result<ConfigFile, ConfigError> {
+    etmem_config::load(path, &[&KIND])
+}
+
+fn load_names(path: &Path) -> Result<ListedObjects, ConfigError> {
+    etmem_config::load_names(path, &[&KIND])
+}
+
+fn load_older(path: &Path, project: &Name) -> Result<ConfigFile, ConfigError> {
+    etmem_config::load_older(path, project, &[&KIND])
+}
 
 fn main() -> ExitCode {
     let root = nix::unistd::geteuid().is_root();

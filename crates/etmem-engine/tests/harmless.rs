@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
 
-use etmem_config::EngineKind;
 use etmem_core::address::{AddressRange, PAGES_PER_BLOCK};
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::{Bound, GroupFigures};
@@ -27,11 +26,8 @@ fn work(task: &str) -> Box<dyn TaskRunner> {
         "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=9\n[engine]\nproject=p\nname=slide\n\
          [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n{task}\n"
     );
-    let file = etmem_config::parse(Path::new("test.yaml"), &text).unwrap();
-    engine(&EngineKind::Slide, &ScanLocks::default())
-        .unwrap()
-        .work(&file.projects[0], &file.tasks[0])
-        .unwrap()
+    let file = etmem_engine::parse(Path::new("test.yaml"), &text).unwrap();
+    engine(&file.engines[0], &ScanLocks::default()).unwrap().work(&file.projects[0], &file.tasks[0]).unwrap()
 }
 
 fn machine(script: Script) -> FakeMachine {

@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
 
-use etmem_config::EngineKind;
 use etmem_core::address::AddressRange;
 use etmem_core::guard::Bound;
 use etmem_core::kernel::Kernel;
@@ -266,11 +265,11 @@ impl Case {
             "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=9\n{project}\n[engine]\nproject=p\nname=slide\n\
              [task]\nproject=p\nengine=slide\nname=t\n{target}\nT=1\n{task}\n"
         );
-        let mut file = etmem_config::parse(Path::new("test.yaml"), &text).unwrap();
+        let mut file = etmem_engine::parse(Path::new("test.yaml"), &text).unwrap();
         if let Some(process) = added_for {
             file.tasks[0].target = Target::Process(process);
         }
-        let slide = engine(&EngineKind::Slide, &ScanLocks::default()).unwrap();
+        let slide = engine(&file.engines[0], &ScanLocks::default()).unwrap();
         let mut work = slide.work(&file.projects[0], &file.tasks[0]).unwrap();
         let machine = FakeMachine::new(memory, vec![process]);
         machine.set_groups(groups);
@@ -323,8 +322,8 @@ fn between_nodes(process: FakeProcess, quirk: Quirk, change: impl FnOnce(&FakeMa
     let text = "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=9\n[engine]\nproject=p\nname=cslide\n\
                 node_pair=0,1\nhot_threshold=1\nnode_mig_quota=64\nnode_hot_reserve=0\n\
                 [task]\nproject=p\nengine=cslide\nname=t\ntype=pid\nvalue=42\n";
-    let file = etmem_config::parse(Path::new("test.yaml"), text).unwrap();
-    let cslide = engine(&file.engines[0].kind, &ScanLocks::default()).unwrap();
+    let file = etmem_engine::parse(Path::new("test.yaml"), text).unwrap();
+    let cslide = engine(&file.engines[0], &ScanLocks::default()).unwrap();
     let mut work = cslide.work(&file.projects[0], &file.tasks[0]).unwrap();
     let nodes = vec![fake_node(0, true, 64 * MIB, 0), fake_node(1, false, 64 * MIB, 0)];
     let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]).with_nodes(nodes);
@@ -350,8 +349,8 @@ fn twice_named() -> StepReport {
         task("first"),
         task("second")
     );
-    let file = etmem_config::parse(Path::new("test.yaml"), &text).unwrap();
-    let cslide = engine(&file.engines[0].kind, &ScanLocks::default()).unwrap();
+    let file = etmem_engine::parse(Path::new("test.yaml"), &text).unwrap();
+    let cslide = engine(&file.engines[0], &ScanLocks::default()).unwrap();
     let mut works: Vec<_> =
         file.tasks.iter().map(|task| cslide.work(&file.projects[0], task).unwrap()).collect();
     let nodes = vec![fake_node(0, true, 64 * MIB, 0), fake_node(1, false, 64 * MIB, 0)];

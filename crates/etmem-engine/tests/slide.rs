@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
 
-use etmem_config::EngineKind;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
@@ -31,8 +30,8 @@ fn work(project: &str, task: &str, turns: &ScanLocks) -> Result<Box<dyn TaskRunn
         "[project]\nname=p\nscan_type=page\n{project}\n[engine]\nproject=p\nname=slide\n\
          [task]\nproject=p\nengine=slide\nname=t\n{task}\n"
     );
-    let file = etmem_config::parse(Path::new("test.yaml"), &text).unwrap();
-    engine(&EngineKind::Slide, turns).unwrap().work(&file.projects[0], &file.tasks[0])
+    let file = etmem_engine::parse(Path::new("test.yaml"), &text).unwrap();
+    engine(&file.engines[0], turns).unwrap().work(&file.projects[0], &file.tasks[0])
 }
 
 fn usual(task: &str) -> Box<dyn TaskRunner> {
@@ -292,9 +291,9 @@ fn a_number_that_another_process_has_by_now() {
     let first = machine.process(42).unwrap().id;
     let text = "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=5\n[engine]\nproject=p\nname=slide\n\
                 [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n";
-    let mut file = etmem_config::parse(Path::new("test.yaml"), text).unwrap();
+    let mut file = etmem_engine::parse(Path::new("test.yaml"), text).unwrap();
     file.tasks[0].target = Target::Process(first);
-    let slide = engine(&EngineKind::Slide, &ScanLocks::default()).unwrap();
+    let slide = engine(&file.engines[0], &ScanLocks::default()).unwrap();
     let mut work = slide.work(&file.projects[0], &file.tasks[0]).unwrap();
     assert_eq!(work.notes(&machine.kernel()), Vec::<String>::new());
     let report = work.step(&machine.kernel(), &FakePacer::endless());

@@ -3,11 +3,8 @@
 //! All calls to a guest come from one thread, the one that made it, one after the other. A guest that is dropped removes what
 //! it still has: its tasks, the newest first, and then its engine.
 
-use etmem_config::{
-    EngineKind, EngineSection, FaultClass, OtherTask, ProjectSection, SiblingGroups, TaskParameters,
-    TaskSection,
-};
-use etmem_engine::Refusal;
+use etmem_config::{EngineSection, FaultClass, ProjectSection, SiblingGroups, TaskSection, WrittenGroup};
+use etmem_engine::{HostedEngine, HostedTask, Refusal};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -84,14 +81,14 @@ pub(crate) fn fault(reason: impl Into<String>) -> Refusal {
 impl EngineTerms {
     /// Those of `section` in `project`.
     pub(crate) fn new(project: &ProjectSection, section: &EngineSection) -> Result<Self, Refusal> {
-        let EngineKind::Thirdparty(plugin) = &section.kind else {
+        let Some(HostedEngine { library, operations, .. }) = etmem_engine::hosted(section) else {
             return Err(fault(format!("engine {} has no plugin", section.name)));
         };
         Ok(Self {
             name: section.name.to_string(),
-            library: plugin.library.clone(),
-            operations: plugin.operations.to_string(),
-            groups: groups("engine", &plugin.keys, &plugin.siblings),
+            library,
+            operations: operations.into(),
+            groups: groups(&section.written, &section.siblings),
             project: project.clone(),
         })
     }
@@ -100,23 +97,24 @@ impl EngineTerms {
 impl TaskTerms {
     /// Those of `section`.
     pub(crate) fn new(section: &TaskSection) -> Result<Self, Refusal> {
-        let TaskParameters::Other(OtherTask { max_threads, swap_flag, keys, siblings }) = &section.parameters
-        else {
-            return Err(fault(format!("task {} is not one of a plugin", section.name)));
-        };
+        let HostedTask { max_threads, swap_flag } =
+            HostedTask::new(section).map_err(|error| fault(format!("task {}: {error}", section.name)))?;
         let (kind, value) = section.target.written();
         Ok(Self {
             name: section.name.to_string(),
             kind,
             value,
-            max_threads: *max_threads,
-            swap_flag: *swap_flag,
-            groups: groups("task", keys, siblings),
+            max_threads,
+            swap_flag,
+            groups: groups(&section.written, &section.siblings),
         })
     }
 }
 
-fn groups(own: &str, keys: &[(String, String)], siblings: &SiblingGroups) -> Groups {
-    let others = siblings.iter().map(|group| (group.name.clone(), group.pairs.clone()));
-    std::iter::once((own.to_owned(), keys.to_vec())).chain(others).collect()
+fn groups(own: &WrittenGroup, siblings: &SiblingGroups) -> Groups {
+    let pairs = |group: &WrittenGroup| {
+        group.pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect()
+    };
+    let others = siblings.iter().map(|group| (group.name.clone(), pairs(group)));
+    std::iter::once((own.name.clone(), own.each_key_once())).chain(others).collect()
 }

@@ -5,8 +5,9 @@
 
 use crate::text::Text;
 use etmem_abi as abi;
+use etmem_config::ProjectSection;
 use etmem_config::values::Percent;
-use etmem_config::{ProjectSection, Scan};
+use etmem_engine::{PsiScan, RegionScan};
 use std::ffi::{c_int, c_ulong, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -51,7 +52,8 @@ unsafe impl Send for Mirror {}
 unsafe impl Sync for Mirror {}
 
 fn seconds(duration: Duration) -> c_int {
-    c_int::try_from(duration.as_secs()).unwrap_or(c_int::MAX)
+    // A plugin reads whole seconds, and none would be no pause at all.
+    c_int::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(c_int::MAX)
 }
 
 fn microseconds(duration: Duration) -> c_ulong {
@@ -66,29 +68,33 @@ fn leak<T>(thing: T) -> *mut T {
     Box::into_raw(Box::new(thing))
 }
 
+impl ScanParameters {
+    /// Those of `section`, the number of their kind, and where they are.
+    fn new(section: &ProjectSection) -> (Self, c_int, *mut c_void) {
+        if let Some(scan) = &section.page {
+            let (interval, sleep) = (seconds(scan.interval), seconds(scan.sleep));
+            let scan = leak(abi::PageScan { interval, loops: c_int::from(scan.loops), sleep });
+            (Self::Page(scan), abi::PAGE_SCAN, scan.cast())
+        } else if let Ok(scan) = RegionScan::new(section) {
+            let scan = leak(abi::RegionScan {
+                sample_interval: microseconds(scan.sample_interval),
+                aggr_interval: microseconds(scan.aggregation_interval),
+                update_interval: microseconds(scan.update_interval),
+                min_nr_regions: scan.min_regions,
+                max_nr_regions: scan.max_regions,
+            });
+            (Self::Region(scan), abi::REGION_SCAN, scan.cast())
+        } else {
+            let interval = PsiScan::new(section).map_or(0, |scan| seconds(scan.interval));
+            let scan = leak(abi::PsiScan { interval });
+            (Self::Psi(scan), abi::PSI_SCAN, scan.cast())
+        }
+    }
+}
+
 impl Mirror {
     fn new(section: &ProjectSection) -> Self {
-        let (scan, kind, scan_param): (ScanParameters, c_int, *mut c_void) = match &section.scan {
-            Scan::Page(scan) => {
-                let (interval, sleep) = (seconds(scan.interval), seconds(scan.sleep));
-                let scan = leak(abi::PageScan { interval, loops: c_int::from(scan.loops), sleep });
-                (ScanParameters::Page(scan), abi::PAGE_SCAN, scan.cast())
-            }
-            Scan::Region(scan) => {
-                let scan = leak(abi::RegionScan {
-                    sample_interval: microseconds(scan.sample_interval),
-                    aggr_interval: microseconds(scan.aggregation_interval),
-                    update_interval: microseconds(scan.update_interval),
-                    min_nr_regions: scan.min_regions,
-                    max_nr_regions: scan.max_regions,
-                });
-                (ScanParameters::Region(scan), abi::REGION_SCAN, scan.cast())
-            }
-            Scan::Psi(scan) => {
-                let scan = leak(abi::PsiScan { interval: seconds(scan.interval) });
-                (ScanParameters::Psi(scan), abi::PSI_SCAN, scan.cast())
-            }
-        };
+        let (scan, kind, scan_param) = ScanParameters::new(section);
         let mut name = Text::new(section.name.as_str());
         let watermarks = section.swapcache_watermarks.as_ref();
         let project = leak(abi::Project {
@@ -192,7 +198,7 @@ mod tests {
 
     fn mirror(lines: &str) -> Mirror {
         let text = format!("[project]\nname=p\n{lines}");
-        Mirror::new(&etmem_config::parse(std::path::Path::new("f"), &text).unwrap().projects[0])
+        Mirror::new(&etmem_engine::parse(std::path::Path::new("f"), &text).unwrap().projects[0])
     }
 
     #[test]

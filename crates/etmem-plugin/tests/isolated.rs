@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use etmem_config::{ConfigFile, EngineKind, FaultClass, TaskParameters, TaskSection};
+use etmem_config::{ConfigFile, FaultClass, TaskSection};
 use etmem_core::kernel::process::{Pid, ProcessId};
 use etmem_core::name::Name;
 use etmem_engine::{Hosted, Question, Refusal};
@@ -59,13 +59,8 @@ impl Scripted {
 
 impl Hosted for Scripted {
     fn add_task(&self, task: &TaskSection, _: Duration) -> Result<(), Refusal> {
-        let TaskParameters::Other(plugin) = &task.parameters else { return self.tell("internal".into()) };
-        self.tell(format!(
-            "add {} {:?} {:?}",
-            task.name,
-            plugin.keys,
-            plugin.siblings.iter().collect::<Vec<_>>()
-        ))
+        let (written, siblings) = (&task.written, task.siblings.iter().collect::<Vec<_>>());
+        self.tell(format!("add {} {written:?} {siblings:?}", task.name))
     }
 
     fn start_task(&self, task: &Name, processes: &[ProcessId], _: Duration) -> Result<(), Refusal> {
@@ -113,8 +108,7 @@ fn child() -> ExitCode {
     let socket = std::io::stdin().as_fd().try_clone_to_owned().expect("a socket");
     let served = serve(socket.into(), |project, section, _| {
         let engine = Scripted::default();
-        let EngineKind::Thirdparty(plugin) = &section.kind else { panic!("{section:?}") };
-        engine.tell(format!("make {} {:?} {:?}", section.name, project, plugin.keys))?;
+        engine.tell(format!("make {} {project:?} {:?}", section.name, section.written))?;
         if section.name.as_str() == "hanging" {
             std::mem::forget(std::thread::spawn(std::thread::park));
             // Nothing it is told is read, not even the end.
@@ -138,7 +132,7 @@ fn file(engine: &str) -> ConfigFile {
          [task]\nproject=p\nengine={engine}\nname=u\ntype=name\nvalue=x\n\
          [other]\nkey=value\n"
     );
-    etmem_config::parse(std::path::Path::new("f"), &text).expect("a file")
+    etmem_engine::parse(std::path::Path::new("f"), &text).expect("a file")
 }
 
 fn start(file: &ConfigFile) -> Result<Isolated, Refusal> {
@@ -197,13 +191,13 @@ fn keys() -> Result<()> {
     engine.add_task(&file.tasks[0], LONG)?;
     let told = ask(&engine, "told")?;
     let mut lines = told.lines();
-    let EngineKind::Thirdparty(plugin) = &file.engines[0].kind else { anyhow::bail!("an engine") };
-    let want = format!("make e {:?} {:?}", file.projects[0], plugin.keys);
-    ensure!(lines.next() == Some(&want) && want.contains(r#"("own", "a = b #c")"#), "{told}\n{want}");
-    let TaskParameters::Other(plugin) = &file.tasks[0].parameters else { anyhow::bail!("a task") };
-    let siblings: Vec<_> = plugin.siblings.iter().collect();
+    let want = format!("make e {:?} {:?}", file.projects[0], file.engines[0].written);
+    let own = r#"key: "own", value: "a = b #c""#;
+    ensure!(lines.next() == Some(&want) && want.contains(own), "{told}\n{want}");
+    let siblings: Vec<_> = file.tasks[0].siblings.iter().collect();
     ensure!(
-        lines.next() == Some(&format!("add t {:?} {siblings:?}", plugin.keys)) && siblings.len() == 3,
+        lines.next() == Some(&format!("add t {:?} {siblings:?}", file.tasks[0].written))
+            && siblings.len() == 3,
         "{told}"
     );
     Ok(())

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use etmem_config::error::Form as FileForm;
-use etmem_config::{ConfigError, ConfigFile, EngineKind, EngineSection, FaultClass, ProjectSection};
+use etmem_config::{ConfigError, ConfigFile, EngineSection, FaultClass, ProjectSection};
 use etmem_core::name::Name;
 use etmem_engine::{Engine, EngineError, ScanLocks};
 use etmem_wire::{ErrorKind, Response, Status};
@@ -58,7 +58,7 @@ impl DryRun {
     fn check(&self) -> Result<Vec<String>, Refused> {
         let mut notes = Vec::new();
         let config = match &self.form {
-            Form::Current { .. } => match etmem_config::load(&self.file) {
+            Form::Current { .. } => match etmem_engine::load(&self.file) {
                 Err(ConfigError::OtherForm { form: FileForm::Older, .. }) => {
                     notes.push(format!(
                         "note: a file of etmem 1.0: it is added with etmem project add -n {NAME} -f {}",
@@ -66,11 +66,11 @@ impl DryRun {
                     ));
                     Name::new(NAME)
                         .map_err(|error| Refused::new(ErrorKind::Internal, error))
-                        .map(|project| etmem_config::load_older(&self.file, &project))?
+                        .map(|project| etmem_engine::load_older(&self.file, &project))?
                 }
                 read => read,
             },
-            Form::Older { project } => etmem_config::load_older(&self.file, project),
+            Form::Older { project } => etmem_engine::load_older(&self.file, project),
         };
         let config = config.map_err(|error| Refused::new(class_kind(error.class()), error))?;
         if matches!(self.form, Form::Current { strict: true }) && !config.warnings.is_empty() {
@@ -159,7 +159,7 @@ impl<'a> Objects<'a> {
 
     /// The engine of `section`, which stands at `place`; none where only a daemon could say more.
     fn engine(&mut self, section: &EngineSection, place: &str) -> Result<Option<Box<dyn Engine>>, Refused> {
-        if let EngineKind::Thirdparty(plugin) = &section.kind {
+        if let Some(plugin) = etmem_engine::hosted(section) {
             let library = plugin.library.display();
             etmem_config::library::check(&plugin.library).map_err(|error| {
                 Refused::new(ErrorKind::Internal, format!("{place}[engine] libname={library}: {error}"))
@@ -167,7 +167,7 @@ impl<'a> Objects<'a> {
             self.note(format!("{place}{library} is loaded, and has its say, only when it is added"));
             return Ok(None);
         }
-        match etmem_engine::engine(&section.kind, &ScanLocks::default()) {
+        match etmem_engine::engine(section, &ScanLocks::default()) {
             Ok(engine) => Ok(Some(engine)),
             Err(error @ EngineError::NotBuilt(_)) => {
                 self.note(format!("{place}{error}; it would be refused"));

@@ -42,7 +42,7 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
             read(file.as_str()).and_then(nothing_ignored).and_then(|file| add(registry, &file))
         }
         Request::ObjDel { file } => listed(file.as_str()).and_then(|listed| registry.delete(&listed)),
-        Request::ProjectAdd { name, file } => etmem_config::load_older(Path::new(file.as_str()), name)
+        Request::ProjectAdd { name, file } => etmem_engine::load_older(Path::new(file.as_str()), name)
             .map_err(refused)
             .and_then(|file| add(registry, &file)),
         Request::ProjectDel { name } => registry.delete_project(name).map_err(|denied| vec![denied]),
@@ -98,11 +98,11 @@ pub(crate) fn refuse<R: Display>(kind: ErrorKind, reasons: &[R]) -> Response {
 }
 
 fn read(path: &str) -> Result<ConfigFile, Vec<Denied>> {
-    etmem_config::load(Path::new(path)).map_err(refused)
+    etmem_engine::load(Path::new(path)).map_err(refused)
 }
 
 fn listed(path: &str) -> Result<ListedObjects, Vec<Denied>> {
-    etmem_config::load_names(Path::new(path)).map_err(refused)
+    etmem_engine::load_names(Path::new(path)).map_err(refused)
 }
 
 fn refused(error: ConfigError) -> Vec<Denied> {

@@ -2,7 +2,7 @@
 
 use crate::cleanup_records::{self, CleanupRecord, Setting};
 use crate::isolation;
-use etmem_config::{EngineKind, EngineSection, ProjectSection};
+use etmem_config::{EngineSection, ProjectSection};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::ProcessTable;
 use etmem_core::kernel::wishes::{Chosen, Wishes};
@@ -117,15 +117,10 @@ impl Machine for LinuxMachine {
         shared: &Arc<SharedProject>,
         deadline: Duration,
     ) -> Result<Arc<dyn Hosted>, Refusal> {
-        if isolated(section) {
+        if etmem_engine::hosted(section).is_some_and(|engine| engine.isolate) {
             let engine = Isolated::start(project, section, isolation::program(), deadline)?;
             return Ok(Arc::new(engine));
         }
         etmem_plugin::engine(project, section, shared, Arc::new(SystemPacer::new()), deadline)
     }
-}
-
-/// Whether the engine of `section` is to have a process of its own.
-fn isolated(section: &EngineSection) -> bool {
-    matches!(&section.kind, EngineKind::Thirdparty(plugin) if plugin.isolate)
 }

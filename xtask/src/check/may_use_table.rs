@@ -34,7 +34,7 @@ pub(crate) const TABLE: [Row; 16] = [
     row("etmem-abi", &[], &[]),
     row("etmem-core", &[], &["thiserror"]),
     row("etmem-linux", &["etmem-core"], &["aya", "libc", "thiserror", "tracing"]),
-    row("etmem-config", &["etmem-core"], &["nix", "strsim", "thiserror"]),
+    row("etmem-config", &["etmem-core"], &["nix", "serde", "strsim", "thiserror"]),
     row("etmem-engine", &["etmem-core", "etmem-config"], &["thiserror", "tracing"]),
     row(
         "etmem-plugin",

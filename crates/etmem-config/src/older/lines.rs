@@ -1,27 +1,28 @@
 //! Stage one of the older form: which line belongs to which group.
 //!
 //! A line is blank, a `#` comment, a group (`options:`, `policies:`, `param:`) or `key : value`; white space
-//! around each is dropped, and so are quotes around a value and a comment behind it. A key goes to the group that
+//! around each is dropped, and so are quotes around a value and a comment after it. A key goes to the group that
 //! has it, of `policies` and `param` the last begun; a key that no group has goes where the line before it went,
 //! to be warned of.
 
 use super::settings::{OPTIONS, OPTIONS_KEYS, PARAM, PARAM_KEYS, POLICIES, POLICIES_KEYS};
 use crate::form::Form;
-use crate::keyfile::{Group, Pair, SyntaxError, SyntaxFault};
+use crate::keyfile::{SyntaxError, SyntaxFault};
 use crate::nearest::Nearest;
+use crate::written::{WrittenGroup, WrittenPair};
 
 /// What was written.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Document<'t> {
-    pub(super) options: Group<'t>,
-    pub(super) policies: Vec<Policy<'t>>,
+pub(crate) struct Document {
+    pub(super) options: WrittenGroup,
+    pub(super) policies: Vec<Policy>,
 }
 
 /// What was written of one task.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Policy<'t> {
-    pub(super) policies: Group<'t>,
-    pub(super) param: Option<Group<'t>>,
+pub(super) struct Policy {
+    pub(super) policies: WrittenGroup,
+    pub(super) param: Option<WrittenGroup>,
 }
 
 /// Why a text is no document.
@@ -61,7 +62,7 @@ impl Place {
                 Self::Policies => POLICIES_KEYS,
                 Self::Param => PARAM_KEYS,
             };
-            keys.iter().any(|known| known.key == key)
+            keys.iter().any(|row| row.about().name == key)
         })
     }
 }
@@ -73,7 +74,7 @@ pub(crate) fn begins(text: &str) -> Option<usize> {
 }
 
 /// The groups of `text`.
-pub(crate) fn document(text: &str) -> Result<Document<'_>, NoDocument> {
+pub(crate) fn document(text: &str) -> Result<Document, NoDocument> {
     let mut lines = content(text);
     let (line, written) = lines.next().ok_or(NoDocument::Empty)?;
     if written.starts_with('[') {
@@ -95,11 +96,11 @@ fn content(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines
 }
 
-fn group(line: usize, place: Place) -> Group<'static> {
-    Group { line, form: Form::Older, name: place.name(), pairs: Vec::new() }
+fn group(line: usize, place: Place) -> WrittenGroup {
+    WrittenGroup { line, form: Form::Older, name: place.name().to_owned(), pairs: Vec::new() }
 }
 
-fn begin(line: usize, written: &str) -> Result<Group<'_>, SyntaxError> {
+fn begin(line: usize, written: &str) -> Result<WrittenGroup, SyntaxError> {
     let refuse = |fault| SyntaxError { line, fault };
     let first = checked_pair(line, written).map_err(refuse)?;
     if first.key != OPTIONS {
@@ -111,21 +112,21 @@ fn begin(line: usize, written: &str) -> Result<Group<'_>, SyntaxError> {
     Ok(group(line, Place::Options))
 }
 
-fn checked_pair(line: usize, written: &str) -> Result<Pair<'_>, SyntaxFault> {
+fn checked_pair(line: usize, written: &str) -> Result<WrittenPair, SyntaxFault> {
     if written.contains('\0') {
         return Err(SyntaxFault::Nul);
     }
     pair(line, written).ok_or(SyntaxFault::NotColonPair)
 }
 
-/// What stands before and behind the first `:`.
-fn pair(line: usize, written: &str) -> Option<Pair<'_>> {
+/// What stands before and after the first `:`.
+fn pair(line: usize, written: &str) -> Option<WrittenPair> {
     let (key, rest) = written.split_once(':')?;
     let key = key.trim_ascii_end();
-    (!key.is_empty()).then(|| Pair { line, key, value: value(rest) })
+    (!key.is_empty()).then(|| WrittenPair { line, key: key.to_owned(), value: value(rest).to_owned() })
 }
 
-/// The value in `rest`, which is the line behind its `:`.
+/// The value in `rest`, which is the line after its `:`.
 fn value(rest: &str) -> &str {
     let comment = rest.match_indices('#').map(|(place, _)| place).find(|place| {
         let before = rest.as_bytes().get(..*place).and_then(<[u8]>::last);
@@ -141,15 +142,15 @@ fn unknown_group(written: &str) -> SyntaxFault {
     SyntaxFault::UnknownGroup { written: written.into(), nearest }
 }
 
-struct Reading<'t> {
-    options: Group<'t>,
-    policies: Vec<Policy<'t>>,
+struct Reading {
+    options: WrittenGroup,
+    policies: Vec<Policy>,
     /// Where the last line went.
     last: Place,
 }
 
-impl<'t> Reading<'t> {
-    fn take(&mut self, line: usize, written: &'t str) -> Result<(), SyntaxFault> {
+impl Reading {
+    fn take(&mut self, line: usize, written: &str) -> Result<(), SyntaxFault> {
         let pair = checked_pair(line, written)?;
         if let Some(place) = Place::ALL.into_iter().find(|place| place.name() == pair.key) {
             if !pair.value.is_empty() {
@@ -158,10 +159,10 @@ impl<'t> Reading<'t> {
             self.last = place;
             return self.begin(line, place);
         }
-        match Place::of_key(pair.key) {
+        match Place::of_key(&pair.key) {
             Some(place) => self.last = place,
-            // Of the lines below an unknown group nobody could say whose they are: not going by columns.
-            None if pair.value.is_empty() => return Err(unknown_group(pair.key)),
+            // Of the lines below an unknown group it is not known whose they are: columns do not count.
+            None if pair.value.is_empty() => return Err(unknown_group(&pair.key)),
             None => {}
         }
         let group = match self.last {
@@ -169,7 +170,7 @@ impl<'t> Reading<'t> {
             Place::Policies => self.policies.last_mut().map(|policy| &mut policy.policies),
             Place::Param => self.policies.last_mut().and_then(|policy| policy.param.as_mut()),
         };
-        let outside = || SyntaxFault::OutsideGroup { key: pair.key.into(), group: self.last.name() };
+        let outside = || SyntaxFault::OutsideGroup { key: pair.key.clone(), group: self.last.name() };
         group.ok_or_else(outside)?.pairs.push(pair);
         Ok(())
     }
@@ -195,7 +196,7 @@ impl<'t> Reading<'t> {
 mod tests {
     use super::*;
 
-    fn told(group: &Group<'_>) -> String {
+    fn told(group: &WrittenGroup) -> String {
         let pairs: Vec<_> =
             group.pairs.iter().map(|pair| format!("{}={}@{}", pair.key, pair.value, pair.line)).collect();
         format!("{}@{} {}", group.name, group.line, pairs.join(" "))

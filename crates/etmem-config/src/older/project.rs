@@ -1,105 +1,105 @@
-//! Stage two of the older form: what was written, as the project, the engine and the tasks that it means.
+//! Stage two of the older form: what was written, as the groups of the INI form that mean the same.
 
 use super::choice;
 use super::lines::{Document, Policy};
 use super::settings::{
-    ENGINE, INTERVAL, LOOP, OPTIONS, OPTIONS_KEYS, PARAM, PARAM_GROUP, PARAM_KEYS, POLICIES, POLICIES_GROUP,
-    POLICIES_KEYS, SLEEP, T,
+    ENGINE, ENGINE_SLIDE, LOOP, MAX_THREADS, OPTIONS_KEYS, PARAM, PARAM_KEYS, POLICIES, POLICIES_KEYS, SLIDE,
+    T,
 };
 use super::task_names::TaskNames;
 use crate::ConfigFile;
 use crate::error::{ConfigError, FaultClass, Rule};
-use crate::section::engine::{EngineKind, EngineSection};
-use crate::section::key_lines::KeyLines;
-use crate::section::project::{PageScan, ProjectSection, Scan};
-use crate::section::task::{self, Care, SlideTask, TaskParameters, TaskSection};
-use crate::setting::Reader;
+use crate::form::Form;
+use crate::kind::Kinds;
+use crate::reader::{Reader, Table};
+use crate::section::task::TYPE;
+use crate::section::{engine, project, task};
 use crate::values::within;
 use crate::warning::Warnings;
-use etmem_core::kernel::wishes::{Mover, Tracker};
+use crate::written::{WrittenGroup, WrittenPair};
 use etmem_core::name::Name;
 use std::path::Path;
 
 /// Reads `document`, the content of the file at `path`, as the project called `project`.
-pub(crate) fn read(path: &Path, document: &Document<'_>, project: &Name) -> Result<ConfigFile, ConfigError> {
+pub(crate) fn read(
+    path: &Path,
+    document: &Document,
+    project: &Name,
+    kinds: Kinds<'_>,
+) -> Result<ConfigFile, ConfigError> {
     let mut warnings = Warnings::new(path);
-    let mut reader = Reader::new(path, &document.options, OPTIONS, OPTIONS_KEYS);
-    let scan =
-        PageScan { loops: reader.get(&LOOP)?, interval: reader.get(&INTERVAL)?, sleep: reader.get(&SLEEP)? };
+    let table = Table::of_every("every project", OPTIONS_KEYS);
+    let reader = Reader::new(path, &document.options, &table);
+    reader.check(OPTIONS_KEYS)?;
+    let loops = reader.get(&LOOP)?;
     if document.policies.is_empty() {
-        return Err(reader.missing(&POLICIES_GROUP));
+        return Err(reader.missing(POLICIES));
     }
-    reader.warn(&mut warnings);
+    reader.warn(&[], &mut warnings);
+    let known = OPTIONS_KEYS.iter().map(|row| row.about().name);
+    let known: Vec<&str> = known.collect();
+    let of_project = [("name", project.as_str())];
+    let mut groups = vec![group(&document.options, project::GROUP, &of_project, &[], &known)];
     let mut names = TaskNames::default();
-    let mut tasks = Vec::with_capacity(document.policies.len());
     for policy in &document.policies {
-        tasks.push(read_task(path, policy, project, scan.loops, &mut names, &mut warnings)?);
+        let policies = choice::made(&policy.policies, &mut warnings);
+        let (param, name) = task(path, policy, &policies, loops, &mut names, &mut warnings)?;
+        if groups.len() == 1 {
+            // Every task has the same engine.
+            let of_engine = [("project", project.as_str()), ("name", SLIDE)];
+            groups.push(group(&policies, engine::GROUP, &of_engine, &[], &[]));
+        }
+        let own = [("project", project.as_str()), (ENGINE.name(), SLIDE), ("name", name.as_str())];
+        let known = [TYPE.name(), task::VALUE.name(), MAX_THREADS.name(), T.name()];
+        groups.push(group(&policies, task::GROUP, &own, &param.pairs, &known));
     }
-    // Every task has the same.
-    let engine = tasks.first().map(|task| EngineSection {
-        line: task.line,
-        project: project.clone(),
-        name: task.engine.clone(),
-        kind: EngineKind::Slide,
-    });
-    Ok(ConfigFile {
-        path: path.into(),
-        projects: vec![ProjectSection {
-            line: document.options.line,
-            name: project.clone(),
-            scan: Scan::Page(scan),
-            sysmem_threshold: None,
-            swapcache_watermarks: None,
-        }],
-        engines: engine.into_iter().collect(),
-        tasks,
-        warnings: warnings.into_vec(),
-    })
+    let file = crate::read(path, &groups, kinds)?;
+    Ok(ConfigFile { warnings: warnings.into_vec(), ..file })
 }
 
-fn read_task(
+/// Checks a task; gives its `param` and the name that it gets.
+fn task<'p>(
     path: &Path,
-    policy: &Policy<'_>,
-    project: &Name,
+    policy: &'p Policy,
+    policies: &WrittenGroup,
     loops: u16,
     names: &mut TaskNames,
     warnings: &mut Warnings<'_>,
-) -> Result<TaskSection, ConfigError> {
-    let policies = choice::made(&policy.policies, warnings);
-    let mut reader = Reader::new(path, &policies, POLICIES, POLICIES_KEYS);
+) -> Result<(&'p WrittenGroup, Name), ConfigError> {
+    let table = Table::of_every("every task", POLICIES_KEYS);
+    let mut reader = Reader::new(path, policies, &table);
     reader.faults_are(FaultClass::Internal);
-    let target = task::target(&mut reader)?;
-    let max_threads = reader.get(&task::MAX_THREADS)?;
-    let engine = reader.get(&ENGINE)?;
-    let param = policy.param.as_ref().ok_or_else(|| reader.missing(&PARAM_GROUP))?;
-    let name = names.name_for(&target).map_err(|rule| reader.refuse(&task::VALUE, rule))?;
-    reader.warn(warnings);
+    let target = task::target(&reader)?;
+    reader.check(POLICIES_KEYS)?;
+    let missing = || reader.missing_for(PARAM, ENGINE_SLIDE.to_owned());
+    let param = policy.param.as_ref().ok_or_else(missing)?;
+    let name = names.name_for(&target).map_err(|rule| reader.refuse(task::VALUE.name(), rule))?;
+    reader.warn(&[], warnings);
 
-    let mut reader = Reader::new(path, param, PARAM, PARAM_KEYS);
+    let table = Table::of_every(ENGINE_SLIDE, PARAM_KEYS);
+    let mut reader = Reader::new(path, param, &table);
     reader.faults_are(FaultClass::Internal);
-    let written = reader.get(&T)?;
     let most = loops * 3;
-    let threshold =
-        within(&written, 1, most.into()).map_err(|_| reader.refuse(&T, Rule::TimesLoop { most, loops }))?;
-    reader.warn(warnings);
-    Ok(TaskSection {
-        line: policy.policies.line,
-        project: project.clone(),
-        engine,
-        name,
-        target,
-        parameters: TaskParameters::Slide(SlideTask {
-            threshold,
-            max_threads,
-            swap_threshold: None,
-            swap_flag: false,
-            dram_percent: None,
-            vm_flags: Vec::new(),
-            tracker: Tracker::Auto,
-            mover: Mover::Auto,
-            dry_run: false,
-            care: Care::default(),
-        }),
-        lines: KeyLines::new([&policy.policies, param]),
-    })
+    within::<u16>(&reader.get(&T)?, 1, most.into())
+        .map_err(|_| reader.refuse(T.name(), Rule::TimesLoop { most, loops }))?;
+    reader.warn(&[], warnings);
+    Ok((param, name))
+}
+
+/// The group `name` of the INI form: the pairs `own`, and of those of `group` and `more` the ones with a key of `known`.
+fn group(
+    group: &WrittenGroup,
+    name: &str,
+    own: &[(&str, &str)],
+    more: &[WrittenPair],
+    known: &[&str],
+) -> WrittenGroup {
+    let line = group.line;
+    let own = own.iter().map(|(key, value)| WrittenPair {
+        line,
+        key: (*key).to_owned(),
+        value: (*value).to_owned(),
+    });
+    let written = group.pairs.iter().chain(more).filter(|pair| known.contains(&pair.key.as_str())).cloned();
+    WrittenGroup { line, form: Form::Older, name: name.to_owned(), pairs: own.chain(written).collect() }
 }

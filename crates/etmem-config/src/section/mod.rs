@@ -1,9 +1,60 @@
-//! Stage two: what was written, and what it means. One module per group, each with the table of its keys.
+//! Stage two: what was written, and what it means. One module per group, each with the rows of the keys that all such groups
+//! have; those of the kinds of engines are handed in.
 
 pub mod engine;
-pub(crate) mod key_lines;
 pub mod project;
 pub mod task;
 
+use crate::kind::{Keys, KindKeys, Kinds, scan_types};
+use crate::reader::Table;
+
 /// The groups that mean something.
 pub(crate) const GROUPS: [&str; 3] = [project::GROUP, engine::GROUP, task::GROUP];
+
+/// The keys of each of the three groups.
+#[derive(Debug)]
+pub(crate) struct Tables<'k> {
+    pub(crate) kinds: Kinds<'k>,
+    pub(crate) project: Table,
+    pub(crate) engine: Table,
+    pub(crate) task: Table,
+}
+
+impl<'k> Tables<'k> {
+    pub(crate) fn new(kinds: Kinds<'k>) -> Self {
+        let table = |every, common, keys: fn(&KindKeys) -> Keys, hosted: bool| Table {
+            every,
+            common,
+            // What a policy from outside makes of a task's key is its own affair.
+            own: kinds
+                .iter()
+                .filter(|kind| hosted || kind.own_name.is_none())
+                .map(|kind| (kind.name, keys(kind).rows))
+                .collect(),
+            users: |kinds| match kinds {
+                [kind] => format!("engine {kind}"),
+                kinds => format!("engines {}", listed(kinds, "and")),
+            },
+        };
+        let types = scan_types(kinds);
+        Self {
+            kinds,
+            project: Table {
+                every: "every project",
+                common: project::KEYS,
+                own: types.iter().map(|kind| (kind.name, kind.keys.rows)).collect(),
+                users: |types| format!("scan_type={}", listed(types, "or")),
+            },
+            engine: table("every engine", engine::KEYS, |kind| kind.engine, true),
+            task: table("every task", task::KEYS, |kind| kind.task, false),
+        }
+    }
+}
+
+/// `words` as a list with `last` before the last of them.
+pub(crate) fn listed(words: &[&'static str], last: &str) -> String {
+    match words {
+        [before @ .., end] if !before.is_empty() => format!("{} {last} {end}", before.join(", ")),
+        words => words.concat(),
+    }
+}

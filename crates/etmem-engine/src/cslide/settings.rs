@@ -1,8 +1,10 @@
 //! What a cslide task asks for: its own keys, its engine's and its project's, checked against each other.
 
-use crate::engine::EngineError;
-use etmem_config::values::NodePair;
-use etmem_config::{CslideEngine, ProjectSection, Scan, TaskParameters, TaskSection};
+use super::NAME;
+use super::keys::{self, NodePair};
+use crate::contract::EngineError;
+use etmem_config::section::project::PAGE;
+use etmem_config::{EngineSection, ProjectSection, TaskSection};
 use etmem_core::address::{BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::kernel::mapping::{Mapping, VmFlag};
 use etmem_core::kernel::nodes::{Node, NodeMemory, NumaNodes};
@@ -16,6 +18,34 @@ use std::time::Duration;
 
 /// The flag of mappings whose pages come from the pool of huge pages.
 pub(super) const HUGE_POOL: &str = "ht";
+
+/// What the keys of an engine mean to all its tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// The pairs of nodes; at least one, every node once.
+    pub node_pairs: Vec<NodePair>,
+    /// A page counted below it is cold.
+    pub hot_threshold: u32,
+    /// What may move in a cycle, per pair.
+    pub limits: Limits,
+}
+
+impl EngineSettings {
+    /// Those of `section`.
+    ///
+    /// # Errors
+    /// It is not one that was read from a file as such an engine.
+    pub fn new(section: &EngineSection) -> Result<Self, EngineError> {
+        Ok(Self {
+            node_pairs: section.get(&keys::NODE_PAIR)?,
+            hot_threshold: section.get(&keys::HOT_THRESHOLD)?,
+            limits: Limits {
+                quota: section.get(&keys::NODE_MIG_QUOTA)?,
+                reserve: section.get(&keys::NODE_HOT_RESERVE)?,
+            },
+        })
+    }
+}
 
 /// A cslide task, ready to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,33 +109,35 @@ impl Settings {
     /// What does not go together.
     pub fn new(
         project: &ProjectSection,
-        engine: &CslideEngine,
+        engine: &EngineSettings,
         task: &TaskSection,
     ) -> Result<Self, EngineError> {
-        let Scan::Page(scan) = &project.scan else {
-            return Err(EngineError::ScanType { engine: "cslide", needed: "page" });
+        let Some(scan) = &project.page else {
+            return Err(EngineError::ScanType { engine: NAME, needed: PAGE.name });
         };
-        let TaskParameters::Cslide(cslide) = &task.parameters else {
-            return Err(EngineError::NotBuilt(task.engine.to_string()));
-        };
-        let of_huge_pool = cslide.vm_flags.iter().any(|flag| VmFlag::new(HUGE_POOL) == Some(*flag));
+        let vm_flags = task.get(&keys::VM_FLAGS)?;
+        let of_huge_pool = vm_flags.iter().any(|flag| VmFlag::new(HUGE_POOL) == Some(*flag));
         Ok(Self {
             task: task.name.to_string(),
             target: task.target.clone(),
             schedule: Schedule { loops: scan.loops, interval: scan.interval },
             sleep: scan.sleep,
-            vm_flags: cslide.vm_flags.clone(),
-            anon_only: cslide.anon_only,
+            vm_flags,
+            anon_only: task.get(&keys::ANON_ONLY)?,
             kind: if of_huge_pool { Kind::HugePool } else { Kind::Ordinary },
             wishes: Wishes {
-                tracker: cslide.tracker,
-                scan: ScanWishes { only_marked: false, as_huge: of_huge_pool, ignore_host: cslide.ign_host },
+                tracker: task.get(&keys::TRACKER)?,
+                scan: ScanWishes {
+                    only_marked: false,
+                    as_huge: of_huge_pool,
+                    ignore_host: task.get(&keys::IGN_HOST)?,
+                },
                 huge_pool: of_huge_pool,
                 nodes: true,
                 ..Wishes::default()
             },
             hot_threshold: exchange::hot_threshold(engine.hot_threshold, scan.loops),
-            limits: Limits { quota: engine.node_mig_quota, reserve: engine.node_hot_reserve },
+            limits: engine.limits,
         })
     }
 
@@ -119,7 +151,7 @@ impl Settings {
 ///
 /// # Errors
 /// Which node is not there.
-pub(super) fn pairs(engine: &CslideEngine, nodes: &[Node]) -> Result<Vec<Pair>, EngineError> {
+pub(super) fn pairs(engine: &EngineSettings, nodes: &[Node]) -> Result<Vec<Pair>, EngineError> {
     let decide = |pair: &NodePair| {
         pairs::pair(pair.first, pair.second, nodes).map_err(|missing| refusal(engine, &missing))
     };
@@ -130,13 +162,13 @@ pub(super) fn pairs(engine: &CslideEngine, nodes: &[Node]) -> Result<Vec<Pair>, 
 ///
 /// # Errors
 /// Which is not there, or why the machine does not tell.
-pub(super) fn check(engine: &CslideEngine, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
+pub(super) fn check(engine: &EngineSettings, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
     let nodes = nodes.nodes().map_err(|error| refusal(engine, &error))?;
     pairs(engine, &nodes).map(drop)
 }
 
-fn refusal(engine: &CslideEngine, rule: &dyn Display) -> EngineError {
+fn refusal(engine: &EngineSettings, rule: &dyn Display) -> EngineError {
     let written: Vec<String> =
         engine.node_pairs.iter().map(|pair| format!("{},{}", pair.first, pair.second)).collect();
-    EngineError::EngineValue { key: "node_pair", value: written.join(";"), rule: rule.to_string() }
+    EngineError::EngineValue { key: keys::NODE_PAIR.name(), value: written.join(";"), rule: rule.to_string() }
 }

@@ -7,12 +7,11 @@
 
 use super::exchange::Hands;
 use super::figures::{Figures, Heat, TaskFigures};
-use super::settings::{self, Kind, Settings};
+use super::settings::{self, EngineSettings, Kind, Settings};
 use super::shared_cycle::{SharedCycle, SharedCycleSlot, SharedCycleTask};
 use super::watch::{self, Reports, Seen, Stopped};
-use crate::engine::{EngineError, TaskRunner, nobody};
+use crate::contract::{EngineError, TaskRunner, nobody};
 use crate::report::StepReport;
-use etmem_config::CslideEngine;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::Node;
 use etmem_core::kernel::pacer::{Pace, Pacer};
@@ -26,7 +25,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct CslideRunner {
     settings: Settings,
-    engine: Arc<CslideEngine>,
+    engine: Arc<EngineSettings>,
     shared_cycle: Arc<SharedCycle>,
     /// Taken before it runs for the first time.
     slot: Option<SharedCycleSlot>,
@@ -36,7 +35,7 @@ impl CslideRunner {
     /// The work that `settings` describe, together with the others on `roster`.
     pub(super) const fn new(
         settings: Settings,
-        engine: Arc<CslideEngine>,
+        engine: Arc<EngineSettings>,
         shared_cycle: Arc<SharedCycle>,
     ) -> Self {
         Self { settings, engine, shared_cycle, slot: None }
@@ -60,7 +59,7 @@ impl From<Stopped> for End {
 }
 
 /// One cycle, led by the task of `seat`, for all that take part.
-fn cycle(engine: &CslideEngine, slot: &SharedCycleSlot, pacer: &dyn Pacer) {
+fn cycle(engine: &EngineSettings, slot: &SharedCycleSlot, pacer: &dyn Pacer) {
     let members = slot.shared_cycle.members();
     match try_cycle(engine, slot, &members, pacer) {
         Ok(reports) => reports.leave(&members),
@@ -75,7 +74,7 @@ fn cycle(engine: &CslideEngine, slot: &SharedCycleSlot, pacer: &dyn Pacer) {
 }
 
 fn try_cycle(
-    engine: &CslideEngine,
+    engine: &EngineSettings,
     slot: &SharedCycleSlot,
     members: &[Arc<SharedCycleTask>],
     pacer: &dyn Pacer,

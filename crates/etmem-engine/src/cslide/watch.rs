@@ -8,7 +8,7 @@
 
 use super::settings::{HUGE_POOL, Kind};
 use super::shared_cycle::{SharedCycle, SharedCycleTask};
-use crate::engine::gone;
+use crate::contract::gone;
 use crate::report::{Placed, ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLock;
 use etmem_core::address::AddressRange;

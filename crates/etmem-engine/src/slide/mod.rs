@@ -4,6 +4,7 @@
 //! what is remembered from one to the next; `swap_cache` keeps openEuler's watermarks.
 
 mod cycle;
+mod keys;
 mod memory;
 mod settings;
 mod step;
@@ -12,10 +13,28 @@ mod swap_cache;
 pub use settings::Settings;
 pub use step::SlideRunner;
 
-use crate::engine::{CommandError, Engine, EngineError, TaskRunner};
+use crate::catalogue::Kind;
+use crate::contract::{CommandError, Engine, EngineError, TaskRunner};
 use crate::scan_locks::ScanLocks;
-use etmem_config::{ProjectSection, TaskSection};
+use etmem_config::section::project::PAGE;
+use etmem_config::{Keys, KindKeys, ProjectSection, TaskSection};
 use etmem_core::name::Name;
+
+pub(crate) const KIND: Kind = Kind {
+    keys: KindKeys {
+        name: NAME,
+        engine: Keys::NONE,
+        task: Keys::of(keys::TASK),
+        scan: &PAGE,
+        own_name: None,
+    },
+    about: "Cold pages are paged out to swap.",
+    commands: &[],
+    make: Some(|_, turns| Ok(Box::new(Slide::new(turns)))),
+};
+
+/// Its name in files.
+const NAME: &str = "slide";
 
 /// The engine `slide` of a project.
 #[derive(Debug)]
@@ -37,7 +56,11 @@ impl Engine for Slide {
         Ok(Box::new(SlideRunner::new(settings, self.scan_locks.another())))
     }
 
+    fn is_dry_run(&self, task: &TaskSection) -> bool {
+        task.get(&keys::DRY_RUN).unwrap_or_default()
+    }
+
     fn command(&self, _: Option<&Name>, _: &str) -> Result<String, CommandError> {
-        Err(CommandError::None("slide"))
+        Err(CommandError::None(NAME))
     }
 }

@@ -1,8 +1,10 @@
 //! What a slide task asks for: its own keys and its project's, checked against each other.
 
-use crate::engine::{EngineError, FaultClass};
+use super::{NAME, keys};
+use crate::contract::{EngineError, FaultClass};
+use etmem_config::section::project::PAGE;
 use etmem_config::values::Watermarks;
-use etmem_config::{ProjectSection, Scan, TaskParameters, TaskSection};
+use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::feedback::Goal;
 use etmem_core::guard::Guards;
 use etmem_core::kernel::mapping::VmFlag;
@@ -65,17 +67,15 @@ impl Settings {
     /// # Errors
     /// What does not go together.
     pub fn new(project: &ProjectSection, task: &TaskSection) -> Result<Self, EngineError> {
-        let Scan::Page(scan) = &project.scan else {
-            return Err(EngineError::ScanType { engine: "slide", needed: "page" });
+        let Some(scan) = &project.page else {
+            return Err(EngineError::ScanType { engine: NAME, needed: PAGE.name });
         };
-        let TaskParameters::Slide(slide) = &task.parameters else {
-            return Err(EngineError::NotBuilt(task.engine.to_string()));
-        };
+        let threshold = task.get(&keys::T)?;
         let highest = scan.loops * 3;
-        if slide.threshold > highest {
+        if threshold > highest {
             return Err(EngineError::Value {
-                key: "T",
-                value: slide.threshold.to_string(),
+                key: keys::T.name(),
+                value: threshold.to_string(),
                 rule: format!(
                     "must be 0..={highest} (3 times loop={} of project {})",
                     scan.loops, project.name
@@ -83,9 +83,8 @@ impl Settings {
                 class: FaultClass::Internal,
             });
         }
-        let most = most_threads();
-        let care = &slide.care;
-        let processor_percent = care.processor_percent.map(|percent| u32::from(percent.get()));
+        let (threads, most) = (task.get(&keys::MAX_THREADS)?, most_threads());
+        let processor_percent = task.get(&keys::MAX_CPU)?.map(|percent| u32::from(percent.get()));
         Ok(Self {
             task: task.name.to_string(),
             target: task.target.clone(),
@@ -93,30 +92,30 @@ impl Settings {
             sleep: scan.sleep,
             gates: Gates {
                 free_below_percent: project.sysmem_threshold.map(|percent| percent.get()),
-                resident_above: slide.swap_threshold,
+                resident_above: task.get(&keys::SWAP_THRESHOLD)?,
             },
-            cold: slide
-                .dram_percent
-                .map_or(ColdRule::Below(slide.threshold), |percent| ColdRule::Keep(percent.get())),
-            threads: slide.max_threads.clamp(1, most),
-            threads_wanted: (slide.max_threads > most).then_some(slide.max_threads),
+            cold: task
+                .get(&keys::DRAM_PERCENT)?
+                .map_or(ColdRule::Below(threshold), |percent| ColdRule::Keep(percent.get())),
+            threads: threads.clamp(1, most),
+            threads_wanted: (threads > most).then_some(threads),
             swapcache_watermarks: project.swapcache_watermarks,
-            vm_flags: slide.vm_flags.clone(),
+            vm_flags: task.get(&keys::VM_FLAGS)?,
             wishes: Wishes {
-                tracker: slide.tracker,
-                mover: slide.mover,
-                scan: ScanWishes { only_marked: slide.swap_flag, ..ScanWishes::default() },
+                tracker: task.get(&keys::TRACKER)?,
+                mover: task.get(&keys::MOVER)?,
+                scan: ScanWishes { only_marked: task.get(&keys::SWAP_FLAG)?, ..ScanWishes::default() },
                 huge_pool: false,
                 nodes: false,
             },
-            dry_run: slide.dry_run,
-            goal: care.refault_percent.and_then(Goal::percent_per_minute),
-            rate: care.rate,
+            dry_run: task.get(&keys::DRY_RUN)?,
+            goal: task.get(&keys::MAX_REFAULT)?.and_then(Goal::percent_per_minute),
+            rate: task.get(&keys::MAX_RATE)?,
             looking_percent: processor_percent.unwrap_or(LOOKING_PERCENT),
             moving_percent: processor_percent,
             guards: Guards {
-                swap_use_percent: care.swap_use.get(),
-                pressure: care.pressure_percent.and_then(Share::nearest_to_percent),
+                swap_use_percent: task.get(&keys::MAX_SWAP_USE)?.get(),
+                pressure: task.get(&keys::MAX_PRESSURE)?.and_then(Share::nearest_to_percent),
             },
         })
     }

@@ -4,7 +4,7 @@ use super::cycle::Cycle;
 use super::memory::Memory;
 use super::settings::Settings;
 use super::swap_cache::SwapCache;
-use crate::engine::{TaskRunner, gone, nobody};
+use crate::contract::{TaskRunner, gone, nobody};
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLocks;
 use etmem_core::kernel::Kernel;

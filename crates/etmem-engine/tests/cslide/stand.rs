@@ -1,6 +1,6 @@
 //! An engine and its tasks on a scripted machine, and what to look at.
 
-use etmem_config::{ConfigFile, EngineKind};
+use etmem_config::ConfigFile;
 use etmem_core::address::{BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::kernel::nodes::{Node, NodeId};
 use etmem_engine::{Engine, EngineError, ScanLocks, StepReport, TaskRunner, engine};
@@ -19,7 +19,7 @@ pub(crate) fn file(engine: &str, tasks: &[&str]) -> ConfigFile {
     for task in tasks {
         text += &format!("[task]\nproject=p\nengine=cslide\n{task}\n");
     }
-    etmem_config::parse(Path::new("test.yaml"), &text).unwrap()
+    etmem_engine::parse(Path::new("test.yaml"), &text).unwrap()
 }
 
 /// The keys of an engine: pairs, quota and reserve in MiB.
@@ -28,8 +28,8 @@ pub(crate) fn keys(pairs: &str, quota: u64, reserve: u64) -> String {
 }
 
 pub(crate) fn made(file: &ConfigFile) -> Box<dyn Engine> {
-    let EngineKind::Cslide(_) = &file.engines[0].kind else { panic!("{file:?}") };
-    engine(&file.engines[0].kind, &ScanLocks::default()).unwrap()
+    assert_eq!(file.engines[0].kind, "cslide");
+    engine(&file.engines[0], &ScanLocks::default()).unwrap()
 }
 
 pub(crate) fn works(file: &ConfigFile, engine: &dyn Engine) -> Vec<Box<dyn TaskRunner>> {

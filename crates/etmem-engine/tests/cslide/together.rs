@@ -247,7 +247,7 @@ fn nobody_waits_for_each_other() {
     let clock = WallClock::new();
     let turns = ScanLocks::default();
     let file = file(&keys("1,0", 60, 0), &["name=all\ntype=name\nvalue=qemu"]);
-    let engines = [(); 2].map(|()| engine(&file.engines[0].kind, &turns).unwrap());
+    let engines = [(); 2].map(|()| engine(&file.engines[0], &turns).unwrap());
     thread::scope(|scope| {
         for engine in &engines {
             let mut work = engine.work(&file.projects[0], &file.tasks[0]).unwrap();

@@ -2,7 +2,6 @@
 
 use super::link::Link;
 use super::message::Request;
-use super::section::Written;
 use etmem_config::{EngineSection, FaultClass, ProjectSection, TaskSection};
 use etmem_core::kernel::process::ProcessId;
 use etmem_core::name::Name;
@@ -93,7 +92,7 @@ impl Isolated {
         }
         let link = open(&self.label, &self.project, &self.engine, &self.program, limit)?;
         for task in &state.tasks {
-            let request = Request::Add { task: written(Written::task(&task.section))?, limit };
+            let request = Request::Add { task: (&task.section).into(), limit };
             if let Err(refusal) = link.ask_or(&request, limit, REPAIR) {
                 link.let_go();
                 return Err(refusal);
@@ -102,11 +101,6 @@ impl Isolated {
         state.link = link;
         Ok(())
     }
-}
-
-/// A section to send, which is always one of a plugin.
-fn written(section: io::Result<Written>) -> Result<Written, Refusal> {
-    section.map_err(|error| Refusal { reason: error.to_string(), class: FaultClass::Internal })
 }
 
 fn open(
@@ -121,11 +115,7 @@ fn open(
         reason: format!("{label}: isolate=yes: its process cannot be started: {error}"),
         class: FaultClass::Internal,
     })?;
-    let request = Request::Open {
-        project: Written::project(project),
-        engine: written(Written::engine(engine))?,
-        limit,
-    };
+    let request = Request::Open { project: project.into(), engine: engine.into(), limit };
     match link.ask_or(&request, limit, REPAIR) {
         Ok(_) => {
             info!("{label}: in process {}", link.pid);
@@ -142,7 +132,7 @@ impl Hosted for Isolated {
     fn add_task(&self, task: &TaskSection, limit: Duration) -> Result<(), Refusal> {
         let mut state = self.state();
         self.revive(&mut state, limit)?;
-        let request = Request::Add { task: written(Written::task(task))?, limit };
+        let request = Request::Add { task: task.into(), limit };
         if let Err(refusal) = state.link.ask_or(&request, limit, REPAIR) {
             // The process may still carry it out, after the limit.
             state.link.tell(&Request::Remove { task: task.name.to_string() });

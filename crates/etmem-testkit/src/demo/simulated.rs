@@ -164,12 +164,12 @@ fn show(daemon: &Daemon, words: &[&str]) -> Result<()> {
 fn in_process() -> Result<bool> {
     workload();
     let text = project().to_string();
-    let config = etmem_config::parse("demo.conf".as_ref(), &text)?;
+    let config = etmem_engine::parse("demo.conf".as_ref(), &text)?;
     text.lines().for_each(|line| say!("    {line}"));
     let access = |page, _| if is_hot(page) { Access::WRITTEN } else { Access::IDLE };
     let process = FakeProcess::new(PID, "hotcold", START, usize::try_from(PAGES)?, access);
     let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]);
-    let engine = etmem_engine::engine(&config.engines[0].kind, &ScanLocks::default())?;
+    let engine = etmem_engine::engine(&config.engines[0], &ScanLocks::default())?;
     let mut work = engine.work(&config.projects[0], &config.tasks[0])?;
     let pacer = FakePacer::endless();
     let out = |machine: &FakeMachine| {

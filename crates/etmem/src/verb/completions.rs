@@ -15,8 +15,10 @@ use crate::failure::Failure;
 
 const SHELLS: [(&str, Shell); 3] = [("bash", Shell::Bash), ("zsh", Shell::Zsh), ("fish", Shell::Fish)];
 
-/// What cslide understands; other engines have none, or are not known here.
-const ENGINE_COMMANDS: [&str; 3] = ["showtaskpages", "showhostpages", "help"];
+/// What engines of every kind understand; a plugin's are not known here.
+fn engine_commands() -> impl Iterator<Item = &'static str> {
+    etmem_engine::KINDS.iter().flat_map(|kind| kind.commands).copied().chain(["help"])
+}
 
 pub(crate) const OBJECT: Object = Object {
     command,
@@ -65,7 +67,7 @@ fn script(shell: Shell, program: Command) -> Vec<u8> {
 fn with_hints(command: Command) -> Command {
     let known = command.mut_args(|option| match option.get_id().as_str() {
         "file" => option.value_hint(ValueHint::FilePath),
-        "command" => option.value_parser(PossibleValuesParser::new(ENGINE_COMMANDS)),
+        "command" => option.value_parser(PossibleValuesParser::new(engine_commands())),
         _ if option.is_positional() || !option.get_action().takes_values() => option,
         _ => option.value_hint(ValueHint::Other),
     });

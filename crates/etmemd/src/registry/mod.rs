@@ -22,7 +22,7 @@ use crate::cleanup_records::CleanupRecord;
 use crate::machine::{Machine, Sets};
 use crate::task_show::{ShownRun, ShownRunning, ShownWork};
 use crate::worker::Worker;
-use etmem_config::{EngineSection, ProjectSection, TaskParameters, TaskSection};
+use etmem_config::{EngineSection, ProjectSection, TaskSection};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::wishes::{Choice, Chosen, Tracker};
 use etmem_core::name::Name;
@@ -213,9 +213,10 @@ impl Registry {
         let entry = self.project(project, String::new)?;
         let all = entry.engines.iter().rev().flat_map(|engine| {
             let tasks = engine.tasks.iter().rev();
-            tasks.filter(|entry| task.is_none_or(|name| entry.section.name == *name))
+            let wanted = tasks.filter(|entry| task.is_none_or(|name| entry.section.name == *name));
+            wanted.map(|task| task.shown_work(engine))
         });
-        let wanted: Vec<ShownWork> = all.map(TaskEntry::shown_work).collect();
+        let wanted: Vec<ShownWork> = all.collect();
         match task {
             Some(name) if wanted.is_empty() => {
                 Err(Denied::NoTaskOfProject { project: project.clone(), name: name.clone() })
@@ -316,8 +317,8 @@ impl TaskEntry {
         }
     }
 
-    fn shown_work(&self) -> ShownWork {
-        let TaskSection { project, engine, name, target, parameters, .. } = &self.section;
+    fn shown_work(&self, owner: &EngineEntry) -> ShownWork {
+        let TaskSection { project, engine, name, target, .. } = &self.section;
         let running = self.running.as_ref().map(|running| match running {
             Running::Worked { worker, probe, mover, .. } => ShownRun::Worked(Box::new(ShownRunning {
                 probe: probe.clone(),
@@ -331,7 +332,7 @@ impl TaskEntry {
             engine: engine.clone(),
             task: name.clone(),
             target: target.clone(),
-            dry_run: matches!(parameters, TaskParameters::Slide(slide) if slide.dry_run),
+            dry_run: matches!(&owner.policy, Policy::BuiltIn(engine) if engine.is_dry_run(&self.section)),
             running,
         }
     }

@@ -5,7 +5,7 @@ use super::named::Named;
 use super::{
     Denied, EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry, all_notes, launch, prepare,
 };
-use etmem_config::{ConfigFile, EngineKind, EngineSection, ListedObjects, ProjectSection, TaskSection};
+use etmem_config::{ConfigFile, EngineSection, ListedObjects, ProjectSection, TaskSection};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
 use std::path::Path;
@@ -86,14 +86,10 @@ impl Registry {
         deadline: &Deadline,
         place: impl Fn() -> String,
     ) -> Result<(), Denied> {
-        let built_in = match section.kind {
-            EngineKind::Thirdparty(_) => None,
-            EngineKind::Slide
-            | EngineKind::Cslide(_)
-            | EngineKind::Damon(_)
-            | EngineKind::Psi
-            | EngineKind::Memdcd => Some(
-                etmem_engine::engine(&section.kind, &self.scan_locks)
+        let built_in = match etmem_engine::hosted(section) {
+            Some(_) => None,
+            None => Some(
+                etmem_engine::engine(section, &self.scan_locks)
                     .map_err(|error| Denied::Engine { place: place(), error })?,
             ),
         };

@@ -4,8 +4,9 @@ use crate::engine::{CSLIDE, SLIDE, THIRDPARTY};
 use crate::project::PAGE;
 use crate::row::{INTERNAL, INVALID, KEY_FILE};
 use crate::task::{CSLIDE_TASK, SLIDE_TASK};
+use etmem_config::ListedObjects;
 use etmem_config::error::ConfigError;
-use etmem_config::{ListedObjects, parse_names};
+use etmem_engine::parse_names;
 use std::path::Path;
 
 fn names(text: &str) -> Result<ListedObjects, ConfigError> {

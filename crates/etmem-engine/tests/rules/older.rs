@@ -2,11 +2,12 @@
 
 use crate::row::{INTERNAL, INVALID, Rule, Written};
 use etmem_config::error::ConfigError;
-use etmem_config::{
-    ConfigFile, EngineKind, FaultClass, Scan, TaskParameters, parse, parse_names, parse_older,
-};
+use etmem_config::{ConfigFile, FaultClass};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
+use etmem_core::policy::ColdRule;
+use etmem_engine::slide::Settings;
+use etmem_engine::{parse, parse_names, parse_older};
 use std::path::Path;
 
 const OLDER: Written = Written { separator: " : ", read };
@@ -118,20 +119,23 @@ fn what_it_means() {
     let [project] = &file.projects[..] else { panic!("{file:?}") };
     assert_eq!((project.line, project.name.as_str()), (1, "test"));
     assert_eq!((project.sysmem_threshold, project.swapcache_watermarks), (None, None));
-    let Scan::Page(scan) = &project.scan else { panic!("{project:?}") };
+    let scan = project.page.as_ref().unwrap();
     assert_eq!((scan.loops, scan.interval.as_secs(), scan.sleep.as_secs()), (3, 1, 2));
     let [engine] = &file.engines[..] else { panic!("{file:?}") };
     assert_eq!((engine.project.as_str(), engine.name.as_str()), ("test", "slide"));
-    assert_eq!(engine.kind, EngineKind::Slide);
+    assert_eq!(engine.kind, "slide");
     let [task] = &file.tasks[..] else { panic!("{file:?}") };
     assert_eq!((task.line, task.project.as_str(), task.engine.as_str()), (5, "test", "slide"));
     assert_eq!((task.name.as_str(), &task.target), ("mysqld", &Target::Comm("mysqld".into())));
-    let TaskParameters::Slide(slide) = &task.parameters else { panic!("{task:?}") };
-    assert_eq!((slide.threshold, slide.max_threads, slide.swap_threshold), (3, 3, None));
-    assert_eq!((slide.swap_flag, slide.dram_percent), (false, None));
+    let slide = Settings::new(project, task).unwrap();
+    assert_eq!((&slide.cold, slide.gates.resident_above), (&ColdRule::Below(3), None));
+    assert_eq!((slide.threads_wanted.unwrap_or(slide.threads), slide.wishes.scan.only_marked), (3, false));
     let without = read(&OLDER.changed(FILE, "-max_threads")).unwrap();
-    let TaskParameters::Slide(slide) = &without.tasks[0].parameters else { panic!("{without:?}") };
-    assert_eq!(slide.max_threads, 1);
+    assert_eq!(Settings::new(project, &without.tasks[0]).unwrap().threads, 1);
+    // A key of the INI form that this one does not have means nothing, whatever it says.
+    let more = read(&OLDER.changed(FILE, "dry_run : yes")).unwrap();
+    assert!(!Settings::new(project, &more.tasks[0]).unwrap().dry_run);
+    assert_eq!(more.warnings.len(), 1);
 }
 
 #[test]
@@ -144,8 +148,10 @@ fn policies_may_repeat_and_each_is_a_task_with_a_name_of_its_own() {
     let file = read(&format!("{FILE}{rest}")).unwrap();
     let mut tasks = Vec::new();
     for task in &file.tasks {
-        let TaskParameters::Slide(slide) = &task.parameters else { panic!("{task:?}") };
-        tasks.push((task.line, task.name.as_str(), slide.threshold));
+        let ColdRule::Below(t) = Settings::new(&file.projects[0], task).unwrap().cold else {
+            panic!("{task:?}")
+        };
+        tasks.push((task.line, task.name.as_str(), t));
     }
     assert_eq!(tasks, [(5, "mysqld", 3), (12, "mysqld-2", 4), (18, "redis", 5), (24, "mysqld-3", 6)]);
     assert_eq!((file.projects.len(), file.engines.len(), file.warnings.len()), (1, 1, 0));
@@ -172,7 +178,8 @@ fn tabs_and_columns_are_of_no_matter() {
     assert_eq!(read(&FILE.replace(" : ", ":")).unwrap(), plain);
     assert_eq!(read(&FILE.replace('\n', "\r\n")).unwrap(), plain);
     let late = format!("{}sleep : 2\n", OLDER.changed(FILE, "-sleep"));
-    assert_eq!(read(&late).unwrap().projects, plain.projects);
+    let of = |file: &ConfigFile| (file.projects[0].name.clone(), file.projects[0].page.clone());
+    assert_eq!(of(&read(&late).unwrap()), of(&plain));
 }
 
 #[test]
@@ -197,8 +204,7 @@ fn warnings() {
             "f:12: policies: unknown key valeu is ignored; did you mean value?",
         ]
     );
-    let Scan::Page(scan) = &read(&text).unwrap().projects[0].scan else { panic!("{text}") };
-    assert_eq!(scan.loops, 4);
+    assert_eq!(read(&text).unwrap().projects[0].page.as_ref().unwrap().loops, 4);
     let error = read(&FILE.replace("\nloop", "\nlop")).unwrap_err();
     assert_eq!(
         error.to_string(),

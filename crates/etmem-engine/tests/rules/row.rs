@@ -1,7 +1,8 @@
 //! A rule of the configuration file as a test: what it takes and what it refuses.
 
 use etmem_config::error::ConfigError;
-use etmem_config::{ConfigFile, FaultClass, parse};
+use etmem_config::{ConfigFile, FaultClass};
+use etmem_engine::parse;
 use std::path::Path;
 
 pub(crate) const INVALID: FaultClass = FaultClass::InvalidParameters;

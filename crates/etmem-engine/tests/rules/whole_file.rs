@@ -4,8 +4,9 @@ use crate::engine::{SLIDE, THIRDPARTY};
 use crate::project::{PAGE, PSI_PROJECT, REGION};
 use crate::row::{INTERNAL, INVALID, KEY_FILE, read};
 use crate::task::{CSLIDE_TASK, SLIDE_TASK};
-use etmem_config::{EngineKind, OtherTask, Scan, SiblingGroups, TaskParameters, WrittenGroup};
+use etmem_config::{ProjectSection, SiblingGroups, WrittenGroup};
 use etmem_core::kernel::process::Target;
+use etmem_engine::HostedTask;
 
 #[test]
 fn lines() {
@@ -21,9 +22,17 @@ fn lines() {
     }
     let text = PAGE.replace('\n', "\n\n# comment\n  # another\n");
     let file = read(&text).unwrap();
+    // But for the lines that its keys stand on.
+    let meant = |projects: Vec<ProjectSection>| {
+        let meant = projects.into_iter().map(|mut project| {
+            project.written.pairs.iter_mut().for_each(|pair| pair.line = 0);
+            project
+        });
+        meant.collect::<Vec<_>>()
+    };
     assert_eq!(
-        (file.projects, file.warnings),
-        (plain.projects, plain.warnings),
+        (meant(file.projects), file.warnings),
+        (meant(plain.projects), plain.warnings),
         "comments and blank lines are ignored"
     );
 }
@@ -167,9 +176,8 @@ fn a_plugins_keys_are_its_own() {
     let task = "[task]\nproject=a\nengine=mine\nname=t\ntype=pid\nvalue=1\nmax_thread=5\nmax_thread=6\n";
     let file = read(&format!("{THIRDPARTY}hot_treshold=1\n{task}")).unwrap();
     assert_eq!(file.warnings, []);
-    let EngineKind::Thirdparty(engine) = &file.engines[0].kind else { panic!("{file:?}") };
-    assert!(engine.keys.contains(&("hot_treshold".into(), "1".into())));
-    let TaskParameters::Other(OtherTask { keys, .. }) = &file.tasks[0].parameters else { panic!("{file:?}") };
+    assert!(file.engines[0].written.each_key_once().contains(&("hot_treshold".into(), "1".into())));
+    let keys = file.tasks[0].written.each_key_once();
     let keys: Vec<_> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(keys, ["engine=mine", "max_thread=6", "name=t", "project=a", "type=pid", "value=1"]);
 }
@@ -192,31 +200,30 @@ fn what_stands_beside_a_plugins_group() {
     let file = read(&text.concat()).unwrap();
     let shown = |siblings: &SiblingGroups| {
         let name = |group: &WrittenGroup| {
-            let of = |key| group.pairs.iter().find(|pair| pair.0 == key).map(|pair| pair.1.clone());
+            let of = |key| group.pairs.iter().find(|pair| pair.key == key).map(|pair| pair.value.clone());
             let name = of("eng_name").or_else(|| of("name")).unwrap_or_default();
             format!("{} {name}", group.name)
         };
         siblings.iter().map(name).collect::<Vec<_>>()
     };
-    let EngineKind::Thirdparty(engine) = &file.engines[1].kind else { panic!("{file:?}") };
+    let engine = &file.engines[1];
     assert_eq!(shown(&engine.siblings), ["mine ", "project a", "task t"]);
     let own = engine.siblings.iter().next().unwrap();
-    assert_eq!(own.pairs, [("k".to_owned(), "1".to_owned()), ("k".to_owned(), "2".to_owned())]);
-    let EngineKind::Thirdparty(engine) = &file.engines[0].kind else { panic!("{file:?}") };
+    let pairs = own.pairs.iter().map(|pair| (pair.line, pair.key.as_str(), pair.value.as_str()));
+    assert_eq!(pairs.collect::<Vec<_>>(), [(2, "k", "1"), (26, "k", "2")]);
+    let engine = &file.engines[0];
     assert_eq!(shown(&engine.siblings), ["mine ", "project b", "task t"]);
-    let TaskParameters::Other(task) = &file.tasks[2].parameters else { panic!("{file:?}") };
+    let task = &file.tasks[2];
     assert_eq!(shown(&task.siblings), ["mine ", "project a", "engine mine"]);
-    assert_eq!((task.max_threads, task.swap_flag), (1, false));
+    assert_eq!(HostedTask::new(task).unwrap(), HostedTask { max_threads: 1, swap_flag: false });
 }
 
 #[test]
 fn what_every_task_may_have_has_its_rules_in_a_plugins_too() {
     let task = "[task]\nproject=a\nengine=mine\nname=t\ntype=pid\nvalue=1\n";
     let file = read(&format!("{task}max_threads=-3\nswap_flag=yes\nT=hot\n")).unwrap();
-    let TaskParameters::Other(OtherTask { max_threads, swap_flag, .. }) = file.tasks[0].parameters else {
-        panic!("{file:?}")
-    };
-    assert_eq!((max_threads, swap_flag, file.warnings.len()), (1, true, 0));
+    let hosted = HostedTask::new(&file.tasks[0]).unwrap();
+    assert_eq!((hosted.max_threads, hosted.swap_flag, file.warnings.len()), (1, true, 0));
     for (line, want) in [
         ("max_threads=two", "f:7: [task] max_threads=two: must be a whole number"),
         ("swap_flag=1", "f:7: [task] swap_flag=1: must be yes or no"),
@@ -236,8 +243,7 @@ fn warnings_have_a_bound() {
 #[test]
 fn the_last_of_a_repeated_key_counts() {
     let file = read(&format!("{PAGE}loop=7\n")).unwrap();
-    let Scan::Page(scan) = &file.projects[0].scan else { panic!("{file:?}") };
-    assert_eq!(scan.loops, 7);
+    assert_eq!(file.projects[0].page.as_ref().unwrap().loops, 7);
     // Also where the one before it would be refused.
     assert!(read("[project]\nname=a\nloop=0\nloop=7\ninterval=5\nsleep=10\n").is_ok());
 }
@@ -262,7 +268,7 @@ fn a_second_name_is_the_value_where_there_is_none() {
     let text = KEY_FILE.changed(&text, "engine=mine");
     let file = read(&text).unwrap();
     assert_eq!(file.warnings.len(), 1);
-    let TaskParameters::Other(OtherTask { keys, .. }) = &file.tasks[0].parameters else { panic!("{file:?}") };
+    let keys = file.tasks[0].written.each_key_once();
     for pair in [("name", "t"), ("value", "redis")] {
         assert!(keys.contains(&(pair.0.into(), pair.1.into())), "{keys:?}");
     }

@@ -2,7 +2,7 @@
 
 use crate::report::StepReport;
 pub use etmem_config::FaultClass;
-use etmem_config::{ProjectSection, TaskSection};
+use etmem_config::{KeyError, ProjectSection, TaskSection};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::pacer::Pacer;
@@ -13,10 +13,10 @@ use std::fmt;
 use std::time::Duration;
 
 /// Why a task cannot be added to an engine.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EngineError {
     /// This version has no such engine.
-    #[error("engine {0} is not built into this version, which has: slide, cslide")]
+    #[error("engine {0} is not built into this version, which has: {built}", built = crate::catalogue::built_in())]
     NotBuilt(String),
     /// The project's scan_type is not one that the engine works with.
     #[error("engine {engine} needs a project with scan_type={needed}")]
@@ -48,6 +48,9 @@ pub enum EngineError {
         /// Which of the original's two answers it is.
         class: FaultClass,
     },
+    /// A key that the engine reads is not a value of its row. Files that were read have none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 impl EngineError {
@@ -55,7 +58,7 @@ impl EngineError {
     #[must_use]
     pub const fn key(&self) -> Option<&'static str> {
         match self {
-            Self::Value { key, .. } => Some(key),
+            Self::Value { key, .. } | Self::Key(KeyError { key, .. }) => Some(key),
             Self::NotBuilt(_) | Self::ScanType { .. } | Self::EngineValue { .. } => None,
         }
     }
@@ -64,7 +67,7 @@ impl EngineError {
     #[must_use]
     pub const fn class(&self) -> FaultClass {
         match self {
-            Self::NotBuilt(_) | Self::EngineValue { .. } => FaultClass::Internal,
+            Self::NotBuilt(_) | Self::EngineValue { .. } | Self::Key(_) => FaultClass::Internal,
             Self::ScanType { .. } => FaultClass::InvalidParameters,
             Self::Value { class, .. } => *class,
         }
@@ -85,7 +88,7 @@ pub enum CommandError {
         /// What was asked.
         command: String,
         /// What it knows.
-        known: &'static str,
+        known: String,
     },
     /// The command is about a task, and none was named.
     #[error("{0} is about one task: name it with -t")]
@@ -109,6 +112,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
     fn check(&self, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
         let _ = nodes;
         Ok(())
+    }
+
+    /// Whether `task` scans and plans, but moves nothing.
+    fn is_dry_run(&self, task: &TaskSection) -> bool {
+        let _ = task;
+        false
     }
 
     /// Answers an engine command of the command line with text.
@@ -164,7 +173,7 @@ pub trait TaskRunner: fmt::Debug + Send {
         false
     }
 
-    /// Takes back what it set in the kernel. Called once, behind the last cycle.
+    /// Takes back what it set in the kernel. Called once, after the last cycle.
     ///
     /// # Errors
     /// What could not be taken back, and why.

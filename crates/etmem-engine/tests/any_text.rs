@@ -1,7 +1,7 @@
 //! Whatever the text is, reading it gives a file or one line that says what is wrong: never a panic.
 
-use etmem_config::{parse, parse_names, parse_older};
 use etmem_core::name::Name;
+use etmem_engine::{parse, parse_names, parse_older};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -57,13 +57,22 @@ fn page_loop() {
 fn interval() {
     Rule::of("interval: needed by page, 1..=1200 s", PAGE)
         .needs(INVALID, "scan_type=page or psi", ["interval"])
-        .takes(["interval=1", "interval=1200"])
+        .takes(["interval=1", "interval=1200", "interval=5s", "interval=10ms", "interval=1200000ms"])
         .refuses(
             INVALID,
             [
                 ("interval=0", "f:4: [project] interval=0: must be 1..=1200"),
                 ("interval=1201", "f:4: [project] interval=1201: must be 1..=1200"),
-                ("interval=5s", "f:4: [project] interval=5s: must be 1..=1200"),
+                ("interval=5m", "f:4: [project] interval=5m: must be 1..=1200"),
+                ("interval=0s", "f:4: [project] interval=0s: must be 1..=1200"),
+                (
+                    "interval=9ms",
+                    "f:4: [project] interval=9ms: must be 10ms..=1200000ms, or 1..=1200 for seconds",
+                ),
+                (
+                    "interval=1.5ms",
+                    "f:4: [project] interval=1.5ms: must be 10ms..=1200000ms, or 1..=1200 for seconds",
+                ),
             ],
         );
     Rule::of("interval: needed by psi, 1..=1200 s", PSI_PROJECT)
@@ -82,7 +91,7 @@ fn interval() {
 fn sleep() {
     Rule::of("sleep: needed by page, 1..=1200 s", PAGE)
         .needs(INVALID, "scan_type=page", ["sleep"])
-        .takes(["sleep=1", "sleep=1200"])
+        .takes(["sleep=1", "sleep=1200", "sleep=200ms", "sleep=1200s"])
         .refuses(
             INVALID,
             [

@@ -1,9 +1,12 @@
 //! Files that have to be accepted as they stand: the ones that come with etmem, and the ones that the original's
 //! manuals print, which are in `samples/`.
 
-use etmem_config::{ConfigFile, EngineKind, OtherTask, TaskParameters, parse, parse_names, parse_older};
+use etmem_config::ConfigFile;
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
+use etmem_core::policy::ColdRule;
+use etmem_engine::slide::Settings;
+use etmem_engine::{parse, parse_names, parse_older};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -92,15 +95,13 @@ fn the_current_manuals_sample_of_three_engines() {
           write value=23456 here"]
     );
     assert_eq!((file.projects.len(), file.engines.len(), file.tasks.len()), (1, 3, 3));
-    assert!(matches!(file.engines[1].kind, EngineKind::Cslide(_)));
+    assert_eq!(file.engines[1].kind, "cslide");
     let [slide, cslide, thirdparty] = &file.tasks[..] else { panic!("{file:?}") };
     assert_eq!((slide.name.as_str(), &slide.target), ("background_slide", &Target::Comm("mysql".into())));
     let Target::Pid(pid) = &cslide.target else { panic!("{cslide:?}") };
     assert_eq!((cslide.line, cslide.name.as_str(), pid.get()), (26, "background_cslide", 23456));
     assert_eq!(thirdparty.name.as_str(), "backgroud_third");
-    let TaskParameters::Other(OtherTask { keys, .. }) = &thirdparty.parameters else {
-        panic!("{thirdparty:?}")
-    };
+    let keys = thirdparty.written.each_key_once();
     assert!(keys.contains(&("task_private_key".into(), "task_private_value".into())));
 }
 
@@ -126,8 +127,9 @@ fn the_older_manuals_sample() {
         let [task] = &file.tasks[..] else { panic!("{file:?}") };
         assert_eq!((task.line, task.name.as_str()), (5, value));
         assert_eq!(task.target.written(), (kind, value.to_owned()));
-        let TaskParameters::Slide(slide) = &task.parameters else { panic!("{task:?}") };
-        assert_eq!((slide.threshold, slide.max_threads), (3, 3));
+        let slide = Settings::new(&file.projects[0], task).unwrap();
+        assert_eq!(slide.cold, ColdRule::Below(3));
+        assert_eq!(slide.threads_wanted.unwrap_or(slide.threads), 3);
     }
     let file = older("f", text);
     assert_eq!(file.tasks[0].target, Target::Comm("mysql".into()));

@@ -1,0 +1,103 @@
+//! The keys of engine damon, a DAMOS access pattern in the kernel's units and what to do where it fits, and of its project.
+
+use etmem_config::error::{ConfigError, Order, Rule};
+use etmem_config::values::{at_least, microseconds};
+use etmem_config::{KeyError, Keys, ProjectSection, Reader, ScanType, keys};
+use std::time::Duration;
+
+/// `scan_type=region`: by DAMON's regions.
+pub(crate) static SCAN: ScanType =
+    ScanType { name: "region", keys: Keys { rows: PROJECT, agree: regions_in_order } };
+
+keys! { pub(super) PROJECT;
+    SAMPLE_INTERVAL: Duration = needed("sample_interval", microseconds).unit("us")
+        .help("Time between two looks at a region.").example("5000");
+    AGGREGATION_INTERVAL: Duration = needed("aggr_interval", microseconds).unit("us")
+        .help("Time over which looks are counted.").example("100000");
+    UPDATE_INTERVAL: Duration = needed("update_interval", microseconds).unit("us")
+        .help("Time between two looks at which mappings there are.").example("1000000");
+    // The kernel needs three regions for a process: heap, mappings and stack.
+    MIN_REGIONS: u64 = needed("min_nr_regions", |text| at_least(text, 3)).unit("regions")
+        .help("Least number of regions.").example("10");
+    MAX_REGIONS: u64 = needed("max_nr_regions", |text| at_least(text, 3)).unit("regions")
+        .help("Greatest number of regions, above `min_nr_regions`.").example("1000");
+}
+
+keys! { pub(super) ENGINE;
+    MIN_SIZE: u64 = needed("min_size", |text| at_least(text, 0)).unit("bytes").help("Least size of a region.").example("4096");
+    MAX_SIZE: u64 = needed("max_size", |text| at_least(text, 0)).unit("bytes")
+        .help("Greatest size of a region.").example("1099511627776");
+    MIN_ACCESSES: u64 = needed("min_acc", |text| at_least(text, 0)).unit("accesses")
+        .help("Least number of accesses in an aggregation interval.").example("0");
+    MAX_ACCESSES: u64 = needed("max_acc", |text| at_least(text, 0)).unit("accesses")
+        .help("Greatest number of accesses in an aggregation interval.").example("0");
+    MIN_AGE: u64 = needed("min_age", |text| at_least(text, 0)).unit("aggregation intervals").help("Least age.").example("100");
+    MAX_AGE: u64 = needed("max_age", |text| at_least(text, 0)).unit("aggregation intervals")
+        .help("Greatest age.").example("100000");
+    ACTION: &'static str = needed("action", action).help("What is done with such a region.").example("pageout");
+}
+
+/// What goes with `scan_type=region`: the attributes of DAMON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegionScan {
+    /// Between two looks at a region.
+    pub sample_interval: Duration,
+    /// Over which looks are counted.
+    pub aggregation_interval: Duration,
+    /// Between two looks at which mappings there are.
+    pub update_interval: Duration,
+    /// Least number of regions, at least 3.
+    pub min_regions: u64,
+    /// Greatest number of regions, above `min_regions`.
+    pub max_regions: u64,
+}
+
+impl RegionScan {
+    /// That of `project`.
+    ///
+    /// # Errors
+    /// It has another `scan_type`.
+    pub fn new(project: &ProjectSection) -> Result<Self, KeyError> {
+        let written = &project.written;
+        Ok(Self {
+            sample_interval: written.get(&SAMPLE_INTERVAL)?,
+            aggregation_interval: written.get(&AGGREGATION_INTERVAL)?,
+            update_interval: written.get(&UPDATE_INTERVAL)?,
+            min_regions: written.get(&MIN_REGIONS)?,
+            max_regions: written.get(&MAX_REGIONS)?,
+        })
+    }
+}
+
+fn regions_in_order(reader: &Reader<'_>) -> Result<(), ConfigError> {
+    reader.check_order(&MIN_REGIONS, Order::Below, &MAX_REGIONS)
+}
+
+pub(super) fn bounds_in_order(reader: &Reader<'_>) -> Result<(), ConfigError> {
+    reader.check_order(&MIN_SIZE, Order::AtMost, &MAX_SIZE)?;
+    reader.check_order(&MIN_ACCESSES, Order::AtMost, &MAX_ACCESSES)?;
+    reader.check_order(&MIN_AGE, Order::AtMost, &MAX_AGE)
+}
+
+/// Reads a word of the kernel's `enum damos_action`.
+fn action(text: &str) -> Result<&'static str, Rule> {
+    ["willneed", "cold", "pageout", "hugepage", "nohugepage", "stat"]
+        .into_iter()
+        .find(|action| *action == text)
+        .ok_or(Rule::Form("willneed, cold, pageout, hugepage, nohugepage or stat"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_means_what_it_says() {
+        let text = "[engine]\nproject=a\nname=damon\nmin_size=4096\nmax_size=8192\nmin_acc=0\nmax_acc=5\nmin_age=1\n\
+                    max_age=9\naction=pageout\n";
+        let engine = crate::parse("f".as_ref(), text).unwrap().engines.remove(0);
+        let numbers = [&MIN_SIZE, &MAX_SIZE, &MIN_ACCESSES, &MAX_ACCESSES, &MIN_AGE, &MAX_AGE];
+        assert_eq!(numbers.map(|key| engine.get(key).unwrap()), [4096, 8192, 0, 5, 1, 9]);
+        assert_eq!(engine.get(&ACTION).unwrap(), "pageout");
+    }
+}
