@@ -152,7 +152,7 @@ pub(crate) fn a_stop_that_never_returns() -> Result<()> {
     let said = stage.stop()?;
     ensure!(said.contains("engine x: ") && said.contains("has not returned from stop_task"), "{said}");
     ensure!(
-        said.contains("what was asked is done once it does") && !stage.show()?.contains("true"),
+        said.contains("the request is carried out once it does") && !stage.show()?.contains("true"),
         "{said}"
     );
     stage.open_gate()?;

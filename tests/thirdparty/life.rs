@@ -232,7 +232,7 @@ pub(crate) fn refusals_by_libraries() -> Result<()> {
     stage.del(&project())?;
     crate::plugins::recorder(LAYOUTS[1], &stage.path("newer.so"))?;
     fs::rename(stage.path("newer.so"), stage.path("recorder.so"))?;
-    stage.add_refused(&stage.small("", ""), &["was exchanged for another file", "restart etmemd"])?;
+    stage.add_refused(&stage.small("", ""), &["was replaced by another file", "restart etmemd"])?;
     fs::rename(stage.path("recorder.so"), stage.path("newer.so"))?;
     stage.daemon.add(&with("recorder.so", "newer.so"))?;
     Ok(())

@@ -1,6 +1,6 @@
-//! A group of the configuration file, as a policy reads it when it is added.
+//! A group of the configuration file, which a policy reads when an engine or a task is added.
 
-use crate::policy::Refusal;
+use crate::refusal::Refusal;
 use crate::sys::key_file::KeyFile;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -26,23 +26,23 @@ impl<'file> Group<'file> {
     /// The value of `key`.
     ///
     /// # Errors
-    /// The group does not have it.
+    /// The group does not have the key.
     pub fn needed(&self, key: &str) -> Result<String, Refusal> {
         self.text(key).ok_or_else(|| Refusal::new(format!("[{}] needs {key}=", self.name)))
     }
 
-    /// The number that `key` has for its value, if the group has it.
+    /// The value of `key` as a number, if the group has the key.
     ///
     /// # Errors
-    /// The value is no such number.
+    /// The value is not a number of this type.
     pub fn number<T: FromStr<Err: Display>>(&self, key: &str) -> Result<Option<T>, Refusal> {
         self.text(key).map(|text| number(self.name, key, &text)).transpose()
     }
 
-    /// The number that `key` has for its value; `default` where the group does not have it.
+    /// The value of `key` as a number, or `default` if the group does not have the key.
     ///
     /// # Errors
-    /// The value is no such number.
+    /// The value is not a number of this type.
     pub fn number_or<T: FromStr<Err: Display>>(&self, key: &str, default: T) -> Result<T, Refusal> {
         Ok(self.number(key)?.unwrap_or(default))
     }
@@ -51,7 +51,7 @@ impl<'file> Group<'file> {
 fn number<T: FromStr<Err: Display>>(group: &str, key: &str, text: &str) -> Result<T, Refusal> {
     text.trim()
         .parse()
-        .map_err(|error| Refusal::new(format!("[{group}] {key}={text:?}: has to be a number: {error}")))
+        .map_err(|error| Refusal::new(format!("[{group}] {key}={text:?}: must be a number: {error}")))
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_refused_with_key_and_value() {
+    fn number_is_refused_with_key_and_value() {
         assert_eq!(number("task", "a", " 7 "), Ok(7_u8));
         let refusal = number::<u8>("task", "most", "256").unwrap_err().to_string();
         assert!(refusal.contains("[task] most=\"256\"") && refusal.contains("number"), "{refusal}");

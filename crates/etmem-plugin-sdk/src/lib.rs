@@ -1,7 +1,7 @@
 //! Policies for etmemd in Rust, as plugins of engine `thirdparty`.
 //!
 //! A policy is a type that implements [`Policy`]; [`export!`] gives it the symbol that `ops_name` in a configuration
-//! file names. `docs/plugins.md` tells what the daemon calls when, `examples/plugin-rust` is a policy to copy.
+//! file names. `docs/plugins.md` says what the daemon calls when; `examples/plugin-rust` is a policy to copy.
 //!
 //! ```no_run
 //! use etmem_plugin_sdk::{Group, Policy, Refusal, Stop, Task, export};
@@ -32,14 +32,16 @@
 //! ```
 //!
 //! From the author's side to the C border: [`Policy`], [`Task`] with its [`Target`] and [`Rhythm`], [`Stop`], [`Group`]
-//! (a group of the file); [`Mapping`] and [`Pages`] (looks, through the scan library), [`Process::page_out`]. Below is
-//! `sys`, which holds all unsafe code: the structures of the C interface, the functions that the daemon calls, GLib,
-//! the scan library and the system calls. No panic of a policy leaves it.
+//! (a group of the file); [`Mapping`] and [`Pages`] (scans, by the scan library), [`Process::page_out`]. The module `sys`
+//! holds all unsafe code: the functions that the daemon calls, GLib, the scan library and the system calls. No panic of a
+//! policy leaves it.
 
 mod group;
+mod memory;
 mod pages;
 mod policy;
 mod process;
+mod refusal;
 mod run;
 mod stop;
 mod sys;
@@ -47,9 +49,11 @@ mod task;
 
 pub use etmem_abi::EngineOps;
 pub use group::Group;
-pub use pages::{Mapping, Page, Pages, mappings};
-pub use policy::{Policy, Refusal};
+pub use memory::{Mapping, Page};
+pub use pages::{Pages, mappings};
+pub use policy::Policy;
 pub use process::{Process, Target};
+pub use refusal::Refusal;
 pub use stop::Stop;
 #[doc(hidden)]
 pub use sys::entry::operations;

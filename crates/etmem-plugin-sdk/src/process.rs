@@ -1,4 +1,4 @@
-//! Which processes a task works on, and paging out of one.
+//! The processes that a task works on, and paging out of their memory.
 
 use crate::sys::advice::{Advice, ProcessDescriptor};
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::path::Path;
 /// Most ranges in one call (`UIO_MAXIOV` of Linux is 1024).
 const AT_ONCE: usize = 512;
 
-/// How often the kernel may say "not now" to one range.
+/// How often a range is tried again after the kernel was interrupted.
 const ATTEMPTS: usize = 8;
 
 /// PF_KTHREAD (`include/linux/sched.h`).
@@ -23,7 +23,7 @@ pub enum Target {
     Pid(u32),
     /// Every process whose program has this name, and their descendants.
     Name(String),
-    /// Of a type that this version does not know: no process.
+    /// A type that this version does not know: no process.
     Other {
         /// `type=`.
         kind: String,
@@ -41,8 +41,8 @@ impl Target {
         }
     }
 
-    /// The processes that there are now, in ascending order of their numbers; they come and go, so ask in every cycle.
-    /// Those that end meanwhile, and the kernel's own, are left out.
+    /// The processes that exist now, in ascending order of their pids. Processes come and go, so ask in every cycle. Those
+    /// that end meanwhile and the kernel's own threads are left out.
     #[must_use]
     pub fn processes(&self) -> Vec<Process> {
         let pids = self.pids(Path::new("/proc"));
@@ -61,7 +61,7 @@ impl Target {
         };
         let descends = |pid: u32| {
             let mut at = pid;
-            // No line of parents is longer, whatever processes come and go while they are listed.
+            // No chain of parents is longer, even if processes come and go while they are listed.
             for _ in 0..stats.len() {
                 match stats.get(&at) {
                     Some(stat) if is_meant(at, stat) => return true,
@@ -77,7 +77,7 @@ impl Target {
     }
 }
 
-/// Of `/proc/PID/stat` (proc_pid_stat(5)).
+/// Fields of `/proc/PID/stat` (proc_pid_stat(5)).
 struct Stat {
     name: Vec<u8>,
     parent: u32,
@@ -87,7 +87,7 @@ struct Stat {
 impl Stat {
     fn read(proc: &Path, pid: u32) -> Option<Self> {
         let text = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
-        // The name may hold any byte, parentheses included.
+        // The name can contain any byte, also parentheses.
         let open = text.iter().position(|&byte| byte == b'(')?;
         let close = text.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
@@ -98,7 +98,7 @@ impl Stat {
     }
 }
 
-/// A process, for as long as it lives: a later one that gets its number is another.
+/// A process, as long as it lives. A later process with the same pid is another one.
 #[derive(Debug)]
 pub struct Process {
     pid: u32,
@@ -106,38 +106,38 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process that has the number `pid` now.
+    /// The process that has this pid now.
     ///
     /// # Errors
-    /// What pidfd_open(2) says: there is none, or the kernel is older than 5.3.
+    /// The error of pidfd_open(2): there is no such process, or the kernel is older than 5.3.
     pub fn open(pid: u32) -> io::Result<Self> {
         Ok(Self { pid, descriptor: ProcessDescriptor::open(pid)? })
     }
 
-    /// Its number.
+    /// Its pid.
     #[must_use]
     pub const fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Asks the kernel to page out `ranges` of its addresses: how many bytes of them it went through. What is not mapped
-    /// any more, or cannot be paged out, is left out; nothing is lost, a page that is touched again comes back.
+    /// Asks the kernel to page out `ranges` of its addresses, and returns how many bytes the kernel processed. Ranges that are
+    /// not mapped any more or cannot be paged out are left out. Nothing is lost: a page that is touched again is read back.
     ///
     /// # Errors
-    /// The process has ended, or the kernel refuses it altogether (process_madvise(2): Linux 5.10, `CAP_SYS_NICE`).
+    /// The process has ended, or the kernel refuses the call (process_madvise(2): Linux 5.10, `CAP_SYS_NICE`).
     pub fn page_out(&self, ranges: &[Range<u64>]) -> io::Result<u64> {
         let mut done = 0;
         for mut rest in ranges.chunks(AT_ONCE) {
             let mut attempts = ATTEMPTS;
-            while let [_, behind @ ..] = rest {
+            while let [_, others @ ..] = rest {
                 match self.descriptor.page_out(rest)? {
                     Advice::Went(bytes) if bytes > 0 => {
                         done += bytes;
-                        rest = behind_bytes(rest, bytes);
+                        rest = after_bytes(rest, bytes);
                         attempts = ATTEMPTS;
                     }
                     Advice::NotNow if attempts > 0 => attempts -= 1,
-                    Advice::Went(_) | Advice::NotNow | Advice::Unsuitable => rest = behind,
+                    Advice::Went(_) | Advice::NotNow | Advice::Unsuitable => rest = others,
                 }
             }
         }
@@ -145,13 +145,13 @@ impl Process {
     }
 }
 
-/// What of `ranges` lies behind their first `bytes`; a range that was only begun is not begun again.
-fn behind_bytes(mut ranges: &[Range<u64>], mut bytes: u64) -> &[Range<u64>] {
-    while let [first, behind @ ..] = ranges
+/// The ranges after the first `bytes` of `ranges`; a range that was processed in part is not repeated.
+fn after_bytes(mut ranges: &[Range<u64>], mut bytes: u64) -> &[Range<u64>] {
+    while let [first, others @ ..] = ranges
         && bytes > 0
     {
         bytes = bytes.saturating_sub(first.end.saturating_sub(first.start));
-        ranges = behind;
+        ranges = others;
     }
     ranges
 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_its_processes_and_their_descendants() {
+    fn target_is_its_processes_and_their_descendants() {
         let processes = [
             (1, "init", 0, 0),
             (2, "kthreadd", 0, KERNEL_THREAD),
@@ -200,15 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_was_begun_is_left_behind() {
+    fn range_processed_in_part_is_not_repeated() {
         let ranges = [0..10, 20..25, 30..40];
         for (bytes, left) in [(0, 3), (10, 2), (12, 1), (15, 1), (16, 0), (99, 0)] {
-            assert_eq!(behind_bytes(&ranges, bytes).len(), left, "{bytes}");
+            assert_eq!(after_bytes(&ranges, bytes).len(), left, "{bytes}");
         }
     }
 
     #[test]
-    fn a_process_that_is_not_there() {
+    fn missing_process_cannot_be_opened() {
         assert!(Process::open(u32::MAX).is_err());
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const STOP_DEADLINE: Duration = Duration::from_millis(700);
 #[derive(Debug)]
 pub(crate) struct Run {
     stop: Arc<Stop>,
-    /// Says nothing; its other end goes with the work.
+    /// Closed when the work is done; nothing is ever sent.
     ended: Receiver<()>,
     thread: JoinHandle<()>,
 }
@@ -29,7 +29,7 @@ impl Run {
         let asked = Arc::clone(&stop);
         let (end, ended) = mpsc::channel();
         let thread = thread::Builder::new().name("etmem-policy".to_owned()).spawn(move || {
-            // Moved in: what it holds goes before the end is told.
+            // The work is moved in, so what it owns is dropped before the end is reported.
             if catch_unwind(AssertUnwindSafe(move || work(&asked))).is_err() {
                 log(&format!(
                     "{label}: the policy panicked; the task does nothing until it is started again"
@@ -45,19 +45,19 @@ impl Run {
         self.thread.is_finished()
     }
 
-    /// Asks it to stop and waits: nothing if it ended within `deadline`, else the run, which goes on until it ends. Its
-    /// code has to stay loaded then.
+    /// Asks the work to stop and waits for at most `deadline`. Returns the run if the work still goes on; its code is kept
+    /// loaded then.
     pub(crate) fn stop(self, deadline: Duration) -> Option<Self> {
         self.stop.ask();
         match self.ended.recv_timeout(deadline) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                // Its panic was told; only with this has all of its code been left.
+                // A panic was logged. After this the thread runs no code of the plugin.
                 let _ = self.thread.join();
                 None
             }
             Err(RecvTimeoutError::Timeout) if library::keep_loaded() => Some(self),
             Err(RecvTimeoutError::Timeout) => {
-                // Late is better than a thread without code.
+                // The code cannot be kept loaded, so the wait has to be longer.
                 let _ = self.thread.join();
                 None
             }
@@ -72,19 +72,19 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn ends_when_asked() {
+    fn run_ends_when_asked() {
         let run = Run::start("t".into(), |stop| assert!(stop.wait(LONG))).unwrap();
         assert!(run.stop(LONG).is_none());
     }
 
     #[test]
-    fn a_panic_is_an_end() {
+    fn panic_ends_a_run() {
         let run = Run::start("t".into(), |_| panic!("as planned")).unwrap();
         assert!(run.stop(LONG).is_none());
     }
 
     #[test]
-    fn work_that_does_not_listen_is_left_behind() {
+    fn work_that_ignores_the_request_goes_on() {
         let (go, wait) = mpsc::channel::<()>();
         let run = Run::start("t".into(), move |_| assert!(wait.recv().is_err())).unwrap();
         let run = run.stop(Duration::ZERO).unwrap();

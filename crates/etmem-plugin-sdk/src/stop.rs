@@ -1,9 +1,9 @@
-//! A wait that ends when a task has to.
+//! The request to stop a task, and waits that it ends.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Whether a task has to end, and waits that end with it.
+/// Whether a task must end, and waits that this request ends.
 #[derive(Debug, Default)]
 pub struct Stop {
     asked: Mutex<bool>,
@@ -11,13 +11,13 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Whether the task has to end.
+    /// Whether the task must end.
     #[must_use]
     pub fn is_asked(&self) -> bool {
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets `duration` pass, or less where the task has to end: whether it has to.
+    /// Waits for `duration`, or until the task must end. Returns whether it must.
     #[must_use]
     pub fn wait(&self, duration: Duration) -> bool {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_ends_with_the_task() {
+    fn request_to_stop_ends_a_wait() {
         let stop = Stop::default();
         assert!(!stop.wait(Duration::ZERO) && !stop.is_asked());
         std::thread::scope(|scope| {

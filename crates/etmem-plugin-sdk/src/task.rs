@@ -3,12 +3,12 @@
 use crate::process::Target;
 use std::time::Duration;
 
-/// When a project looks: the keys `loop`, `interval` and `sleep` of its group.
+/// When a project scans: the keys `loop`, `interval` and `sleep` of its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rhythm {
-    /// Looks in a cycle.
+    /// Scans in a cycle.
     pub looks: u32,
-    /// Between two looks.
+    /// Between two scans.
     pub interval: Duration,
     /// Between two cycles.
     pub sleep: Duration,
@@ -20,12 +20,12 @@ pub struct Rhythm {
 pub struct Task<S> {
     /// Its name.
     pub name: String,
-    /// What its processes are.
+    /// Which processes it works on.
     pub target: Target,
-    /// When its project looks; nothing in a project that does not scan pages (`scan_type`).
+    /// When its project scans; none if the project does not scan pages (`scan_type`).
     pub rhythm: Option<Rhythm>,
     /// `max_threads` of its group: at least 1.
     pub max_threads: u32,
-    /// What the policy read of its group.
+    /// What the policy read from its group.
     pub settings: S,
 }

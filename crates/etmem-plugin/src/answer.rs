@@ -1,4 +1,4 @@
-//! What a plugin writes in answer to a command, however it behaves: a text, or a reason within the time there is.
+//! The answer of a plugin to a command: a text, or within the time limit a reason why there is none.
 
 use crate::guest::fault;
 use etmem_core::kernel::pacer::Pacer;
@@ -14,29 +14,29 @@ const MOST: usize = 1 << 20;
 /// Bytes that end an answer in the protocol: 0xff success, 0xfe failure.
 const ENDS: [u8; 2] = [0xff, 0xfe];
 
-/// How the writing of an answer went.
+/// How an answer ended.
 #[derive(Debug)]
 pub(crate) enum Written {
-    /// The plugin is done with it.
+    /// The plugin has written it.
     Whole(Vec<u8>),
-    /// Time is up, and it is not.
+    /// The time is over, and the plugin has not ended it.
     Late,
-    /// It is longer than an answer may be, and the plugin is done.
+    /// The plugin has ended it, and it is longer than an answer may be.
     TooLong,
 }
 
 /// The reading side of an answer.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    /// None once there is no more to read, or too much was.
+    /// None once all is read, or too much was read.
     text: Option<PipeReader>,
-    /// At its end once the plugin is done.
+    /// Closed once the plugin is done.
     done: PipeReader,
     bytes: Vec<u8>,
     too_long: bool,
 }
 
-/// What the plugin is given: where it writes, and what is let go of when it is done.
+/// The writing side: where the plugin writes, and what is closed when it is done.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) text: PipeWriter,
@@ -51,7 +51,7 @@ pub(crate) fn pipe() -> Result<(Reader, Writer), Refusal> {
         let reader = Reader { text: Some(text), done, bytes: Vec::new(), too_long: false };
         io::Result::Ok((reader, Writer { text: text_writer, done: done_writer }))
     };
-    make().map_err(|error| fault(format!("no pipe can be had for its answer: {error}")))
+    make().map_err(|error| fault(format!("cannot make a pipe for its answer: {error}")))
 }
 
 impl Reader {
@@ -79,13 +79,13 @@ impl Reader {
         let done = PollFd::new(self.done.as_fd(), PollFlags::POLLIN);
         let text = self.text.as_ref().map(|text| PollFd::new(text.as_fd(), PollFlags::POLLIN));
         let mut places: Vec<PollFd<'_>> = std::iter::once(done).chain(text).collect();
-        // A signal ends it early, which is no harm.
+        // A signal ends the wait early, which does no harm.
         let _ = poll(&mut places, timeout);
         let is_ready = |place: usize| places.get(place).is_some_and(|place| place.any() == Some(true));
         (is_ready(1), is_ready(0))
     }
 
-    /// Takes what there is. Too much of it, and the plugin can write no more.
+    /// Reads what was written. After too many bytes, the pipe is closed.
     fn take(&mut self) {
         let Some(text) = &mut self.text else { return };
         let mut buffer = [0; 1 << 16];
@@ -108,15 +108,15 @@ pub(crate) fn text(bytes: Vec<u8>) -> Result<String, Refusal> {
     if let Some(place) = bytes.iter().position(|byte| ENDS.contains(byte)) {
         let byte = bytes.get(place).copied().unwrap_or_default();
         return Err(fault(format!(
-            "eng_mgt_func wrote the byte {byte:#04x} (at {place}), which ends an answer in the protocol and may not \
-             be in its text"
+            "eng_mgt_func wrote the byte {byte:#04x} (at {place}), which ends an answer in the protocol and is not \
+             allowed in its text"
         )));
     }
     Ok(String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-/// That the answer is too long.
+/// The refusal of an answer that is too long.
 pub(crate) fn too_long() -> Refusal {
-    fault(format!("eng_mgt_func wrote more than {MOST} bytes, the most of an answer"))
+    fault(format!("eng_mgt_func wrote more than {MOST} bytes, the limit of an answer"))
 }

@@ -1,71 +1,69 @@
-//! The border between an engine and its plugin, wherever that runs: here plain data goes across, and no pointer.
+//! The border between an engine and its plugin: plain data crosses it, and no pointer.
 //!
-//! In this process it is [`loaded`](crate::loaded); a plugin in a process of its own is another [`Guest`], whose calls
-//! go there. Calls come one after the other, all on one thread, the one that made the guest. Dropped, a guest takes
-//! away what it still has, the newest task first, and then its engine.
+//! All calls to a guest come from one thread, the one that made it, one after the other. A guest that is dropped removes what
+//! it still has: its tasks, the newest first, and then its engine.
 
 use etmem_config::{EngineSection, FaultClass, ProjectSection, SiblingGroups, TaskSection, WrittenGroup};
 use etmem_engine::{HostedEngine, HostedTask, Refusal};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Groups of a file as a plugin reads them: each name once, with its pairs.
-pub type Groups = Vec<(String, Vec<(String, String)>)>;
+pub(crate) type Groups = Vec<(String, Vec<(String, String)>)>;
 
-/// An engine, as its plugin is told of it.
+/// What a plugin learns of its engine.
 #[derive(Debug, Clone)]
-pub struct EngineTerms {
+pub(crate) struct EngineTerms {
     /// Its name in the project.
-    pub name: String,
+    pub(crate) name: String,
     /// The shared object.
-    pub library: PathBuf,
+    pub(crate) library: PathBuf,
     /// The symbol of its `struct engine_ops`.
-    pub operations: String,
+    pub(crate) operations: String,
     /// What the plugin may read.
-    pub groups: Groups,
+    pub(crate) groups: Groups,
     /// The project it belongs to.
-    pub project: ProjectSection,
+    pub(crate) project: ProjectSection,
 }
 
-/// A task, as a plugin is told of it.
+/// What a plugin learns of a task.
 #[derive(Debug, Clone)]
-pub struct TaskTerms {
+pub(crate) struct TaskTerms {
     /// Its name in the engine.
-    pub name: String,
+    pub(crate) name: String,
     /// `pid` or `name`.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// The pid, or the process's name.
-    pub value: String,
-    /// Processes to be worked on at once.
-    pub max_threads: usize,
-    /// Only mappings that the process marked for swapping.
-    pub swap_flag: bool,
+    pub(crate) value: String,
+    /// How many processes it may work on at once.
+    pub(crate) max_threads: usize,
+    /// Whether it takes only mappings that the process marked for swapping.
+    pub(crate) swap_flag: bool,
     /// What the plugin may read.
-    pub groups: Groups,
+    pub(crate) groups: Groups,
 }
 
 /// A plugin that works for one engine.
-pub trait Guest {
-    /// The project runs, or no longer does.
+pub(crate) trait Guest {
+    /// The project has started or stopped.
     fn project_runs(&mut self, runs: bool);
 
-    /// A task comes.
+    /// Adds a task.
     ///
     /// # Errors
-    /// The plugin does not take it, and has nothing of it.
+    /// The plugin refuses it, and keeps nothing of it.
     fn add_task(&mut self, task: &TaskTerms) -> Result<(), Refusal>;
 
-    /// A task that does not run goes.
+    /// Removes a task that does not run.
     fn remove_task(&mut self, task: &str);
 
-    /// A task starts, on these processes.
+    /// Starts a task, on these processes.
     ///
     /// # Errors
-    /// It does not.
+    /// The plugin does not start it.
     fn start_task(&mut self, task: &str, processes: &[u32]) -> Result<(), Refusal>;
 
-    /// A task stops; nothing where it does not run.
+    /// Stops a task, if it runs.
     fn stop_task(&mut self, task: &str);
 
     /// Answers a command by writing to `out`, about one task or none.
@@ -75,57 +73,7 @@ pub trait Guest {
     fn answer(&mut self, task: Option<&str>, command: &str, out: OwnedFd) -> Result<(), Refusal>;
 }
 
-/// Which function of a plugin is being called now, for those who wait for it.
-#[derive(Debug, Default)]
-pub struct Watch {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    busy: bool,
-    function: Option<&'static str>,
-    given_up: bool,
-}
-
-impl Watch {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Carries out `call`, which is known by the name of `function` meanwhile.
-    pub fn during<T>(&self, function: &'static str, call: impl FnOnce() -> T) -> T {
-        self.state().function = Some(function);
-        let result = call();
-        self.state().function = None;
-        result
-    }
-
-    /// Carries out something that may call the plugin.
-    pub(crate) fn busy<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.state().busy = true;
-        let result = work();
-        *self.state() = State::default();
-        result
-    }
-
-    /// Somebody waited in vain: until the plugin returns, nobody else should.
-    pub(crate) fn give_up(&self) {
-        let mut state = self.state();
-        state.given_up = state.busy;
-    }
-
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.state().given_up
-    }
-
-    /// What is being called.
-    pub(crate) fn function(&self) -> &'static str {
-        self.state().function.unwrap_or("what it was asked before")
-    }
-}
-
-/// What stands in the way, for the answer that the original has for faults of engines and tasks.
+/// A refusal of the class that the original uses for faults of engines and tasks.
 pub(crate) fn fault(reason: impl Into<String>) -> Refusal {
     Refusal { reason: reason.into(), class: FaultClass::Internal }
 }

@@ -1,20 +1,20 @@
-//! The engine of a plugin: a thread on which its functions are called, one after the other, and a bound to how long
-//! anybody waits for them.
+//! The engine of a plugin: one thread calls its functions, one after the other, and no wait for them is without a limit.
 //!
 //! ```text
-//! registry ── what is told, with a time to wait ──▶ queue ──▶ the thread ──▶ Guest (the plugin)
-//!          ◀── done, refused, or "has not returned" ──────────────┘
+//! registry ── a request, with a limit for the wait ──▶ queue ──▶ the thread ──▶ Guest (the plugin)
+//!          ◀── done, refused, or "has not returned" ─────────────────┘
 //! ```
 //!
-//! A plugin that does not return is left alone: whoever waited gets a reason, and everybody after that at once, until
-//! it does return. What nobody waits for any more is not begun, or taken back when it succeeds after all: so what the
-//! registry holds is what the plugin has, once it returned. Stopping and removing are never taken back, only late.
+//! A plugin that does not return is left alone. The request that waited is refused with a reason, and each later one at once,
+//! until the plugin returns. A request whose wait is over is not begun, or is undone if it succeeds late: so the plugin has
+//! what the registry has, once it returned. Stopping and removing are never undone, only late.
 
 #[cfg(test)]
 mod tests;
 
 use crate::answer::{self, Written};
-use crate::guest::{EngineTerms, Guest, TaskTerms, Watch, fault};
+use crate::current_call::CurrentCall;
+use crate::guest::{EngineTerms, Guest, TaskTerms, fault};
 use etmem_config::TaskSection;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::ProcessId;
@@ -27,10 +27,10 @@ use std::thread;
 use std::time::Duration;
 use tracing::{error, info};
 
-/// How long a client waits for the answer to an engine command. Those of etmem 1.x give up after ten seconds.
+/// How long a client waits for the answer to an engine command. Clients of etmem 1.x give up after ten seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(8);
 
-/// What etmem 1.x called plugins on, its main thread, had.
+/// As large as the stack of the main thread, on which etmem 1.x called plugins.
 const STACK_BYTES: usize = 8 << 20;
 
 /// The kernel's limit for a thread's name.
@@ -43,13 +43,13 @@ enum Message {
     Close,
 }
 
-/// An engine whose policy is a plugin's.
+/// An engine whose policy is a plugin.
 #[derive(Clone)]
 pub(crate) struct Host {
     name: String,
     library: String,
     messages: Sender<Message>,
-    watch: Arc<Watch>,
+    call: Arc<CurrentCall>,
     clock: Arc<dyn Pacer>,
 }
 
@@ -62,24 +62,24 @@ impl fmt::Debug for Host {
     }
 }
 
-/// Whether somebody waits for what is being done, or has its outcome.
+/// Whether an outcome is waited for, or was delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Yes,
     No,
-    Told,
+    Delivered,
 }
 
 type Ticket = Arc<Mutex<Wanted>>;
 
-/// Tells the outcome to whoever waits; gives it back where nobody does.
-fn tell<T>(ticket: &Ticket, teller: &Sender<T>, outcome: T) -> Option<T> {
+/// Delivers the outcome, or gives it back if the wait is over.
+fn deliver<T>(ticket: &Ticket, answers: &Sender<T>, outcome: T) -> Option<T> {
     let mut wanted = ticket.lock().unwrap_or_else(PoisonError::into_inner);
     if *wanted != Wanted::Yes {
         return Some(outcome);
     }
-    *wanted = Wanted::Told;
-    teller.send(outcome).err().map(|unsent| unsent.0)
+    *wanted = Wanted::Delivered;
+    answers.send(outcome).err().map(|unsent| unsent.0)
 }
 
 fn is_unwanted(ticket: &Ticket) -> bool {
@@ -92,79 +92,79 @@ impl Host {
         terms: EngineTerms,
         clock: Arc<dyn Pacer>,
         limit: Duration,
-        open: impl FnOnce(&EngineTerms, &Arc<Watch>) -> Result<G, Refusal> + Send + 'static,
+        open: impl FnOnce(&EngineTerms, &Arc<CurrentCall>) -> Result<G, Refusal> + Send + 'static,
     ) -> Result<Self, Refusal> {
         let (messages, queue) = mpsc::channel();
-        let watch = Arc::<Watch>::default();
+        let call = Arc::<CurrentCall>::default();
         let (name, library) = (terms.name.clone(), terms.library.display().to_string());
-        let host = Self { name, library, messages, watch: Arc::clone(&watch), clock };
+        let host = Self { name, library, messages, call: Arc::clone(&call), clock };
         let ticket: Ticket = Arc::new(Mutex::new(Wanted::Yes));
-        let (teller, told) = mpsc::channel();
+        let (answers, answer) = mpsc::channel();
         let its_ticket = Arc::clone(&ticket);
         let serve = move || {
-            let opened = watch.busy(|| {
-                let (outcome, guest) = match open(&terms, &watch) {
+            let opened = call.busy(|| {
+                let (outcome, guest) = match open(&terms, &call) {
                     Ok(guest) => (Ok(()), Some(guest)),
                     Err(refusal) => (Err(refusal), None),
                 };
-                // Where nobody waits any more, it goes at once.
-                let is_heard = tell(&its_ticket, &teller, outcome).is_none();
-                guest.filter(|_| is_heard)
+                // If the wait is over, the guest is dropped at once.
+                let is_delivered = deliver(&its_ticket, &answers, outcome).is_none();
+                guest.filter(|_| is_delivered)
             });
             if let Some(guest) = opened {
-                serve(Box::new(guest), &queue, &watch);
+                serve(Box::new(guest), &queue, &call);
             }
         };
         let spawned =
             thread::Builder::new().name(THREAD_NAME.to_owned()).stack_size(STACK_BYTES).spawn(serve);
         spawned.map_err(|error| host.named(fault(format!("cannot start a thread: {error}"))))?;
-        host.await_outcome(&ticket, &told, limit)?;
+        host.await_outcome(&ticket, &answer, limit)?;
         info!("engine {}: loaded {}", host.name, host.library);
         Ok(host)
     }
 
-    /// Has `run` done, and waits for at most `limit`. Done after that, it is taken back by `undo`.
-    fn call<T: Send + 'static>(
+    /// Queues `run` and waits for at most `limit`. If it succeeds later than that, `undo` follows.
+    fn perform<T: Send + 'static>(
         &self,
         limit: Duration,
         run: impl FnOnce(&mut dyn Guest) -> Result<T, Refusal> + Send + 'static,
         undo: impl FnOnce(&mut dyn Guest, T) + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.check_patience()?;
+        self.check_returned()?;
         let ticket: Ticket = Arc::new(Mutex::new(Wanted::Yes));
-        let (teller, told) = mpsc::channel();
+        let (answers, answer) = mpsc::channel();
         let its_ticket = Arc::clone(&ticket);
         self.send(move |guest| {
             if is_unwanted(&its_ticket) {
                 return;
             }
             let outcome = run(guest);
-            if let Some(Ok(done)) = tell(&its_ticket, &teller, outcome) {
+            if let Some(Ok(done)) = deliver(&its_ticket, &answers, outcome) {
                 undo(guest, done);
             }
         });
-        self.await_outcome(&ticket, &told, limit)
+        self.await_outcome(&ticket, &answer, limit)
     }
 
-    /// The outcome, or after `limit` that there is none.
+    /// The outcome, or after `limit` a refusal.
     fn await_outcome<T>(
         &self,
         ticket: &Ticket,
-        told: &Receiver<Result<T, Refusal>>,
+        answer: &Receiver<Result<T, Refusal>>,
         limit: Duration,
     ) -> Result<T, Refusal> {
-        let outcome = match told.recv_timeout(limit) {
+        let outcome = match answer.recv_timeout(limit) {
             Err(RecvTimeoutError::Timeout) => {
                 let mut wanted = ticket.lock().unwrap_or_else(PoisonError::into_inner);
                 if *wanted == Wanted::Yes {
                     *wanted = Wanted::No;
-                    self.watch.give_up();
+                    self.call.give_up();
                     let stuck = self.stuck();
                     error!("{stuck}");
                     return Err(stuck);
                 }
                 drop(wanted);
-                told.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                answer.recv().map_err(|_| RecvTimeoutError::Disconnected)
             }
             outcome => outcome,
         };
@@ -174,14 +174,15 @@ impl Host {
         }
     }
 
-    /// Has `run` done, and does not wait.
+    /// Queues `run` and does not wait.
     fn send(&self, run: impl FnOnce(&mut dyn Guest) + Send + 'static) {
-        // Without a thread there is nothing to tell: the engine is closed.
+        // Without the thread, the engine is closed.
         let _ = self.messages.send(Message::Job(Box::new(run)));
     }
 
-    fn check_patience(&self) -> Result<(), Refusal> {
-        if self.watch.is_given_up() { Err(self.stuck()) } else { Ok(()) }
+    /// Refuses if the plugin has not returned from an earlier call in time.
+    fn check_returned(&self) -> Result<(), Refusal> {
+        if self.call.is_given_up() { Err(self.stuck()) } else { Ok(()) }
     }
 
     fn named(&self, refusal: Refusal) -> Refusal {
@@ -194,19 +195,28 @@ impl Host {
 
     fn stuck(&self) -> Refusal {
         self.named(fault(format!(
-            "{} has not returned from {}; nothing else is asked of it until it does (if it never does, restart etmemd)",
+            "{} has not returned from {}; until it does, requests to it are refused (if it never does, restart etmemd)",
             self.library,
-            self.watch.function()
+            self.call.function()
         )))
     }
 
-    /// Hands `command` over and reads what is written.
+    fn late(&self) -> String {
+        let late = fault(format!(
+            "{} has not returned from {}; the request is carried out once it does",
+            self.library,
+            self.call.function()
+        ));
+        self.named(late).reason
+    }
+
+    /// Passes `command` to the plugin and reads what it writes.
     fn ask(&self, task: Option<String>, command: String) -> Result<String, Refusal> {
-        self.check_patience()?;
+        self.check_returned()?;
         let end = self.clock.now() + ANSWER_LIMIT;
         let (reader, writer) = answer::pipe().map_err(|refusal| self.named(refusal))?;
         let ticket: Ticket = Arc::new(Mutex::new(Wanted::Yes));
-        let (teller, told) = mpsc::channel();
+        let (answers, answer) = mpsc::channel();
         let its_ticket = Arc::clone(&ticket);
         self.send(move |guest| {
             let answer::Writer { text, done } = writer;
@@ -214,14 +224,14 @@ impl Host {
                 return;
             }
             let outcome = guest.answer(task.as_deref(), &command, text.into());
-            let _ = tell(&its_ticket, &teller, outcome);
+            let _ = deliver(&its_ticket, &answers, outcome);
             drop(done);
         });
         let written = reader.read(&*self.clock, end);
         let limit = end.saturating_sub(self.clock.now());
-        let outcome = self.await_outcome(&ticket, &told, limit);
+        let outcome = self.await_outcome(&ticket, &answer, limit);
         match (written, outcome) {
-            (Written::Late, Ok(())) => Err(self.named(fault("answered when its time was up; ask again"))),
+            (Written::Late, Ok(())) => Err(self.named(fault("answered too late; ask again"))),
             (Written::TooLong, _) => Err(self.named(answer::too_long())),
             (Written::Late, Err(refusal)) => Err(refusal),
             (Written::Whole(bytes), outcome) => {
@@ -232,7 +242,7 @@ impl Host {
     }
 }
 
-/// A refusal with what the plugin wrote beside it.
+/// A refusal, with the text that the plugin wrote.
 fn with_text(refusal: Refusal, text: &str) -> Refusal {
     let text = text.trim_end();
     if text.is_empty() {
@@ -241,25 +251,25 @@ fn with_text(refusal: Refusal, text: &str) -> Refusal {
     Refusal { reason: format!("{}; it wrote: {text}", refusal.reason), ..refusal }
 }
 
-/// Carries out what comes, until the engine is closed or nobody has it any more.
-fn serve(mut guest: Box<dyn Guest>, queue: &Receiver<Message>, watch: &Watch) {
+/// Does the jobs of the queue, until the engine is closed or dropped.
+fn serve(mut guest: Box<dyn Guest>, queue: &Receiver<Message>, call: &CurrentCall) {
     while let Ok(Message::Job(job)) = queue.recv() {
-        watch.busy(|| job(&mut *guest));
+        call.busy(|| job(&mut *guest));
     }
-    watch.busy(|| drop(guest));
+    call.busy(|| drop(guest));
 }
 
 impl Hosted for Host {
     fn add_task(&self, task: &TaskSection, limit: Duration) -> Result<(), Refusal> {
         let terms = TaskTerms::new(task)?;
         let name = terms.name.clone();
-        self.call(limit, move |guest| guest.add_task(&terms), move |guest, ()| guest.remove_task(&name))
+        self.perform(limit, move |guest| guest.add_task(&terms), move |guest, ()| guest.remove_task(&name))
     }
 
     fn start_task(&self, task: &Name, processes: &[ProcessId], limit: Duration) -> Result<(), Refusal> {
         let (name, its_name) = (task.to_string(), task.to_string());
         let processes: Vec<u32> = processes.iter().map(|process| process.pid.get()).collect();
-        self.call(
+        self.perform(
             limit,
             move |guest| guest.start_task(&name, &processes),
             move |guest, ()| guest.stop_task(&its_name),
@@ -285,12 +295,12 @@ impl Hosted for Host {
     }
 
     fn settle(&self, limit: Duration) -> Option<String> {
-        if self.watch.is_given_up() {
+        if self.call.is_given_up() {
             return Some(self.late());
         }
-        let (teller, told) = mpsc::channel::<()>();
-        self.send(move |_| drop(teller));
-        match told.recv_timeout(limit) {
+        let (done, is_done) = mpsc::channel::<()>();
+        self.send(move |_| drop(done));
+        match is_done.recv_timeout(limit) {
             Err(RecvTimeoutError::Timeout) => Some(self.late()),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => None,
         }
@@ -299,16 +309,5 @@ impl Hosted for Host {
     fn question(&self, task: Option<&Name>, command: &str) -> Question {
         let (host, task, command) = (self.clone(), task.map(Name::to_string), command.to_owned());
         Box::new(move || host.ask(task, command))
-    }
-}
-
-impl Host {
-    fn late(&self) -> String {
-        let late = fault(format!(
-            "{} has not returned from {}; what was asked is done once it does",
-            self.library,
-            self.watch.function()
-        ));
-        self.named(late).reason
     }
 }

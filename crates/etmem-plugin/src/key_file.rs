@@ -1,8 +1,7 @@
-//! GLib's key file, from which plugins read their parameters, by a GLib that is loaded when the first one is made.
+//! GLib's key file, from which plugins read their parameters. GLib is loaded when the first one is made.
 //!
-//! The text is put together anew from what was read of the file, and GLib reads it with its own parser: what a plugin
-//! gets to see is what it would have seen in etmem 1.x. GLib's symbols are then there for plugins that use them without
-//! naming the library, as etmem 1.x, which was linked with it, let them.
+//! The groups are written as text, which GLib reads with its own parser: a plugin sees what it would see in etmem 1.x. The
+//! symbols of GLib are then available to plugins that are not linked with it, as in etmem 1.x, which was.
 
 use crate::guest::{Groups, fault};
 use etmem_abi::{GKeyFile, GLIB};
@@ -46,14 +45,14 @@ impl Glib {
         let missing = |error: libloading::Error| {
             let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
             fault(format!(
-                "plugins read their parameters by GLib, and {library} cannot be loaded ({reason}); install it \
+                "plugins read their parameters with GLib, and {library} cannot be loaded ({reason}); install it \
                  (Debian: libglib2.0-0, openEuler: glib2)"
             ))
         };
         // SAFETY: what GLib runs when it is loaded has no needs of its own.
         let library = unsafe { Library::open(Some(library), RTLD_NOW | RTLD_GLOBAL) }.map_err(missing)?;
-        // SAFETY: these are the types of these functions in every GLib 2, for as long as it is loaded, which is for
-        // good: it is let go of below.
+        // SAFETY: these functions have these types in every GLib 2, as long as it is loaded. It stays loaded, as the handle is
+        // leaked below.
         let glib = unsafe {
             Self {
                 new: *library.get("g_key_file_new").map_err(missing)?,
@@ -85,7 +84,7 @@ impl Glib {
             // SAFETY: ours to free, once.
             unsafe { (self.error_free)(error) };
         }
-        Err(fault(format!("GLib, by which plugins read the file, refuses it: {reason}")))
+        Err(fault(format!("GLib, with which plugins read the file, refuses it: {reason}")))
     }
 }
 
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_glib_is_said_with_what_would_help() {
+    fn missing_glib_is_reported_with_what_to_install() {
         let reason = Glib::load("libno-such-glib.so.9").unwrap_err().reason;
         for word in
             ["libno-such-glib.so.9: cannot open shared object file", "install it (Debian: libglib2.0-0"]
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_as_text() {
+    fn groups_become_text() {
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let groups = vec![
             ("engine".to_owned(), vec![pair("name", "thirdparty"), pair("k", "=v;")]),

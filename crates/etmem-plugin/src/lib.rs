@@ -3,48 +3,50 @@
 //! ```text
 //! etmemd's registry ─▶ host (a thread per engine, deadlines) ─▶ guest (the border: plain data)
 //!                                                                └▶ loaded (C structures, the nine functions)
-//!                                                                     ├ library (checks, dlopen, when it is let go)
+//!                                                                     ├ library (checks, loads and unloads it)
 //!                                                                     ├ key_file (GLib, for what a plugin reads)
 //!                                                                     └ shared (struct project)
 //! ```
 //!
-//! `etmem-abi` has the structures of `include/`. What a plugin's author has to know stands in `include/` and
-//! `docs/plugins.md`; what holds on this side:
+//! `etmem-abi` has the structures of `include/`. Authors of plugins find what they need in `include/` and `docs/plugins.md`.
+//! On this side:
 //!
-//! - Calls into a plugin never overlap for one engine, and all come on one thread of the engine's own.
-//! - Whoever waits for a plugin has a reason in time, and the rest of the daemon goes on.
-//! - A structure stays in its place until the plugin was told that it goes.
-//! - A crash of a plugin in this process is the end of the daemon: nothing here can help that.
+//! - Calls into a plugin never overlap for one engine. All come from one thread, which belongs to the engine.
+//! - Each wait for a plugin ends in time with an answer or a reason, and the rest of the daemon goes on.
+//! - A structure stays in its place until the plugin has been called to clear it.
+//! - A crash of a plugin in this process ends the daemon. `isolate=yes` runs the plugin in a process of its own.
 #![expect(
     unsafe_code,
     reason = "the border to C: libraries, their functions, and the structures they share with us"
 )]
 
 mod answer;
+mod current_call;
 mod guest;
 mod host;
+pub mod isolated;
 mod key_file;
 mod library;
 mod loaded;
 mod shared;
 mod text;
 
-pub use guest::{EngineTerms, Groups, Guest, TaskTerms, Watch};
 pub use shared::SharedProject;
 
 use etmem_config::{EngineSection, ProjectSection};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_engine::{Hosted, Refusal};
+use guest::EngineTerms;
 use host::Host;
 use loaded::Loaded;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The engine of `section` in `project`, with its plugin loaded. The plugins of one project are given the same `shared`.
+/// The engine of `section` in `project`, with its plugin loaded. The plugins of one project share one `shared`.
 /// Waits for the plugin for at most `limit` by `clock`.
 ///
 /// # Errors
-/// Why the plugin cannot be had, in a line for the client; nothing of it is left then.
+/// Why the plugin cannot be used, in a line for the client. It is not loaded then.
 pub fn engine(
     project: &ProjectSection,
     section: &EngineSection,
@@ -54,6 +56,6 @@ pub fn engine(
 ) -> Result<Arc<dyn Hosted>, Refusal> {
     let terms = EngineTerms::new(project, section)?;
     let shared = Arc::clone(shared);
-    let host = Host::open(terms, clock, limit, move |terms, watch| Loaded::open(terms, &shared, watch))?;
+    let host = Host::open(terms, clock, limit, move |terms, call| Loaded::open(terms, &shared, call))?;
     Ok(Arc::new(host))
 }

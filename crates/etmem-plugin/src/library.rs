@@ -1,9 +1,9 @@
-//! Loading a plugin's shared object, and letting go of it.
+//! Loading and unloading the shared object of a plugin.
 //!
-//! Code in which a thread may still be cannot be unloaded, and who can say what a plugin's threads do after stop_task?
-//! So a library stays loaded until the daemon ends once a task of it was started; only one of which no task was is
-//! unloaded with the last engine that uses it. The dynamic linker knows a library by its path: a file that was exchanged
-//! for another would go unnoticed while the old one is loaded, and is refused.
+//! Code that a thread may still run cannot be unloaded, and the threads of a plugin may go on after stop_task. So once a
+//! task was started, its library stays loaded until the daemon ends; other libraries are unloaded with the last engine that
+//! uses them. The dynamic linker knows a library by its path. If the file was replaced while the old one is loaded, the linker
+//! would use the old one without notice; so this is refused.
 
 use crate::guest::fault;
 use etmem_abi::{EngineOps, SCAN_LIBRARY, SCAN_LIBRARY_FOLDERS};
@@ -29,7 +29,7 @@ struct Resident {
     file: CheckedLibrary,
     /// Engines that use it.
     users: usize,
-    /// Not to be unloaded any more.
+    /// Whether it stays loaded.
     stays: bool,
 }
 
@@ -48,16 +48,16 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// Checks the file at `path`, loads it, and finds its `struct engine_ops` called `symbol`. What a library does when
-    /// it is loaded is done here.
+    /// Checks the file at `path`, loads it, and finds its `struct engine_ops` called `symbol`. Code that a library runs when
+    /// it is loaded runs here.
     pub(crate) fn load(path: &Path, symbol: &str) -> Result<Self, Refusal> {
         let shown = path.display();
         let refused = |rule: String| fault(format!("[engine] libname={shown}: {rule}"));
         let file = check(path).map_err(|error| refused(error.to_string()))?;
         if residents().get(&file.path).is_some_and(|resident| resident.file != file) {
             return Err(refused(String::from(
-                "was exchanged for another file, and the old one is still loaded, as its tasks ran; restart etmemd, \
-                 or give the new one another name",
+                "was replaced by another file, and the old one is still loaded, as its tasks ran; restart etmemd, \
+                 or give the new file another name",
             )));
         }
         let library = open(&file.path).map_err(|reason| refused(format!("cannot be loaded: {reason}")))?;
@@ -92,7 +92,7 @@ impl Plugin {
         self.operations
     }
 
-    /// From now on a thread may be in it.
+    /// Keeps it loaded from now on: a thread may run its code.
     pub(crate) fn stays(&self) {
         if let Some(resident) = residents().get_mut(&self.path) {
             resident.stays = true;
@@ -117,12 +117,12 @@ impl Drop for Plugin {
     }
 }
 
-/// Loads `path`. Where it needs the scan library and the dynamic linker finds none, that beside the daemon is loaded before:
-/// of a library that is loaded already, the linker takes that one.
+/// Loads `path`. If it needs the scan library and the dynamic linker finds none, the scan library beside the daemon is loaded
+/// first: the linker then uses that.
 fn open(path: &Path) -> Result<Library, String> {
     let load = |path: &Path| {
-        // SAFETY: none can be promised: a plugin runs what it likes. The file is root's own, and the one that root named;
-        // the scan library, which lies beside the daemon's program, does nothing when it is loaded.
+        // SAFETY: nothing can be promised: a plugin runs any code. Root owns the file and named it. The scan library beside the
+        // daemon's program runs no code when it is loaded.
         unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
             .map_err(|error| error.source().map_or_else(|| error.to_string(), ToString::to_string))
     };
@@ -135,7 +135,7 @@ fn open(path: &Path) -> Result<Library, String> {
     let places = SCAN_LIBRARY_FOLDERS.iter().map(|place| folder.join(place).join(SCAN_LIBRARY));
     match places.filter(|place| place.is_file()).find_map(|place| load(&place).ok()) {
         Some(scan_library) => {
-            // It stays, as its state belongs to all plugins.
+            // It stays loaded, as all plugins share its state.
             let _ = scan_library.into_raw();
             load(path)
         }
@@ -143,7 +143,7 @@ fn open(path: &Path) -> Result<Library, String> {
     }
 }
 
-/// Why the symbol at `operations` cannot be a `struct engine_ops`; none where the library does not tell.
+/// Why the symbol at `operations` cannot be a `struct engine_ops`, as far as the library says what it is.
 fn no_structure(operations: *mut EngineOps) -> Option<String> {
     let mut place = libc::Dl_info {
         dli_fname: ptr::null(),
@@ -152,13 +152,13 @@ fn no_structure(operations: *mut EngineOps) -> Option<String> {
         dli_saddr: ptr::null_mut(),
     };
     let mut entry: *mut libc::Elf64_Sym = ptr::null_mut();
-    // SAFETY: both places are there, and the second is asked to be what it is.
+    // SAFETY: both places are valid, and the flag asks for what the second one holds.
     let found =
         unsafe { libc::dladdr1(operations.cast(), &raw mut place, (&raw mut entry).cast(), SYMBOL_ENTRY) };
     if found == 0 || place.dli_saddr != operations.cast() {
         return None;
     }
-    // SAFETY: found, so it is null or in the table of symbols of a library that is loaded.
+    // SAFETY: null, or in the table of symbols of a loaded library.
     let entry = unsafe { entry.as_ref() }?;
     let needed = size_of::<EngineOps>();
     if !STRUCTURES.contains(&(entry.st_info & 0xf)) {

@@ -1,10 +1,11 @@
 //! A plugin that is loaded into this process: its nine functions, and the structures that it sees.
 //!
-//! The structures are made here and stay where they are until the plugin was told that they go (clear_task_params,
-//! clear_eng_params); what it writes into them is its own. A task's processes stay readable until the task starts again
-//! or goes, though free_pid_params was called for them when it stopped: a thread of the plugin may still walk them.
+//! The structures are made here and stay in their place until the plugin was called to clear them (clear_task_params,
+//! clear_eng_params). What it writes into them is its own. The processes of a task stay readable until the task starts again
+//! or is removed, although free_pid_params was called for them when it stopped: a thread of the plugin may still read them.
 
-use crate::guest::{EngineTerms, Groups, Guest, TaskTerms, Watch, fault};
+use crate::current_call::CurrentCall;
+use crate::guest::{EngineTerms, Groups, Guest, TaskTerms, fault};
 use crate::key_file::Glib;
 use crate::library::Plugin;
 use crate::shared::{self, Mirror, SharedProject};
@@ -22,17 +23,17 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread::available_parallelism;
 use tracing::warn;
 
-/// A plugin that works for an engine in this process. It stays on the thread that made it.
+/// A plugin that works for an engine in this process, on the thread that made it.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    watch: Arc<Watch>,
+    call: Arc<CurrentCall>,
     project: Arc<Mirror>,
     engine: *mut abi::Engine,
     _name: Text,
-    /// The oldest first.
+    /// In the order in which they were added.
     tasks: Vec<LoadedTask>,
     glib: &'static Glib,
-    // After what its code uses.
+    // Dropped after what its code uses.
     plugin: Plugin,
 }
 
@@ -41,12 +42,12 @@ struct LoadedTask {
     name: String,
     task: *mut abi::Task,
     _texts: [Text; 3],
-    /// Of its last start.
+    /// The processes of its last start.
     pids: Vec<*mut abi::TaskPid>,
     runs: bool,
 }
 
-/// A function of the plugin's `struct engine_ops`, as it is there now; none where it is NULL.
+/// A function of the plugin's `struct engine_ops`, unless it is NULL now.
 macro_rules! function {
     ($loaded:expr, $name:ident) => {{
         // SAFETY: the engine is ours and alive. Its operations are the plugin's own, in its loaded library.
@@ -60,11 +61,11 @@ impl Loaded {
     pub(crate) fn open(
         terms: &EngineTerms,
         project: &SharedProject,
-        watch: &Arc<Watch>,
+        call: &Arc<CurrentCall>,
     ) -> Result<Self, Refusal> {
-        // Before the plugin, which may use GLib without naming it.
+        // Loaded before the plugin, which may use GLib without being linked with it.
         let glib = Glib::get()?;
-        let plugin = watch.during("being loaded", || Plugin::load(&terms.library, &terms.operations))?;
+        let plugin = call.during("being loaded", || Plugin::load(&terms.library, &terms.operations))?;
         let project = project.mirror(&terms.project);
         let mut name = Text::new(&terms.name);
         let engine = Box::into_raw(Box::new(abi::Engine {
@@ -79,13 +80,13 @@ impl Loaded {
             next: ptr::null_mut(),
             handler: plugin.handle(),
         }));
-        let watch = Arc::clone(watch);
-        let mut loaded = Self { watch, project, engine, _name: name, tasks: Vec::new(), glib, plugin };
+        let call = Arc::clone(call);
+        let mut loaded = Self { call, project, engine, _name: name, tasks: Vec::new(), glib, plugin };
         if let Err(refusal) = loaded.fill(&terms.groups) {
             loaded.forget();
             return Err(refusal);
         }
-        // SAFETY: taken out again before it is freed.
+        // SAFETY: removed from the list before it is freed.
         unsafe { loaded.project.put(engine) };
         Ok(loaded)
     }
@@ -94,7 +95,7 @@ impl Loaded {
         let Some(fill) = function!(self, fill_eng_params) else { return Ok(()) };
         let keys = self.glib.key_file(groups)?;
         // SAFETY: the plugin's own function, with what it is made for.
-        let status = self.watch.during("fill_eng_params", || unsafe { fill(keys.as_ptr(), self.engine) });
+        let status = self.call.during("fill_eng_params", || unsafe { fill(keys.as_ptr(), self.engine) });
         self.check("fill_eng_params", status, "refuses the engine")
     }
 
@@ -106,7 +107,7 @@ impl Loaded {
         Err(fault(format!("{library} {what}: {function} returned {status}; it may have logged why")))
     }
 
-    /// Frees the engine, of which the plugin has nothing or was told to let go.
+    /// Frees the engine, which the plugin never got or has cleared.
     fn forget(&mut self) {
         if !self.engine.is_null() {
             // SAFETY: made by Box, in no list, and not used again.
@@ -120,7 +121,7 @@ impl Loaded {
         found.ok_or_else(|| fault(format!("its plugin has no task {task} any more")))
     }
 
-    /// Makes a `struct task_pid` for each process and has the plugin add what it wants to.
+    /// Makes a `struct task_pid` for each process, to which the plugin adds its own data.
     fn processes(&self, task: *mut abi::Task, processes: &[u32]) -> Result<Vec<*mut abi::TaskPid>, Refusal> {
         let mut pids: Vec<*mut abi::TaskPid> = Vec::new();
         for pid in processes {
@@ -134,7 +135,7 @@ impl Loaded {
             let mut place = node;
             let status = function!(self, alloc_pid_params).map_or(0, |alloc| {
                 // SAFETY: the plugin's own function, with what it is made for.
-                self.watch.during("alloc_pid_params", || unsafe { alloc(self.engine, &raw mut place) })
+                self.call.during("alloc_pid_params", || unsafe { alloc(self.engine, &raw mut place) })
             });
             if let Err(refusal) = self.check("alloc_pid_params", status, &format!("refuses process {pid}")) {
                 // SAFETY: made above, and the plugin did not take it.
@@ -152,13 +153,13 @@ impl Loaded {
         Ok(pids)
     }
 
-    /// Has the plugin free what it added to `pids`.
+    /// Lets the plugin free what it added to `pids`.
     fn free_params(&self, pids: &[*mut abi::TaskPid]) {
         let Some(free) = function!(self, free_pid_params) else { return };
         for pid in pids {
             let mut place = *pid;
             // SAFETY: the plugin's own function, with what it is made for.
-            self.watch.during("free_pid_params", || unsafe { free(self.engine, &raw mut place) });
+            self.call.during("free_pid_params", || unsafe { free(self.engine, &raw mut place) });
         }
     }
 
@@ -170,7 +171,7 @@ impl Loaded {
         let Some(LoadedTask { task, pids, .. }) = self.tasks.get(place) else { return };
         if let Some(stop) = function!(self, stop_task) {
             // SAFETY: the plugin's own function, with what it is made for.
-            self.watch.during("stop_task", || unsafe { stop(self.engine, *task) });
+            self.call.during("stop_task", || unsafe { stop(self.engine, *task) });
         }
         // SAFETY: ours and alive; the processes stay where they are.
         unsafe { AtomicPtr::from_ptr(&raw mut (**task).pids) }.store(ptr::null_mut(), Ordering::Release);
@@ -182,22 +183,22 @@ impl Loaded {
         if place >= self.tasks.len() {
             return;
         }
-        // All of it is there until the plugin was told.
+        // All of it stays until the plugin has cleared it.
         let gone = self.tasks.remove(place);
         let task = gone.task;
         // SAFETY: the engine and its tasks are ours and alive, and changed on this thread alone.
         unsafe { shared::take(&raw mut (*self.engine).tasks, task, |task| &raw mut (*task).next) };
         if let Some(clear) = function!(self, clear_task_params) {
             // SAFETY: the plugin's own function, with what it is made for.
-            self.watch.during("clear_task_params", || unsafe { clear(task) });
+            self.call.during("clear_task_params", || unsafe { clear(task) });
         }
         free_nodes(gone.pids);
-        // SAFETY: made by Box, in no list, and the plugin was told to let go of it.
+        // SAFETY: made by Box, in no list, and cleared by the plugin.
         drop(unsafe { Box::from_raw(task) });
     }
 }
 
-/// Frees what is not in a task any more.
+/// Frees processes that no task has any more.
 fn free_nodes(pids: Vec<*mut abi::TaskPid>) {
     for pid in pids {
         // SAFETY: made by Box, and not used again.
@@ -205,7 +206,7 @@ fn free_nodes(pids: Vec<*mut abi::TaskPid>) {
     }
 }
 
-/// The bounds of the original: 1, and twice the processors and one.
+/// Within the bounds of the original: from 1 to twice the number of processors plus 1.
 fn threads(wanted: usize) -> c_int {
     let most = 2 * available_parallelism().map_or(1, NonZeroUsize::get) + 1;
     c_int::try_from(wanted.clamp(1, most)).unwrap_or(c_int::MAX)
@@ -236,7 +237,7 @@ impl Guest for Loaded {
         let filled = function!(self, fill_task_params).map_or(Ok(()), |fill| {
             let keys = self.glib.key_file(&terms.groups)?;
             // SAFETY: the plugin's own function, with what it is made for.
-            let status = self.watch.during("fill_task_params", || unsafe { fill(keys.as_ptr(), task) });
+            let status = self.call.during("fill_task_params", || unsafe { fill(keys.as_ptr(), task) });
             self.check("fill_task_params", status, &format!("refuses task {}", terms.name))
         });
         if let Err(refusal) = filled {
@@ -244,7 +245,7 @@ impl Guest for Loaded {
             drop(unsafe { Box::from_raw(task) });
             return Err(refusal);
         }
-        // SAFETY: ours and alive; taken out again before it is freed.
+        // SAFETY: ours and alive; removed from the list before it is freed.
         unsafe { shared::put(&raw mut (*self.engine).tasks, task, |task| &raw mut (*task).next) };
         let name = terms.name.clone();
         self.tasks.push(LoadedTask { name, task, _texts: texts, pids: Vec::new(), runs: false });
@@ -274,7 +275,7 @@ impl Guest for Loaded {
         pids_at.store(first, Ordering::Release);
         self.plugin.stays();
         // SAFETY: the plugin's own function, with what it is made for.
-        let status = self.watch.during("start_task", || unsafe { start(self.engine, task_at) });
+        let status = self.call.during("start_task", || unsafe { start(self.engine, task_at) });
         let checked = self.check("start_task", status, &format!("does not start task {task}"));
         if checked.is_err() {
             pids_at.store(ptr::null_mut(), Ordering::Release);
@@ -310,11 +311,11 @@ impl Guest for Loaded {
         let lent = Lent::new(out)?;
         // SAFETY: the plugin's own function, with what it is made for: a task of its engine or none, and a descriptor.
         let status = self
-            .watch
+            .call
             .during("eng_mgt_func", || unsafe { answer(self.engine, task, words.as_mut_ptr(), lent.number) });
         if !lent.take_back() {
             return Err(fault(format!(
-                "{library}: eng_mgt_func closed the descriptor that it writes to; that is etmemd's to close"
+                "{library}: eng_mgt_func closed the descriptor that it writes to, which etmemd has to close"
             )));
         }
         if status == 0 {
@@ -337,14 +338,14 @@ impl Drop for Loaded {
         }
         if let Some(clear) = function!(self, clear_eng_params) {
             // SAFETY: the plugin's own function, with what it is made for.
-            self.watch.during("clear_eng_params", || unsafe { clear(self.engine) });
+            self.call.during("clear_eng_params", || unsafe { clear(self.engine) });
         }
         self.project.take(self.engine);
         self.forget();
     }
 }
 
-/// A descriptor that a plugin writes to. It knows its number alone and may do anything with it.
+/// A descriptor that is lent to a plugin to write to. The plugin has the number and may do anything with it.
 struct Lent {
     number: RawFd,
     /// Device and inode of the pipe.
@@ -353,21 +354,21 @@ struct Lent {
 
 impl Lent {
     fn new(out: OwnedFd) -> Result<Self, Refusal> {
-        let pipe = pipe_of(out.as_fd()).ok_or_else(|| fault("the descriptor for its answer is lost"))?;
+        let pipe = pipe_of(out.as_fd()).ok_or_else(|| fault("the descriptor for its answer is not open"))?;
         debug_assert!(out.as_raw_fd() >= 0);
         Ok(Self { number: out.into_raw_fd(), pipe })
     }
 
-    /// Closes it, unless its number stands for something else by now: false.
+    /// Closes it, or returns false if its number now stands for something else.
     fn take_back(self) -> bool {
-        // SAFETY: looked at only, to see whether it is open.
+        // SAFETY: only fstat(2) uses it, which finds out whether it is open.
         let now = pipe_of(unsafe { BorrowedFd::borrow_raw(self.number) });
         if now != Some(self.pipe) {
             warn!("a plugin closed a descriptor that was lent to it");
             return false;
         }
-        // SAFETY: it is still the pipe that was lent, which belongs to nobody else. (A plugin that closes it on another
-        // thread just now cannot be told from one that does not.)
+        // SAFETY: it is still the pipe that was lent, and ours to close. (That another thread of the plugin closes it at this
+        // moment cannot be ruled out.)
         drop(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(self.number) });
         true
     }

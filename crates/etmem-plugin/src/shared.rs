@@ -1,7 +1,7 @@
 //! `struct project`, which the plugins of one project share, and the list of their engines in it.
 //!
-//! It is there for as long as any of them is, whatever became of the project meanwhile. What changes while plugins may
-//! look is changed in one store: where the list begins and goes on, and whether the project runs.
+//! It lives as long as any of these plugins, even if the project was removed. What changes while plugins may read it is
+//! changed by one store each: the links of the list, and whether the project runs.
 
 use crate::text::Text;
 use etmem_abi as abi;
@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// What the plugins of one project share; made when the first of them is.
+/// What the plugins of one project share. It is made with the first of them.
 #[derive(Debug, Default)]
 pub struct SharedProject {
     mirror: OnceLock<Arc<Mirror>>,
 }
 
 impl SharedProject {
-    /// The structure, made of `section` if it is not there yet.
+    /// The structure, made from `section` if it does not exist yet.
     pub(crate) fn mirror(&self, section: &ProjectSection) -> Arc<Mirror> {
         Arc::clone(self.mirror.get_or_init(|| Arc::new(Mirror::new(section))))
     }
@@ -45,8 +45,8 @@ enum ScanParameters {
     Psi(*mut abi::PsiScan),
 }
 
-// SAFETY: the structures are made here, freed when the last owner lets go, and changed by single atomic stores alone,
-// those of the list under its lock.
+// SAFETY: the structures are made here, freed with the last owner, and changed only by single atomic stores; the list only
+// under its lock.
 unsafe impl Send for Mirror {}
 // SAFETY: as above.
 unsafe impl Sync for Mirror {}
@@ -116,7 +116,7 @@ impl Mirror {
         self.project
     }
 
-    /// The project runs, or no longer does.
+    /// The project has started or stopped.
     pub(crate) fn runs(&self, runs: bool) {
         // SAFETY: ours, alive, and changed in no other way.
         unsafe { AtomicBool::from_ptr(&raw mut (*self.project).start) }.store(runs, Ordering::Release);
@@ -125,24 +125,24 @@ impl Mirror {
     /// Puts `engine` before the others.
     ///
     /// # Safety
-    /// It is valid until it is taken out again.
+    /// It is valid until it is taken out.
     pub(crate) unsafe fn put(&self, engine: *mut abi::Engine) {
         let _list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: ours and alive; the engine's link as the caller promises.
         unsafe { put(&raw mut (*self.project).engs, engine, |engine| &raw mut (*engine).next) };
     }
 
-    /// Takes `engine` out again, if it is there.
+    /// Takes `engine` out of the list, if it is there.
     pub(crate) fn take(&self, engine: *mut abi::Engine) {
         let _list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: ours and alive; all in the list are valid, as whoever put them promised.
+        // SAFETY: ours and alive; all in the list are valid, as the callers of `put` promised.
         unsafe { take(&raw mut (*self.project).engs, engine, |engine| &raw mut (*engine).next) };
     }
 }
 
 impl Drop for Mirror {
     fn drop(&mut self) {
-        // SAFETY: made by Box, and nobody has them any more.
+        // SAFETY: made by Box, and no owner is left.
         unsafe {
             match self.scan {
                 ScanParameters::Page(scan) => drop(Box::from_raw(scan)),
@@ -154,11 +154,11 @@ impl Drop for Mirror {
     }
 }
 
-/// Puts `thing` at the front of the list that begins at `head` and goes on at `next` of each. Those who walk it see it
-/// with the thing or without.
+/// Puts `thing` at the front of the list that begins at `head` and goes on at `next` of each. A concurrent reader sees the
+/// list with it or without it.
 ///
 /// # Safety
-/// `head` and the link of `thing` are valid; nobody else changes the list meanwhile.
+/// `head` and the link of `thing` are valid, and no other thread changes the list meanwhile.
 pub(crate) unsafe fn put<T>(head: *mut *mut T, thing: *mut T, next: impl Fn(*mut T) -> *mut *mut T) {
     // SAFETY: as the caller promises.
     unsafe {
@@ -168,10 +168,10 @@ pub(crate) unsafe fn put<T>(head: *mut *mut T, thing: *mut T, next: impl Fn(*mut
     }
 }
 
-/// Takes `thing` out of the list, if it is there. Its own link stays: whoever stands there may walk on.
+/// Takes `thing` out of the list, if it is there. Its own link stays, so a concurrent reader can go on from it.
 ///
 /// # Safety
-/// `head` and all that is in the list are valid; nobody else changes the list meanwhile.
+/// `head` and all that is in the list are valid, and no other thread changes the list meanwhile.
 pub(crate) unsafe fn take<T>(head: *mut *mut T, thing: *mut T, next: impl Fn(*mut T) -> *mut *mut T) {
     // SAFETY: as the caller promises: each place is the head or the link of something in the list.
     unsafe {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_of_each_kind() {
+    fn project_of_each_scan_type_is_mirrored() {
         let page = mirror(
             "loop=3\ninterval=5\nsleep=10\nsysmem_threshold=50\nswapcache_high_wmark=7\nswapcache_low_wmark=3\n",
         );
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_comes_first_and_whoever_goes_leaves_no_gap() {
+    fn newest_is_first_and_removal_leaves_no_gap() {
         let mut links = [const { Link { next: ptr::null_mut() } }; 3];
         let [a, b, c] = links.each_mut().map(ptr::from_mut);
         let mut head = ptr::null_mut();
@@ -263,7 +263,7 @@ mod tests {
             take(at, b, next);
             take(at, b, next);
             assert_eq!(list(), [c, a]);
-            assert_eq!(*next(b), a, "whoever stands there walks on");
+            assert_eq!(*next(b), a, "a reader that is there goes on");
             take(at, c, next);
             take(at, a, next);
         }

@@ -2,12 +2,12 @@
 
 use std::ffi::c_char;
 
-/// A string with a zero at its end, which stays where it is until this is dropped.
+/// A string that ends in zero and stays in its place until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Text(Vec<u8>);
 
 impl Text {
-    /// `text`, which has no zero in it: names and values from files and from the wire have none.
+    /// A copy of `text`, which has no zero in it, as names and values from files and from the wire have none.
     pub(crate) fn new(text: &str) -> Self {
         let mut bytes = Vec::with_capacity(text.len() + 1);
         bytes.extend_from_slice(text.as_bytes());

@@ -8,12 +8,12 @@ use std::ptr;
 /// The smallest page above those of a PMD: 1 GiB, and more where base pages are larger.
 const PUD_BYTES: u64 = 1 << 30;
 
-/// A list in ascending order of address, each page once. Freed with it, unless it is merged.
+/// A list in ascending order of address, each page once. It frees its nodes when it is dropped, unless it was merged.
 #[derive(Debug)]
 pub(crate) struct Chain {
     first: *mut PageRefs,
     last: *mut PageRefs,
-    /// malloc(3) had none left: what is here is not all.
+    /// Memory ran out, so the list is incomplete.
     pub(crate) is_cut_short: bool,
 }
 
@@ -23,19 +23,19 @@ impl Chain {
     }
 
     fn push(&mut self, addr: u64, kind: u32, access: Access) {
-        // SAFETY: `last` is null or a node of this list, which nobody else knows.
+        // SAFETY: `last` is null or a node of this list, to which no other pointer exists.
         let repeats = unsafe { self.last.as_ref() }.is_some_and(|last| last.addr >= addr);
         if self.is_cut_short || !access.is_present() || repeats {
             return;
         }
-        // SAFETY: any size may be asked for.
+        // SAFETY: any size is allowed.
         let node = unsafe { libc::malloc(size_of::<PageRefs>()) }.cast::<PageRefs>();
         if node.is_null() {
             self.is_cut_short = true;
             return;
         }
         let count = access.weight().into();
-        // SAFETY: `node` is fresh memory of this size, aligned as malloc(3) aligns, for everything.
+        // SAFETY: `node` is new memory of this size, which malloc(3) aligns for every type.
         unsafe { node.write(PageRefs { addr, count, kind, next: ptr::null_mut() }) };
         // SAFETY: as above.
         match unsafe { self.last.as_mut() } {
@@ -48,7 +48,7 @@ impl Chain {
     /// Merges this into the list at `into`, in order of address; the counts of a page that is in both are summed.
     ///
     /// # Safety
-    /// `into` points to null or to a list of nodes of malloc(3) that ends in null and that nobody else uses now.
+    /// `into` points to null or to a list of nodes of malloc(3) that ends in null and that no other thread uses meanwhile.
     pub(crate) unsafe fn merge_into(mut self, into: &mut *mut PageRefs) {
         let mut node = std::mem::replace(&mut self.first, ptr::null_mut());
         let mut place: *mut *mut PageRefs = into;
@@ -79,7 +79,7 @@ impl Chain {
 /// Frees a list.
 ///
 /// # Safety
-/// `first` is null or the first node of a list of malloc(3) that ends in null; nobody uses it any more.
+/// `first` is null or the first node of a list of malloc(3) that ends in null and is not used again.
 pub(crate) unsafe fn free(mut first: *mut PageRefs) {
     while !first.is_null() {
         // SAFETY: a node of the list, read before it is freed.
@@ -92,7 +92,7 @@ pub(crate) unsafe fn free(mut first: *mut PageRefs) {
 
 impl Drop for Chain {
     fn drop(&mut self) {
-        // SAFETY: made here, and known to nobody else; null where it was merged.
+        // SAFETY: made here, with no other pointer to it; null if it was merged.
         unsafe { free(self.first) };
     }
 }

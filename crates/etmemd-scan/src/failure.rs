@@ -1,4 +1,4 @@
-//! Why a call failed: `errno` for the program, a line of syslog for its administrator, as in etmem 1.x.
+//! Why a call failed: `errno` for the program, and a line in syslog for the administrator, as in etmem 1.x.
 
 use etmem_core::kernel::process::ProcessError;
 use etmem_linux::unavailable::Unavailable;
@@ -10,14 +10,14 @@ pub(crate) enum Failure {
     /// An argument that must not be NULL.
     #[error("{0} is NULL")]
     Null(&'static str),
-    /// An argument that cannot be.
-    #[error("{what} is {value:?}; it has to be {rule}")]
+    /// An argument with a value that is not allowed.
+    #[error("{what} is {value:?}; it must be {rule}")]
     Argument {
-        /// Which.
+        /// Its name.
         what: &'static str,
-        /// As it came.
+        /// Its value.
         value: String,
-        /// What it has to be.
+        /// What it must be.
         rule: &'static str,
     },
     /// `etmemd_scan_init` was called twice.
@@ -29,16 +29,16 @@ pub(crate) enum Failure {
     /// A file that cannot be read.
     #[error("{0}")]
     File(#[from] std::io::Error),
-    /// A line of it that is none.
+    /// A line of it that is no mapping.
     #[error("line {0} is not a mapping as proc_pid_maps(5) describes it")]
     Line(usize),
-    /// The process is gone or the kernel refuses.
+    /// The process has ended, or the kernel refuses.
     #[error("{0}")]
     Process(#[from] ProcessError),
-    /// Nothing here can scan.
+    /// This machine cannot scan.
     #[error("{0}")]
     Unavailable(#[from] Unavailable),
-    /// malloc(3) has none left.
+    /// malloc(3) failed.
     #[error("out of memory")]
     Memory,
     /// A fault of the library itself.
@@ -47,7 +47,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The number for `errno`.
+    /// The value for `errno`.
     fn number(&self) -> c_int {
         match self {
             Self::Null(_) | Self::Argument { .. } => libc::EINVAL,
@@ -64,14 +64,14 @@ impl Failure {
         }
     }
 
-    /// Tells the program and its administrator that `call` failed.
-    pub(crate) fn tell(&self, call: &str) {
-        // A zero byte cannot come from a C string; should it, the number alone has to do.
+    /// Reports to the program and the administrator that `call` failed.
+    pub(crate) fn report(&self, call: &str) {
+        // No reason contains a zero byte. If one did, `errno` alone would report it.
         if let Ok(text) = CString::new(format!("{call}: {self}")) {
             // SAFETY: both are strings that end in zero, and the format takes exactly one.
             unsafe { libc::syslog(libc::LOG_DAEMON | libc::LOG_ERR, c"%s".as_ptr(), text.as_ptr()) };
         }
-        // SAFETY: errno of this thread is there as long as the thread.
+        // SAFETY: errno of this thread lives as long as the thread.
         unsafe { *libc::__errno_location() = self.number() };
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! In: a pid. Out: its mappings, and which pages of them are in memory and were touched, as lists of malloc(3). It
 //! scans by openEuler's module where that is loaded, else through BPF; it moves nothing and decides nothing.
-//! `docs/scan-library.md` is for those who use it.
+//! `docs/scan-library.md` is its manual.
 //!
 //! ```text
 //! listing (maps, smaps)  ->  struct vmas  ->  scanner (probe of etmem-linux)  ->  chain (struct page_refs)
 //! ```
 //!
-//! No panic gets out, and what fails leaves its arguments as they were. Scans take turns behind one lock, so never two
-//! look at one process at once; the other functions may be called at any time, each list by one thread at a time.
+//! No panic leaves the library, and a function that fails leaves its arguments as they were. Scans take one lock, so two
+//! scans never run at the same time. The other functions can be called at any time, each list by one thread at a time.
 //!
 //! It is built as an archive, of which `scripts/link-scan-library` makes the shared library: the symbols have the
 //! version node `libetmemd_scan`, and rustc, when it links a shared library, passes a version script without a node,
@@ -37,17 +37,17 @@ fn scanner() -> MutexGuard<'static, Option<Scanner>> {
     SCANNER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What `body` gives, or `failed`, with the reason told.
+/// The result of `body`, or `failed` after the reason was reported.
 fn guarded<T>(call: &str, failed: T, body: impl FnOnce() -> Result<T, Failure>) -> T {
     let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Failure::Panic));
     result.unwrap_or_else(|failure| {
-        // Telling cannot fail, but for a fault, which must not get out either.
-        let _ = catch_unwind(AssertUnwindSafe(|| failure.tell(call)));
+        // A panic while reporting must not leave the library either.
+        let _ = catch_unwind(AssertUnwindSafe(|| failure.report(call)));
         failed
     })
 }
 
-/// The text at `text`, which `what` calls by name.
+/// The string at `text`, which messages call `what`.
 ///
 /// # Safety
 /// `text` is null or a string that ends in zero.
@@ -55,11 +55,11 @@ unsafe fn bytes<'a>(text: *const c_char, what: &'static str) -> Result<&'a [u8],
     if text.is_null() {
         return Err(Failure::Null(what));
     }
-    // SAFETY: not null; the rest is the caller's to see to.
+    // SAFETY: not null; the caller promises the rest.
     Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
-/// Must be called before [`etmemd_get_page_refs`]: 0, or -1 where it was already.
+/// Must be called before [`etmemd_get_page_refs`]. Returns 0, or -1 if it was called already.
 #[unsafe(no_mangle)]
 pub extern "C" fn etmemd_scan_init() -> c_int {
     guarded("etmemd_scan_init", -1, || {
@@ -72,7 +72,7 @@ pub extern "C" fn etmemd_scan_init() -> c_int {
     })
 }
 
-/// Gives back what [`etmemd_scan_init`] and the scans since took; waits for a scan that is under way.
+/// Frees what [`etmemd_scan_init`] and later scans allocated. Waits for a scan that is under way.
 #[unsafe(no_mangle)]
 pub extern "C" fn etmemd_scan_exit() {
     guarded("etmemd_scan_exit", (), || {
@@ -81,11 +81,11 @@ pub extern "C" fn etmemd_scan_exit() {
     });
 }
 
-/// The mappings of `pid` that have each of the flags of `VmFlags` in `vmflags_array`, in ascending order; only
-/// anonymous ones where `is_anon_only` says so. NULL on failure. To be freed by [`etmemd_free_vmas`].
+/// The mappings of `pid` that have all flags of `vmflags_array` in `VmFlags`, in ascending order; with `is_anon_only`, only
+/// the anonymous ones. NULL on failure. The caller frees them by [`etmemd_free_vmas`].
 ///
 /// # Safety
-/// `pid` is NULL or a string; `vmflags_array` holds `vmflags_num` of such.
+/// `pid` is NULL or a string; `vmflags_array` holds `vmflags_num` of these.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn etmemd_get_vmas(
     pid: *const c_char,
@@ -114,14 +114,14 @@ pub unsafe extern "C" fn etmemd_get_vmas(
     })
 }
 
-/// Fresh memory for one `T`, all of it zero.
+/// New memory for one `T`, all of it zero.
 fn zeroed<T>() -> Result<*mut T, Failure> {
-    // SAFETY: any size may be asked for.
+    // SAFETY: any size is allowed.
     let memory = unsafe { libc::calloc(1, size_of::<T>()) };
     if memory.is_null() { Err(Failure::Memory) } else { Ok(memory.cast()) }
 }
 
-/// `text`, as far as there is room, with a zero behind it; the rest of `out` stays as it is, zero.
+/// Copies as much of `text` as `out` can hold before a final zero. The rest of `out` is zero already.
 fn copy_text(text: &[u8], out: &mut [c_char]) {
     let room = out.len() - 1;
     for (to, from) in out[..room].iter_mut().zip(text) {
@@ -131,7 +131,7 @@ fn copy_text(text: &[u8], out: &mut [c_char]) {
 
 fn vmas(mappings: &[Listed]) -> Result<*mut Vmas, Failure> {
     let vmas = zeroed::<Vmas>()?;
-    // SAFETY: fresh, aligned for everything, and zero is a value of each field; so below.
+    // SAFETY: new, aligned for every type, and zero is a valid value of each field; so below.
     let list = unsafe { &mut *vmas };
     let mut place = &raw mut list.vma_list;
     for mapping in mappings {
@@ -155,7 +155,7 @@ fn vmas(mappings: &[Listed]) -> Result<*mut Vmas, Failure> {
     Ok(vmas)
 }
 
-/// Frees what [`etmemd_get_vmas`] gave; NULL is left alone.
+/// Frees a list of [`etmemd_get_vmas`]; NULL is ignored.
 ///
 /// # Safety
 /// `vmas` is NULL or came from there, and is not used again.
@@ -175,12 +175,12 @@ pub unsafe extern "C" fn etmemd_free_vmas(vmas: *mut Vmas) {
     unsafe { libc::free(vmas.cast()) };
 }
 
-/// One scan of `vmas` of `pid`: each page in memory, and 0, 1 or 3 for untouched, read or written since the scan before
-/// it. Added into the list at `page_refs`, in order of address. 0, or -1 on failure, and then nothing is added.
+/// One scan of `vmas` of `pid`: each page in memory, with 0, 1 or 3 for untouched, read or written since the scan before.
+/// The pages are added to the list at `page_refs`, in order of address. Returns 0, or -1 on failure; then nothing is added.
 ///
 /// # Safety
 /// `vmas` is NULL or a list of `vma_cnt` mappings, `pid` NULL or a string, `page_refs` NULL or the place of NULL or of a
-/// list from here; no other thread uses them meanwhile.
+/// list from this function. No other thread uses them meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn etmemd_get_page_refs(
     vmas: *const Vmas,
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn etmemd_get_page_refs(
         let mut ranges = Vec::new();
         let mut vma = list.vma_list;
         for _ in 0..list.vma_cnt {
-            // SAFETY: as above; a list that ends before its number does so by null.
+            // SAFETY: as above; a list that ends before this number ends in null.
             let Some(mapping) = (unsafe { vma.as_ref() }) else { break };
             ranges.push(AddressRange::new(mapping.start, mapping.end));
             vma = mapping.next;
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn etmemd_get_page_refs(
     })
 }
 
-/// Frees a list of [`etmemd_get_page_refs`]; NULL is left alone.
+/// Frees a list of [`etmemd_get_page_refs`]; NULL is ignored.
 ///
 /// # Safety
 /// `page_refs` is NULL or the first of such a list, and is not used again.

@@ -1,6 +1,6 @@
 //! Lines of `/proc/PID/maps` and `smaps` in, mappings with their names and flags out.
 //!
-//! The lines are taken apart by `etmem-linux`; the daemon's own list has no use for names, offsets and devices.
+//! `etmem-linux` splits the lines. The list of the daemon has no names, offsets and devices, which this one has.
 
 use crate::failure::Failure;
 use etmem_linux::mapping::line::{self, MapsLine};
@@ -25,7 +25,7 @@ impl Listed {
         self.inode == 0 && !line::is_special(&self.path)
     }
 
-    /// A mapping's own line; none for other lines.
+    /// Reads the first line of a mapping; none for other lines.
     fn parse(text: &[u8]) -> Option<Self> {
         let parsed = MapsLine::parse(text)?;
         let colon = parsed.device.iter().position(|&byte| byte == b':')?;
@@ -42,7 +42,7 @@ impl Listed {
     }
 }
 
-/// Reads a list whole. With `wanted`, it is that of `smaps`, and a mapping has to have every one of these flags.
+/// Reads a whole list. With `wanted`, the list is `smaps`, and each mapping must have all these flags.
 pub(crate) fn read(
     lines: &mut dyn BufRead,
     wanted: &[[u8; 2]],
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn maps() {
+    fn mappings_are_read_with_all_fields() {
         let listed = read(&mut MAPS.as_bytes(), &[], false).unwrap();
         assert_eq!(listed.len(), 5);
         let want = Listed {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_have_to_be_there_all() {
+    fn mapping_needs_all_wanted_flags() {
         let text = "1000-2000 rw-p 00000000 00:00 0 \nRss: 4 kB\nVmFlags: rd wr mr ht \n\
                     3000-4000 rw-p 00000000 00:00 0 \nRss: 4 kB\nVmFlags: rd wr hg\n\
                     5000-6000 r--p 00000000 08:01 9 /x: y\nRss: 4 kB\nVmFlags: rd ht\n\
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_told_with_its_line() {
+    fn malformed_line_is_reported_with_its_number() {
         for bad in ["x", "", "1000-2000 rw-p", "2000-1000 rw-p 0 0:0 0 ", "1000-2000 rw- 0 0:0 0 "] {
             let text = format!("1000-2000 rw-p 0 00:00 0 \n{bad}\n");
             assert!(matches!(read(&mut text.as_bytes(), &[], false), Err(Failure::Line(2))), "{bad}");

@@ -1,4 +1,4 @@
-//! One scan of one process, by the best probe that this machine has.
+//! One scan of one process, by the best probe of this machine.
 
 use crate::chain::Chain;
 use crate::failure::Failure;
@@ -17,22 +17,22 @@ use std::io::BufReader;
 /// Takes the place of `/proc`, for tests.
 const PROC_ROOT: &str = "ETMEM_PROC_ROOT";
 
-/// What is kept from `etmemd_scan_init` to `etmemd_scan_exit`.
+/// The state from `etmemd_scan_init` to `etmemd_scan_exit`.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     processes: Processes,
     interfaces: Interfaces,
 }
 
-/// Where procfs is. A program with more rights than its user does not let the user say so.
+/// Where procfs is mounted. In a program with more rights than its user, the user cannot choose it.
 fn proc_root() -> ProcRoot {
-    // SAFETY: asks for a number that the kernel gave when the program was started.
+    // SAFETY: returns a number that the kernel set when the program was started.
     let is_privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
     let named = std::env::var_os(PROC_ROOT).filter(|path| !is_privileged && !path.is_empty());
     named.map_or_else(ProcRoot::default, ProcRoot::new)
 }
 
-/// The number that `text` writes.
+/// The pid in `text`.
 pub(crate) fn pid(text: &str) -> Result<Pid, Failure> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits).and_then(Pid::new).ok_or_else(|| Failure::Argument {
@@ -58,7 +58,7 @@ pub(crate) fn mappings(pid: Pid, flags: &[[u8; 2]], anonymous_only: bool) -> Res
     listing::read(&mut BufReader::with_capacity(1 << 16, file), flags, anonymous_only)
 }
 
-/// In ascending order and apart, without those that no process can have pages in.
+/// The ranges in ascending order, without overlaps, and without addresses where no process has pages.
 fn apart(mut ranges: Vec<AddressRange>) -> Vec<AddressRange> {
     ranges.retain(|range| !range.is_empty() && i64::try_from(range.end).is_ok());
     ranges.sort_unstable();
@@ -78,7 +78,7 @@ impl Scanner {
         Self { processes: Processes::new(roots.proc.clone()), interfaces: Interfaces::new(roots) }
     }
 
-    /// One scan of `ranges` of `pid`, added into the list at `into`; where it fails, that stays as it was.
+    /// Scans `ranges` of `pid` once and adds the pages to the list at `into`. If it fails, the list stays as it was.
     ///
     /// # Safety
     /// As [`Chain::merge_into`].
@@ -103,9 +103,9 @@ impl Scanner {
         if chain.is_cut_short {
             return Err(Failure::Memory);
         }
-        // What was told is forgotten, as by the module, whose reading does so by itself.
+        // The accesses that were reported are cleared, as the module does on each read.
         probe.prepare(&ranges)?;
-        // SAFETY: the caller's to see to.
+        // SAFETY: as the caller promises.
         unsafe { chain.merge_into(into) };
         Ok(())
     }
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_pid_is() {
+    fn pid_is_a_decimal_number() {
         for (text, want) in [("1", Some(1)), ("4194304", Some(4_194_304)), ("007", Some(7))] {
             assert_eq!(pid(text).ok().map(Pid::get), want, "{text}");
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_flag_is() {
+    fn flag_has_two_characters() {
         assert_eq!(flag(b"ht").unwrap(), *b"ht");
         for text in [&b""[..], b"h", b"hts", b" h", b"h ", b"h\t", b"\n\n"] {
             assert!(flag(text).is_err(), "{text:?}");
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_any_caller_are_put_apart() {
+    fn overlapping_ranges_are_merged() {
         let range = AddressRange::new;
         let given = vec![
             range(8, 9),

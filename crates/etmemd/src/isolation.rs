@@ -1,12 +1,12 @@
-//! `isolate=yes`: this program, run anew as the process of one engine.
+//! `isolate=yes`: this program as the process of one engine.
 //!
-//! Run anew instead of forked, as in the background: with the same command line, and its end of the socket pair as standard
-//! input. What it is told there, `etmem_isolate` passes on to the engine.
+//! It is executed again instead of forked, as in the background: with the same command line, and its end of the socket pair
+//! as standard input. `etmem_plugin::isolated` passes the requests that come from there to the engine.
 
 use crate::log;
 use crate::options::Options;
-use etmem_isolate::Program;
 use etmem_linux::pacer::SystemPacer;
+use etmem_plugin::isolated::{self, Program};
 use nix::sys::signal::{SigSet, Signal};
 use std::fs::File;
 use std::io;
@@ -53,7 +53,7 @@ fn serve(options: &Options) -> Result<(), String> {
     signals.thread_block().map_err(|error| format!("cannot block signals: {error}"))?;
     let stream = take_standard_input().map_err(|error| format!("cannot take standard input: {error}"))?;
     log::init(options.log_level)?;
-    let served = etmem_isolate::serve(stream, |project, section, deadline| {
+    let served = isolated::serve(stream, |project, section, deadline| {
         let clock = Arc::new(SystemPacer::new());
         etmem_plugin::engine(project, section, &Arc::default(), clock, deadline)
     });

@@ -1,18 +1,18 @@
-//! Processes by descriptor, and advice about their memory.
+//! Processes by descriptor, and paging out of their memory.
 #![expect(unsafe_code, reason = "system calls that no crate wraps")]
 
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// A process that stays the same one, even where its number is given to another.
+/// A process that stays the same, even if another process gets its pid.
 #[derive(Debug)]
 pub(crate) struct ProcessDescriptor(OwnedFd);
 
-/// What the kernel said to a call.
+/// What the kernel answered to a call.
 #[derive(Debug)]
 pub(crate) enum Advice {
-    /// It went through so many bytes of the first ranges.
+    /// It advanced by this number of bytes, from the first range on.
     Went(u64),
     /// A part of the first range is not mapped, or cannot be paged out.
     Unsuitable,
@@ -21,7 +21,7 @@ pub(crate) enum Advice {
 }
 
 impl ProcessDescriptor {
-    /// That of `pid`.
+    /// The descriptor of `pid`.
     pub(crate) fn open(pid: u32) -> io::Result<Self> {
         // SAFETY: a system call on two numbers.
         let answer = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -29,7 +29,7 @@ impl ProcessDescriptor {
         if descriptor < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the call returned a new descriptor that nobody else owns.
+        // SAFETY: the call returned a new descriptor, which is ours.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(descriptor) }))
     }
 

@@ -1,7 +1,7 @@
 //! What the daemon calls, for any policy.
 //!
 //! `engine.params` is a boxed `Arc` of the policy, `task.params` a boxed [`Added`]; each is made by a fill function and
-//! freed by its clear function. The daemon's structures are read during a call only: a task's thread has its own copies.
+//! freed by its clear function. The structures of the daemon are read during a call only: the thread of a task has copies.
 #![expect(unsafe_code, reason = "raw pointers of the C interface")]
 
 #[cfg(test)]
@@ -10,8 +10,9 @@ mod tests;
 use super::key_file::KeyFile;
 use super::log::log;
 use crate::group::Group;
-use crate::policy::{Policy, Refusal};
+use crate::policy::Policy;
 use crate::process::Target;
+use crate::refusal::Refusal;
 use crate::run::{Run, STOP_DEADLINE};
 use crate::task::{Rhythm, Task};
 use etmem_abi::{self as abi, Engine, EngineOps, GKeyFile, PAGE_SCAN, PageScan, Project};
@@ -59,7 +60,7 @@ impl<P: Policy> Added<P> {
                 "the policy has not ended its earlier run yet; stop it, and start it later",
             ));
         }
-        // One that ended by itself is waited for, to the end of its thread.
+        // A run that returned without a stop is waited for, until its thread has ended.
         running.take().and_then(|run| run.stop(STOP_DEADLINE));
         let (policy, task) = (Arc::clone(&self.policy), Arc::clone(&self.task));
         *running = Some(Run::start(self.label.clone(), move |stop| policy.run(&task, stop))?);
@@ -70,26 +71,26 @@ impl<P: Policy> Added<P> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         *running = running.take().and_then(|run| run.stop(STOP_DEADLINE));
         if running.is_some() {
-            log(&format!("{}: the policy does not end although it was asked to", self.label));
+            log(&format!("{}: the policy was asked to stop and does not end", self.label));
         }
     }
 }
 
-/// 0 for what is done, -1 for what is refused, which is logged.
+/// 0 if `body` succeeds, -1 if it refuses, which is logged.
 fn answered(call: &str, body: impl FnOnce() -> Result<(), Refusal>) -> c_int {
     let result =
         catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(Refusal::new("the policy panicked")));
     match result {
         Ok(()) => 0,
         Err(refusal) => {
-            // Telling fails only by a fault, which must not get out either.
+            // A panic while logging must not leave this function either.
             let _ = catch_unwind(|| log(&format!("{call}: {refusal}")));
             -1
         }
     }
 }
 
-/// The text at `text`; empty for NULL.
+/// The string at `text`; empty for NULL.
 ///
 /// # Safety
 /// `text` is NULL or a string.
@@ -112,7 +113,7 @@ unsafe fn policy<'a, P: Policy>(engine: *const Engine) -> Result<&'a Arc<P>, Ref
     unsafe { params.cast::<Arc<P>>().as_ref() }.ok_or_else(|| Refusal::new("the engine was not added"))
 }
 
-/// The task at `task`, as it was added.
+/// What [`fill_task`] made for the task at `task`.
 ///
 /// # Safety
 /// As [`policy`], of [`fill_task`].
@@ -123,7 +124,7 @@ unsafe fn added<'a, P: Policy>(task: *const abi::Task) -> Result<&'a Added<P>, R
     unsafe { params.cast::<Added<P>>().as_ref() }.ok_or_else(|| Refusal::new("the task was not added"))
 }
 
-/// When the project looks, and its name.
+/// The name of the project, and when it scans.
 ///
 /// # Safety
 /// `project` is NULL or a project.
@@ -175,7 +176,7 @@ unsafe extern "C" fn clear_engine<P: Policy>(engine: *mut Engine) {
 
 unsafe extern "C" fn fill_task<P: Policy>(config: *mut GKeyFile, task: *mut abi::Task) -> c_int {
     answered("fill_task_params", || {
-        // SAFETY: NULL or a task of the daemon's, whose texts and engine are there during the call; so below.
+        // SAFETY: NULL or a task of the daemon, whose strings and engine are valid during the call; so below.
         let Some(given) = (unsafe { task.as_ref() }) else { return Err(Refusal::new("the task is NULL")) };
         // SAFETY: as above.
         let policy = Arc::clone(unsafe { policy::<P>(given.eng) }?);
@@ -208,7 +209,7 @@ unsafe extern "C" fn clear_task<P: Policy>(task: *mut abi::Task) {
         if !params.is_null() {
             // SAFETY: boxed by `fill_task`, and taken out of the task just now.
             let added = unsafe { Box::from_raw(params) };
-            // It was stopped before; if not, its thread must not outlive its code.
+            // The daemon has stopped it before. If not, its thread must not outlive its code.
             added.stop();
         }
         Ok(())
@@ -248,14 +249,14 @@ unsafe extern "C" fn command<P: Policy>(
         let mut answer = Answer(ManuallyDrop::new(unsafe { File::from_raw_fd(descriptor) }));
         let result = policy.command(task.map(|added| &*added.task), &command, &mut answer);
         if let Err(refusal) = &result {
-            // Whoever does not listen any more need not hear it; the log has it.
+            // The client may have left; the reason is logged as well.
             let _ = answer.0.write_all(refusal.to_string().as_bytes());
         }
         result
     })
 }
 
-/// Text for the client. It is UTF-8, so that the two bytes that end an answer are not in it.
+/// Text for the client. It is UTF-8, so it cannot contain the two bytes that end an answer.
 struct Answer(ManuallyDrop<File>);
 
 impl fmt::Write for Answer {

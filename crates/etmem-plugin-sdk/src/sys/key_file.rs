@@ -1,7 +1,7 @@
-//! GLib's key file, read by GLib, which the daemon has loaded by then: nothing here is linked with it.
+//! GLib's key file, read with the GLib that the daemon has loaded: nothing here is linked with GLib.
 #![expect(unsafe_code, reason = "functions of another library")]
 
-use crate::policy::Refusal;
+use crate::refusal::Refusal;
 use etmem_abi::{GKeyFile, GLIB};
 use libloading::Library;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -14,7 +14,7 @@ type GetString =
 type HasKey = unsafe extern "C" fn(*mut GKeyFile, *const c_char, *const c_char, *mut *mut c_void) -> c_int;
 type Free = unsafe extern "C" fn(*mut c_void);
 
-/// What is used of GLib.
+/// The functions of GLib that are used.
 #[derive(Debug)]
 struct Glib {
     has_key: HasKey,
@@ -30,7 +30,7 @@ fn glib() -> Result<&'static Glib, Refusal> {
 }
 
 fn find() -> Result<Glib, libloading::Error> {
-    // SAFETY: GLib may be loaded at any time; the daemon, which made the key file with it, has done so already.
+    // SAFETY: GLib can be loaded at any time. The daemon, which made the key file with it, has loaded it already.
     let library = unsafe { Library::new(GLIB) }?;
     // SAFETY: the types are those of GLib's manual, gint as int and gchar as char; the library stays with them.
     unsafe {
@@ -43,7 +43,7 @@ fn find() -> Result<Glib, libloading::Error> {
     }
 }
 
-/// A key file of the daemon's, for the length of a call.
+/// A key file of the daemon, for the time of a call.
 #[derive(Debug)]
 pub(crate) struct KeyFile<'file> {
     glib: &'static Glib,
@@ -52,10 +52,10 @@ pub(crate) struct KeyFile<'file> {
 }
 
 impl KeyFile<'_> {
-    /// The one at `file`.
+    /// The key file at `file`.
     ///
     /// # Safety
-    /// `file` is null or a key file of GLib, which is there as long as what this gives and used by nobody else.
+    /// `file` is null, or a key file of GLib that outlives the result and that no other thread uses meanwhile.
     pub(crate) unsafe fn new(file: *mut GKeyFile) -> Result<Self, Refusal> {
         if file.is_null() {
             return Err(Refusal::new("the key file is NULL"));
@@ -67,7 +67,7 @@ impl KeyFile<'_> {
     pub(crate) fn text(&self, group: &str, key: &str) -> Option<String> {
         let (group, key) = (CString::new(group).ok()?, CString::new(key).ok()?);
         let Glib { has_key, get_string, free, .. } = self.glib;
-        // SAFETY: a key file and two strings; NULL asks for no reason. So below.
+        // SAFETY: a key file and two strings; with NULL, GLib reports no error. So below.
         if unsafe { has_key(self.file, group.as_ptr(), key.as_ptr(), ptr::null_mut()) } == 0 {
             return None;
         }
@@ -76,7 +76,7 @@ impl KeyFile<'_> {
         if value.is_null() {
             return None;
         }
-        // SAFETY: not null, so a string, and ours.
+        // SAFETY: not null, so a string, which is ours.
         let text = unsafe { CStr::from_ptr(value) }.to_string_lossy().into_owned();
         // SAFETY: it came from GLib and is not used again.
         unsafe { free(value.cast()) };

@@ -1,4 +1,4 @@
-//! Where this code is, and that it stays there.
+//! Keeping this code loaded.
 #![expect(unsafe_code, reason = "dladdr(3) and dlopen(3)")]
 
 use libloading::os::unix::{Library, RTLD_NOW};
@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Keeps the shared object that holds this code loaded until the process ends, whoever unloads it: whether it will be.
+/// Keeps the shared object of this code loaded until the process ends, and returns whether that succeeded.
 pub(crate) fn keep_loaded() -> bool {
     let here = keep_loaded as fn() -> bool;
     let mut found = MaybeUninit::<libc::Dl_info>::zeroed();
@@ -21,12 +21,12 @@ pub(crate) fn keep_loaded() -> bool {
     if name.is_null() {
         return false;
     }
-    // SAFETY: of the loaded object, which is this one, and so there as long as this runs.
+    // SAFETY: it belongs to the loaded object, which is this one, so it is valid as long as this code runs.
     let path = Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes()));
     // The program itself is never unloaded, and cannot be opened like this.
     if path.canonicalize().ok() == env::current_exe().ok() {
         return true;
     }
-    // SAFETY: it is loaded, so no code of it runs by this. To close the handle again takes nothing of it back.
+    // SAFETY: it is loaded, so this runs no code of it. To close the handle does not undo RTLD_NODELETE.
     unsafe { Library::open(Some(path), RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) }.is_ok()
 }

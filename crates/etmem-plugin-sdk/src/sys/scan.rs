@@ -1,10 +1,10 @@
-//! The scan library, found when it is first needed.
+//! The scan library, loaded when it is first needed.
 //!
-//! All plugins of a process share one copy of it and its state. So it is looked for by its name first, which finds the copy
-//! that another plugin is linked with; and what this crate initialises it never ends, since others may be using it.
+//! All plugins of a process share one copy of it and its state. So it is loaded by its name first, which finds the copy that
+//! another plugin is linked with. This crate initialises it and never ends it, since other plugins may use it.
 #![expect(unsafe_code, reason = "functions of another library, and its lists")]
 
-use crate::pages::{Mapping, Page};
+use crate::memory::{Mapping, Page};
 use etmem_abi::{
     PMD_TYPE, PTE_TYPE, PageRefs, SCAN_LIBRARY, SCAN_LIBRARY_FOLDERS, VMA_MAJOR_NUM_LEN, VMA_MINOR_NUM_LEN,
     VMA_PATH_STR_LEN, Vma, Vmas,
@@ -44,7 +44,7 @@ fn find() -> Result<Scan, String> {
     let others = SCAN_LIBRARY_FOLDERS.iter().map(|place| folder.join(place).join(SCAN_LIBRARY));
     let mut reasons = Vec::new();
     for place in std::iter::once(PathBuf::from(SCAN_LIBRARY)).chain(others) {
-        // SAFETY: the scan library does nothing when it is loaded.
+        // SAFETY: the scan library runs no code when it is loaded.
         match unsafe { Library::new(&place) } {
             Ok(library) => {
                 return functions(library).map_err(|error| format!("{}: {error}", place.display()));
@@ -102,17 +102,17 @@ fn mapping(vma: &Vma) -> Mapping {
     Mapping { range: vma.start..vma.end, readable, writable, executable, shared, inode: vma.inode, name }
 }
 
-/// One look at the pages of process `pid` in `mappings`, added into `list`.
+/// One scan of the pages of process `pid` in `mappings`, added to `list`.
 pub(crate) fn look(pid: u32, mappings: &[Mapping], list: &mut PageList) -> io::Result<()> {
     let scan = library()?;
     let mut vmas: Vec<Vma> =
         mappings.iter().map(|mapping| vma(mapping.range.start, mapping.range.end)).collect();
-    let mut behind = ptr::null_mut();
+    let mut next = ptr::null_mut();
     for vma in vmas.iter_mut().rev() {
-        vma.next = behind;
-        behind = vma;
+        vma.next = next;
+        next = vma;
     }
-    let vmas = Vmas { vma_cnt: vmas.len() as u64, vma_list: behind };
+    let vmas = Vmas { vma_cnt: vmas.len() as u64, vma_list: next };
     let pid = text(pid);
     // SAFETY: a list of as many mappings as it says, a string, and a list of this library's or NULL.
     let look = |list: &mut PageList| unsafe {
@@ -122,11 +122,11 @@ pub(crate) fn look(pid: u32, mappings: &[Mapping], list: &mut PageList) -> io::R
         return Ok(());
     }
     let error = io::Error::last_os_error();
-    // Not initialised yet, or ended by another plugin. Between two that initialise at once one finds it done.
+    // It is not initialised yet, or another plugin ended it. If two initialise it at once, it was done for one of them.
     if error.raw_os_error() != Some(libc::EPERM) {
         return Err(error);
     }
-    // SAFETY: may be called at any time.
+    // SAFETY: it can be called at any time.
     unsafe { (scan.init)() };
     if look(list) == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

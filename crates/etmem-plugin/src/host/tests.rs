@@ -1,4 +1,4 @@
-//! The host over a guest that waits and refuses as it is told to.
+//! The host over a guest that waits and refuses on demand.
 
 use super::*;
 use etmem_linux::pacer::SystemPacer;
@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 const SOON: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(60);
 
-/// What a guest was told, and where it waits: at what begins with this, until the gate opens.
+/// The calls that a guest got, and where it waits: in calls that begin with this text, until the gate opens.
 #[derive(Debug, Default)]
 struct Story {
     told: Mutex<Vec<String>>,
@@ -40,12 +40,12 @@ impl Story {
 
 struct Told {
     story: Arc<Story>,
-    watch: Arc<Watch>,
+    call: Arc<CurrentCall>,
 }
 
 impl Told {
     fn tell(&self, what: &str) -> Result<(), Refusal> {
-        self.watch.during("told", || self.story.tell(what))
+        self.call.during("told", || self.story.tell(what))
     }
 }
 
@@ -96,8 +96,8 @@ fn terms() -> EngineTerms {
 
 fn open(story: &Arc<Story>, limit: Duration) -> Result<Host, Refusal> {
     let story = Arc::clone(story);
-    Host::open(terms(), Arc::new(SystemPacer::new()), limit, move |_, watch| {
-        let guest = Told { story, watch: Arc::clone(watch) };
+    Host::open(terms(), Arc::new(SystemPacer::new()), limit, move |_, call| {
+        let guest = Told { story, call: Arc::clone(call) };
         guest.tell("open").map(|()| guest)
     })
 }
@@ -112,7 +112,7 @@ fn name(text: &str) -> Name {
 }
 
 #[test]
-fn one_after_the_other_and_closed_at_the_end() {
+fn requests_are_carried_out_in_order_until_close() {
     let story = Arc::<Story>::default();
     let host = open(&story, LONG).unwrap();
     host.add_task(&section("t"), LONG).unwrap();
@@ -135,7 +135,7 @@ fn one_after_the_other_and_closed_at_the_end() {
 }
 
 #[test]
-fn what_is_refused_is_told_with_the_engine() {
+fn refusals_name_the_engine() {
     let story = Arc::<Story>::default();
     *story.refuses.lock().unwrap() = Some("open");
     assert_eq!(open(&story, LONG).unwrap_err().reason, "engine mine: no open");
@@ -146,7 +146,7 @@ fn what_is_refused_is_told_with_the_engine() {
 }
 
 #[test]
-fn an_answer_that_cannot_be() {
+fn answers_that_are_too_long_or_hold_an_end_byte_are_refused() {
     let host = open(&Arc::default(), LONG).unwrap();
     let reason = |command| host.question(None, command)().unwrap_err().reason;
     assert!(reason("much").contains("more than 1048576 bytes"));
@@ -163,7 +163,7 @@ fn until(story: &Story, what: &str) {
     }
 }
 
-/// Waits until nobody is refused any more.
+/// Waits until requests are accepted again.
 fn settled(host: &Host) {
     let clock = SystemPacer::new();
     while host.settle(LONG).is_some() {
@@ -173,17 +173,17 @@ fn settled(host: &Host) {
 }
 
 #[test]
-fn who_waits_in_vain_gets_a_reason_and_what_comes_late_is_taken_back() {
+fn late_calls_are_refused_with_a_reason_and_undone() {
     let story = Arc::<Story>::default();
     let host = open(&story, LONG).unwrap();
     host.add_task(&section("t"), LONG).unwrap();
     story.wait_at(Some("start"));
     let refusal = host.start_task(&name("t"), &[], SOON).unwrap_err();
     assert!(refusal.reason.starts_with("engine mine: /lib/mine.so has not returned from told;"), "{refusal}");
-    // Nobody waits again, and nothing that is refused is begun later.
+    // Later requests do not wait, and what is refused is not begun later.
     assert!(host.add_task(&section("u"), LONG).is_err());
     assert!(host.question(None, "tell")().is_err());
-    assert!(host.settle(LONG).unwrap().ends_with("what was asked is done once it does"));
+    assert!(host.settle(LONG).unwrap().ends_with("the request is carried out once it does"));
     story.wait_at(None);
     until(&story, "stop t");
     settled(&host);
@@ -199,7 +199,7 @@ fn who_waits_in_vain_gets_a_reason_and_what_comes_late_is_taken_back() {
 }
 
 #[test]
-fn what_was_not_begun_in_time_is_not_begun() {
+fn requests_not_begun_in_time_are_not_begun() {
     let story = Arc::<Story>::default();
     let host = open(&story, LONG).unwrap();
     story.wait_at(Some("stop"));
@@ -216,7 +216,7 @@ fn what_was_not_begun_in_time_is_not_begun() {
 }
 
 #[test]
-fn a_plugin_that_comes_too_late_goes() {
+fn plugin_that_loads_too_late_is_dropped() {
     let story = Arc::<Story>::default();
     story.wait_at(Some("open"));
     assert!(open(&story, SOON).is_err());

@@ -1,8 +1,8 @@
 //! The daemon's end: the child, requests to it, and its end.
 
-use crate::end::describe;
-use crate::frame;
-use crate::message::{Reply, Request};
+use super::end::describe;
+use super::frame;
+use super::message::{Reply, Request};
 use etmem_config::FaultClass;
 use etmem_engine::Refusal;
 use std::collections::HashMap;
@@ -18,19 +18,19 @@ use std::thread;
 use std::time::Duration;
 use tracing::{debug, error, warn};
 
-/// How long a child that reads nothing may hold up who writes to it.
-const WRITE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a child that reads nothing can delay a request.
+const WRITE_LIMIT: Duration = Duration::from_secs(1);
 
-/// What a child gets beyond what it was told to take, for the way and for a machine that is busy.
+/// How much longer than its limit a request waits, for the way to the child and for a busy machine.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// How long a child gets to end once it was let go of.
+/// How long a child has to end after its stream was closed.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A child that runs, or ran.
 #[derive(Debug)]
 pub(crate) struct Link {
-    /// Whose it is, for the log and for answers.
+    /// Names the engine, in the log and in answers.
     label: String,
     stream: Mutex<UnixStream>,
     pub(crate) pid: u32,
@@ -42,7 +42,7 @@ pub(crate) struct Link {
 struct State {
     last: u64,
     waiting: HashMap<u64, Sender<Reply>>,
-    /// It may end now.
+    /// Its engine was closed, so its end is expected.
     let_go: bool,
     /// How it ended.
     end: Option<String>,
@@ -52,9 +52,9 @@ impl Link {
     /// Runs `command` with its end of the socket pair as standard input.
     pub(crate) fn start(label: &str, mut command: Command) -> io::Result<Arc<Self>> {
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_write_timeout(Some(WRITE_PATIENCE))?;
+        ours.set_write_timeout(Some(WRITE_LIMIT))?;
         let mut reading = ours.try_clone()?;
-        // A group of its own: what a terminal sends the daemon, the child learns from the daemon.
+        // A process group of its own: signals of a terminal reach the daemon, which then ends the child.
         let child = command.stdin(OwnedFd::from(theirs)).process_group(0).spawn()?;
         drop(command);
         let link = Arc::new(Self {
@@ -66,11 +66,12 @@ impl Link {
         });
         let listener = Arc::clone(&link);
         thread::Builder::new().name("etmemd-plugin".to_owned()).spawn(move || {
-            while let Ok(Some(fields)) = frame::read(&mut reading) {
-                match Reply::decode(fields) {
-                    Ok(reply) => listener.deliver(reply),
+            loop {
+                match frame::read::<Reply>(&mut reading) {
+                    Ok(Some(reply)) => listener.deliver(reply),
+                    Ok(None) => break,
                     Err(error) => {
-                        warn!("{}: its process {}: {error}", listener.label, listener.pid);
+                        debug!("{}: its process {}: {error}", listener.label, listener.pid);
                         break;
                     }
                 }
@@ -88,13 +89,13 @@ impl Link {
         let waiting = self.state().waiting.remove(&reply.number);
         match waiting.map(|waiting| waiting.send(reply)) {
             Some(Ok(())) => {}
-            Some(Err(_)) | None => debug!("{}: an answer that nobody waits for", self.label),
+            Some(Err(_)) | None => debug!("{}: an answer came after its limit", self.label),
         }
     }
 
-    /// Nothing more comes from it: sees that it ends, and how.
+    /// The stream has ended: ends the child and records how it ended.
     fn bury(&self, mut child: Child) {
-        // One that has ended already keeps the status that it ended with.
+        // A child that has ended already keeps its exit status.
         let status = child.kill().and_then(|()| child.wait());
         let end = status.map_or_else(|error| format!("is gone ({error})"), describe);
         let mut state = self.state();
@@ -116,13 +117,13 @@ impl Link {
         self.state().end.clone()
     }
 
-    /// What became of it, as a reason, if it has ended.
+    /// How it ended, as a reason, if it has ended.
     pub(crate) fn trouble(&self) -> Option<String> {
         let end = self.end()?;
         Some(format!("{}: its process {} {end}", self.label, self.pid))
     }
 
-    /// Sends what is not answered; one that has ended does not need it.
+    /// Sends a request that is not answered. A child that has ended does not need it.
     pub(crate) fn tell(&self, request: &Request) {
         debug_assert!(!request.is_answered());
         if let Err(reason) = self.send(request, 0) {
@@ -146,7 +147,7 @@ impl Link {
         let sent = self.send(request, number);
         let refused = |reason| Refusal { reason, class: FaultClass::Internal };
         match sent.map(|()| answered.recv_timeout(limit.saturating_add(SLACK))) {
-            Ok(Ok(reply)) => reply.result,
+            Ok(Ok(reply)) => reply.into_result(),
             Ok(Err(RecvTimeoutError::Disconnected)) => Err(refused(self.reason_of_end())),
             Ok(Err(RecvTimeoutError::Timeout)) => {
                 self.state().waiting.remove(&number);
@@ -154,7 +155,7 @@ impl Link {
             }
             Err(reason) => {
                 self.state().waiting.remove(&number);
-                // A socket that breaks is often the first that is seen of an end.
+                // A broken socket is often the first sign of an end.
                 self.wait_for_end(SLACK);
                 Err(refused(self.trouble().map_or(reason, |_| self.reason_of_end())))
             }
@@ -165,7 +166,7 @@ impl Link {
         self.trouble().unwrap_or_else(|| format!("{}: its process is gone", self.label))
     }
 
-    /// The same as `ask`; where the process has ended, `advice` follows the reason.
+    /// The same as `ask`; if the process has ended, `advice` follows the reason.
     pub(crate) fn ask_or(
         &self,
         request: &Request,
@@ -179,12 +180,11 @@ impl Link {
     }
 
     fn send(&self, request: &Request, number: u64) -> Result<(), String> {
-        let fields = request.encode(number).map_err(|error| format!("{}: {error}", self.label))?;
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        frame::write(&mut *stream, &fields).map_err(|error| {
-            // What was written in part cannot be told from what follows it.
+        frame::write(&mut *stream, &(number, request)).map_err(|error| {
+            // After a message in part, the child could not find the next one.
             let _ = stream.shutdown(Shutdown::Both);
-            format!("{}: its process {} cannot be told anything: {error}", self.label, self.pid)
+            format!("{}: cannot send to its process {}: {error}", self.label, self.pid)
         })
     }
 
@@ -195,11 +195,11 @@ impl Link {
         waited.unwrap_or_else(PoisonError::into_inner).0.end.is_some()
     }
 
-    /// Lets it close its engine and end; ends it where it does not. Does not wait.
+    /// Lets the child close its engine and end, and kills it if it does not end in time. Does not wait.
     pub(crate) fn let_go(self: Arc<Self>) {
         self.state().let_go = true;
         let shut = |how| {
-            // Fails only where it is shut already.
+            // It fails only if it is shut already.
             let _ = self.stream.lock().unwrap_or_else(PoisonError::into_inner).shutdown(how);
         };
         shut(Shutdown::Write);

@@ -12,7 +12,7 @@ use etmem_config::{ConfigFile, FaultClass, TaskSection};
 use etmem_core::kernel::process::{Pid, ProcessId};
 use etmem_core::name::Name;
 use etmem_engine::{Hosted, Question, Refusal};
-use etmem_isolate::{Isolated, serve};
+use etmem_plugin::isolated::{Isolated, serve};
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
 
@@ -220,7 +220,10 @@ fn not_made() -> Result<()> {
     ensure!(refusal.reason.starts_with("no: make invalid") && refusal.class == FaultClass::InvalidParameters);
     let refusal = start(&file("aborts")).err().context("not refused")?;
     ensure!(refusal.reason.contains("was ended by signal 6 (SIGABRT)"), "{refusal}");
-    ensure!(refusal.reason.contains("mend the plugin") && !refusal.reason.contains("stop the"), "{refusal}");
+    ensure!(
+        refusal.reason.contains("repair the plugin") && !refusal.reason.contains("stop the"),
+        "{refusal}"
+    );
     Ok(())
 }
 
@@ -267,7 +270,7 @@ fn ends_in_a_call() -> Result<()> {
     engine.add_task(&file.tasks[0], LONG)?;
     let refusal = engine.start_task(&name("aborts"), &[], LONG).err().context("not refused")?;
     ensure!(refusal.reason.contains("SIGABRT") && refusal.class == FaultClass::Internal, "{refusal}");
-    ensure!(refusal.reason.contains("mend the plugin"), "{refusal}");
+    ensure!(refusal.reason.contains("repair the plugin"), "{refusal}");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
-//! An engine whose other half is in a child process.
+//! The daemon's end: an engine that runs in a child process.
 
-use crate::link::Link;
-use crate::message::Request;
+use super::link::Link;
+use super::message::Request;
 use etmem_config::{EngineSection, FaultClass, ProjectSection, TaskSection};
 use etmem_core::kernel::process::ProcessId;
 use etmem_core::name::Name;
@@ -13,18 +13,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::info;
 
-/// How long an engine command may take: longer than the engine takes to say that it takes too long, and less than the ten
-/// seconds for which clients of etmem 1.x wait.
-const COMMAND_PATIENCE: Duration = Duration::from_secs(9);
+/// How long an engine command may take: longer than the limit after which the engine itself refuses, and less than the ten
+/// seconds that clients of etmem 1.x wait.
+const COMMAND_LIMIT: Duration = Duration::from_secs(9);
 
-/// What to do about a process that ended while something was added to it or started in it: nothing of that is there.
-const MEND: &str =
-    "nothing of this request is done: mend the plugin, or the keys it was given, and try again";
+/// What to do after a process ended while something was added or started in it.
+const REPAIR: &str = "nothing of this request is done: repair the plugin or its keys, and try again";
 
-/// What to do about one whose tasks ran.
+/// What to do after a process ended whose tasks ran.
 const RUN_AGAIN: &str = "stop the project and start it to run it again";
 
-/// Gives the command that runs a process in which [`serve`](crate::serve) answers, on its standard input.
+/// Makes the command that runs a process in which [`serve`](super::serve) answers on standard input.
 pub type Program = Box<dyn Fn() -> io::Result<Command> + Send + Sync>;
 
 /// An engine in a process of its own.
@@ -39,14 +38,14 @@ pub struct Isolated {
 #[derive(Debug)]
 struct State {
     link: Arc<Link>,
-    /// What it was told of, in the order in which it was.
-    tasks: Vec<Told>,
+    /// The tasks of the process, in the order in which they were added.
+    tasks: Vec<Added>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct Added {
     section: TaskSection,
-    /// Started, and not stopped since.
+    /// Whether it was started and not stopped since.
     started: bool,
 }
 
@@ -60,10 +59,10 @@ impl fmt::Debug for Isolated {
 }
 
 impl Isolated {
-    /// Runs `program` and has it make the engine of `section`. Waits for at most `limit`.
+    /// Runs `program`, which makes the engine of `section`. Waits for at most `limit`.
     ///
     /// # Errors
-    /// It cannot be run, or cannot make the engine.
+    /// The program cannot be run, or cannot make the engine.
     pub fn start(
         project: &ProjectSection,
         section: &EngineSection,
@@ -86,15 +85,15 @@ impl Isolated {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the process has ended and none of its tasks is said to run, runs a new one with the same tasks.
+    /// If the process has ended and all its tasks are stopped, runs a new one with the same tasks.
     fn revive(&self, state: &mut State, limit: Duration) -> Result<(), Refusal> {
         if state.link.end().is_none() || state.tasks.iter().any(|task| task.started) {
             return Ok(());
         }
         let link = open(&self.label, &self.project, &self.engine, &self.program, limit)?;
         for task in &state.tasks {
-            let request = Request::Add { task: task.section.clone(), limit };
-            if let Err(refusal) = link.ask_or(&request, limit, MEND) {
+            let request = Request::Add { task: (&task.section).into(), limit };
+            if let Err(refusal) = link.ask_or(&request, limit, REPAIR) {
                 link.let_go();
                 return Err(refusal);
             }
@@ -116,8 +115,8 @@ fn open(
         reason: format!("{label}: isolate=yes: its process cannot be started: {error}"),
         class: FaultClass::Internal,
     })?;
-    let request = Request::Open { project: project.clone(), engine: engine.clone(), limit };
-    match link.ask_or(&request, limit, MEND) {
+    let request = Request::Open { project: project.into(), engine: engine.into(), limit };
+    match link.ask_or(&request, limit, REPAIR) {
         Ok(_) => {
             info!("{label}: in process {}", link.pid);
             Ok(link)
@@ -133,40 +132,40 @@ impl Hosted for Isolated {
     fn add_task(&self, task: &TaskSection, limit: Duration) -> Result<(), Refusal> {
         let mut state = self.state();
         self.revive(&mut state, limit)?;
-        let request = Request::Add { task: task.clone(), limit };
-        if let Err(refusal) = state.link.ask_or(&request, limit, MEND) {
-            // It may still be done, by a process that answers too late.
-            state.link.tell(&Request::Remove { task: task.name.clone() });
+        let request = Request::Add { task: task.into(), limit };
+        if let Err(refusal) = state.link.ask_or(&request, limit, REPAIR) {
+            // The process may still carry it out, after the limit.
+            state.link.tell(&Request::Remove { task: task.name.to_string() });
             return Err(refusal);
         }
-        state.tasks.push(Told { section: task.clone(), started: false });
+        state.tasks.push(Added { section: task.clone(), started: false });
         Ok(())
     }
 
     fn start_task(&self, task: &Name, processes: &[ProcessId], limit: Duration) -> Result<(), Refusal> {
         let mut state = self.state();
         self.revive(&mut state, limit)?;
-        let request = Request::Start { task: task.clone(), processes: processes.to_vec(), limit };
-        if let Err(refusal) = state.link.ask_or(&request, limit, MEND) {
-            state.link.tell(&Request::Stop { task: task.clone() });
+        let request = Request::start(task, processes, limit);
+        if let Err(refusal) = state.link.ask_or(&request, limit, REPAIR) {
+            state.link.tell(&Request::Stop { task: task.to_string() });
             return Err(refusal);
         }
-        let told = state.tasks.iter_mut().find(|told| told.section.name == *task);
-        told.into_iter().for_each(|told| told.started = true);
+        let added = state.tasks.iter_mut().find(|added| added.section.name == *task);
+        added.into_iter().for_each(|added| added.started = true);
         Ok(())
     }
 
     fn stop_task(&self, task: &Name) {
         let mut state = self.state();
-        let told = state.tasks.iter_mut().find(|told| told.section.name == *task);
-        told.into_iter().for_each(|told| told.started = false);
-        state.link.tell(&Request::Stop { task: task.clone() });
+        let added = state.tasks.iter_mut().find(|added| added.section.name == *task);
+        added.into_iter().for_each(|added| added.started = false);
+        state.link.tell(&Request::Stop { task: task.to_string() });
     }
 
     fn remove_task(&self, task: &Name) {
         let mut state = self.state();
-        state.tasks.retain(|told| told.section.name != *task);
-        state.link.tell(&Request::Remove { task: task.clone() });
+        state.tasks.retain(|added| added.section.name != *task);
+        state.link.tell(&Request::Remove { task: task.to_string() });
     }
 
     fn project_runs(&self, runs: bool) {
@@ -181,7 +180,7 @@ impl Hosted for Isolated {
         let link = Arc::clone(&self.state().link);
         match link.ask(&Request::Settle { limit }, limit) {
             Ok(late) => late,
-            // Nothing is left to be done in a process that is gone.
+            // A process that has ended has nothing left to do.
             Err(_) if link.end().is_some() => None,
             Err(refusal) => Some(refusal.reason),
         }
@@ -189,8 +188,8 @@ impl Hosted for Isolated {
 
     fn question(&self, task: Option<&Name>, command: &str) -> Question {
         let link = Arc::clone(&self.state().link);
-        let request = Request::Ask { task: task.cloned(), command: command.to_owned() };
-        Box::new(move || link.ask_or(&request, COMMAND_PATIENCE, RUN_AGAIN).map(Option::unwrap_or_default))
+        let request = Request::Ask { task: task.map(Name::to_string), command: command.to_owned() };
+        Box::new(move || link.ask_or(&request, COMMAND_LIMIT, RUN_AGAIN).map(Option::unwrap_or_default))
     }
 
     fn trouble(&self) -> Option<String> {

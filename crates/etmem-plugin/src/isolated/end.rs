@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// The signals that a fault of a program ends it by, or a person.
+/// The signals by which a fault or a person ends a program.
 const SIGNALS: [(i32, &str); 7] = [
     (4, "SIGILL"),
     (6, "SIGABRT"),
@@ -14,7 +14,7 @@ const SIGNALS: [(i32, &str); 7] = [
     (15, "SIGTERM"),
 ];
 
-/// What became of a process.
+/// How a process with this status ended.
 pub(crate) fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(signal), _) => match SIGNALS.iter().find(|(number, _)| *number == signal) {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals_have_names() {
+    fn signals_are_named() {
         for (raw, words) in [
             (6, "was ended by signal 6 (SIGABRT)"),
             (0x80 | 11, "was ended by signal 11 (SIGSEGV)"),

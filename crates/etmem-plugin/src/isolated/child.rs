@@ -1,8 +1,10 @@
-//! The child's end: makes the engine that it is told to make, and tells it what it is told.
+//! The child's end: makes the engine, and carries out the requests of the daemon with it.
 
-use crate::frame;
-use crate::message::{Reply, Request};
+use super::frame;
+use super::message::{Numbered, Reply, Request};
 use etmem_config::{EngineSection, FaultClass, ProjectSection};
+use etmem_core::kernel::process::{Pid, ProcessId};
+use etmem_core::name::Name;
 use etmem_engine::{Hosted, Question, Refusal};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -11,37 +13,36 @@ use std::thread;
 use std::time::Duration;
 use tracing::warn;
 
-/// How long an engine gets to close when the daemon is gone or has let go.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long an engine has to close after the stream has ended.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Answers the daemon at the other end of `stream` until it lets go or ends; `make` makes the engine. To be called in a
-/// process of its own, which is to end after that.
+/// Answers the daemon at the other end of `stream` until the daemon closes it or ends; `make` makes the engine. Call it in a
+/// process of its own that ends after it.
 ///
 /// # Errors
-/// The stream breaks, or brings what cannot be read.
+/// The stream fails, or a message cannot be read.
 pub fn serve(
     mut stream: UnixStream,
     make: impl FnOnce(&ProjectSection, &EngineSection, Duration) -> Result<Arc<dyn Hosted>, Refusal>,
 ) -> io::Result<()> {
     let answers = Arc::new(Mutex::new(stream.try_clone()?));
-    let Some(fields) = frame::read(&mut stream)? else { return Ok(()) };
-    let (number, first) = Request::decode(fields).map_err(io::Error::other)?;
+    let Some((number, first)) = frame::read::<Numbered>(&mut stream)? else { return Ok(()) };
     let Request::Open { project, engine, limit } = first else {
         return Err(io::Error::other("the first message is not the one that makes the engine"));
     };
-    let engine = match make(&project, &engine, limit) {
+    let engine = match make(&project.into_project()?, &engine.into_engine()?, limit) {
         Ok(engine) => engine,
         Err(refusal) => {
             reply(&answers, number, Err(refusal))?;
-            // The end is the daemon's to make: one that it does not expect counts as a fault.
-            while frame::read(&mut stream)?.is_some() {}
+            // The daemon closes the stream. If this process ended before, the daemon would report a fault.
+            while frame::read::<Numbered>(&mut stream)?.is_some() {}
             return Ok(());
         }
     };
     reply(&answers, number, Ok(None))?;
     let ended = pass_on(&mut stream, &answers, &*engine);
     engine.close();
-    if let Some(late) = engine.settle(CLOSE_PATIENCE) {
+    if let Some(late) = engine.settle(CLOSE_LIMIT) {
         warn!("{late}");
     }
     ended
@@ -53,27 +54,29 @@ fn reply(
     result: Result<Option<String>, Refusal>,
 ) -> io::Result<()> {
     let mut stream = answers.lock().unwrap_or_else(PoisonError::into_inner);
-    frame::write(&mut *stream, &Reply { number, result }.encode())
+    frame::write(&mut *stream, &Reply::new(number, result))
 }
 
-/// Until the stream ends.
+/// Carries out requests until the stream ends.
 fn pass_on(stream: &mut UnixStream, answers: &Arc<Mutex<UnixStream>>, engine: &dyn Hosted) -> io::Result<()> {
-    while let Some(fields) = frame::read(stream)? {
-        let (number, request) = Request::decode(fields).map_err(io::Error::other)?;
+    while let Some((number, request)) = frame::read::<Numbered>(stream)? {
         match request {
             Request::Open { .. } => return Err(io::Error::other("there is an engine already")),
             Request::Add { task, limit } => {
-                reply(answers, number, engine.add_task(&task, limit).map(|()| None))?;
+                reply(answers, number, engine.add_task(&task.into_task()?, limit).map(|()| None))?;
             }
             Request::Start { task, processes, limit } => {
-                reply(answers, number, engine.start_task(&task, &processes, limit).map(|()| None))?;
+                let processes = processes.into_iter().filter_map(process).collect::<Vec<_>>();
+                let started = engine.start_task(&name(&task)?, &processes, limit);
+                reply(answers, number, started.map(|()| None))?;
             }
-            Request::Stop { task } => engine.stop_task(&task),
-            Request::Remove { task } => engine.remove_task(&task),
+            Request::Stop { task } => engine.stop_task(&name(&task)?),
+            Request::Remove { task } => engine.remove_task(&name(&task)?),
             Request::Runs { runs } => engine.project_runs(runs),
             Request::Close => engine.close(),
             Request::Settle { limit } => reply(answers, number, Ok(engine.settle(limit)))?,
             Request::Ask { task, command } => {
+                let task = task.as_deref().map(name).transpose()?;
                 answer(Arc::clone(answers), number, engine.question(task.as_ref(), &command))?;
             }
         }
@@ -81,12 +84,20 @@ fn pass_on(stream: &mut UnixStream, answers: &Arc<Mutex<UnixStream>>, engine: &d
     Ok(())
 }
 
-/// Answers a question where nothing else waits for it.
+fn process((pid, start_time): (u32, u64)) -> Option<ProcessId> {
+    Some(ProcessId { pid: Pid::new(pid)?, start_time })
+}
+
+fn name(text: &str) -> io::Result<Name> {
+    Name::new(text).map_err(io::Error::other)
+}
+
+/// Answers a question on a thread of its own, so that other requests do not wait for it.
 fn answer(answers: Arc<Mutex<UnixStream>>, number: u64, question: Question) -> io::Result<()> {
     let refused = Arc::clone(&answers);
     let spawned = thread::Builder::new().spawn(move || {
         if let Err(error) = reply(&answers, number, question().map(Some)) {
-            warn!("an answer does not reach the daemon: {error}");
+            warn!("an answer cannot be sent to the daemon: {error}");
         }
     });
     match spawned {

@@ -1,0 +1,54 @@
+//! Which function of a plugin is called at the moment, for those who wait for it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The call into a plugin that is under way.
+#[derive(Debug, Default)]
+pub(crate) struct CurrentCall {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// A job that may call the plugin is under way.
+    busy: bool,
+    function: Option<&'static str>,
+    given_up: bool,
+}
+
+impl CurrentCall {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes `call`, which messages name `function`.
+    pub(crate) fn during<T>(&self, function: &'static str, call: impl FnOnce() -> T) -> T {
+        self.state().function = Some(function);
+        let result = call();
+        self.state().function = None;
+        result
+    }
+
+    /// Does a job that may call the plugin.
+    pub(crate) fn busy<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.state().busy = true;
+        let result = work();
+        *self.state() = State::default();
+        result
+    }
+
+    /// A wait was in vain: until the job under way returns, no other request should wait.
+    pub(crate) fn give_up(&self) {
+        let mut state = self.state();
+        state.given_up = state.busy;
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.state().given_up
+    }
+
+    /// The function that is being called.
+    pub(crate) fn function(&self) -> &'static str {
+        self.state().function.unwrap_or("an earlier request")
+    }
+}
