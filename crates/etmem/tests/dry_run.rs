@@ -169,7 +169,7 @@ fn every_sample_loads() -> Result<(), Failed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder = TempDir::new()?;
     let mut loaded = 0;
-    for samples in ["etc/etmem", "crates/etmem-config/tests/samples"] {
+    for samples in ["etc/etmem", "crates/etmem-engine/tests/samples"] {
         for entry in fs::read_dir(root.join(samples))? {
             let sample = entry?.path();
             let content = fs::read_to_string(&sample)?;
