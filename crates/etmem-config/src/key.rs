@@ -160,10 +160,12 @@ where
 
     fn range(&self) -> Option<String> {
         // No line can hold this, so no row takes it, and what it says then is its range.
-        match (self.read)("\0").err()? {
-            Rule::Name(_) => Some("a name: 1 to 64 printable ASCII characters, no space".to_owned()),
-            rule => Some(rule.to_string().trim_start_matches("must be ").to_owned()),
-        }
+        let rule = (self.read)("\0").err()?;
+        Some(if matches!(rule, Rule::Name(_)) {
+            "a name: 1 to 64 printable ASCII characters, no space".to_owned()
+        } else {
+            rule.to_string().trim_start_matches("must be ").to_owned()
+        })
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::contract::{Engine, EngineError};
 use crate::scan_locks::ScanLocks;
-use crate::{cslide, damon, memdcd, psi, slide, thirdparty};
 use etmem_config::{ConfigError, ConfigFile, EngineSection, KindKeys, ListedObjects};
 use etmem_core::name::Name;
 use std::path::Path;
@@ -18,12 +17,21 @@ pub struct Kind {
     pub commands: &'static [&'static str],
     /// Makes an engine whose scanners take turns with those of other engines; none for one whose policy comes from
     /// outside ([`hosted`](crate::hosted)) and for one that this version does not have yet.
-    pub make: Option<fn(&EngineSection, ScanLocks) -> Result<Box<dyn Engine>, EngineError>>,
+    pub make: Option<Make>,
 }
 
+/// How an engine is made of its section.
+pub type Make = fn(&EngineSection, ScanLocks) -> Result<Box<dyn Engine>, EngineError>;
+
 /// All of them, in the order in which messages list them.
-pub const KINDS: &[&Kind] =
-    &[&slide::KIND, &cslide::KIND, &thirdparty::KIND, &damon::KIND, &psi::KIND, &memdcd::KIND];
+pub const KINDS: &[&Kind] = &[
+    &crate::slide::KIND,
+    &crate::cslide::KIND,
+    &crate::thirdparty::KIND,
+    &crate::damon::KIND,
+    &crate::psi::KIND,
+    &crate::memdcd::KIND,
+];
 
 /// The kind called `name`.
 fn kind(name: &str) -> Option<&'static Kind> {

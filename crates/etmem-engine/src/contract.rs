@@ -50,7 +50,13 @@ pub enum EngineError {
     },
     /// A key that the engine reads is not a value of its row. Files that were read have none.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(Box<KeyError>),
+}
+
+impl From<KeyError> for EngineError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(Box::new(error))
+    }
 }
 
 impl EngineError {
@@ -58,7 +64,8 @@ impl EngineError {
     #[must_use]
     pub const fn key(&self) -> Option<&'static str> {
         match self {
-            Self::Value { key, .. } | Self::Key(KeyError { key, .. }) => Some(key),
+            Self::Value { key, .. } => Some(key),
+            Self::Key(error) => Some(error.key),
             Self::NotBuilt(_) | Self::ScanType { .. } | Self::EngineValue { .. } => None,
         }
     }

@@ -26,7 +26,7 @@ mod thirdparty;
 mod tracker;
 
 pub use catalogue::{
-    KINDS, Kind, engine, keys, load, load_names, load_older, parse, parse_names, parse_older,
+    KINDS, Kind, Make, engine, keys, load, load_names, load_older, parse, parse_names, parse_older,
 };
 pub use contract::{CommandError, Engine, EngineError, FaultClass, TaskRunner};
 pub use damon::RegionScan;
