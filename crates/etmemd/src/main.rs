@@ -85,8 +85,7 @@ fn run(options: &Options) -> Result<(), String> {
     }
     cleanup_records::take_back(&cleanup_records::folder(), &options.roots.sys);
     let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
-    let registry =
-        RegistryThread::start(registry).map_err(|error| format!("cannot start a thread: {error}"))?;
+    let registry = RegistryThread::new(registry);
     let manager = ServiceManager::from_environment();
     let ready = || {
         if options.background {

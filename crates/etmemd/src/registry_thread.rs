@@ -6,19 +6,21 @@
 //!   the watchdog's timer ----/
 //! ```
 //!
-//! While no message comes it does not wake up. When the last [`RegistryHandle`] is dropped, it stops
+//! The first message starts it: until then a daemon has one thread. While no message comes it does not wake up. When the last [`RegistryHandle`] is dropped, it stops
 //! all tasks and ends.
 
 use crate::dispatch::{Reply, dispatch};
 use crate::registry::{LONGEST_REQUEST, Registry};
-use crate::wait_group::WaitGroup;
+use crate::wait_group::{Member, WaitGroup};
 use etmem_wire::Request;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tracing::error;
 
 /// How long tasks have to end when the daemon stops. After that their threads end with the process.
 const SHUT_DOWN_LIMIT: Duration = Duration::from_millis(700);
@@ -31,15 +33,23 @@ pub(crate) enum Message {
     Alive(oneshot::Sender<()>),
 }
 
+/// Starts the thread; nothing if the system has none left.
+type Start = Box<dyn FnOnce() -> Option<Sender<Message>> + Send>;
+
 /// Sends messages to the thread.
 #[derive(Debug, Clone)]
-pub(crate) struct RegistryHandle(Sender<Message>);
+pub(crate) struct RegistryHandle(Arc<LazyLock<Option<Sender<Message>>, Start>>);
 
 impl RegistryHandle {
+    fn new(start: Start) -> Self {
+        Self(Arc::new(LazyLock::new(start)))
+    }
+
     /// A handle, and where its messages arrive.
-    pub(crate) fn new() -> (Self, Receiver<Message>) {
+    #[cfg(test)]
+    pub(crate) fn with_messages() -> (Self, Receiver<Message>) {
         let (sender, messages) = channel();
-        (Self(sender), messages)
+        (Self::new(Box::new(|| Some(sender))), messages)
     }
 
     /// What comes of `request`; nothing if it failed by a fault of this program.
@@ -54,7 +64,8 @@ impl RegistryHandle {
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(message(answer)).ok()?;
+        let messages = LazyLock::force(&self.0).as_ref()?;
+        messages.send(message(answer)).ok()?;
         answered.await.ok()
     }
 }
@@ -67,20 +78,13 @@ pub(crate) struct RegistryThread {
 }
 
 impl RegistryThread {
-    /// Starts it.
-    ///
-    /// # Errors
-    /// When the system has no thread left.
-    pub(crate) fn start(mut registry: Registry) -> io::Result<Self> {
-        let (handle, messages) = RegistryHandle::new();
+    /// A thread for `registry`.
+    pub(crate) fn new(registry: Registry) -> Self {
         let thread = WaitGroup::default();
         let member = thread.member();
-        thread::Builder::new().name("etmemd-registry".to_owned()).spawn(move || {
-            answer(&messages, |request| dispatch(&mut registry, request));
-            registry.shut_down(SHUT_DOWN_LIMIT);
-            drop(member);
-        })?;
-        Ok(Self { handle, thread })
+        let start = || spawn(registry, member).inspect_err(|error| error!("cannot start a thread: {error}"));
+        let handle = RegistryHandle::new(Box::new(|| start().ok()));
+        Self { handle, thread }
     }
 
     pub(crate) const fn handle(&self) -> &RegistryHandle {
@@ -96,6 +100,16 @@ impl RegistryThread {
         let has_ended = self.thread.wait(LONGEST_REQUEST + SHUT_DOWN_LIMIT);
         has_ended.then_some(()).ok_or_else(|| "a request does not end".to_owned())
     }
+}
+
+fn spawn(mut registry: Registry, member: Member) -> io::Result<Sender<Message>> {
+    let (sender, messages) = channel();
+    thread::Builder::new().name("etmemd-registry".to_owned()).spawn(move || {
+        answer(&messages, |request| dispatch(&mut registry, request));
+        registry.shut_down(SHUT_DOWN_LIMIT);
+        drop(member);
+    })?;
+    Ok(sender)
 }
 
 /// Answers `messages` until all handles are dropped.
@@ -130,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_request_that_panics_fails_and_the_next_is_carried_out() {
-        let (handle, messages) = RegistryHandle::new();
+        let (handle, messages) = RegistryHandle::with_messages();
         let mut requests = 0;
         let thread = thread::spawn(move || {
             answer(&messages, |_| {
@@ -150,11 +164,20 @@ mod tests {
     }
 
     #[test]
+    fn without_a_thread_requests_fail_and_the_daemon_is_not_alive() {
+        let handle = RegistryHandle::new(Box::new(|| None));
+        run(async {
+            assert!(handle.carry_out(request()).await.is_none());
+            assert!(!handle.is_alive().await);
+        });
+    }
+
+    #[test]
     fn a_request_whose_server_has_stopped_is_not_carried_out() {
-        let (handle, messages) = RegistryHandle::new();
+        let (sender, messages) = channel();
         let (waits, _) = oneshot::channel();
-        handle.0.send(Message::Request(request(), waits)).unwrap();
-        drop(handle);
+        sender.send(Message::Request(request(), waits)).unwrap();
+        drop(sender);
         answer(&messages, |_| panic!("carried out"));
     }
 }

@@ -169,7 +169,7 @@ async fn answer(request: Request, registry: &RegistryHandle) -> Response {
     match registry.carry_out(request).await {
         Some(Reply::Response(response)) => response,
         Some(Reply::Later(pending)) => answer_apart(pending).await,
-        None => refuse(ErrorKind::Internal, &["a fault of etmemd: see what it printed to standard error"]),
+        None => refuse(ErrorKind::Internal, &["a fault of etmemd: see its log and its standard error"]),
     }
 }
 
@@ -244,20 +244,20 @@ mod tests {
 
     #[test]
     fn the_watchdog_is_notified_while_requests_are_carried_out() {
-        let (registry, messages) = RegistryHandle::new();
+        let (registry, messages) = RegistryHandle::with_messages();
         assert_eq!(watch_until(&registry, Some(PERIOD), 50 * PERIOD, 1), 0, "the registry is stuck");
         let thread = std::thread::spawn(move || registry_thread::answer(&messages, |_| panic!("no request")));
         assert_eq!(watch_until(&registry, Some(PERIOD), Duration::from_secs(60), 3), 3);
         drop(registry);
         thread.join().unwrap();
-        let (registry, messages) = RegistryHandle::new();
+        let (registry, messages) = RegistryHandle::with_messages();
         drop(messages);
         assert_eq!(watch_until(&registry, Some(PERIOD), 10 * PERIOD, 1), 0, "the registry is gone");
     }
 
     #[test]
     fn without_a_watchdog_nothing_is_asked() {
-        let (registry, messages) = RegistryHandle::new();
+        let (registry, messages) = RegistryHandle::with_messages();
         assert_eq!(watch_until(&registry, None, 10 * PERIOD, 1), 0);
         assert!(messages.try_recv().is_err());
     }
