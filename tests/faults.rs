@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use etmem_testkit::daemon::{ProjectFile, TaskKind};
 use etmem_testkit::machine::Need;
 use etmem_testkit::pagemap::status_bytes;
@@ -126,8 +126,8 @@ fn stop() -> Result<()> {
     Ok(())
 }
 
-/// With one look a second after the start, the moments fall into clearing, waiting, looking, and paging out. Nothing leaves
-/// once a stop is answered, and a stop while pages leave does not wait until all have left.
+/// With one scan a second after the start, the moments fall into clearing, waiting, scanning, and paging out. Nothing leaves
+/// once the task has stopped, and a stop while pages leave does not wait until all have left.
 fn stop_large() -> Result<()> {
     let stage = Stage::with_swap(LARGE_SWAP)?;
     let mut workload = stage.workload(&Options::new(LARGE, LARGE / 8))?;
@@ -136,12 +136,15 @@ fn stop_large() -> Result<()> {
     let file = ProjectFile { scans: 1, ..ProjectFile::new("p") }.task("t", TaskKind::Pid(pid));
     stage.daemon.add(&file.to_string())?;
     let start = || stage.daemon.must(&["project", "start", "-n", "p"]);
+    let stops = || stage.daemon.log().lines().filter(|line| line.ends_with(": stopped")).count();
     let stop = |moment: &str| -> Result<usize> {
-        let stopped = stage.daemon.etmem(&["project", "stop", "-n", "p"])?;
-        ensure!(stopped.status == 0, "{moment}: {stopped:?}");
+        let before = stops();
+        stage.daemon.must(&["project", "stop", "-n", "p"]).with_context(|| moment.to_owned())?;
+        stage.clock.wait_until(LIMIT, "the task stops", || Ok(stops() > before))?;
         let left = out()?;
         stage.pass(Duration::from_millis(50))?;
-        ensure!(out()? <= left, "{moment}: pages leave after the answer");
+        let later = out()?;
+        ensure!(later <= left, "{moment}: {left} bytes had left when the task stopped, and {later} later");
         Ok(left)
     };
     for milliseconds in [0, 5, 10, 20, 50, 200, 1000, 1010, 1020, 1050, 1100, 1200] {
