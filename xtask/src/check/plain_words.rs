@@ -14,7 +14,7 @@ const DOCUMENT: &str = "CONTRIBUTING.md";
 const HEADINGS: [&str; 2] = ["instead of", "write"];
 
 /// Whether comments and names of functions count.
-const COMMENTS_TOO: bool = false;
+const COMMENTS_TOO: bool = true;
 
 /// Folders with text for users, and how the names of the files end that hold it; nothing for all files.
 const TEXTS: [(&str, &str); 8] = [
