@@ -43,13 +43,13 @@ fn main() -> ExitCode {
     let root = [Need::Root];
     let mut trials = vec![
         trial_or_skip("a_socket_name_in_use", &root, socket_in_use),
-        trial_or_skip("the_daemon_not_as_root", &[], daemon_as_nobody),
-        trial_or_skip("the_client_not_as_root", &root, client_as_nobody),
+        trial_or_skip("the_daemon_not_as_root", &[], daemon_as_another_user),
+        trial_or_skip("the_client_not_as_root", &root, client_as_another_user),
         trial_or_skip("no_such_file", &root, || refused_file(|_| Ok(()), &["No such file"])),
         trial_or_skip("a_directory", &root, || {
             refused_file(|path| Ok(fs::create_dir(path)?), &["regular file"])
         }),
-        trial_or_skip("a_file_that_is_not_roots", &root, || refused_file(owned_by_nobody, &["root"])),
+        trial_or_skip("a_file_that_is_not_roots", &root, || refused_file(owned_by_another_user, &["root"])),
         trial_or_skip("a_file_with_the_wrong_mode", &root, || {
             refused_file(readable_by_all, &["0644", "0600"])
         }),
@@ -97,7 +97,7 @@ fn good(path: &Path) -> Result<()> {
     Ok(fs::set_permissions(path, Permissions::from_mode(0o600))?)
 }
 
-fn owned_by_nobody(path: &Path) -> Result<()> {
+fn owned_by_another_user(path: &Path) -> Result<()> {
     good(path)?;
     Ok(chown(path, Some(NOBODY), Some(NOBODY))?)
 }
@@ -132,7 +132,7 @@ fn socket_in_use() -> Result<()> {
     Ok(())
 }
 
-fn daemon_as_nobody() -> Result<()> {
+fn daemon_as_another_user() -> Result<()> {
     let mut binaries = Binaries::build()?.clone();
     let folder = tempfile::tempdir()?;
     binaries.etmemd = for_everybody(folder.path(), &binaries.etmemd)?;
@@ -145,7 +145,7 @@ fn daemon_as_nobody() -> Result<()> {
     Ok(())
 }
 
-fn client_as_nobody() -> Result<()> {
+fn client_as_another_user() -> Result<()> {
     let binaries = Binaries::build()?;
     let daemon = Daemon::start(binaries)?;
     let etmem = for_everybody(daemon.folder(), &binaries.etmem)?;

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     run_in_turn(vec![
         trial_or_skip("help_needs_no_daemon", &[], help),
         trial_or_skip("the_client_links_no_async_runtime", &[], no_runtime),
-        trial_or_skip("without_a_daemon_the_client_says_so", &[], nobody_listens),
+        trial_or_skip("without_a_daemon_the_client_says_so", &[], no_daemon_listens),
         trial_or_skip("what_is_added_is_shown_and_deleted", &root, add_show_del),
         trial_or_skip("a_project_starts_and_stops_once", &bpf, start_stop),
         trial_or_skip("a_task_of_a_started_project_starts_at_once", &bpf, task_of_started),
@@ -53,7 +53,7 @@ fn help() -> Result<()> {
     Ok(())
 }
 
-fn nobody_listens() -> Result<()> {
+fn no_daemon_listens() -> Result<()> {
     let words = ["project", "show", "-s", "etmem-test-nobody-is-here"];
     let ran = run(Command::new(&Binaries::build()?.etmem).args(words), LIMIT)?;
     ensure!(ran.status == 111 && ran.stderr.contains("etmem-test-nobody-is-here"), "{ran:?}");

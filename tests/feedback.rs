@@ -50,7 +50,7 @@ fn bounded() -> Result<()> {
         .count();
     ensure!(warnings == 1, "said {warnings} times:\n{}", stage.daemon.log());
     ensure!(workload.verify()? == 256 * MIB);
-    // Reading it back has made room, and the task goes on by itself.
+    // Reading it back has made room, and the task goes on without a command.
     let again =
         || Ok(stage.daemon.log().matches("paged out").count() > 1 && status_bytes(pid, "VmSwap")? > 0);
     stage.clock.wait_until(LIMIT, "pages leave again", again)?;

@@ -41,7 +41,7 @@ struct Jumping {
     swap: usize,
     jumps: usize,
     every: Duration,
-    /// How long it stays at each place once it is left alone, for its pace; none where that is not asked.
+    /// How long it stays at each place once it is left alone, for its pace; `None` if that is not asked.
     left_alone: Option<Duration>,
 }
 
@@ -184,7 +184,7 @@ struct Visit {
 }
 
 impl Pair<'_> {
-    /// Both stay so long where they are, and jump; so many times.
+    /// Both stay where they are for `stay`, and jump; `times` times.
     fn visit(&mut self, times: usize, stay: Duration) -> Result<Vec<Visit>> {
         let mut visits = Vec::new();
         for _ in 0..times {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Pages have no date: nobody would keep it true.
+/// Pages have no date: it would not be kept true.
 const NO_DATE: &str = "missing date";
 
 fn main() -> ExitCode {

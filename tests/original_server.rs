@@ -217,7 +217,7 @@ fn falls_silent(answer: &'static [u8]) -> Result<OriginalServer<()>> {
     })
 }
 
-/// A socket whose queue is full: nobody is let in any more.
+/// A socket whose queue is full: it lets no client in any more.
 fn full() -> Result<(String, UnixListener, UnixStream)> {
     let socket = unused_socket();
     let address = SocketAddr::from_abstract_name(&socket)?;

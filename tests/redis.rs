@@ -21,7 +21,7 @@ use etmem_testkit::workload::content::Random;
 const SWAP: usize = 1024 * MIB;
 const KEYS: usize = 60_000;
 const VALUE_BYTES: usize = 10 * 1024;
-/// Every so many keys one is asked for: 5 %.
+/// One key in this number is asked for: 5 %.
 const HOT_EVERY: usize = 20;
 const CYCLES: usize = 3;
 /// Commands that are sent before their answers are read.

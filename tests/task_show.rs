@@ -1,4 +1,4 @@
-//! `etmem task show`: each reason why nothing moves is told, as is what moved, what would have, and at what price.
+//! `etmem task show`: it reports each reason why nothing moves, what moved, what would have, and at what price.
 
 use std::fs::File;
 use std::process::{Command, ExitCode, Stdio};
@@ -194,7 +194,7 @@ fn watching() -> Result<()> {
     let before = lines()?;
     ensure!(watching.ended()?.is_none(), "it ended with the daemon: {}", told()?);
 
-    // Whoever listens there next is shown, and what it refuses ends the watch.
+    // The program that listens there next is shown, and what it refuses ends the watch.
     let mut again = Daemon::command(binaries, daemon.socket());
     let log = File::create(daemon.folder().join("log2"))?;
     let (_again, _) = Running::start(again.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;

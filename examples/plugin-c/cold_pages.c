@@ -27,7 +27,7 @@ struct state {
     size_t number;
     struct {
         char pid[16];
-        int descriptor; /* of this process, whoever gets its number later */
+        int descriptor; /* of this process, even if another gets its number later */
     } processes[];
 };
 

@@ -14,10 +14,10 @@ const PATH_SHOWN: &str = "f\\n.conf:";
 /// More warnings than this are counted, not made.
 const WARNINGS_MOST: usize = 51;
 
-/// One input in so many is written in other ways as well.
+/// One input in this number is written in other ways as well.
 const REWRITTEN_ONE_IN: u16 = 4;
 
-/// One input in so many is repeated to see how the time grows.
+/// One input in this number is repeated to see how the time grows.
 const REPEATED_ONE_IN: u16 = 128;
 
 /// What reading a file gives.

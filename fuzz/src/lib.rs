@@ -6,7 +6,7 @@
 //!                                               +--> panics if what it gives cannot be right
 //! ```
 //!
-//! A reader that panics or takes too long is a finding by itself; `check` finds what is merely wrong: an answer that
+//! A reader that panics or takes too long is a finding already; `check` finds what is merely wrong: an answer that
 //! depends on how the bytes were cut, a value out of its bounds, a message of several lines.
 
 pub mod idle_pages;

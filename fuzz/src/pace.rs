@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Bytes to which an input is repeated: enough for a square to stand out, few enough to be read often.
 const REPEATED: usize = 64 << 10;
 
-/// What reading so many bytes takes at the very most: some ten times what the costliest inputs take. With a square,
+/// What reading a number of bytes takes at the very most: some ten times what the costliest inputs take. With a square,
 /// a nanosecond per step would make it four seconds.
 const MOST: Duration = Duration::from_millis(500);
 

@@ -7,7 +7,7 @@ use etmem_wire::{ErrorKind, Progress, REQUEST_MAX, Request, RequestError, Reques
 /// Cuts that are drawn for each input.
 const DRAWN_CUTS: usize = 4;
 
-/// One input in so many is cut into single bytes as well, which takes long: each byte is a reading.
+/// One input in this number is cut into single bytes as well, which takes long: each byte is a reading.
 const SINGLE_BYTES_ONE_IN: u16 = 8;
 
 /// Panics if a daemon that is sent `bytes` could be led astray.

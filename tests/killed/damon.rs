@@ -118,7 +118,7 @@ pub(crate) fn between_two_writes(series: &mut Series) -> Result<()> {
     ensure!(left()? == Some(Left::HalfMarked));
     series.start().context("it bears a sign")?;
     series.end()?;
-    // Somebody else's, though a file tells that one was about to set it.
+    // Another program's, though a file tells that etmemd was about to set it.
     write("nr_kdamonds", 1)?;
     written_down()?;
     series.spawn()?;

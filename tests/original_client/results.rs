@@ -155,7 +155,7 @@ pub(crate) fn engine_commands() -> Result<()> {
 
 pub(crate) fn starting() -> Result<()> {
     let daemon = daemon()?;
-    // Nobody makes or takes swap meanwhile, so that what is said of it is known.
+    // No other test makes or takes swap meanwhile, so that what the daemon says of it is known.
     let _swap = swap::guard::lock()?;
     let no_swap = if swap::areas()?.is_empty() {
         "task t: this machine has no swap, so nothing can be moved out: add some (swapon)\n"

@@ -57,7 +57,7 @@ impl Tools {
     pub(crate) fn build(stage: &Stage) -> Result<Self> {
         let beside = stage.binaries.etmemd.parent().context("the daemon has no folder")?;
         let library = beside.join("libetmemd_scan.so");
-        // Replaced at once: whoever has loaded it keeps what it has.
+        // Replaced at once: a process that has loaded it keeps what it has.
         let fresh = beside.join(format!("libetmemd_scan.so.{}", std::process::id()));
         fs::copy(library::library()?.join("libetmemd_scan.so"), &fresh)?;
         fs::rename(fresh, &library)?;

@@ -62,7 +62,7 @@ pub(crate) fn a_command_that_never_returns() -> Result<()> {
         let daemon = &stage.daemon;
         let asking = scope.spawn(move || daemon.etmem(&command("wait", None)));
         stage.clock.wait_until(CLIENT_WAITS, "the plugin is called", || Ok(!stage.record().is_empty()))?;
-        // Nobody else waits.
+        // No other client waits.
         let shown = stage.daemon.etmem(&["project", "show"])?;
         ensure!(!asking.is_finished() && shown.status == 0, "{shown:?}");
         let ran = asking.join().map_err(|_| anyhow!("the asking thread panicked"))??;
@@ -72,7 +72,7 @@ pub(crate) fn a_command_that_never_returns() -> Result<()> {
         );
         Ok(())
     })?;
-    // Whoever comes after that has the reason at once, and is not in the way of the end.
+    // A client that comes after that has the reason at once, and does not delay the end.
     stage.refused(
         &command("tell", None),
         &["engine x: ", "has not returned from eng_mgt_func", "restart etmemd"],

@@ -1,8 +1,8 @@
-//! Plugins built for etmem 1.x, in the real daemon: what they are told, what they may do wrong, and what they leave.
+//! Plugins built for etmem 1.x, in the real daemon: what the daemon passes to them, what they may do wrong, and what they leave.
 //!
-//! They are compiled with gcc, once against the headers and GLib's, and once against offsets alone, as somebody would
-//! have them who knows no more than the written interface. That headers, mirrors and the table agree is said in
-//! `scan_library/layout.txt` and whoever compares with it.
+//! They are compiled with gcc, once against the headers and GLib's, and once against offsets alone, as an author would
+//! write them who knows only the written interface. `scan_library/layout.txt` is the table of offsets; the tests that
+//! read it show that headers and mirrors agree with it.
 
 mod containment;
 #[path = "../scan_library/library.rs"]

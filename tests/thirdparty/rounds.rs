@@ -21,7 +21,7 @@ const ROUNDS: u32 = 100;
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(500);
 
-/// The word by which this program is told to do the rounds, with the library and a file to write to.
+/// The word that makes this program do the rounds, with the library and a file to write to.
 const WORD: &str = "--rounds";
 
 /// Where this program runs under valgrind: the rounds.

@@ -76,7 +76,7 @@ fn range(program: &HotSet) -> [AddressRange; 1] {
     [AddressRange::new(range.start as u64, range.end as u64)]
 }
 
-/// Somebody who uses DAMON's files, and one of the kernel's own users, who does not.
+/// A program that uses DAMON's files, and one of the kernel's own users, which does not.
 fn others_are_left_alone(program: &HotSet) -> Result<()> {
     fs::write(format!("{KDAMONDS}/nr_kdamonds"), "1")?;
     let refused = probe(true).map(drop).err().context("another program's DAMON was taken")?.to_string();

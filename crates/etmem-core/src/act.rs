@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn huge_pages_are_told_from_base_pages() {
+    fn huge_pages_are_distinguished_from_base_pages() {
         let block = |number: u64| number * BLOCK_SIZE;
         let mut update = HeatUpdate::new(HeatMap::default());
         update.equal_blocks(block(1), 2, Access::IDLE);

@@ -143,7 +143,7 @@ impl Throttle {
         bytes & !(BLOCK_SIZE - 1)
     }
 
-    /// Bytes a second that may leave now; none where nothing limits them or nothing is known yet.
+    /// Bytes a second that may leave now; `None` if nothing limits them or nothing is known yet.
     #[must_use]
     pub fn bytes_per_second(&self) -> Option<u64> {
         let halvings = self.halvings;

@@ -5,7 +5,7 @@ use etmem_core::heat::{Entry, HeatMap, HeatUpdate};
 use etmem_core::kernel::probe::{Access, AccessSink, Block};
 use proptest::prelude::*;
 
-/// Takes every run block by block, as the trait does by itself.
+/// Takes every run block by block, as the trait does by default.
 struct OneByOne<'a>(&'a mut HeatUpdate);
 
 impl AccessSink for OneByOne<'_> {

@@ -100,7 +100,7 @@ impl NodePages for Process {
     }
 }
 
-/// Stops after so many looks.
+/// Stops after a number of looks.
 #[derive(Debug)]
 struct StopAfter(AtomicUsize);
 

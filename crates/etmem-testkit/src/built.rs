@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_told_from_the_tests_of_its_modules() {
+    fn a_program_is_distinguished_from_the_tests_of_its_modules() {
         let line = |kind: &str, name: &str, test: bool| {
             format!(
                 r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"{name}"}},"profile":{{"test":{test}}}}}"#

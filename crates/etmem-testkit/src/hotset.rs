@@ -231,7 +231,7 @@ impl HotSet {
         let (sender, answers) = channel();
         thread::spawn(move || {
             let mut lines = output.lines().map_while(Result::ok);
-            // Nobody may be left to hear it.
+            // The receiver may have ended.
             let _ = lines.try_for_each(|line| sender.send(line));
         });
         let mut started = Self { running, input, answers, range: 0..0 };

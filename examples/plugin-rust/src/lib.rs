@@ -105,7 +105,7 @@ fn cycle(task: &Task<Settings>, rhythm: Rhythm, stop: &Stop) -> bool {
     true
 }
 
-/// What came out, or nothing where it did not, which is told.
+/// The result, or `None` after reporting the error.
 fn keep<T>(task: &Task<Settings>, pid: u32, result: io::Result<T>) -> Option<T> {
     result.inspect_err(|error| log(&format!("{}: process {pid}: {error}", task.name))).ok()
 }

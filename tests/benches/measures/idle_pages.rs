@@ -29,7 +29,7 @@ fn processor_time() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from)?)
 }
 
-/// One read, over and over: entries that cover so many pages.
+/// One read, over and over: entries that cover a number of pages.
 struct Read {
     bytes: Vec<u8>,
     pages: u64,
@@ -82,7 +82,7 @@ struct Cost {
 }
 
 fn cost(read: &mut Read, each: impl Fn(&mut Read, u64)) -> Result<Cost> {
-    // The peak of resident memory begins anew (proc_pid_clear_refs(5)).
+    // The peak of resident memory is reset (proc_pid_clear_refs(5)).
     std::fs::write("/proc/self/clear_refs", "5").context("beginning a new peak of resident memory")?;
     let start = processor_time()?;
     let mut heat = HeatMap::default();

@@ -50,7 +50,7 @@ impl Program {
     }
 }
 
-/// Builds what `arguments` select (none: the whole workspace) and what the suites use besides; `None` where it does not
+/// Builds what `arguments` select (none: the whole workspace) and what the suites use besides; `None` if it does not
 /// build. Words after a `--` in the arguments are for the test programs.
 pub(crate) fn build(
     root: &Path,
@@ -83,7 +83,7 @@ pub(crate) fn build(
     Ok(Some(programs))
 }
 
-/// What cargo says of each thing that it builds, one a line; `None` where something does not build.
+/// What cargo says of each thing that it builds, one a line; `None` if something does not build.
 fn messages_of(verb: &str, arguments: &[OsString], root: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     let mut command = cargo(root);
     command.arg(verb).arg("--message-format=json-render-diagnostics").args(arguments);

@@ -58,7 +58,7 @@ pub(crate) fn run(
     signal_hook::flag::register(signal_hook::consts::SIGINT, interrupted).context("watch for Ctrl-C")?;
 
     let (ended, end) = mpsc::channel();
-    // Nobody listens any more where QEMU could not be ended.
+    // The receiver is gone if QEMU could not be ended.
     thread::spawn(move || ended.send(io::copy(&mut output, &mut io::stdout())));
     let copied = end.recv_timeout(deadline);
     let in_time = !matches!(copied, Err(RecvTimeoutError::Timeout));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_no_status_is_told_with_the_console() {
+    fn whatever_is_no_status_is_reported_with_the_console() {
         let panic = "[ 1.0] hello\r\n[ 2.0] Kernel panic - not syncing: Oops\r\n";
         for (report, in_time, console, want) in [
             (Report::Begun, Ok(()), panic, "lost: the kernel panicked"),

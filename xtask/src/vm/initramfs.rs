@@ -61,7 +61,7 @@ pub(crate) fn write(contents: &Contents) -> anyhow::Result<Vec<u8>> {
     archive.finish()
 }
 
-/// Where the program of this machine that `name` means lies; `None` where it means an applet of busybox.
+/// Where the program of this machine that `name` means lies; `None` if it means an applet of busybox.
 fn program_here(name: &str) -> anyhow::Result<Option<PathBuf>> {
     if !name.contains('/') {
         return Ok(on_path(name));
@@ -113,7 +113,7 @@ fn add_with_libraries(archive: &mut Archive, path: &Path, place: &Path) -> anyho
     Ok(())
 }
 
-/// A program as it is, but for what only debuggers read, which is most of it; `None` where there is no strip(1) or it
+/// A program as it is, but for what only debuggers read, which is most of it; `None` if there is no strip(1) or it
 /// refuses.
 fn without_debug_information(program: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     let stripped = tempfile::NamedTempFile::new().context("make a file for a stripped program")?;

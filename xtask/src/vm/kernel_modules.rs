@@ -88,7 +88,7 @@ fn collect(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> anyhow::Resu
     Ok(())
 }
 
-/// The module that a file such as `crypto/lzo-rle.ko.xz` holds; `None` where it holds none.
+/// The module that a file such as `crypto/lzo-rle.ko.xz` holds; `None` if it holds none.
 fn module_name(file: &Path) -> Option<String> {
     let name = file.file_name()?.to_str()?;
     let (name, compression) = name.split_once(".ko")?;
@@ -112,7 +112,7 @@ fn uncompressed(file: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// What a module's object says in its `.modinfo`; `None` where it says nothing, which no module of a kernel does.
+/// What a module's object says in its `.modinfo`; `None` if it says nothing, which no module of a kernel does.
 fn needs_of(object: &[u8]) -> Option<Vec<String>> {
     let key = b"\0depends=";
     let at = object.windows(key.len()).position(|window| window == key)?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct Tools<'a> {
     /// What moves the pages.
     pub mover: &'a mut dyn SwapOut,
-    /// What looks at them once more before they leave; none where it would clear what it looks at.
+    /// Looks at them once more before they leave. `None` if looking would clear the accessed bits.
     pub probe: Option<&'a mut dyn AccessProbe>,
     /// Until when that is not needed, by the clock: what the plan was made from has hardly aged.
     pub fresh_until: Duration,

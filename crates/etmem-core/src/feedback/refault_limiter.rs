@@ -246,7 +246,7 @@ impl RefaultLimiter {
         }
     }
 
-    /// How often to look while nothing moves; none where the task keeps its own pace.
+    /// How often to look while nothing moves; `None` if the task keeps its own pace.
     #[must_use]
     pub fn look_every(&self) -> Option<Duration> {
         self.paused.then_some(LOOK_WHILE_PAUSED)

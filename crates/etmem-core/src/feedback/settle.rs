@@ -344,7 +344,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
         /// Cycle after cycle, every page stands as if it were the only one.
         #[test]
-        fn every_page_by_itself(steps in prop::collection::vec(step(), 1..6)) {
+        fn every_page_alone(steps in prop::collection::vec(step(), 1..6)) {
             let pages = BLOCKS * PAGES_PER_BLOCK as u64;
             let address = |page: u64| FIRST * BLOCK_SIZE + page * PAGE_SIZE;
             let mut standings = Standings::default();

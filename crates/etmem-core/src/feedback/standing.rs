@@ -66,7 +66,7 @@ impl Standing {
         }
     }
 
-    /// For how many cycles in a row it was idle; none where it is out, left alone or unknown.
+    /// For how many cycles in a row it was idle; `None` if it is out, left alone or unknown.
     #[must_use]
     pub const fn age(self) -> Option<u8> {
         match self.parts() {

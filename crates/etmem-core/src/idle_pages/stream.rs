@@ -205,7 +205,7 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// The run that begins with `first` at the current position; none where it is not aligned.
+    /// The run that begins with `first` at the current position; `None` if it is not aligned.
     fn run(&mut self, first: u8) -> Result<Option<Run>, StreamError> {
         let (offset, byte) = (self.position, first);
         let &(size, access) =

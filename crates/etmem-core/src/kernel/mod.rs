@@ -35,7 +35,7 @@ pub struct Kernel {
     pub moving: Moving,
     /// Tells the state of memory and swap.
     pub memory: Arc<dyn memory::SystemMemory>,
-    /// Reclaims the swap cache; none where this kernel has no interface for it.
+    /// Reclaims the swap cache; `None` if this kernel has no interface for it.
     pub swap_cache: Option<Arc<dyn swap_cache::SwapCache>>,
     /// Tells how much programs wait for memory.
     pub pressure: Arc<dyn pressure::MemoryPressure>,

@@ -29,7 +29,7 @@ impl Moving {
         }
     }
 
-    /// The nodes and the mover between them; none where pages move out of memory.
+    /// The nodes and the mover between them; `None` if pages move out of memory.
     #[must_use]
     pub const fn nodes(&self) -> Option<&Numa> {
         match self {

@@ -40,7 +40,7 @@ pub struct Node {
     pub id: NodeId,
     /// Whether any processor belongs to it: memory expanders (CXL, persistent memory) have none.
     pub has_processors: bool,
-    /// Its memory tier (`/sys/devices/virtual/memory_tiering`): the lower, the faster. None where the kernel does not tell.
+    /// Its memory tier (`/sys/devices/virtual/memory_tiering`): the lower, the faster. `None` if the kernel does not tell.
     pub tier: Option<u32>,
     /// Ordinary memory: `MemTotal` and `MemFree` of the node's `meminfo`.
     pub memory: NodeMemory,

@@ -42,7 +42,7 @@ pub trait Pacer: fmt::Debug + Send + Sync {
     /// Time since some fixed moment, never going back.
     fn now(&self) -> Duration;
 
-    /// The time of day, for people to read; none where it is not known.
+    /// The time of day, for people to read; `None` if it is not known.
     fn local_time(&self) -> Option<LocalTime> {
         None
     }

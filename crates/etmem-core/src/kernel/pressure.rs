@@ -54,7 +54,7 @@ pub struct Pressure {
 
 /// Tells the pressure on memory.
 pub trait MemoryPressure: fmt::Debug + Send + Sync {
-    /// That of the machine now; none where the kernel does not tell (`CONFIG_PSI`, `psi=1`).
+    /// That of the machine now; `None` if the kernel does not tell (`CONFIG_PSI`, `psi=1`).
     ///
     /// # Errors
     /// When the kernel refuses, or its answer cannot be read.

@@ -158,7 +158,7 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// Why it cannot.
     fn check(&self, pid: Pid) -> Result<ProcessId, TargetError>;
 
-    /// Why `target`, of which no process was found, will never name one; none where one may come.
+    /// Why `target`, of which no process was found, will never name one; `None` if one may come.
     fn gone(&self, target: &Target) -> Option<Gone> {
         let Target::Process(process) = target else { return None };
         match self.check(process.pid) {

@@ -23,7 +23,7 @@ pub struct Figures {
     pub places: Places,
     /// Pages the process had to fetch back so far (majflt): every one is a page that left too early.
     pub fetched_back: u64,
-    /// What it spent its time on so far; `None` where the kernel does not count that.
+    /// What it spent its time on so far; `None` if the kernel does not count that.
     pub spent: Option<Spent>,
     /// Bytes of memory that other programs could have (MemAvailable).
     pub available: usize,

@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_are_told_apart_at_the_boundary() {
+    fn pages_are_distinguished_at_the_boundary() {
         let boundary = START + HOT * PAGE;
         let ranges = [
             START..START + PAGE,

@@ -36,7 +36,7 @@ pub struct Shares {
 }
 
 impl Spent {
-    /// Looks now; `None` where the kernel does not count (built without `CONFIG_SCHED_INFO`).
+    /// Looks now; `None` if the kernel does not count (built without `CONFIG_SCHED_INFO`).
     ///
     /// # Errors
     /// The process has ended.

@@ -1,13 +1,14 @@
-//! Processes whose pages are touched by script.
+//! The scripted machine, and the ports that need no NUMA nodes.
 
 use super::nodes::FakeNodes;
+use super::process::FakeProcess;
 use super::swap_cache::FakeSwapCache;
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::groups::{ControlGroups, GroupLimits};
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
-use etmem_core::kernel::nodes::{Node, NodeId, Numa};
+use etmem_core::kernel::nodes::{Node, Numa};
 use etmem_core::kernel::pressure::{MemoryPressure, Pressure};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
 use etmem_core::kernel::process::{
@@ -15,116 +16,9 @@ use etmem_core::kernel::process::{
 };
 use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::{Kernel, Moving};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// What page number `page` of a process (counted from its first address) does in window number `window` of
-/// observation (counted from 0).
-pub type Script = fn(page: u64, window: u64) -> Access;
-
-/// A process of a [`FakeMachine`].
-#[derive(Debug, Clone)]
-pub struct FakeProcess {
-    /// Its identity.
-    pub id: ProcessId,
-    /// Its `comm`.
-    pub comm: String,
-    /// Its parent.
-    pub parent: Option<Pid>,
-    /// Its only mapping.
-    pub mapping: Mapping,
-    /// Ranges of it that are locked in memory.
-    pub locked: Vec<AddressRange>,
-    /// How its pages are touched.
-    pub script: Script,
-    /// How it ends, and in which window.
-    pub end: Option<(u64, ProcessError)>,
-    /// Pages now in swap.
-    pub swapped: Vec<bool>,
-    /// How often a page was fetched from there.
-    pub major_faults: u64,
-    /// Its pages are huge ones of the pool, and its mapping has the flag `ht`.
-    pub huge: bool,
-    /// The node each page lies on, where the machine has nodes.
-    pub places: Vec<NodeId>,
-    /// Pages that somebody holds on to: they do not move.
-    pub pinned: BTreeSet<usize>,
-    /// Questions about its places and moves that are still answered before it exits.
-    pub exits_after: Option<u64>,
-    /// Windows observed so far.
-    pub windows: u64,
-    /// How often its accessed bits were cleared.
-    pub armed: u64,
-}
-
-impl FakeProcess {
-    /// A process of `pages` pages of anonymous memory at `start`.
-    #[must_use]
-    pub fn new(pid: u32, comm: &str, start: u64, pages: usize, script: Script) -> Self {
-        let range = AddressRange::new(start, start + pages as u64 * PAGE_SIZE);
-        Self {
-            id: ProcessId { pid: Pid::new(pid).unwrap_or(Pid(std::num::NonZeroU32::MIN)), start_time: 1000 },
-            comm: comm.to_owned(),
-            parent: None,
-            mapping: Mapping {
-                range,
-                writable: true,
-                executable: false,
-                shared: false,
-                inode: 0,
-                special: false,
-            },
-            locked: Vec::new(),
-            script,
-            end: None,
-            swapped: vec![false; pages],
-            major_faults: 0,
-            huge: false,
-            places: Vec::new(),
-            pinned: BTreeSet::new(),
-            exits_after: None,
-            windows: 0,
-            armed: 0,
-        }
-    }
-
-    /// A process of `pages` huge pages of the pool at `start`.
-    #[must_use]
-    pub fn huge(pid: u32, comm: &str, start: u64, pages: usize, script: Script) -> Self {
-        let mut process = Self::new(pid, comm, start, pages, script);
-        process.huge = true;
-        process.mapping.range.end = start + pages as u64 * BLOCK_SIZE;
-        (process.mapping.inode, process.mapping.shared) = (7, true);
-        process
-    }
-
-    /// With each page on the node that `place` says.
-    #[must_use]
-    pub fn placed(mut self, place: impl Fn(usize) -> u16) -> Self {
-        self.places = (0..self.swapped.len()).map(|page| NodeId(place(page))).collect();
-        self
-    }
-
-    /// The size of its pages.
-    #[must_use]
-    pub const fn page_size(&self) -> u64 {
-        if self.huge { BLOCK_SIZE } else { PAGE_SIZE }
-    }
-
-    /// As a child of process `pid`.
-    #[must_use]
-    pub fn child_of(mut self, pid: u32) -> Self {
-        self.parent = Pid::new(pid);
-        self
-    }
-
-    /// The numbers of its pages that are in swap.
-    #[must_use]
-    pub fn swapped_pages(&self) -> Vec<usize> {
-        self.swapped.iter().enumerate().filter(|(_, swapped)| **swapped).map(|(page, _)| page).collect()
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -426,5 +320,41 @@ impl SwapOut for Attached {
             }
             Ok(moved)
         })
+    }
+}
+
+impl FakeMachine {
+    /// The same machine with a swap cache that can be reclaimed.
+    #[must_use]
+    pub fn with_swap_cache(self) -> Self {
+        self.lock().swap_cache = Some(FakeSwapCache::default());
+        self
+    }
+
+    /// What was asked of its swap cache; `None` if that cannot be reclaimed.
+    #[must_use]
+    pub fn swap_cache(&self) -> Option<FakeSwapCache> {
+        self.lock().swap_cache
+    }
+
+    fn ask_swap_cache(&self, ask: impl FnOnce(&mut FakeSwapCache)) -> Result<(), ProcessError> {
+        self.lock().swap_cache.as_mut().map(ask).ok_or_else(|| ProcessError::Refused {
+            call: "swap cache".to_owned(),
+            reason: "this machine cannot reclaim it".to_owned(),
+        })
+    }
+}
+
+impl SwapCache for FakeMachine {
+    fn set_watermarks(&self, low: u8, high: u8) -> Result<(), ProcessError> {
+        self.ask_swap_cache(|cache| cache.watermarks = Some((low, high)))
+    }
+
+    fn reclaim(&self) -> Result<(), ProcessError> {
+        self.ask_swap_cache(|cache| cache.reclaims += 1)
+    }
+
+    fn end_reclaim(&self) -> Result<(), ProcessError> {
+        self.ask_swap_cache(|cache| cache.ends += 1)
     }
 }

@@ -1,14 +1,17 @@
 //! A machine that follows a script: every port of `etmem_core::kernel`, recording calls and failing on demand.
 //!
-//! It is passed in by hand, where a real machine would be. Time passes only when somebody waits.
+//! It is passed in by hand, where a real machine would be. Time passes only during a wait.
 
 mod machine;
 mod nodes;
 mod pacer;
+mod placement;
 pub mod proc;
+mod process;
 mod swap_cache;
 
-pub use machine::{FakeMachine, FakeProcess, Script};
+pub use machine::FakeMachine;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;
+pub use process::{FakeProcess, Script};
 pub use swap_cache::FakeSwapCache;

@@ -96,7 +96,7 @@ impl OriginalClient {
     /// Connects to the abstract socket of this name.
     ///
     /// # Errors
-    /// Nobody listens there.
+    /// No process listens there.
     pub fn connect(socket: &str) -> io::Result<Self> {
         let stream = UnixStream::connect_addr(&SocketAddr::from_abstract_name(socket)?)?;
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;

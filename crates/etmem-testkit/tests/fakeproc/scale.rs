@@ -86,7 +86,7 @@ pub(crate) fn sparse() -> Result<()> {
         let file = stage.idle_pages()?;
         let first = timed(&format!("sparse, a page every {every}"), &file)?;
         ensure!(first.accessed == PAGES / apart, "{first:?}");
-        // Holes are told within a page table, not of tables that are missing.
+        // A page table reports its holes; a table that is missing reports none.
         ensure!(first.holes < first.accessed * 512, "{first:?}");
         let second = timed(&format!("sparse, a page every {every}"), &file)?;
         ensure!((second.accessed, second.idle) == (0, PAGES / apart), "{second:?}");

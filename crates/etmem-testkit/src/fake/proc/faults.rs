@@ -40,7 +40,7 @@ pub enum Fault {
     Errno(i32),
     /// A read walks, and a write takes, as if the buffer were only so long.
     Short(usize),
-    /// A read is cut off behind so many bytes, wherever that is; what was cut off is lost.
+    /// A read is cut off after this number of bytes, wherever that is; what was cut off is lost.
     Torn(usize),
     /// A read gives as many bytes as ever, but chance ones of this seed.
     Garbage(u64),
@@ -57,9 +57,9 @@ pub struct Planned {
     pub file: File,
     /// At which call.
     pub call: Call,
-    /// So many such calls go well before.
+    /// How many such calls go well before.
     pub after: u64,
-    /// So many fail then.
+    /// How many fail then.
     pub times: u64,
     /// How they fail.
     pub fault: Fault,

@@ -40,7 +40,7 @@ pub enum Node {
 }
 
 impl Machine {
-    /// What is at `path`; none where nothing is.
+    /// What is at `path`, if anything is.
     pub(super) fn node(&self, path: &str) -> Option<Node> {
         let settings = |path: &str| SETTINGS.iter().any(|(name, _)| name.starts_with(&format!("{path}/")));
         if path.is_empty() || settings(path) {
@@ -103,7 +103,7 @@ impl Machine {
         names
     }
 
-    /// The text of the file at `path`; none where it is gone.
+    /// The text of the file at `path`; `None` if it is gone.
     pub(super) fn text(&mut self, path: &str) -> Option<String> {
         if let Some((_, value)) = SETTINGS.iter().find(|(name, _)| *name == path) {
             return Some(format!("{value}\n"));

@@ -20,9 +20,6 @@ use super::script::{Script, ScriptedMapping, ScriptedProcess};
 use crate::clock::WallClock;
 use crate::undo::Undo;
 
-/// What a mount of ours is called in the list of mounts.
-pub(super) const SOURCE: &str = "etmem-fakeproc";
-
 /// Why no file system can be mounted here; none if one can.
 #[must_use]
 pub fn lacks() -> Option<String> {
@@ -34,7 +31,7 @@ pub fn lacks() -> Option<String> {
     })
 }
 
-/// A clock that stands still until it is told otherwise.
+/// A clock that moves only when a test lets time pass.
 #[derive(Debug, Default)]
 pub struct HandClock(Mutex<Duration>);
 
@@ -88,7 +85,7 @@ impl FakeProc {
         Self::mount_at(None, Machine::new(script, clock, None))
     }
 
-    /// Mounts `script` at the folder `root` (none: one of its own), in real time; `observer` is told of everything.
+    /// Mounts `script` at the folder `root` (none: one of its own), in real time; `observer` learns of everything.
     ///
     /// # Errors
     /// It cannot be mounted.
@@ -108,12 +105,12 @@ impl FakeProc {
         let machine = Arc::new(Mutex::new(machine));
         let mut config = Config::default();
         config.mount_options =
-            vec![MountOption::FSName(SOURCE.into()), MountOption::NoExec, MountOption::NoAtime];
+            vec![MountOption::FSName(leftover::SOURCE.into()), MountOption::NoExec, MountOption::NoAtime];
         let session = Session::new(Tree::new(Arc::clone(&machine)), &root, &config)
             .with_context(|| format!("cannot mount a scripted machine at {}", root.display()))?;
         let (mounted, made) = (root.clone(), folder.is_some());
         let undo = Undo::with(move || {
-            // Also while somebody still has a file of it open.
+            // Also while a process still has a file of it open.
             let _ = umount2(&mounted, MntFlags::MNT_DETACH);
             if made {
                 let _ = std::fs::remove_dir(&mounted);
@@ -154,7 +151,7 @@ impl FakeProc {
             .unwrap_or_default()
     }
 
-    /// Forgets what was out before: [`Self::ever_out`] begins anew.
+    /// Forgets what was out before: [`Self::ever_out`] holds only what is out from now on.
     pub fn forget_ever_out(&self, pid: u32) {
         if let Some((process, _)) = self.locked().living(pid) {
             process.ever_out = process.out_now();
@@ -179,7 +176,7 @@ impl FakeProc {
         self.locked().violations.clone()
     }
 
-    /// The swap cache's watermarks, low and high, once somebody set them.
+    /// The swap cache's watermarks, low and high, once they were set.
     #[must_use]
     pub fn watermarks(&self) -> Option<(u8, u8)> {
         self.locked().watermarks
@@ -197,7 +194,7 @@ impl FakeProc {
         self.locked().reclaim_ends
     }
 
-    /// Whether the swap cache was to be reclaimed, and nobody has ended that since.
+    /// Whether the swap cache is to be reclaimed: this was begun and not ended since.
     #[must_use]
     pub fn is_reclaiming(&self) -> bool {
         self.locked().reclaiming
@@ -219,7 +216,7 @@ impl FakeProc {
     }
 
     /// Lets a process end and `heir` have its number, right before the call on one of its files (open, or read and write of the
-    /// modules' files) that comes behind `after` others.
+    /// modules' files) that comes after `after` others.
     pub fn give_away(&self, after: u64, heir: ScriptedProcess) {
         self.locked().give_away(after, Process::new(heir));
     }

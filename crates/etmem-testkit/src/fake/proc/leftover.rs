@@ -1,4 +1,4 @@
-//! Mounts that a killed run left behind: nobody answers them any more, and whoever looks there gets ENOTCONN.
+//! Mounts that a killed run left: no process answers them any more, and each look there gets ENOTCONN.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::statvfs::statvfs;
 
-use super::handle::SOURCE;
-
+/// What a mount of ours is called in the list of mounts.
+pub(super) const SOURCE: &str = "etmem-fakeproc";
 /// How the names of folders that were made for a mount begin.
 pub(super) const FOLDER: &str = "etmem-fakeproc-";
 

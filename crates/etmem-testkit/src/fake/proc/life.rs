@@ -1,6 +1,6 @@
 //! What a page does in the course of time, and whether it was touched between two moments.
 //!
-//! Time has two hands: the clock, and the passes of whoever walks the process's pages. A script may go by either.
+//! Time has two hands: the clock, and the passes of the program that walks the process's pages. A script may go by either.
 
 use std::time::Duration;
 

@@ -41,7 +41,7 @@ pub struct Machine {
     pub(super) processes: BTreeMap<u32, Process>,
     pub(super) clock: Arc<dyn Pacer>,
     faults: Faults,
-    /// Numbers that are to be given away, after so many more calls, and to whom.
+    /// Numbers that are to be given away: after how many more calls, and to which process.
     heirs: HashMap<u32, (u64, Process)>,
     /// Who had the numbers that were given away.
     pub(super) former: HashMap<u32, Process>,

@@ -108,7 +108,7 @@ impl Process {
         self.killed = true;
     }
 
-    /// Replaces its program: the mappings are those of `mappings`, all anew.
+    /// Replaces its program: its mappings are `mappings`, with nothing of the earlier ones.
     pub fn exec(&mut self, mappings: Vec<ScriptedMapping>) {
         let mut script = self.script.clone();
         script.mappings = mappings;
@@ -124,7 +124,7 @@ impl Process {
         Some((mapping, range, segment))
     }
 
-    /// What the page at `address` does now; none where no mapping is.
+    /// What the page at `address` does now; `None` if it is in no mapping.
     pub(super) fn life_at(&self, address: u64) -> Option<&Life> {
         let (_, range, segment) = self.place(address)?;
         let page = (address - range.start) / segment.size.bytes();

@@ -71,7 +71,7 @@ pub fn cold(process: &ScriptedProcess, moment: Moment, looks: u64, threshold: u6
     cold.iter().map(|(range, ())| range).collect()
 }
 
-/// What a cycle of `looks` looks counts; none where no page is, or where that differs from cycle to cycle.
+/// What a cycle of `looks` looks counts; `None` if there is no page, or if that differs from cycle to cycle.
 fn count(doing: Doing, looks: u64) -> Option<u64> {
     let Doing::Present { touch, writes } = doing else { return None };
     let weight = if writes { 3 } else { 1 };

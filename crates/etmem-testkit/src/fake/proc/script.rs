@@ -21,9 +21,9 @@ pub const GIGANTIC: u64 = 1 << 30;
 pub enum Texture {
     /// All pages alike.
     Solid(Life),
-    /// So many pages of the first, so many of the second, and so on, and again from the first.
+    /// A number of pages of the first, a number of the second, and so on, and again from the first.
     Stripes(Vec<(u64, Life)>),
-    /// One page in so many, chosen at random, and the others.
+    /// One page in a number of pages, chosen at random, and the others.
     Scattered {
         /// Chooses.
         seed: u64,

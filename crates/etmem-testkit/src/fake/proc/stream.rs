@@ -79,7 +79,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A stream for a reader's buffer of `room` bytes; none where not even one entry fits.
+    /// A stream for a reader's buffer of `room` bytes; `None` if not even one entry fits.
     #[must_use]
     pub fn new(room: usize) -> Option<Self> {
         let mut stream = Self { out: Vec::new(), room, piece: 0, most: 0, next: 0, gap: None };
@@ -187,7 +187,7 @@ impl Stream {
         full as u64 * MOST
     }
 
-    /// Hands on what was gathered and begins anew.
+    /// Hands on what was gathered, and begins to gather again.
     fn hand_on(&mut self, at: u64) -> Result<(), Full> {
         if self.begin_piece() { Ok(()) } else { Err(Full(at)) }
     }

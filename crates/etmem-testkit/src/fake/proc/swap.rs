@@ -1,6 +1,6 @@
 //! `/proc/PID/swap_pages`: a write names pages by lines, and those leave memory.
 //!
-//! The kernel takes each write by itself: an address that is cut in two by the end of a write is two other numbers.
+//! The kernel parses each write alone: an address that the end of a write cuts in two becomes two other numbers.
 //! It answers with the length of the write whatever came of it; only the counts tell.
 
 use std::ops::Range;

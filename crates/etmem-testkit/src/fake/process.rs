@@ -1,0 +1,115 @@
+//! Processes whose pages are touched by script.
+
+use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
+use etmem_core::kernel::mapping::Mapping;
+use etmem_core::kernel::nodes::NodeId;
+use etmem_core::kernel::probe::Access;
+use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
+use std::collections::BTreeSet;
+
+/// What page number `page` of a process (counted from its first address) does in window number `window` of
+/// observation (counted from 0).
+pub type Script = fn(page: u64, window: u64) -> Access;
+
+/// A process of a [`FakeMachine`].
+#[derive(Debug, Clone)]
+pub struct FakeProcess {
+    /// Its identity.
+    pub id: ProcessId,
+    /// Its `comm`.
+    pub comm: String,
+    /// Its parent.
+    pub parent: Option<Pid>,
+    /// Its only mapping.
+    pub mapping: Mapping,
+    /// Ranges of it that are locked in memory.
+    pub locked: Vec<AddressRange>,
+    /// How its pages are touched.
+    pub script: Script,
+    /// How it ends, and in which window.
+    pub end: Option<(u64, ProcessError)>,
+    /// Pages now in swap.
+    pub swapped: Vec<bool>,
+    /// How often a page was fetched from there.
+    pub major_faults: u64,
+    /// Its pages are huge ones of the pool, and its mapping has the flag `ht`.
+    pub huge: bool,
+    /// The node each page lies on, where the machine has nodes.
+    pub places: Vec<NodeId>,
+    /// Pages that the kernel holds on to: they do not move.
+    pub pinned: BTreeSet<usize>,
+    /// Questions about its places and moves that are still answered before it exits.
+    pub exits_after: Option<u64>,
+    /// Windows observed so far.
+    pub windows: u64,
+    /// How often its accessed bits were cleared.
+    pub armed: u64,
+}
+
+impl FakeProcess {
+    /// A process of `pages` pages of anonymous memory at `start`.
+    #[must_use]
+    pub fn new(pid: u32, comm: &str, start: u64, pages: usize, script: Script) -> Self {
+        let range = AddressRange::new(start, start + pages as u64 * PAGE_SIZE);
+        Self {
+            id: ProcessId { pid: Pid::new(pid).unwrap_or(Pid(std::num::NonZeroU32::MIN)), start_time: 1000 },
+            comm: comm.to_owned(),
+            parent: None,
+            mapping: Mapping {
+                range,
+                writable: true,
+                executable: false,
+                shared: false,
+                inode: 0,
+                special: false,
+            },
+            locked: Vec::new(),
+            script,
+            end: None,
+            swapped: vec![false; pages],
+            major_faults: 0,
+            huge: false,
+            places: Vec::new(),
+            pinned: BTreeSet::new(),
+            exits_after: None,
+            windows: 0,
+            armed: 0,
+        }
+    }
+
+    /// A process of `pages` huge pages of the pool at `start`.
+    #[must_use]
+    pub fn huge(pid: u32, comm: &str, start: u64, pages: usize, script: Script) -> Self {
+        let mut process = Self::new(pid, comm, start, pages, script);
+        process.huge = true;
+        process.mapping.range.end = start + pages as u64 * BLOCK_SIZE;
+        (process.mapping.inode, process.mapping.shared) = (7, true);
+        process
+    }
+
+    /// With each page on the node that `place` says.
+    #[must_use]
+    pub fn placed(mut self, place: impl Fn(usize) -> u16) -> Self {
+        self.places = (0..self.swapped.len()).map(|page| NodeId(place(page))).collect();
+        self
+    }
+
+    /// The size of its pages.
+    #[must_use]
+    pub const fn page_size(&self) -> u64 {
+        if self.huge { BLOCK_SIZE } else { PAGE_SIZE }
+    }
+
+    /// As a child of process `pid`.
+    #[must_use]
+    pub fn child_of(mut self, pid: u32) -> Self {
+        self.parent = Pid::new(pid);
+        self
+    }
+
+    /// The numbers of its pages that are in swap.
+    #[must_use]
+    pub fn swapped_pages(&self) -> Vec<usize> {
+        self.swapped.iter().enumerate().filter(|(_, swapped)| **swapped).map(|(page, _)| page).collect()
+    }
+}
