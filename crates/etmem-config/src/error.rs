@@ -1,14 +1,12 @@
 //! Why a configuration file is refused.
 
 use crate::excerpt::{excerpt, path_excerpt};
-use crate::nearest::{Nearest, suggestion};
-use etmem_core::name::NameError;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use crate::file::FileError;
 pub use crate::form::Form;
 pub use crate::keyfile::{SyntaxError, SyntaxFault};
+pub use crate::rule::{Order, Rule};
 pub use crate::written::KeyError;
 
 /// Which of its two texts for faulty files the original answers, and so ours.
@@ -128,136 +126,4 @@ pub struct SettingError {
     pub rule: Rule,
     /// Which text the original answers.
     pub class: FaultClass,
-}
-
-/// A rule that the value of a key breaks.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Rule {
-    /// It has to be given.
-    #[error("is missing; {used_by} needs it{}", lookalike(.written))]
-    Missing {
-        /// Who needs it.
-        used_by: String,
-        /// An unknown key of the same group that was probably meant to be it.
-        written: Option<String>,
-    },
-    /// A whole number within bounds, both included.
-    #[error("must be {least}..={most}")]
-    Whole {
-        /// The least.
-        least: i64,
-        /// The greatest.
-        most: i64,
-    },
-    /// A whole number with a lower bound alone.
-    #[error("must be a whole number, {least} or more")]
-    AtLeast {
-        /// The least.
-        least: i64,
-    },
-    /// A decimal number within bounds, both included.
-    #[error("must be a number in {least}..={most}")]
-    Decimal {
-        /// The least.
-        least: f64,
-        /// The greatest.
-        most: f64,
-    },
-    /// A decimal number within bounds, both included, or the word for no bound.
-    #[error("must be a number in {least}..={most}, or none")]
-    DecimalOrNone {
-        /// The least.
-        least: f64,
-        /// The greatest.
-        most: f64,
-    },
-    /// A count in a cycle, from 1 to what its scans can count.
-    #[error("must be 1..={most} (3 times loop : {loops})")]
-    TimesLoop {
-        /// The greatest.
-        most: u16,
-        /// The scans of a cycle.
-        loops: u16,
-    },
-    /// A name.
-    #[error("{0}")]
-    Name(#[from] NameError),
-    /// One of these words.
-    #[error("must be {0}")]
-    OneOf(String),
-    /// A form that the text says.
-    #[error("must be {0}")]
-    Form(&'static str),
-    /// The name of an engine that there is.
-    #[error("is not an engine{}", suggestion(.nearest.as_ref()))]
-    UnknownEngine {
-        /// The engine it may be meant to be.
-        nearest: Option<Nearest>,
-    },
-    /// An order between two keys.
-    #[error("must be {order} {other}={}", excerpt(.value))]
-    Order {
-        /// Which order.
-        order: Order,
-        /// The other key.
-        other: &'static str,
-        /// The other key's value.
-        value: String,
-    },
-    /// Two keys of which one was given.
-    #[error("needs {other} beside it; give both or none")]
-    Alone {
-        /// The other key.
-        other: &'static str,
-    },
-}
-
-/// An order between the values of two keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Less than.
-    Below,
-    /// Less than or equal to.
-    AtMost,
-    /// Greater than.
-    Above,
-    /// Greater than or equal to.
-    AtLeast,
-}
-
-impl Order {
-    /// The same order, said of the other value.
-    pub(crate) const fn reversed(self) -> Self {
-        match self {
-            Self::Below => Self::Above,
-            Self::AtMost => Self::AtLeast,
-            Self::Above => Self::Below,
-            Self::AtLeast => Self::AtMost,
-        }
-    }
-
-    /// Whether `left` stands in this order to `right`.
-    pub(crate) fn holds<T: PartialOrd>(self, left: &T, right: &T) -> bool {
-        match self {
-            Self::Below => left < right,
-            Self::AtMost => left <= right,
-            Self::Above => left > right,
-            Self::AtLeast => left >= right,
-        }
-    }
-}
-
-impl fmt::Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Below => "below",
-            Self::AtMost => "at most",
-            Self::Above => "above",
-            Self::AtLeast => "at least",
-        })
-    }
-}
-
-fn lookalike(written: &Option<String>) -> String {
-    written.as_deref().map_or_else(String::new, |key| format!("; is {} a mistyping of it?", excerpt(key)))
 }

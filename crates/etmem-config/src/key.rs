@@ -3,7 +3,7 @@
 //! From a row come the parser and its refusals, the default, and the reference pages. The text of a range is not written
 //! twice: it is what the row's own refusal says.
 
-use crate::error::Rule;
+use crate::rule::Rule;
 use std::fmt;
 
 /// What can be said of a key without its type.

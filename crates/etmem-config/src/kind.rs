@@ -62,14 +62,3 @@ pub(crate) fn named(kinds: Kinds<'_>, name: &str) -> Option<&'static KindKeys> {
 pub(crate) fn of_task(kinds: Kinds<'_>, name: &str) -> Option<&'static KindKeys> {
     named(kinds, name).or_else(|| kinds.iter().copied().find(|kind| kind.own_name.is_some()))
 }
-
-/// The words of `scan_type`, each once.
-pub fn scan_types(kinds: Kinds<'_>) -> Vec<&'static ScanType> {
-    let mut types: Vec<&'static ScanType> = vec![&crate::section::project::PAGE];
-    for kind in kinds {
-        if types.iter().all(|known| known.name != kind.scan.name) {
-            types.push(kind.scan);
-        }
-    }
-    types
-}

@@ -33,6 +33,7 @@ mod keyfile;
 mod nearest;
 mod older;
 mod reader;
+mod rule;
 mod sibling_groups;
 mod written;
 
@@ -47,12 +48,12 @@ pub use sibling_groups::SiblingGroups;
 pub use warning::Warning;
 pub use written::{KeyError, WrittenGroup, WrittenPair};
 
-use crate::error::Form;
-use crate::older::NoDocument;
-use crate::section::Tables;
-use crate::warning::Warnings;
+use error::Form;
 use etmem_core::name::Name;
+use older::NoDocument;
+use section::Tables;
 use std::path::{Path, PathBuf};
+use warning::{Ignored, Nearest, Warnings};
 
 /// What a configuration file holds, each kind in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,10 +103,12 @@ pub fn read(path: &Path, groups: &[WrittenGroup], kinds: Kinds<'_>) -> Result<Co
                 engines.push(section::engine::read(path, group, &tables, &mut warnings)?);
             }
             section::task::GROUP => tasks.push(section::task::read(path, group, &tables, &mut warnings)?),
-            _ => warnings.unknown_group(group),
+            _ => warnings.add(group.line, group, || Ignored::Group {
+                nearest: Nearest::to(&group.name, section::GROUPS),
+            }),
         }
     }
-    sibling_groups::give(groups, &tables, &projects, &mut engines, &mut tasks);
+    section::siblings::give(groups, &tables, &projects, &mut engines, &mut tasks);
     Ok(ConfigFile { path: path.into(), projects, engines, tasks, warnings: warnings.into_vec() })
 }
 
@@ -122,7 +125,7 @@ pub fn load_names(path: &Path, kinds: Kinds<'_>) -> Result<ListedObjects, Config
 /// # Errors
 /// Says which line cannot be read, or which name is missing or is none.
 pub fn parse_names(path: &Path, text: &str, kinds: Kinds<'_>) -> Result<ListedObjects, ConfigError> {
-    listing::list(path, &groups(path, text)?, &Tables::new(kinds))
+    section::list(path, &groups(path, text)?, &Tables::new(kinds))
 }
 
 /// Checks the file at `path`, which is in the form of etmem 1.0, and reads it as the project called `project`: that

@@ -4,11 +4,8 @@
 //! that has gone, a value that was edited. So only the keys by which objects are found are looked at, by the
 //! same rows as for adding; no other key is judged, and nothing is warned of.
 
-use crate::error::ConfigError;
-use crate::section::{self, Tables};
-use crate::written::WrittenGroup;
 use etmem_core::name::Name;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a file lists, each kind in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,22 +51,4 @@ pub struct ListedTask {
     pub engine: Name,
     /// Its own name.
     pub name: Name,
-}
-
-/// What `groups` of the file at `path` list.
-pub(crate) fn list(
-    path: &Path,
-    groups: &[WrittenGroup],
-    tables: &Tables<'_>,
-) -> Result<ListedObjects, ConfigError> {
-    let (mut projects, mut engines, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
-    for group in groups {
-        match group.name.as_str() {
-            section::project::GROUP => projects.push(section::project::list(path, group, tables)?),
-            section::engine::GROUP => engines.push(section::engine::list(path, group, tables)?),
-            section::task::GROUP => tasks.push(section::task::list(path, group, tables)?),
-            _ => {}
-        }
-    }
-    Ok(ListedObjects { path: path.into(), projects, engines, tasks })
 }

@@ -1,6 +1,6 @@
 //! Values with their units and bounds, and how each is written.
 
-use crate::error::Rule;
+use crate::rule::Rule;
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::name::Name;
 use etmem_core::throttle::Rate;

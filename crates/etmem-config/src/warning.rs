@@ -3,7 +3,6 @@
 use crate::excerpt::{excerpt, path_excerpt};
 use crate::form::Form;
 use crate::nearest::suggestion;
-use crate::section;
 use crate::written::WrittenGroup;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -114,10 +113,6 @@ pub(crate) struct Warnings<'a> {
 impl<'a> Warnings<'a> {
     pub(crate) fn new(path: &'a Path) -> Self {
         Self { path, warnings: Vec::new() }
-    }
-
-    pub(crate) fn unknown_group(&mut self, group: &WrittenGroup) {
-        self.add(group.line, group, || Ignored::Group { nearest: Nearest::to(&group.name, section::GROUPS) });
     }
 
     /// Adds a warning; what it says is worked out only if there is room for it.

@@ -1,10 +1,10 @@
 //! A group as it was written, with the line of everything: what every section keeps, and what can be sent elsewhere to be
 //! read again there.
 
-use crate::error::Rule;
 use crate::excerpt::excerpt;
 use crate::form::Form;
 use crate::key::{Key, Unread};
+use crate::rule::Rule;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -1,47 +1,38 @@
 //! Which kinds of engines there are: the one list from which files are read, engines made, and the reference pages written.
 
 use crate::contract::{Engine, EngineError};
+use crate::kind::Kind;
 use crate::scan_locks::ScanLocks;
 use etmem_config::{ConfigError, ConfigFile, EngineSection, KindKeys, ListedObjects};
 use etmem_core::name::Name;
 use std::path::Path;
 
-/// A kind of engine.
-#[derive(Debug)]
-pub struct Kind {
-    /// Its name and its keys in files.
-    pub keys: KindKeys,
-    /// What it does, in a sentence.
-    pub about: &'static str,
-    /// The commands that its engines answer.
-    pub commands: &'static [&'static str],
-    /// Makes an engine whose scanners take turns with those of other engines; none for one whose policy comes from
-    /// outside ([`hosted`](crate::hosted)) and for one that this version does not have yet.
-    pub make: Option<Make>,
+/// Declares the folder of each kind as a module, and the list of all.
+macro_rules! kinds {
+    ($($name:ident),* $(,)?) => {
+        /// The folders of the kinds, which are beside this file.
+        #[path = "."]
+        pub(crate) mod folders {
+            $(pub mod $name;)*
+        }
+
+        /// All of them, in the order in which messages list them.
+        pub const KINDS: &[&Kind] = &[$(&folders::$name::KIND,)*];
+    };
 }
 
-/// How an engine is made of its section.
-pub type Make = fn(&EngineSection, ScanLocks) -> Result<Box<dyn Engine>, EngineError>;
-
-/// All of them, in the order in which messages list them.
-pub const KINDS: &[&Kind] = &[
-    &crate::slide::KIND,
-    &crate::cslide::KIND,
-    &crate::thirdparty::KIND,
-    &crate::damon::KIND,
-    &crate::psi::KIND,
-    &crate::memdcd::KIND,
-];
+kinds! {
+    slide,
+    cslide,
+    thirdparty,
+    damon,
+    psi,
+    memdcd,
+}
 
 /// The kind called `name`.
 fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().copied().find(|kind| kind.keys.name == name)
-}
-
-/// The names of the kinds that this version can make.
-pub(crate) fn built_in() -> String {
-    let built = KINDS.iter().filter(|kind| kind.make.is_some()).map(|kind| kind.keys.name);
-    built.collect::<Vec<_>>().join(", ")
 }
 
 /// The engine of `section`, whose scanners take turns with those of `turns`.
@@ -49,11 +40,12 @@ pub(crate) fn built_in() -> String {
 /// # Errors
 /// [`EngineError::NotBuilt`] for those of etmem 1.x that this version does not have yet.
 pub fn engine(section: &EngineSection, turns: &ScanLocks) -> Result<Box<dyn Engine>, EngineError> {
-    let make = kind(section.kind).and_then(|kind| kind.make);
-    make.map_or_else(
-        || Err(EngineError::NotBuilt(section.kind.to_owned())),
-        |make| make(section, turns.another()),
-    )
+    if let Some(make) = kind(section.kind).and_then(|kind| kind.make) {
+        return make(section, turns.another());
+    }
+    let built = KINDS.iter().filter(|kind| kind.make.is_some()).map(|kind| kind.keys.name);
+    let built = built.collect::<Vec<_>>().join(", ");
+    Err(EngineError::NotBuilt { engine: section.kind.to_owned(), built })
 }
 
 /// The keys of all kinds, as [`etmem_config`] takes them.

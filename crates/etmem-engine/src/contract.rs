@@ -16,8 +16,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EngineError {
     /// This version has no such engine.
-    #[error("engine {0} is not built into this version, which has: {built}", built = crate::catalogue::built_in())]
-    NotBuilt(String),
+    #[error("engine {engine} is not built into this version, which has: {built}")]
+    NotBuilt {
+        /// The engine.
+        engine: String,
+        /// The engines that this version has.
+        built: String,
+    },
     /// The project's scan_type is not one that the engine works with.
     #[error("engine {engine} needs a project with scan_type={needed}")]
     ScanType {
@@ -66,7 +71,7 @@ impl EngineError {
         match self {
             Self::Value { key, .. } => Some(key),
             Self::Key(error) => Some(error.key),
-            Self::NotBuilt(_) | Self::ScanType { .. } | Self::EngineValue { .. } => None,
+            Self::NotBuilt { .. } | Self::ScanType { .. } | Self::EngineValue { .. } => None,
         }
     }
 
@@ -74,7 +79,7 @@ impl EngineError {
     #[must_use]
     pub const fn class(&self) -> FaultClass {
         match self {
-            Self::NotBuilt(_) | Self::EngineValue { .. } | Self::Key(_) => FaultClass::Internal,
+            Self::NotBuilt { .. } | Self::EngineValue { .. } | Self::Key(_) => FaultClass::Internal,
             Self::ScanType { .. } => FaultClass::InvalidParameters,
             Self::Value { class, .. } => *class,
         }

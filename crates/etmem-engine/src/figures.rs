@@ -4,7 +4,6 @@
 //! A new figure is its row and the place in an engine that counts it. `tests/reasons` fails for one that nothing counts.
 
 use serde::{Serialize, Serializer};
-use std::fmt::Write;
 use std::time::Duration;
 
 /// A time; in JSON a number of seconds with three decimals.
@@ -188,7 +187,7 @@ macro_rules! figures {
                 Self { $($field: self.$field.of_all_cycles(),)* }
             }
 
-            /// How much each row of [`Figures::ROWS`] is; none where it is not known.
+            /// How much each row of [`Figures::ROWS`] is; none while it is not known.
             #[must_use]
             pub fn amounts(&self) -> Vec<Option<Amount>> {
                 vec![$(self.$field.amount(Unit::$unit),)*]
@@ -242,21 +241,6 @@ figures! {
         "from the start of the cycle to its end";
     window: Gauge Time, "window_seconds", "touches seen over", Always,
         "the time over which touches were seen, from the clearing of accessed bits to the last look: the longest of all processes";
-}
-
-/// The table of all figures, for `docs/json.md`.
-#[must_use]
-pub fn figures_table() -> String {
-    let mut table = "| field | | what it says |\n| --- | --- | --- |\n".to_owned();
-    for Row { name, help, kind, .. } in Figures::ROWS {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-        };
-        // Writing to a string does not fail.
-        let _ = writeln!(table, "| `{name}` | {kind} | {help} |");
-    }
-    table
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use etmem_core::guard::SkipReason;
 use etmem_core::kernel::process::{Gone, ProcessError};
 use etmem_core::plan::Ended;
 use serde::Serialize;
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// What a reason is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,20 +168,6 @@ reasons! {
     Stopped = "stopped", Process,
         "the task was stopped in the middle of a cycle",
         "nothing";
-}
-
-/// The table of the reasons about `scope`, for `docs/why-nothing-happens.md`.
-#[must_use]
-pub fn reasons_table(scope: Scope) -> String {
-    let mut table = "| reason | what it means | what to do |\n| --- | --- | --- |\n".to_owned();
-    for name in ReasonName::ALL {
-        let (about, means, remedy) = name.help();
-        if about == scope {
-            // Writing to a string does not fail.
-            let _ = writeln!(table, "| `{name}` | {means} | {remedy} |");
-        }
-    }
-    table
 }
 
 impl fmt::Display for ReasonName {

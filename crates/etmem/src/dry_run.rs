@@ -169,7 +169,7 @@ impl<'a> Objects<'a> {
         }
         match etmem_engine::engine(section, &ScanLocks::default()) {
             Ok(engine) => Ok(Some(engine)),
-            Err(error @ EngineError::NotBuilt(_)) => {
+            Err(error @ EngineError::NotBuilt { .. }) => {
                 self.note(format!("{place}{error}; it would be refused"));
                 Ok(None)
             }

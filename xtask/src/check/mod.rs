@@ -9,6 +9,8 @@ mod links;
 pub(crate) mod list;
 mod may_use;
 pub(crate) mod plain_words;
+mod reference;
 mod source_words;
 mod table;
+mod tables;
 mod verdict;

@@ -3,10 +3,15 @@
 
 pub mod engine;
 pub mod project;
+pub(crate) mod siblings;
 pub mod task;
 
-use crate::kind::{Keys, KindKeys, Kinds, scan_types};
+use crate::error::ConfigError;
+use crate::kind::{Keys, KindKeys, Kinds, ScanType};
+use crate::listing::ListedObjects;
 use crate::reader::Table;
+use crate::written::WrittenGroup;
+use std::path::Path;
 
 /// The groups that mean something.
 pub(crate) const GROUPS: [&str; 3] = [project::GROUP, engine::GROUP, task::GROUP];
@@ -49,6 +54,35 @@ impl<'k> Tables<'k> {
             task: table("every task", task::KEYS, |kind| kind.task, false),
         }
     }
+}
+
+/// The words of `scan_type`, each once.
+pub fn scan_types(kinds: Kinds<'_>) -> Vec<&'static ScanType> {
+    let mut types: Vec<&'static ScanType> = vec![&project::PAGE];
+    for kind in kinds {
+        if types.iter().all(|known| known.name != kind.scan.name) {
+            types.push(kind.scan);
+        }
+    }
+    types
+}
+
+/// What `groups` of the file at `path` list.
+pub(crate) fn list(
+    path: &Path,
+    groups: &[WrittenGroup],
+    tables: &Tables<'_>,
+) -> Result<ListedObjects, ConfigError> {
+    let (mut projects, mut engines, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
+    for group in groups {
+        match group.name.as_str() {
+            project::GROUP => projects.push(project::list(path, group, tables)?),
+            engine::GROUP => engines.push(engine::list(path, group, tables)?),
+            task::GROUP => tasks.push(task::list(path, group, tables)?),
+            _ => {}
+        }
+    }
+    Ok(ListedObjects { path: path.into(), projects, engines, tasks })
 }
 
 /// `words` as a list with `last` before the last of them.

@@ -1,9 +1,9 @@
 //! `[project]`: how memory is looked at, and how often.
 
-use super::{Tables, listed};
+use super::{Tables, listed, scan_types};
 use crate::error::{ConfigError, Order, Rule};
 use crate::keys;
-use crate::kind::{Keys, Kinds, ScanType, scan_types};
+use crate::kind::{Keys, Kinds, ScanType};
 use crate::listing::ListedProject;
 use crate::reader::Reader;
 use crate::values::{Percent, Watermarks, name, pause, within};

@@ -16,8 +16,8 @@ pub use report::{PairReport, Placed};
 pub use settings::{EngineSettings, Kind as MemoryKind, Settings};
 pub use step::CslideRunner;
 
-use crate::catalogue::Kind;
 use crate::contract::{CommandError, Engine, EngineError, TaskRunner};
+use crate::kind::Kind;
 use crate::scan_locks::ScanLocks;
 use etmem_config::section::project::PAGE;
 use etmem_config::{Keys, KindKeys, ProjectSection, TaskSection};

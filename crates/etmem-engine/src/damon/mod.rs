@@ -4,7 +4,7 @@ mod keys;
 
 pub use keys::RegionScan;
 
-use crate::catalogue::Kind;
+use crate::kind::Kind;
 use etmem_config::{Keys, KindKeys};
 
 pub(crate) const KIND: Kind = Kind {

@@ -2,7 +2,7 @@
 
 mod keys;
 
-use crate::catalogue::Kind;
+use crate::kind::Kind;
 use etmem_config::section::project::PAGE;
 use etmem_config::{Keys, KindKeys};
 

@@ -15,8 +15,8 @@ pub use report::{Effort, History, Scanned};
 pub use settings::Settings;
 pub use step::SlideRunner;
 
-use crate::catalogue::Kind;
 use crate::contract::{CommandError, Engine, EngineError, TaskRunner};
+use crate::kind::Kind;
 use crate::scan_locks::ScanLocks;
 use etmem_config::section::project::PAGE;
 use etmem_config::{Keys, KindKeys, ProjectSection, TaskSection};

@@ -5,7 +5,7 @@ mod keys;
 
 pub use keys::{HostedEngine, HostedTask, hosted};
 
-use crate::catalogue::Kind;
+use crate::kind::Kind;
 use etmem_config::section::project::PAGE;
 use etmem_config::{Keys, KindKeys};
 

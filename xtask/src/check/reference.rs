@@ -1,9 +1,9 @@
 //! The reference of configuration files, written from the rows of the keys: a page of Markdown and a manual page.
 
-use crate::catalogue::{KINDS, keys};
 use etmem_config::key::{Need, Origin, Row};
-use etmem_config::kind::scan_types;
+use etmem_config::section::scan_types;
 use etmem_config::section::{engine, project, task};
+use etmem_engine::{KINDS, keys};
 use std::fmt::Write;
 
 /// Keys that belong together.
@@ -69,8 +69,7 @@ fn origin(row: &dyn Row) -> String {
 }
 
 /// `docs/configuration.md`.
-#[must_use]
-pub fn markdown() -> String {
+pub(super) fn markdown() -> String {
     let mut text = format!(
         "# Configuration files\n\nThis page is written by `cargo xtask generate` from the rows of the keys in the code.\n\n\
          {HEAD}\n\n{FORM}\n\n{FILE}\n"
@@ -101,8 +100,7 @@ pub fn markdown() -> String {
 }
 
 /// `docs/etmem.conf.5`: the manual page etmem.conf(5).
-#[must_use]
-pub fn manual_page() -> String {
+pub(super) fn manual_page() -> String {
     let mut text = format!(
         ".TH ETMEM.CONF 5 \"\" \"etmem {}\" \"etmem\"\n.nh\n.SH NAME\netmem.conf \\- configuration files of etmem\n\
          .SH DESCRIPTION\n{}\n.PP\n{}\n.PP\n{}\n",

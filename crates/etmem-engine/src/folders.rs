@@ -1,0 +1,19 @@
+//! The folders of the kinds of engines, for `cargo fmt` alone. Written by `cargo xtask generate`.
+
+#[path = "cslide/mod.rs"]
+mod cslide;
+
+#[path = "damon/mod.rs"]
+mod damon;
+
+#[path = "memdcd/mod.rs"]
+mod memdcd;
+
+#[path = "psi/mod.rs"]
+mod psi;
+
+#[path = "slide/mod.rs"]
+mod slide;
+
+#[path = "thirdparty/mod.rs"]
+mod thirdparty;
