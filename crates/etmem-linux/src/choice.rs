@@ -1,6 +1,6 @@
 //! Which probe and which mover a task gets: what it wishes, of what the machine has, and why.
 //!
-//! By itself, openEuler's modules where they are loaded, else what a stock kernel has: page by page by `bpf` or `idle`, else by
+//! Without a wish, openEuler's modules if they are loaded, else what a stock kernel has: page by page by `bpf` or `idle`, else by
 //! `damon`, which comes before these for the huge page pool. The two choices are apart: the module's scan goes with `process_madvise`, and a page walk with the module's swapping. What a task names is taken or
 //! refused, never replaced.
 

@@ -112,7 +112,7 @@ impl Drop for Plugin {
             residents.remove(&self.path);
         }
         drop(residents);
-        // SAFETY: loaded above, and nothing of it was ever started; nobody uses the handle or the operations again.
+        // SAFETY: loaded above, and nothing of it was ever started; nothing uses the handle or the operations again.
         drop(unsafe { Library::from_raw(self.handle) });
     }
 }

@@ -1,4 +1,4 @@
-//! An engine in a process of its own, for real: this program, run anew, with an engine that tells what it was told and does
+//! An engine in a process of its own, for real: this program, run again, with an engine that reports its requests and does
 //! as it is asked.
 
 use std::env;
@@ -111,7 +111,7 @@ fn child() -> ExitCode {
         engine.tell(format!("make {} {project:?} {:?}", section.name, section.written))?;
         if section.name.as_str() == "hanging" {
             std::mem::forget(std::thread::spawn(std::thread::park));
-            // Nothing it is told is read, not even the end.
+            // No request is read, not even the end.
             loop {
                 std::thread::park();
             }
@@ -247,7 +247,7 @@ fn ends() -> Result<()> {
     let refusal = ask(&engine, "abort").err().context("not refused")?;
     ensure!(refusal.reason.contains("SIGABRT") && refusal.reason.contains("stop the project"), "{refusal}");
     ensure!(wait_for_trouble(&engine)?.contains("was ended by signal 6 (SIGABRT)"));
-    // As long as anything of it is said to run, nothing is run anew.
+    // As long as anything of it is said to run, nothing is run again.
     for result in [engine.add_task(&file.tasks[0], LONG), engine.start_task(&name("t"), &[], LONG)] {
         ensure!(result.err().context("not refused")?.reason.contains("SIGABRT"));
     }
@@ -288,7 +288,7 @@ fn ends_between_starts() -> Result<()> {
     Ok(())
 }
 
-/// Waits until there is no process `pid`, not even one that nobody has asked after.
+/// Waits until there is no process `pid`, not even a zombie.
 fn wait_for_end(pid: &str) -> Result<()> {
     let place = std::path::Path::new("/proc").join(pid);
     WallClock::new().wait_until(LONG, "the process goes", || Ok(!place.exists()))?;

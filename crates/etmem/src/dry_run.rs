@@ -157,7 +157,7 @@ impl<'a> Objects<'a> {
         Ok(objects)
     }
 
-    /// The engine of `section`, which stands at `place`; none where only a daemon could say more.
+    /// The engine of `section`, which stands at `place`; no engine if only a daemon could say more.
     fn engine(&mut self, section: &EngineSection, place: &str) -> Result<Option<Box<dyn Engine>>, Refused> {
         if let Some(plugin) = etmem_engine::hosted(section) {
             let library = plugin.library.display();

@@ -176,7 +176,7 @@ fn every_sample_loads() -> Result<(), Failed> {
             let path = write(folder.path(), &content)?;
             let (text, number) = dry_run(["obj", "add"], &path)?;
             loaded += 1;
-            // Those with a plugin name one that nobody here has.
+            // Those with a plugin name a library that is not on this machine.
             if content.contains("name=thirdparty") {
                 assert_eq!(number, Some(186), "{}: {text}", sample.display());
                 assert!(text.contains(".so: cannot be opened: No such file"), "{}: {text}", sample.display());

@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 }
 
 fn serve(options: &Options) -> Result<(), String> {
-    // Whoever asks all processes of a service to end means the daemon; this one ends with it.
+    // A request to all processes of a service to end means the daemon; this one ends with it.
     let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
     signals.thread_block().map_err(|error| format!("cannot block signals: {error}"))?;
     let stream = take_standard_input().map_err(|error| format!("cannot take standard input: {error}"))?;

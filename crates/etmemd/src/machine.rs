@@ -1,6 +1,6 @@
 //! The kernel underneath, put together when it is first needed.
 
-use crate::cleanup_records::{self, CleanupRecord, Setting};
+use crate::cleanup_records::{self, CleanupRecord};
 use crate::isolation;
 use etmem_config::{EngineSection, ProjectSection};
 use etmem_core::kernel::nodes::NumaNodes;
@@ -8,6 +8,7 @@ use etmem_core::kernel::process::ProcessTable;
 use etmem_core::kernel::wishes::{Chosen, Wishes};
 use etmem_engine::{Hosted, Refusal};
 use etmem_linux::choice::Interfaces;
+use etmem_linux::lasting;
 use etmem_linux::nodes::MachineNodes;
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::process::table::Processes;
@@ -18,15 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-/// What a task sets that outlives the daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sets {
-    /// The reclaim of the swap cache.
-    pub(crate) swap_cache: bool,
-    /// DAMON.
-    pub(crate) damon: bool,
-}
-
 /// A machine that tasks can run on.
 pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// Its processes, which can be asked for on any kernel.
@@ -35,12 +27,13 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// Its NUMA nodes, which can be asked for on any kernel, too.
     fn nodes(&self) -> &dyn NumaNodes;
 
-    /// Writes down that a task sets these things in this kernel, for the next daemon if this one is killed.
+    /// Writes down what a task with `chosen` sets in this kernel, for the next daemon if this one is killed;
+    /// `swap_cache`: its engine has the swap cache reclaimed.
     ///
     /// # Errors
     /// When that cannot be written.
-    fn cleanup_records(&self, sets: Sets) -> io::Result<Vec<CleanupRecord>> {
-        let _ = sets;
+    fn cleanup_records(&self, chosen: &Chosen, swap_cache: bool) -> io::Result<Vec<CleanupRecord>> {
+        let _ = (chosen, swap_cache);
         Ok(Vec::new())
     }
 
@@ -98,11 +91,10 @@ impl Machine for LinuxMachine {
         &self.nodes
     }
 
-    fn cleanup_records(&self, sets: Sets) -> io::Result<Vec<CleanupRecord>> {
-        let swap_cache = sets.swap_cache.then_some(Setting::SwapCache(&self.proc));
-        let damon = sets.damon.then_some(Setting::Damon(&self.sys));
+    fn cleanup_records(&self, chosen: &Chosen, swap_cache: bool) -> io::Result<Vec<CleanupRecord>> {
         let folder = cleanup_records::folder();
-        swap_cache.into_iter().chain(damon).map(|setting| CleanupRecord::of(&folder, setting)).collect()
+        let settings = lasting::of_task(chosen, swap_cache, &self.proc, &self.sys);
+        settings.iter().map(|setting| CleanupRecord::of(&folder, setting)).collect()
     }
 
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {

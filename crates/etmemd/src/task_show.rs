@@ -4,6 +4,7 @@
 
 mod json;
 #[cfg(test)]
+#[path = "../tests/unit/task_show.rs"]
 mod tests;
 mod text;
 

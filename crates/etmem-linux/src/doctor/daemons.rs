@@ -5,7 +5,7 @@ use super::text::{line_of, numbered, printable};
 use crate::root::ProcRoot;
 use std::fs;
 
-/// The option of a doctor, by which it is told apart from a daemon.
+/// The option of a doctor, which distinguishes it from a daemon.
 pub(super) const DOCTOR: &[u8] = b"--doctor";
 
 /// Most characters of a command line that are shown.

@@ -56,7 +56,7 @@ impl Madvise {
     }
 }
 
-/// Whether we may advise other processes; none where the kernel does not tell.
+/// Whether we may advise other processes; no error if the kernel does not say.
 fn check_capability(proc: &ProcRoot) -> Result<(), Unavailable> {
     let text = std::fs::read_to_string(proc.own("status")).unwrap_or_default();
     let effective = text

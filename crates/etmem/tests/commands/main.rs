@@ -29,7 +29,7 @@ fn outcome(output: &Output) -> (String, String, i32) {
 }
 
 #[test]
-fn nobody_listens() {
+fn no_daemon_listens() {
     let socket = unused_socket();
     let want = format!("etmem: cannot connect to etmemd at socket {socket}: no etmemd listens there\n");
     assert_eq!(outcome(&run("project show", &socket)), (String::new(), want, 111));
@@ -50,7 +50,7 @@ fn the_socket_of_the_environment() {
 }
 
 #[test]
-fn faults_of_the_command_line_are_told_on_standard_error() {
+fn faults_of_the_command_line_appear_on_standard_error() {
     let socket = unused_socket();
     for (line, number, text) in [
         ("project start", 234, "etmem: \"project start\" needs -n|--name PROJECT; see etmem help\n"),

@@ -14,11 +14,13 @@ mod denied;
 mod entries;
 mod hosting;
 #[cfg(test)]
+#[path = "../../tests/unit/registry/hosting.rs"]
 mod hosting_tests;
 mod named;
 mod show;
 mod start;
 #[cfg(test)]
+#[path = "../../tests/unit/registry/tests.rs"]
 mod tests;
 
 pub(crate) use command::CommandAnswer;

@@ -8,11 +8,11 @@ use super::denied::Denied;
 use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry};
 use super::hosting;
 use crate::cleanup_records::CleanupRecord;
-use crate::machine::{Machine, Sets};
+use crate::machine::Machine;
 use crate::wait_group::WaitGroup;
 use crate::worker::Worker;
 use etmem_config::{ProjectSection, TaskSection};
-use etmem_core::kernel::wishes::{Chosen, Tracker};
+use etmem_core::kernel::wishes::Chosen;
 use etmem_core::name::Name;
 use etmem_engine::{Engine, TaskRunner};
 use std::time::Duration;
@@ -183,12 +183,9 @@ fn prepare(
     for decision in &decisions {
         info!("{label}: {decision}");
     }
-    let sets = Sets {
-        swap_cache: work.sets_in_kernel(&chosen.kernel),
-        damon: chosen.probe.name == Tracker::Damon.name(),
-    };
     let failed = |error| Denied::Machine(format!("{label}: cannot write down what it sets: {error}"));
-    let records = machine.cleanup_records(sets).map_err(failed)?;
+    let swap_cache = work.sets_in_kernel(&chosen.kernel);
+    let records = machine.cleanup_records(&chosen, swap_cache).map_err(failed)?;
     Ok(Ready { label, work, chosen, decisions, records })
 }
 

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lack_of_rights_is_told_from_other_refusals() {
+    fn a_lack_of_rights_differs_from_other_refusals() {
         let refused_by = |number| {
             let io_error = io::Error::from_raw_os_error(number);
             refused("bpf", &aya::sys::SyscallError { call: "bpf", io_error })

@@ -255,7 +255,7 @@ mod tests {
                 let folder = kdamond.join(format!("contexts/{context}/monitoring_attrs/intervals"));
                 write(&folder, "update_us", interval);
                 let context = kdamond.join(format!("contexts/{context}"));
-                // Whoever has left it at what the kernel gives has come no further.
+                // A program that left it at what the kernel gives has come no further.
                 let count = usize::from(*interval != GIVEN);
                 write(&context.join("targets"), "nr_targets", count);
                 write(&context.join("schemes"), "nr_schemes", count);

@@ -21,5 +21,5 @@ mod session;
 mod source;
 mod watch;
 
-pub(crate) use source::Holder;
-pub use source::{Damon, SharedDamon, take_back_left};
+pub use source::{Damon, SharedDamon};
+pub(crate) use source::{Holder, take_back_left};

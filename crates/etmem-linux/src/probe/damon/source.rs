@@ -29,7 +29,7 @@ pub struct Damon {
 ///
 /// # Errors
 /// What the kernel refuses.
-pub fn take_back_left(sys: &SysRoot, written_down: bool) -> Result<bool, ProcessError> {
+pub(crate) fn take_back_left(sys: &SysRoot, written_down: bool) -> Result<bool, ProcessError> {
     let kdamonds = Folder::new(sys.damon().join("kdamonds"));
     if !kdamonds.path().join("nr_kdamonds").exists() {
         return Ok(false);

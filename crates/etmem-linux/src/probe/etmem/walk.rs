@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_are_not_aligned_are_told() {
+    fn pages_that_are_not_aligned_are_counted() {
         let script = Script::default();
         let mut bytes = vec![0xA0];
         bytes.extend((BASE + PAGE_SIZE).to_be_bytes());

@@ -75,7 +75,7 @@ impl Policy for Scripted {
 
 static OPS: EngineOps = operations::<Scripted>();
 
-/// A key file of GLib's that holds `text`; none where there is no GLib.
+/// A key file of GLib's that holds `text`; `None` without GLib.
 struct File {
     glib: Library,
     file: *mut GKeyFile,
@@ -214,7 +214,7 @@ fn an_engine_from_its_beginning_to_its_end() {
     assert_eq!((status, text.as_str()), (0, want));
     assert_eq!(ask(engine, ptr::null_mut(), "show"), (-1, "ž: no such command".into()));
     assert_eq!(ask(engine, task, "panic").0, -1);
-    // SAFETY: as above. A task that nobody stopped is stopped when it is cleared.
+    // SAFETY: as above. A task that was not stopped is stopped when it is cleared.
     unsafe {
         ops.clear_task_params.unwrap()(task);
         ops.clear_eng_params.unwrap()(engine);

@@ -55,7 +55,7 @@ fn a_thread_that_ended_by_a_fault() {
 }
 
 #[test]
-fn a_plugin_works_by_itself() {
+fn a_plugin_works_alone() {
     let mut registry = registry_with(&Arc::<PluginScript>::default());
     let engine = "[engine]\nproject=p\nname=thirdparty\neng_name=x\nlibname=/lib/x.so\nops_name=ops\n";
     let task = "[task]\nproject=p\nengine=x\nname=t\ntype=pid\nvalue=42\n";

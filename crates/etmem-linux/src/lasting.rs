@@ -1,0 +1,95 @@
+//! What a task sets in the kernel that outlives the daemon: the line that a record has for it, and how it is taken back.
+//!
+//! There are two such settings: the reclaim of the swap cache by openEuler's module, and DAMON's, which bear our mark
+//! except for the first moment. All other settings (scan flags, BPF programs) belong to open files and end with them.
+
+use crate::mover::etmem::Etmem;
+use crate::probe::damon;
+use crate::root::{ProcRoot, SysRoot};
+use etmem_core::kernel::swap_cache::SwapCache;
+use etmem_core::kernel::wishes::{Chosen, Tracker};
+use tracing::{info, warn};
+
+/// The first word of a line; the path of procfs, or of sysfs, follows.
+const SWAP_CACHE: &str = "swap-cache-reclaim ";
+const DAMON: &str = "damon ";
+
+/// A setting in the kernel that outlives the daemon.
+#[derive(Debug, Clone)]
+pub enum Setting {
+    /// The swap cache of the machine with this procfs may be reclaimed.
+    SwapCache(ProcRoot),
+    /// DAMON may be set on the machine with this sysfs.
+    Damon(SysRoot),
+}
+
+/// What a task with `chosen` sets; `swap_cache`: its engine has the swap cache reclaimed.
+pub fn of_task(chosen: &Chosen, swap_cache: bool, proc: &ProcRoot, sys: &SysRoot) -> Vec<Setting> {
+    let swap_cache = swap_cache.then(|| Setting::SwapCache(proc.clone()));
+    let is_damon = chosen.probe.name == Tracker::Damon.name();
+    swap_cache.into_iter().chain(is_damon.then(|| Setting::Damon(sys.clone()))).collect()
+}
+
+/// Takes back the settings at `sys` that bear our mark: programs with the scan library set DAMON, too, and write no
+/// records.
+pub fn take_back_marked(sys: &SysRoot) {
+    take_back_damon(sys, false);
+}
+
+impl Setting {
+    /// The line of a record.
+    pub fn line(&self) -> String {
+        match self {
+            Self::SwapCache(proc) => format!("{SWAP_CACHE}{}\n", proc.path().display()),
+            Self::Damon(sys) => format!("{DAMON}{}\n", sys.path().display()),
+        }
+    }
+
+    /// The setting with this line; `None` if this version does not write such a line.
+    pub fn of_line(line: &str) -> Option<Self> {
+        let swap_cache =
+            line.strip_prefix(SWAP_CACHE).map(|proc| Self::SwapCache(ProcRoot::new(proc.trim_end())));
+        swap_cache.or_else(|| Some(Self::Damon(SysRoot::new(line.strip_prefix(DAMON)?.trim_end()))))
+    }
+
+    /// Takes it back after a daemon that was killed; whether nothing of it is left.
+    pub fn take_back(&self) -> bool {
+        match self {
+            Self::SwapCache(proc) => end_reclaim(proc),
+            Self::Damon(sys) => take_back_damon(sys, true),
+        }
+    }
+}
+
+fn end_reclaim(proc: &ProcRoot) -> bool {
+    let ended = match Etmem::detect(proc) {
+        Ok(mover) => mover.end_reclaim(),
+        // Without the module nothing is set.
+        Err(unavailable) => {
+            info!("a daemon that was killed had the swap cache reclaimed: {unavailable}");
+            return true;
+        }
+    };
+    match &ended {
+        Ok(()) => info!(
+            "a daemon that was killed had the swap cache reclaimed: ended. Its watermarks stay, as the module cannot \
+             tell what they were before"
+        ),
+        Err(error) => {
+            warn!("a daemon that was killed had the swap cache reclaimed, which cannot be ended: {error}");
+        }
+    }
+    ended.is_ok()
+}
+
+fn take_back_damon(sys: &SysRoot, written_down: bool) -> bool {
+    let taken = damon::take_back_left(sys, written_down);
+    match &taken {
+        Ok(true) => info!("an etmem that was killed had DAMON set: taken back"),
+        Ok(false) => {}
+        Err(error) => {
+            warn!("what an etmem that was killed had set in DAMON cannot be taken back: {error}");
+        }
+    }
+    taken.is_ok()
+}
