@@ -1,6 +1,6 @@
 //! Whether a configuration file may be read at all.
 //!
-//! The daemon is root and does what the file says, so nobody but root may have been able to write it: a regular
+//! The daemon is root and does what the file says, so only root may have been able to write it: a regular
 //! file (symbolic links are followed), root:root, mode 0600 or 0400, of at most 10 MiB. The file is opened once
 //! and all is asked of the open file, so that it cannot be exchanged between the check and the reading.
 
@@ -37,7 +37,7 @@ pub enum FileError {
         /// What it is instead.
         kind: &'static str,
     },
-    /// It belongs to somebody else than root, or to another group.
+    /// It belongs to a user other than root, or to another group.
     #[error("{path}: belongs to {user}:{group} (uid:gid), must belong to root:root; run chown root:root {path}", path = path_excerpt(.path))]
     Owner {
         /// The file.
@@ -47,7 +47,7 @@ pub enum FileError {
         /// Its gid.
         group: u32,
     },
-    /// Others may read or write it, or somebody may execute it.
+    /// Other users may read or write it, or a user may execute it.
     #[error("{path}: has mode {mode:04o}, must have 0600 or 0400; run chmod 600 {path}", path = path_excerpt(.path))]
     Mode {
         /// The file.

@@ -142,7 +142,7 @@ pub trait Row: fmt::Debug + Sync {
     /// It is missing or breaks the row's rule.
     fn check(&self, written: Option<&str>) -> Result<(), Unread>;
 
-    /// Its values in words; none where other rows decide.
+    /// Its values in words; `None` if other rows decide.
     fn range(&self) -> Option<String>;
 }
 

@@ -1,6 +1,6 @@
 //! Whether the shared object of a policy from outside may be loaded, as far as that can be said without loading it.
 //!
-//! The daemon is root and runs what is in it, so nobody but root may have been able to write it: an absolute path to a
+//! The daemon is root and runs what is in it, so only root may have been able to write it: an absolute path to a
 //! regular file (symbolic links are followed), root:root, mode 0500 or 0700.
 
 use crate::excerpt::path_excerpt;
@@ -27,7 +27,7 @@ pub enum LibraryError {
         /// The file.
         path: PathBuf,
     },
-    /// It belongs to somebody else than root, or to another group.
+    /// It belongs to a user other than root, or to another group.
     #[error("{path}: belongs to {user}:{group} (uid:gid), must belong to root:root; run chown root:root {path}", path = path_excerpt(.path))]
     Owner {
         /// The file.

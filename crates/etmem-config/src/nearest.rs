@@ -15,7 +15,7 @@ pub struct Nearest {
 }
 
 impl Nearest {
-    /// The one of `known` nearest to `word`; none where nothing is known.
+    /// The one of `known` nearest to `word`; `None` if nothing is known.
     pub(crate) fn to(word: &str, known: impl IntoIterator<Item = &'static str>) -> Option<Self> {
         let typed: String = word.chars().take(COMPARED).collect::<String>().to_lowercase();
         known

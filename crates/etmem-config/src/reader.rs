@@ -35,7 +35,7 @@ impl Table {
         self.common.iter().chain(own).map(|row| row.about().name)
     }
 
-    /// Who uses `key`; none where it is not known.
+    /// Who uses `key`; `None` if it is not known.
     fn used_by(&self, key: &str) -> Option<String> {
         let has = |rows: &[&'static dyn Row]| rows.iter().any(|row| row.about().name == key);
         if has(self.common) {

@@ -119,7 +119,7 @@ pub fn gibibytes(text: &str) -> Result<u64, Rule> {
     count.map(|count| count * GIB).ok_or(form)
 }
 
-/// Reads how fast pages may leave: `auto`, `none`, or digits and then `k`, `m` or `g` for so many KiB, MiB or GiB a second,
+/// Reads how fast pages may leave: `auto`, `none`, or digits and then `k`, `m` or `g` for that number of KiB, MiB or GiB a second,
 /// at least 1.
 pub fn rate(text: &str) -> Result<Rate, Rule> {
     const FORM: Rule = Rule::Form(

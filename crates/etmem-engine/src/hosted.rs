@@ -1,9 +1,9 @@
-//! Engines that are told of their tasks' whole life: those whose policy comes from outside.
+//! Engines that follow their tasks' whole life: those whose policy comes from outside.
 //!
-//! A built-in engine gives the daemon a task's work and is asked for the next step. A hosted one works by itself, with
-//! threads that are not ours: it is told that a task comes, starts, stops and goes, and each telling calls code that
-//! nobody here can answer for. So whoever waits for it says how long, and whatever it does after that is taken back:
-//! a start that was given up is followed by a stop, an addition by a removal.
+//! A built-in engine gives the daemon a task's work, and the daemon asks for the next step. A hosted one works on its own,
+//! with threads that are not ours: the daemon reports that a task comes, starts, stops and goes, and each report calls code
+//! that may do anything. So the caller that waits says how long, and whatever the code does after that is taken back: a
+//! start that was given up is followed by a stop, an addition by a removal.
 //!
 //! ```text
 //! made ── add_task ── start_task ── stop_task ── remove_task ── close
@@ -16,7 +16,7 @@ use etmem_core::name::Name;
 use std::fmt;
 use std::time::Duration;
 
-/// Why a hosted engine did not do what it was told: a line for the client.
+/// Why a hosted engine did not do what was asked: a line for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
@@ -26,11 +26,11 @@ pub struct Refusal {
     pub class: FaultClass,
 }
 
-/// An engine command that waits for its answer. It is to be carried out where nobody else has to wait, and ends in
+/// An engine command that waits for its answer. It is to be carried out where no other request has to wait, and ends in
 /// time whatever the engine does.
 pub type Question = Box<dyn FnOnce() -> Result<String, Refusal> + Send>;
 
-/// An engine of a project that is told of its tasks' whole life. Dropped, it closes.
+/// An engine of a project that follows its tasks' whole life. Dropped, it closes.
 pub trait Hosted: fmt::Debug + Send + Sync {
     /// A task is added. Waits for at most `limit`.
     ///
@@ -50,7 +50,7 @@ pub trait Hosted: fmt::Debug + Send + Sync {
     /// Takes a task away, and does not wait.
     fn remove_task(&self, task: &Name);
 
-    /// The project was started, or stopped: all its tasks were told already.
+    /// The project was started, or stopped: all its tasks received that already.
     fn project_runs(&self, runs: bool);
 
     /// The engine is removed: takes away what it still has, and does not wait.

@@ -54,7 +54,7 @@ pub struct ProcessReport {
     pub result: ProcessResult,
     /// The same in a line, made of the engine's own report where it worked on the process.
     pub text: Line,
-    /// Why not more of it was moved; none where all that was cold was.
+    /// Why not more of it was moved; `None` if all that was cold was.
     pub reason: Option<Reason>,
     /// What was done to how much of its memory.
     pub figures: Figures,
@@ -172,7 +172,7 @@ pub struct Feedback {
     /// Bytes that were moved out and still are.
     #[serde(rename = "out_bytes")]
     pub out: u64,
-    /// Bytes a second that may leave; none where nothing may, nothing limits it, or it is not known yet.
+    /// Bytes a second that may leave; `None` if nothing may, nothing limits it, or it is not known yet.
     #[serde(rename = "rate_bytes_per_second")]
     pub bytes_per_second: Option<u64>,
     /// Bytes a second that this machine moves at full speed; none while it is not known.
@@ -205,7 +205,7 @@ pub enum Level {
 pub struct Event {
     /// At which level it is written in the first of several cycles in a row.
     pub level: Level,
-    /// At which in the following ones; none where it is not written again.
+    /// At which in the following ones; `None` if it is not written again.
     pub repeated: Option<Level>,
     /// What it is about: an event with the same key in the cycle before, of the same process, is the same.
     pub key: String,

@@ -42,7 +42,7 @@ pub(super) struct Heat {
 }
 
 impl Figures {
-    /// The answer to `showtaskpages` about the task called `name`; none where it was not scanned yet.
+    /// The answer to `showtaskpages` about the task called `name`; `None` if it was not scanned yet.
     pub(super) fn of_task(&self, name: &str) -> Option<String> {
         // Of two, the newer: the other is about to leave.
         let task = self.tasks.iter().rev().find(|task| task.name == name)?;
@@ -54,7 +54,7 @@ impl Figures {
         Some(text)
     }
 
-    /// The answer to `showhostpages`; none where nothing was scanned yet.
+    /// The answer to `showhostpages`; `None` if nothing was scanned yet.
     pub(super) fn of_host(&self) -> Option<String> {
         if self.tasks.is_empty() {
             return None;

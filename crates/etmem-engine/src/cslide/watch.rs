@@ -204,7 +204,7 @@ pub(super) fn look<'a>(
     Ok(seen)
 }
 
-/// The result; none where the process fell out, which is reported.
+/// The result; `None` if the process fell out, which is reported.
 fn reported<T>(
     result: Result<T, ScanEnd>,
     member: &SharedCycleTask,
