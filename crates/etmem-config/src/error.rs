@@ -120,7 +120,7 @@ pub struct SettingError {
     pub group: String,
     /// The key.
     pub key: &'static str,
-    /// Its value; none where it is missing.
+    /// Its value, if it has one.
     pub value: Option<String>,
     /// The rule.
     pub rule: Rule,

@@ -145,7 +145,7 @@ pub(crate) fn gone(found: &[ProcessId], target: &Target, kernel: &Kernel) -> Opt
 }
 
 /// What a person should know of a task whose target names no process when it starts.
-pub(crate) fn nobody(task: &str, target: &Target, kernel: &Kernel) -> String {
+pub(crate) fn no_process_yet(task: &str, target: &Target, kernel: &Kernel) -> String {
     match kernel.processes.gone(target) {
         Some(gone) => format!("task {task}: {gone}"),
         None => format!("task {task}: no {target} yet; waiting for it"),

@@ -1,4 +1,4 @@
-//! Slide over a scripted machine: exactly the cold pages leave, and the reason is told where none do.
+//! Slide over a scripted machine: exactly the cold pages leave, and if none do, the report has the reason.
 
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
 
@@ -182,7 +182,7 @@ fn a_stop_ends_the_cycle_at_the_next_wait() {
         assert_eq!(only(&report), &ProcessResult::Stopped);
         assert_eq!(pacer.pauses().len(), pauses + 1);
         assert!(swapped(&machine, 42).is_empty());
-        // What was seen is lost, so the next cycle arms anew.
+        // What was seen is lost, so the next cycle arms again.
         let pacer = FakePacer::endless();
         work.step(&machine.kernel(), &pacer);
         assert_eq!(pacer.pauses().len(), 3);
@@ -366,7 +366,7 @@ fn what_does_not_go_together_is_refused() {
 }
 
 #[test]
-fn the_second_scanner_of_a_process_arms_anew() {
+fn the_second_scanner_of_a_process_arms_again() {
     let machine = machine(every_fifth);
     let turns = ScanLocks::default();
     let page_scan = "loop=1\ninterval=1\nsleep=1";

@@ -10,7 +10,7 @@ use super::figures::{Figures, Heat, TaskFigures};
 use super::settings::{self, EngineSettings, Kind, Settings};
 use super::shared_cycle::{SharedCycle, SharedCycleSlot, SharedCycleTask};
 use super::watch::{self, Reports, ScannedProcess};
-use crate::contract::{EngineError, TaskRunner, nobody};
+use crate::contract::{EngineError, TaskRunner, no_process_yet};
 use crate::report::StepReport;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::Node;
@@ -185,7 +185,7 @@ impl TaskRunner for CslideRunner {
         if let Ok(found) = kernel.processes.find(target)
             && found.is_empty()
         {
-            notes.push(nobody(task, target, kernel));
+            notes.push(no_process_yet(task, target, kernel));
         }
         notes
     }

@@ -1,4 +1,4 @@
-//! What goes wrong is told with counts, and stops nobody else.
+//! Faults are reported with counts, and stop no other process or task.
 
 use super::stand::{MIB, Memory, file, keys, lying, made, pairs, placed, refusal, step, works};
 use etmem_core::kernel::nodes::Migrated;
@@ -180,7 +180,7 @@ fn pages_that_leave_meanwhile_are_not_missed() {
 }
 
 #[test]
-fn a_node_that_goes_is_told_of_until_it_is_back() {
+fn a_missing_node_is_reported_until_it_is_back() {
     let machine = machine(Memory::Base, |_| 1);
     let mut work = work(Memory::Base, 1000, 100);
     let mut away = Vec::new();

@@ -221,7 +221,7 @@ fn what_the_engine_tells() {
 }
 
 #[test]
-fn what_is_told_is_where_the_pages_lie() {
+fn reports_say_where_the_pages_lie() {
     let machine = machine();
     let file = file(&keys("1,0", 7, 64), &["name=all\ntype=name\nvalue=qemu"]);
     let engine = made(&file);
@@ -240,7 +240,7 @@ fn what_is_told_is_where_the_pages_lie() {
 }
 
 #[test]
-fn nobody_waits_for_each_other() {
+fn no_two_tasks_wait_for_each_other() {
     // Two engines over the same two processes, each holding its turns until its pages have moved.
     let machine = machine();
     let clock = WallClock::new();

@@ -276,7 +276,7 @@ fn a_second_name_is_the_value_where_there_is_none() {
     let (name, target, warnings) = of(&format!("{SLIDE_TASK}name=redis\n"));
     assert_eq!((name.as_str(), target), ("redis", Target::Comm("mysqld".into())));
     assert_eq!(warnings, ["f:4: [task] this value of name is ignored; it is given again below"]);
-    // Of three names nobody can tell, and a value's rules hold for this one too.
+    // Of three names none can be chosen, and a value's rules hold for this one too.
     let without = KEY_FILE.changed(SLIDE_TASK, "-value");
     let error = read(&format!("{without}name=b\nname=c\n")).unwrap_err();
     assert_eq!(error.to_string(), "f:1: [task] value is missing; every task needs it");
