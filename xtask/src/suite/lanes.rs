@@ -81,6 +81,11 @@ mod tests {
     use crate::project;
     use std::fs;
     use std::path::Path;
+    use std::process::Command;
+
+    fn lanes(names: &[&str]) -> Lanes {
+        Lanes::of(names.iter().map(|name| Program::of(name, Command::new("true"))).collect())
+    }
 
     fn names(lanes: &mut Lanes, lane: Lane) -> Vec<String> {
         std::iter::from_fn(|| lanes.next(lane)).map(|program| program.name().to_owned()).collect()
@@ -89,7 +94,7 @@ mod tests {
     #[test]
     fn the_second_lane_begins_with_what_takes_longest() {
         let all = ["etmem-core::etmem_core", "etmem-tests::slide", "etmem-tests::vm", "etmem-tests::killed"];
-        let mut lanes = Lanes::of(all.map(Program::of_name).into());
+        let mut lanes = lanes(&all);
         assert_eq!(names(&mut lanes, Lane::Second), ["etmem-tests::vm", "etmem-core::etmem_core"]);
         assert_eq!(names(&mut lanes, Lane::First), ["etmem-tests::killed", "etmem-tests::slide"]);
     }
@@ -97,7 +102,7 @@ mod tests {
     #[test]
     fn the_first_lane_helps_the_second() {
         let all = ["etmem-tests::slide", "etmem-core::etmem_core"];
-        let mut lanes = Lanes::of(all.map(Program::of_name).into());
+        let mut lanes = lanes(&all);
         assert_eq!(names(&mut lanes, Lane::First), all);
         assert!(names(&mut lanes, Lane::Second).is_empty());
     }

@@ -29,10 +29,10 @@ impl Program {
         &self.name
     }
 
-    /// One that is not run.
+    /// Any command.
     #[cfg(test)]
-    pub(crate) fn of_name(name: &str) -> Self {
-        Self { name: name.to_owned(), announcement: String::new(), command: Command::new("true") }
+    pub(crate) fn of(name: &str, command: Command) -> Self {
+        Self { name: name.to_owned(), announcement: String::new(), command }
     }
 
     /// Runs it to its end: all that it printed, and whether it succeeded.

@@ -96,7 +96,9 @@ fn run_in_lanes(programs: Vec<Program>, file: File) -> anyhow::Result<Transcript
 
 /// Runs what the lane has, one program after the other.
 fn work(lane: Lane, lanes: &Mutex<Lanes>, sum: &Mutex<(Transcript, File)>) -> anyhow::Result<()> {
-    while let Some(program) = held(lanes).next(lane) {
+    // A closure, so that the lock is held for a moment only: in the head of the loop it would be held for all of its body.
+    let next = || held(lanes).next(lane);
+    while let Some(program) = next() {
         let name = program.name().to_owned();
         println!("    Starting {name}");
         let watch = Watch::start();
@@ -112,4 +114,28 @@ fn work(lane: Lane, lanes: &Mutex<Lanes>, sum: &Mutex<(Transcript, File)>) -> an
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn lanes_run_side_by_side() {
+        let folder = tempfile::tempdir().unwrap();
+        // Each makes a file and waits for the other's, for at most 20 s.
+        let program = |name: &str, own: &str, other: &str| {
+            let script = format!(
+                "touch {own}; for i in $(seq 200); do test -e {other} && exit; sleep 0.1; done; exit 1"
+            );
+            let mut command = Command::new("sh");
+            command.args(["-c", &script]).current_dir(folder.path());
+            Program::of(name, command)
+        };
+        let programs =
+            vec![program("etmem-tests::slide", "one", "two"), program("etmem-tests::vm", "two", "one")];
+        let transcript = run_in_lanes(programs, tempfile::tempfile().unwrap()).unwrap();
+        assert_eq!(transcript.closing_line(), "0 passed, 0 failed, 0 skipped");
+    }
 }
