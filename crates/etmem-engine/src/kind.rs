@@ -14,7 +14,7 @@ pub struct Kind {
     /// The commands that its engines answer.
     pub commands: &'static [&'static str],
     /// Makes an engine whose scanners take turns with those of other engines; none for one whose policy comes from
-    /// outside ([`hosted`](crate::hosted)) and for one that this version does not have yet.
+    /// outside (`crate::hosted()`) and for one that this version does not have yet.
     pub make: Option<Make>,
 }
 

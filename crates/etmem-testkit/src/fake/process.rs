@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 /// observation (counted from 0).
 pub type Script = fn(page: u64, window: u64) -> Access;
 
-/// A process of a [`FakeMachine`].
+/// A process of a `FakeMachine`.
 #[derive(Debug, Clone)]
 pub struct FakeProcess {
     /// Its identity.
