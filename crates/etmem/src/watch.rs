@@ -95,7 +95,7 @@ fn is_absence(failure: &Failure) -> bool {
         | Failure::Silent { .. }
         | Failure::NoAnswer
         | Failure::HalfAnAnswer => true,
-        Failure::CommandLine(_)
+        Failure::CommandLine { .. }
         | Failure::Missing { .. }
         | Failure::Value { .. }
         | Failure::WhichSocket(_)
