@@ -28,6 +28,7 @@ kinds! {
     damon,
     psi,
     memdcd,
+    noop,
 }
 
 /// The kind called `name`.
