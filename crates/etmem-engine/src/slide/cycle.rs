@@ -93,7 +93,7 @@ impl ProcessCycle<'_> {
         let Self { settings, process, kernel, pacer, .. } = *self;
         self.is_there_a_need()?;
 
-        let mut scan_lock = self.scan_locks.take(process, pacer).ok_or(End::Stopped)?;
+        let mut scan_lock = self.scan_locks.take(process, &*kernel.processes, pacer).ok_or(End::Stopped)?;
         // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
         // between, nothing moves.
         let mover = kernel.moving.out()?.attach(process)?;

@@ -2,7 +2,7 @@
 
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
-use etmem_core::kernel::nodes::{Migrated, NodeId, NodeMover, NodePages, Numa, Place};
+use etmem_core::kernel::nodes::{Migrated, NodeId, NodeMover, NodePages, Numa, OwnPlacement, Place};
 use etmem_core::kernel::probe::{AccessProbe, AccessSink, ProbeSource};
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
@@ -105,6 +105,10 @@ impl NodeMover for Quirky {
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn NodePages>, ProcessError> {
         Ok(Box::new(Hand { quirk: self.quirk, inner: NodeMover::attach(&self.machine, process)? }))
+    }
+
+    fn own_placement(&self, process: ProcessId) -> Result<OwnPlacement, ProcessError> {
+        self.machine.own_placement(process)
     }
 }
 

@@ -5,7 +5,8 @@
 //! replaces its program, the old addresses are not used on the new one.
 
 use super::pieces::Remaining;
-use crate::process::stat::{check_alive, process_error};
+use crate::process::memory_files::{memory_file, thread_with_memory};
+use crate::process::stat::{after_loss, check_alive, process_error};
 use crate::root::ProcRoot;
 use crate::sys::pidfd::{self, PidFd};
 use crate::unavailable::Unavailable;
@@ -77,7 +78,7 @@ impl PageMover for Madvise {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
-        let path = self.proc.process(process.pid, "pagemap");
+        let path = memory_file(&self.proc, process.pid, "pagemap");
         let call = path.display().to_string();
         let address_space = File::open(path).map_err(|error| process_error(call, &error))?;
         let descriptor = pidfd::open(process.pid).map_err(|error| process_error("pidfd_open", &error))?;
@@ -97,21 +98,27 @@ struct Advice {
 }
 
 impl Advice {
+    /// Whether the process runs, but not its first thread.
+    fn first_thread_has_ended(&self) -> bool {
+        thread_with_memory(&self.proc, self.id.pid) != self.id.pid
+    }
+
     /// Checks that the process still has the address space it had when this mover was made.
     ///
     /// `pagemap` of an address space that is no longer in use reads as empty (`fs/proc/task_mmu.c`, `pagemap_read`).
     fn check_address_space(&self, range: AddressRange) -> Result<(), ProcessError> {
         let mut entry = [0; 8];
         match self.address_space.read_at(&mut entry, range.start / PAGE_SIZE * 8) {
-            Ok(0) => {
-                check_alive(&self.proc, self.id)?;
-                Err(ProcessError::Replaced)
-            }
+            Ok(0) => Err(after_loss(&self.proc, self.id)),
             Ok(_) => Ok(()),
             Err(error) => Err(process_error("reading pagemap", &error)),
         }
     }
 }
+
+/// What is refused to a process whose other threads run: a pidfd means its first thread (`pidfd_get_task`, kernel/pid.c).
+const FIRST_THREAD_ENDED: &str = "the first thread of the process has ended, and the kernel finds memory to page out by that \
+                                  thread only";
 
 /// What the kernel said about the first piece of a call that got nowhere.
 enum Answer {
@@ -145,7 +152,13 @@ impl SwapOut for Advice {
     fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError> {
         move_all(ranges, |pieces, first| {
             self.check_address_space(first)?;
-            Ok(pidfd::page_out(&self.process, pieces))
+            let answer = pidfd::page_out(&self.process, pieces);
+            match &answer {
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) && self.first_thread_has_ended() => {
+                    Err(ProcessError::Refused { call: CALL.into(), reason: FIRST_THREAD_ENDED.into() })
+                }
+                Ok(_) | Err(_) => Ok(answer),
+            }
         })
     }
 }

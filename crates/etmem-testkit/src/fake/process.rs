@@ -2,7 +2,7 @@
 
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::kernel::mapping::Mapping;
-use etmem_core::kernel::nodes::NodeId;
+use etmem_core::kernel::nodes::{NodeId, OwnPlacement};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
 use std::collections::BTreeSet;
@@ -38,6 +38,8 @@ pub struct FakeProcess {
     pub places: Vec<NodeId>,
     /// Pages that the kernel holds on to: they do not move.
     pub pinned: BTreeSet<usize>,
+    /// Where it wants its memory itself.
+    pub own_placement: OwnPlacement,
     /// Questions about its places and moves that are still answered before it exits.
     pub exits_after: Option<u64>,
     /// Windows observed so far.
@@ -71,6 +73,7 @@ impl FakeProcess {
             huge: false,
             places: Vec::new(),
             pinned: BTreeSet::new(),
+            own_placement: OwnPlacement::default(),
             exits_after: None,
             windows: 0,
             armed: 0,
