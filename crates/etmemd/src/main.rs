@@ -18,6 +18,7 @@ mod machine;
 mod manual;
 mod options;
 mod pid_file;
+mod ports;
 mod registry;
 mod registry_thread;
 mod server;
