@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use etmem_testkit::clock::WallClock;
@@ -42,7 +43,9 @@ fn processes() -> Vec<ScriptedProcess> {
 /// A daemon whose task `t` works on all of them, with these lines of the task's.
 fn started(fake: &FakeProc, lines: &[&str]) -> Result<Daemon> {
     let daemon = Daemon::start_at(Binaries::build()?, fake.root())?;
-    let file = ProjectFile { scans: 1, ..ProjectFile::new("p") };
+    // Processes take their turns: with a second for each, a cycle of all would take minutes.
+    let (interval, sleep) = (Duration::from_millis(10), Duration::from_millis(200));
+    let file = ProjectFile { scans: 1, interval, sleep, ..ProjectFile::new("p") };
     daemon.add(&file.task_with("t", TaskKind::Name("worker".into()), lines).to_string())?;
     daemon.must(&["project", "start", "-n", "p"])?;
     Ok(daemon)

@@ -12,6 +12,7 @@ static void *stay(void *unused)
     for (;;) {
         pause();
     }
+    return NULL;
 }
 
 int main(int argc, char **argv)

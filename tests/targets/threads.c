@@ -12,6 +12,7 @@ static void *stay(void *name)
     for (;;) {
         pause();
     }
+    return NULL;
 }
 
 int main(int argc, char **argv)
