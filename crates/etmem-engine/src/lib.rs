@@ -23,6 +23,7 @@ mod kind;
 pub mod reason;
 mod report;
 mod scan_locks;
+mod so_far;
 mod status;
 mod tracker;
 
@@ -38,4 +39,5 @@ pub use kind::{Kind, Make};
 pub use reason::{Reason, ReasonName};
 pub use report::{Event, Feedback, Level, Line, ProcessReport, ProcessResult, StepReport};
 pub use scan_locks::{ScanLock, ScanLocks};
+pub use so_far::{SharedSoFar, SoFar};
 pub use status::{Cycle, TaskStatus};

@@ -158,6 +158,22 @@ fn descendants_are_found_and_worked_on_at_once() {
 }
 
 #[test]
+fn processes_share_their_windows() {
+    let process = |pid| FakeProcess::new(pid, "worker", START, PAGES, every_fifth);
+    for threads in [1, 4] {
+        let machine = FakeMachine::new(FakeMachine::roomy(), (42..92).map(process).collect());
+        let mut work = usual(&format!("type=name\nvalue=worker\nT=1\nmax_threads={threads}\nmax_rate=none"));
+        let pacer = FakePacer::timeless();
+        let report = work.step(&machine.kernel(), &pacer);
+        assert_eq!(report.processes.len(), 50);
+        assert_eq!(pacer.pauses(), [Duration::from_secs(1); 3], "one wait for all, as for one process");
+        assert_eq!(work.so_far().get().looked_at, 50);
+        let whole = PAGES as u64 * 4096;
+        assert_eq!(work.so_far().get().scanned_bytes, 50 * whole, "by the first look");
+    }
+}
+
+#[test]
 fn a_process_that_is_lost_is_an_outcome() {
     for (window, error) in [(0, ProcessError::Exited), (1, ProcessError::Replaced), (3, ProcessError::Exited)]
     {

@@ -30,6 +30,7 @@ use etmem_linux::own_memory;
 use etmem_linux::root::ProcRoot;
 use log::Place;
 use machine::LinuxMachine;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use options::{Asked, Options};
 use pid_file::PidFile;
 use registry::Registry;
@@ -38,6 +39,9 @@ use service::ServiceManager;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing::{error, warn};
+
+/// Open files that a task with thousands of processes may need.
+const OPEN_FILES: u64 = 1 << 16;
 
 fn main() -> ExitCode {
     own_memory::share_one_heap();
@@ -70,6 +74,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// Each process that is watched takes some open files, and a task may name thousands.
+fn open_files() -> nix::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let most = OPEN_FILES.min(hard);
+    if soft < most { setrlimit(Resource::RLIMIT_NOFILE, most, hard) } else { Ok(()) }
+}
+
 fn run(options: &Options) -> Result<(), String> {
     let listener = server::bind(&options.socket).map_err(|error| error.to_string())?;
     // Held until the last task has ended.
@@ -79,6 +90,11 @@ fn run(options: &Options) -> Result<(), String> {
     // Its own pages are the last that should go to swap. Without the right to lock them it still works.
     if let Err(unavailable) = own_memory::lock(&ProcRoot::default()) {
         warn!("own memory may be swapped out: {unavailable}");
+    }
+    if let Err(error) = open_files() {
+        warn!(
+            "the number of open files cannot be raised: {error}; tasks with thousands of processes may need more"
+        );
     }
     if options.background {
         background::leave_session().map_err(|error| format!("cannot leave the session: {error}"))?;

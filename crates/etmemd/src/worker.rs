@@ -7,7 +7,7 @@ use crate::journal::Journal;
 use crate::wait_group::Member;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_engine::{TaskRunner, TaskStatus};
+use etmem_engine::{SharedSoFar, SoFar, TaskRunner, TaskStatus};
 use etmem_linux::pacer::SystemPacer;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +19,7 @@ use std::time::Duration;
 pub(crate) struct Worker {
     pacer: Arc<SystemPacer>,
     progress: Arc<Mutex<Progress>>,
+    so_far: SharedSoFar,
     thread: JoinHandle<()>,
 }
 
@@ -53,6 +54,8 @@ pub(crate) struct Standing {
     pub(crate) lasting: Duration,
     /// Since its start.
     pub(crate) running: Duration,
+    /// How far the cycle under way has come.
+    pub(crate) so_far: Option<SoFar>,
 }
 
 impl Worker {
@@ -71,6 +74,7 @@ impl Worker {
         let pacer = Arc::new(SystemPacer::new());
         // Before its thread has run at all, a task is about to begin its first cycle, and does not rest from one.
         let progress = Arc::new(Mutex::new(Progress { in_cycle: true, ..Progress::default() }));
+        let so_far = work.so_far();
         let (clock, shared) = (Arc::clone(&pacer), Arc::clone(&progress));
         let thread = thread::Builder::new().name("etmemd-task".to_owned()).spawn(move || {
             let mut journal = Journal::new(label);
@@ -102,7 +106,7 @@ impl Worker {
             journal.stopped();
             drop(member);
         })?;
-        Ok(Self { pacer, progress, thread })
+        Ok(Self { pacer, progress, so_far, thread })
     }
 
     /// How the task stands. Never waits for a cycle.
@@ -115,7 +119,8 @@ impl Worker {
             (false, true) => Doing::Working,
             (false, false) => Doing::Resting,
         };
-        Standing { status, doing, lasting: running.saturating_sub(since), running }
+        let so_far = Some(self.so_far.get()).filter(|so_far| doing == Doing::Working && so_far.found > 0);
+        Standing { status, doing, lasting: running.saturating_sub(since), running, so_far }
     }
 
     /// Whether its thread has ended.

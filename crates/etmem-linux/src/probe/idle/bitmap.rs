@@ -12,7 +12,7 @@ const FRAMES: u64 = 64;
 const MOST_WORDS: usize = 8192;
 
 /// The kernel's bitmap.
-pub(super) trait Bitmap: fmt::Debug {
+pub(super) trait Bitmap: fmt::Debug + Send + Sync {
     /// Sets the bits that are set in `words`, from the word `first` on; others stay as they are.
     ///
     /// # Errors
