@@ -141,7 +141,7 @@ fn threads(proc: &ProcRoot) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::folder_lock::FolderLock;
+    use crate::sys::folder_lock;
     use std::fs;
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
         }
         let state = || damon(&proc, &sys).state;
         assert_eq!(state(), "set up, not in use");
-        let lock = FolderLock::try_take(&kdamonds).unwrap();
+        let lock = folder_lock::try_take(&kdamonds).unwrap();
         assert!(lock.is_some() && state().starts_with("in use by etmem"), "{}", state());
         fs::write(intervals.join("update_us"), "60000000\n").unwrap();
         assert_eq!(state(), "taken");

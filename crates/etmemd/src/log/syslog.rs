@@ -9,7 +9,7 @@
 //! again, the first one says how many were lost. After a restart of that daemon, its new socket is found.
 
 use super::line;
-use etmem_linux::local_time;
+use jiff::ZonedDateTime;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -120,8 +120,8 @@ fn open(path: &Path) -> io::Result<UnixDatagram> {
 fn packet(severity: Severity, text: &str) -> Vec<u8> {
     let priority = FACILITY << 3 | severity as u8;
     // If there is no time, the syslog daemon sets its own.
-    let time = local_time::now().map(|time| format!("{time} ")).unwrap_or_default();
-    let mut packet = format!("<{priority}>{time}{IDENTIFIER}[{}]: {text}", std::process::id());
+    let time = ZonedDateTime::now().strftime("%b %e %H:%M:%S");
+    let mut packet = format!("<{priority}>{time} {IDENTIFIER}[{}]: {text}", std::process::id());
     let end = (0..=LONGEST.min(packet.len())).rev().find(|end| packet.is_char_boundary(*end));
     packet.truncate(end.unwrap_or(0));
     packet.into_bytes()

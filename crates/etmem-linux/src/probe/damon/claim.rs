@@ -11,8 +11,9 @@
 //! was about to set DAMON ([`take_back_left`]).
 
 use super::files::{Folder, IN_USE, patiently};
-use crate::sys::folder_lock::FolderLock;
+use crate::sys::folder_lock;
 use etmem_core::kernel::process::ProcessError;
+use std::fs::File;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -91,9 +92,9 @@ fn is_empty(context: &Folder) -> bool {
 ///
 /// # Errors
 /// What open(2) or flock(2) answers.
-pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<FolderLock>> {
+pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<File>> {
     let taken = || io::Error::from(io::ErrorKind::ResourceBusy);
-    let locked = patiently(|| FolderLock::try_take(kdamonds.path())?.ok_or_else(taken));
+    let locked = patiently(|| folder_lock::try_take(kdamonds.path())?.ok_or_else(taken));
     match locked {
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(None),
         locked => locked.map(Some),
@@ -133,7 +134,7 @@ pub(super) struct Claim {
     kdamonds: Folder,
     free: Mutex<Vec<usize>>,
     /// Dropped last: until then no other etmem is allowed to look at what is set.
-    _lock: FolderLock,
+    _lock: File,
 }
 
 impl Claim {
@@ -340,7 +341,7 @@ mod tests {
     #[test]
     fn what_a_living_one_has_is_not_left() {
         let (tree, folder) = all(&[(SIGN, &[MARK])]);
-        let held = FolderLock::try_take(tree.path()).unwrap();
+        let held = folder_lock::try_take(tree.path()).unwrap();
         assert_eq!(take_back_left(&folder, true), Ok(false));
         drop(held);
         assert_eq!(take_back_left(&folder, false), Ok(true), "by its sign alone");
