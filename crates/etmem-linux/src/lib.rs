@@ -31,18 +31,4 @@ mod small_file;
 mod sys;
 pub mod unavailable;
 
-use etmem_core::kernel::Kernel;
-
-/// Gives memory that was freed back to the kernel. For after a peak; it looks through the whole heap.
-pub fn give_back_free_memory() {
-    sys::heap::give_back_free_memory();
-}
-
-/// This machine as the data path sees it, with the best probe and mover it has.
-///
-/// # Errors
-/// Says what it lacks, and what would help.
-pub fn kernel(roots: &root::Roots) -> Result<Kernel, unavailable::Unavailable> {
-    let interfaces = choice::Interfaces::new(roots.clone());
-    interfaces.kernel(&etmem_core::kernel::wishes::Wishes::default()).map(|chosen| chosen.kernel)
-}
+pub use sys::heap::give_back_free_memory;

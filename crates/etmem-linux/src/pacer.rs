@@ -1,8 +1,8 @@
 //! The machine's clock, and a way to end the waits on it.
 
 use etmem_core::kernel::pacer::{Pace, Pacer};
+use parking_lot::{Condvar, Mutex};
 use rustix::time::{ClockId, clock_gettime};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A clock that waits on a condition: no wake-ups while it waits, none late when it is stopped.
@@ -26,7 +26,7 @@ impl SystemPacer {
 
     /// Asks all users of this clock to end; waits return at once. Cannot be taken back.
     pub fn stop(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.stopped.lock() = true;
         self.bell.notify_all();
     }
 }
@@ -43,16 +43,13 @@ fn pace(stopped: bool) -> Pace {
 
 impl Pacer for SystemPacer {
     fn pause(&self, duration: Duration) -> Pace {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stopped, _) = self
-            .bell
-            .wait_timeout_while(stopped, duration, |stopped| !*stopped)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = self.stopped.lock();
+        self.bell.wait_while_for(&mut stopped, |stopped| !*stopped, duration);
         pace(*stopped)
     }
 
     fn pace(&self) -> Pace {
-        pace(*self.stopped.lock().unwrap_or_else(PoisonError::into_inner))
+        pace(*self.stopped.lock())
     }
 
     fn now(&self) -> Duration {

@@ -113,7 +113,7 @@ fn nodes(member: &SharedCycleTask) -> Result<Vec<Node>, End> {
 }
 
 fn refused(reason: impl ToString) -> End {
-    End::Fault(ProcessError::Refused { call: "node_pair".to_owned(), reason: reason.to_string() })
+    End::Fault(ProcessError::refused("node_pair", reason))
 }
 
 fn has_huge_pool(nodes: &[Node]) -> bool {

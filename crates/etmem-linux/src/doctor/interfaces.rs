@@ -23,7 +23,7 @@ pub(super) fn ways(roots: &Roots) -> Vec<Finding> {
     let mut findings: Vec<Finding> = probes.chain(movers).collect();
     let chosen = |wishes| interfaces.kernel(&wishes).map(|chosen| (chosen.probe.name, chosen.mover.name));
     findings.push(slide(chosen(Wishes::default())));
-    let nodes = MachineNodes::new(roots.sys.clone()).nodes().map_or(0, |nodes| nodes.len());
+    let nodes = MachineNodes(roots.sys.clone()).nodes().map_or(0, |nodes| nodes.len());
     findings.push(cslide(chosen(Wishes { nodes: true, ..Wishes::default() }), nodes));
     findings
 }

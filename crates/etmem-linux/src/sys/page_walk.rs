@@ -95,12 +95,7 @@ impl PageWalk {
     ///
     /// # Errors
     /// What mmap(2) answers.
-    pub(crate) fn new(
-        walk: BorrowedFd<'_>,
-        spans: BorrowedFd<'_>,
-        slots: BorrowedFd<'_>,
-        tables: BorrowedFd<'_>,
-    ) -> io::Result<Self> {
+    pub(crate) fn new([walk, spans, slots, tables]: [BorrowedFd<'_>; 4]) -> io::Result<Self> {
         Ok(Self {
             walk: mapped::<Walk>(walk, 1, true)?,
             spans: mapped::<Span>(spans, SPANS, true)?,

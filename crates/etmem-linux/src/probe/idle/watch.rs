@@ -1,7 +1,7 @@
 //! Watching one process: its frames' bits, set and read.
 
 use super::bitmap::{Bitmap, Bits};
-use crate::frames::{Backing, Frames, MachineFrames};
+use crate::frames::{Backing, Frames, MachineFrames, Words};
 use crate::process::address_space::AddressSpace;
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block};
@@ -15,17 +15,17 @@ const BATCH_BLOCKS: usize = 64;
 /// Watches one process.
 #[derive(Debug)]
 pub(super) struct IdleWatch<B: Bitmap> {
-    bitmap: Arc<B>,
-    frames: Frames,
-    machine: Arc<MachineFrames>,
-    space: AddressSpace,
+    pub(super) bitmap: Arc<B>,
+    pub(super) frames: Frames,
+    pub(super) machine: Arc<MachineFrames>,
+    pub(super) space: AddressSpace,
 }
 
 /// What is known of a block until its bits are read.
 #[derive(Debug, Clone)]
 enum Pending {
     /// The frames of its wanted pages; 0 for others.
-    Pages(u64, Box<[u64; PAGES_PER_BLOCK]>),
+    Pages(u64, Box<Words>),
     /// The first frame of a huge page.
     Huge(u64, u64),
 }
@@ -54,16 +54,6 @@ impl Pending {
 }
 
 impl<B: Bitmap> IdleWatch<B> {
-    /// Watches the process whose memory `space` and `frames` are, from now on.
-    pub(super) fn new(
-        bitmap: Arc<B>,
-        frames: Frames,
-        machine: Arc<MachineFrames>,
-        space: AddressSpace,
-    ) -> Self {
-        Self { bitmap, frames, machine, space }
-    }
-
     /// Gives the blocks of `ranges` to `each`, in batches.
     fn batches(
         &self,
@@ -74,7 +64,7 @@ impl<B: Bitmap> IdleWatch<B> {
         let mut give = |batch| {
             each(batch).map_err(|error| {
                 let help = "run as root, on a kernel with idle page tracking";
-                ProcessError::Refused { call: "page_idle/bitmap".into(), reason: format!("{error}; {help}") }
+                ProcessError::refused("page_idle/bitmap", format!("{error}; {help}"))
             })
         };
         for range in ranges {
@@ -110,11 +100,7 @@ impl<B: Bitmap> IdleWatch<B> {
 }
 
 /// `frames` of the block at `start`, without those outside `part`.
-fn clipped(
-    mut frames: Box<[u64; PAGES_PER_BLOCK]>,
-    start: u64,
-    part: AddressRange,
-) -> Box<[u64; PAGES_PER_BLOCK]> {
+fn clipped(mut frames: Box<Words>, start: u64, part: AddressRange) -> Box<Words> {
     for (number, frame) in (0..).zip(frames.iter_mut()) {
         let address = start + number * PAGE_SIZE;
         if address < part.start || address >= part.end {
@@ -224,12 +210,12 @@ mod tests {
         fs::write(folder.join("maps"), "800000-e00000 rw-p 0 0:0 0\n").unwrap();
         fs::write(tree.path().join("kpageflags"), bytes(flags)).unwrap();
         let id = ProcessId { pid: Pid::new(7).unwrap(), start_time: 5 };
-        let watch = IdleWatch::new(
-            Arc::default(),
-            Frames::open(&proc, id.pid).unwrap(),
-            Arc::new(MachineFrames::open(&proc).unwrap()),
-            AddressSpace::open(&proc, id).unwrap(),
-        );
+        let watch = IdleWatch {
+            bitmap: Arc::default(),
+            frames: Frames::open(&proc, id.pid).unwrap(),
+            machine: Arc::new(MachineFrames::open(&proc).unwrap()),
+            space: AddressSpace::open(&proc, id).unwrap(),
+        };
         (tree, watch)
     }
 
