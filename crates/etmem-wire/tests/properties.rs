@@ -18,13 +18,13 @@ fn request() -> impl Strategy<Value = Request> {
     let project_file = path().prop_map(|text| ProjectFilePath::new(&text).expect("a path"));
     let command = "[^- \\pC][^ \\pC]{0,60}".prop_map(|text| CommandWord::new(&text).expect("a word"));
     prop_oneof![
-        file().prop_map(|file| Request::ObjAdd(file)),
-        strict_file.prop_map(|file| Request::ObjAddStrict(file)),
-        file().prop_map(|file| Request::ObjDel(file)),
+        file().prop_map(Request::ObjAdd),
+        strict_file.prop_map(Request::ObjAddStrict),
+        file().prop_map(Request::ObjDel),
         (name(), project_file).prop_map(|(name, file)| Request::ProjectAdd { name, file }),
-        name().prop_map(|name| Request::ProjectDel(name)),
-        name().prop_map(|name| Request::ProjectStart(name)),
-        name().prop_map(|name| Request::ProjectStop(name)),
+        name().prop_map(Request::ProjectDel),
+        name().prop_map(Request::ProjectStart),
+        name().prop_map(Request::ProjectStop),
         (prop::option::of(name()), any::<bool>())
             .prop_map(|(name, verbose)| Request::ProjectShow { name, verbose }),
         (name(), prop::option::of(name()), any::<bool>()).prop_map(|(project, task, json)| {
