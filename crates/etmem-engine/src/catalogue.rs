@@ -26,6 +26,7 @@ kinds! {
     damon,
     psi,
     memdcd,
+    noop,
 }
 
 /// The kind called `name`.

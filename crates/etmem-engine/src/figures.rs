@@ -1,9 +1,12 @@
-//! The figures of cycles, one row each: from the rows come the typed fields, their sums, their names and labels, the JSON,
-//! and the table in `docs/json.md`.
+//! The figures of cycles, one row each: from the rows come their sums, names and labels, the JSON, and the table in
+//! `docs/json.md`.
 //!
-//! A new figure is its row and the place in an engine that counts it. `tests/reasons` fails for one that nothing counts.
+//! The rows here are those that engines share. An engine's own are in its folder, declared with the same macro, and named by its
+//! [`Kind`](crate::Kind). A new figure is its row and the place in an engine that counts it. `tests/reasons` fails for one that
+//! nothing counts.
 
 use serde::{Serialize, Serializer};
+use std::ptr;
 use std::time::Duration;
 
 /// A time; in JSON a number of seconds with three decimals.
@@ -18,7 +21,7 @@ impl Serialize for Seconds {
 
 /// How a figure sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Sums {
     /// Adds up, over processes and over cycles.
     Counter,
     /// Of one cycle only: the largest of its processes.
@@ -32,7 +35,7 @@ pub enum Unit {
     Bytes,
     /// Things.
     Count,
-    /// A time.
+    /// A time, in nanoseconds.
     Time,
 }
 
@@ -57,199 +60,173 @@ pub struct Row {
     /// What it counts.
     pub unit: Unit,
     /// How it sums.
-    pub kind: Kind,
+    pub sums: Sums,
     /// When the text has it.
     pub shown: Shown,
 }
 
-/// How much of something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Amount {
-    /// Bytes.
-    Bytes(u64),
-    /// A number of things.
-    Count(u64),
-    /// A time.
-    Time(Duration),
-}
-
-impl Amount {
-    /// Whether it is nothing.
-    #[must_use]
-    pub const fn is_zero(&self) -> bool {
-        match self {
-            Self::Bytes(amount) | Self::Count(amount) => *amount == 0,
-            Self::Time(time) => time.is_zero(),
-        }
-    }
-}
-
-/// A field of [`Figures`]; a gauge is an option.
-trait Value: Copy {
-    fn add(&mut self, other: Self);
-    fn is_absent(&self) -> bool;
-    /// What a sum of cycles starts from.
-    fn of_all_cycles(self) -> Self;
-    fn amount(self, unit: Unit) -> Option<Amount>;
-}
-
-impl Value for u64 {
-    fn add(&mut self, other: Self) {
-        *self = self.saturating_add(other);
-    }
-
-    fn is_absent(&self) -> bool {
-        false
-    }
-
-    fn of_all_cycles(self) -> Self {
-        self
-    }
-
-    fn amount(self, unit: Unit) -> Option<Amount> {
-        Some(if unit == Unit::Bytes { Amount::Bytes(self) } else { Amount::Count(self) })
-    }
-}
-
-impl Value for Seconds {
-    fn add(&mut self, other: Self) {
-        self.0 = self.0.saturating_add(other.0);
-    }
-
-    fn is_absent(&self) -> bool {
-        false
-    }
-
-    fn of_all_cycles(self) -> Self {
-        self
-    }
-
-    fn amount(self, _: Unit) -> Option<Amount> {
-        Some(Amount::Time(self.0))
-    }
-}
-
-impl<V: Value + Ord> Value for Option<V> {
-    fn add(&mut self, other: Self) {
-        *self = (*self).max(other);
-    }
-
-    fn is_absent(&self) -> bool {
-        self.is_none()
-    }
-
-    fn of_all_cycles(self) -> Self {
-        None
-    }
-
-    fn amount(self, unit: Unit) -> Option<Amount> {
-        self?.amount(unit)
-    }
-}
-
-macro_rules! value {
-    (Counter Time) => { Seconds };
-    (Counter $unit:ident) => { u64 };
-    (Gauge $unit:ident) => { Option<value!(Counter $unit)> };
-}
-
+/// Declares figures, one row each, and the list of all, with its visibility and name.
 macro_rules! figures {
-    ($($field:ident: $kind:ident $unit:ident, $name:literal, $label:literal, $shown:ident, $help:literal;)*) => {
-        /// What was done to how much memory: in one process, in one cycle, or in all.
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-        pub struct Figures {
-            $(
-                #[doc = $help]
-                #[serde(rename = $name, skip_serializing_if = "Value::is_absent")]
-                pub $field: value!($kind $unit),
-            )*
-        }
-
-        impl Figures {
-            /// Every figure, in the order to show them.
-            pub const ROWS: &[Row] = &[$(Row {
+    ($visible:vis $list:ident; $($row:ident: $sums:ident $unit:ident, $name:literal, $label:literal, $shown:ident, $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            $visible static $row: $crate::figures::Row = $crate::figures::Row {
                 name: $name,
                 label: $label,
                 help: $help,
-                unit: Unit::$unit,
-                kind: Kind::$kind,
-                shown: Shown::$shown,
-            },)*];
+                unit: $crate::figures::Unit::$unit,
+                sums: $crate::figures::Sums::$sums,
+                shown: $crate::figures::Shown::$shown,
+            };
+        )*
 
-            /// Adds those of another process of the same cycle.
-            pub fn add(&mut self, other: &Self) {
-                $(Value::add(&mut self.$field, other.$field);)*
-            }
-
-            /// Those that add up over cycles.
-            #[must_use]
-            pub fn of_all_cycles(self) -> Self {
-                Self { $($field: self.$field.of_all_cycles(),)* }
-            }
-
-            /// How much each row of [`Figures::ROWS`] is; none while it is not known.
-            #[must_use]
-            pub fn amounts(&self) -> Vec<Option<Amount>> {
-                vec![$(self.$field.amount(Unit::$unit),)*]
-            }
-        }
+        /// All of them, in the order to show them.
+        $visible static $list: &[&$crate::figures::Row] = &[$(&$row,)*];
     };
 }
 
-figures! {
-    processes: Counter Count, "found", "processes found", Always,
+figures! { pub ROWS;
+    FOUND: Counter Count, "found", "processes found", Always,
         "processes that the task names; in sums, each is counted again in each cycle";
-    looked_at: Counter Count, "looked_at", "of them looked at", Always,
+    LOOKED_AT: Counter Count, "looked_at", "of them looked at", Always,
         "of them, those whose pages were looked at";
-    scanned: Counter Bytes, "scanned_bytes", "scanned", Always,
+    SCANNED: Counter Bytes, "scanned_bytes", "scanned", Always,
         "in memory, of what was looked at";
-    hot: Counter Bytes, "hot_bytes", "hot", Always,
+    HOT: Counter Bytes, "hot_bytes", "hot", Always,
         "of these, what is in use and is to stay";
-    cold: Counter Bytes, "cold_bytes", "cold", Always,
+    COLD: Counter Bytes, "cold_bytes", "cold", Always,
         "of these, what was to be moved";
-    moved: Counter Bytes, "moved_bytes", "moved out", Always,
+    MOVED: Counter Bytes, "moved_bytes", "moved out", Always,
         "taken out of memory by the kernel";
-    refaulted: Counter Bytes, "came_back_bytes", "came back", Always,
+    REFAULTED: Counter Bytes, "came_back_bytes", "came back", Always,
         "paged out before, and refaulted since";
-    left_alone: Counter Bytes, "left_alone_bytes", "left alone, came back before", NonZero,
+    LEFT_ALONE: Counter Bytes, "left_alone_bytes", "left alone, came back before", NonZero,
         "not moved, as they were refaulted before";
-    moved_up: Counter Bytes, "moved_up_bytes", "moved to fast nodes", NonZero,
+    MOVED_UP: Counter Bytes, "moved_up_bytes", "moved to fast nodes", NonZero,
         "moved to fast NUMA nodes";
-    moved_down: Counter Bytes, "moved_down_bytes", "moved to slow nodes", NonZero,
+    MOVED_DOWN: Counter Bytes, "moved_down_bytes", "moved to slow nodes", NonZero,
         "moved to slow NUMA nodes";
-    not_carried: Counter Count, "skipped_pages", "pages not moved between nodes", NonZero,
+    NOT_CARRIED: Counter Count, "skipped_pages", "pages not moved between nodes", NonZero,
         "pages that were to move to another NUMA node and did not";
-    would_move: Counter Bytes, "would_move_bytes", "would move (dry run)", NonZero,
+    WOULD_MOVE: Counter Bytes, "would_move_bytes", "would move (dry run)", NonZero,
         "that a dry run would have given to the kernel";
-    touched: Counter Bytes, "skipped_touched_bytes", "touched meanwhile", NonZero,
+    TOUCHED: Counter Bytes, "skipped_touched_bytes", "touched meanwhile", NonZero,
         "cold, and touched again before they could be moved";
-    later: Counter Bytes, "skipped_later_bytes", "left for later", NonZero,
+    LATER: Counter Bytes, "skipped_later_bytes", "left for later", NonZero,
         "cold, and left for later cycles by `max_rate`";
-    stayed: Counter Bytes, "skipped_stayed_bytes", "shared, locked or in use", NonZero,
+    STAYED: Counter Bytes, "skipped_stayed_bytes", "shared, locked or in use", NonZero,
         "accepted by the kernel, and still in memory: shared, locked or in use";
-    locked: Counter Bytes, "skipped_locked_bytes", "locked, not looked at", NonZero,
+    LOCKED: Counter Bytes, "skipped_locked_bytes", "locked, not looked at", NonZero,
         "not looked at, as they are locked in memory";
-    vanished: Counter Bytes, "skipped_vanished_bytes", "unmapped meanwhile", NonZero,
+    VANISHED: Counter Bytes, "skipped_vanished_bytes", "unmapped meanwhile", NonZero,
         "cold, and unmapped before they could be moved";
-    refused: Counter Bytes, "skipped_refused_bytes", "cannot be paged out", NonZero,
+    REFUSED: Counter Bytes, "skipped_refused_bytes", "cannot be paged out", NonZero,
         "cold, and of a kind that cannot be paged out, such as locked memory";
-    no_room: Counter Bytes, "skipped_no_room_bytes", "no room, or held back", NonZero,
+    NO_ROOM: Counter Bytes, "skipped_no_room_bytes", "no room, or held back", NonZero,
         "cold, and kept because swap has no room, a limit does not allow it, or too much was refaulted";
-    processor_time: Counter Time, "cpu_seconds", "processor time", NonZero,
+    PROCESSOR_TIME: Counter Time, "cpu_seconds", "processor time", NonZero,
         "processor time of all threads of the task, including the kernel's part";
-    took: Gauge Time, "took_seconds", "took", Always,
+    TOOK: Gauge Time, "took_seconds", "took", Always,
         "from the start of the cycle to its end";
-    window: Gauge Time, "window_seconds", "touches seen over", Always,
+    WINDOW: Gauge Time, "window_seconds", "touches seen over", Always,
         "the time over which touches were seen, from the clearing of accessed bits to the last look: the longest of all processes";
+}
+
+/// What was done to how much memory: in one process, in one cycle, or in all.
+#[derive(Debug, Clone, Default)]
+pub struct Figures(Vec<(&'static Row, u64)>);
+
+impl Figures {
+    /// Those of `amounts`.
+    #[must_use]
+    pub fn of<const N: usize>(amounts: [(&'static Row, u64); N]) -> Self {
+        Self(amounts.into())
+    }
+
+    /// How much `row` is; a gauge is not known before it was added.
+    #[must_use]
+    pub fn get(&self, row: &'static Row) -> Option<u64> {
+        let found = self.0.iter().find(|(one, _)| ptr::eq(*one, row)).map(|(_, amount)| *amount);
+        found.or((row.sums == Sums::Counter).then_some(0))
+    }
+
+    /// Adds `amount` to a counter; a gauge is the largest of what was added.
+    pub fn add(&mut self, row: &'static Row, amount: u64) {
+        match self.0.iter_mut().find(|(one, _)| ptr::eq(*one, row)) {
+            None => self.0.push((row, amount)),
+            Some((_, sum)) if row.sums == Sums::Counter => *sum = sum.saturating_add(amount),
+            Some((_, largest)) => *largest = amount.max(*largest),
+        }
+    }
+
+    /// Adds those of another process of the same cycle.
+    pub fn add_all(&mut self, other: &Self) {
+        for (row, amount) in &other.0 {
+            self.add(row, *amount);
+        }
+    }
+
+    /// Those that add up over cycles.
+    #[must_use]
+    pub fn counters(mut self) -> Self {
+        self.0.retain(|(row, _)| row.sums == Sums::Counter);
+        self
+    }
+
+    /// How much each shared figure is, and each of an engine's own that was counted, in the order to show them.
+    pub fn amounts(&self) -> impl Iterator<Item = (&'static Row, Option<u64>)> {
+        let own =
+            self.0.iter().map(|(row, _)| *row).filter(|row| !ROWS.iter().any(|one| ptr::eq(*one, *row)));
+        ROWS.iter().copied().chain(own).map(|row| (row, self.get(row)))
+    }
+}
+
+impl PartialEq for Figures {
+    fn eq(&self, other: &Self) -> bool {
+        let amounts =
+            |figures: &Self| figures.amounts().map(|(row, amount)| (row.name, amount)).collect::<Vec<_>>();
+        amounts(self) == amounts(other)
+    }
+}
+
+impl Serialize for Figures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum Number {
+            Whole(u64),
+            Time(Seconds),
+        }
+        serializer.collect_map(self.amounts().filter_map(|(row, amount)| {
+            let amount = amount?;
+            let time = row.unit == Unit::Time;
+            let number = if time {
+                Number::Time(Seconds(Duration::from_nanos(amount)))
+            } else {
+                Number::Whole(amount)
+            };
+            Some((row.name, number))
+        }))
+    }
+}
+
+/// A time as figures have it.
+#[must_use]
+pub fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    figures! { OF_ENGINE;
+        OWN: Counter Count, "own", "of an engine", Always, "an engine's own";
+    }
+
     #[test]
     fn a_name_tells_the_unit() {
-        for Row { name, unit, .. } in Figures::ROWS {
+        for Row { name, unit, .. } in crate::KINDS.iter().flat_map(|kind| kind.figures).chain(super::ROWS) {
             let of_name = match name.rsplit_once('_') {
                 Some((_, "bytes")) => Unit::Bytes,
                 Some((_, "seconds")) => Unit::Time,
@@ -261,25 +238,37 @@ mod tests {
 
     #[test]
     fn counters_add_up_and_gauges_are_the_largest_of_a_cycle() {
-        let seconds = |seconds| Seconds(Duration::from_secs(seconds));
-        let one =
-            Figures { moved: 3, processor_time: seconds(1), window: Some(seconds(5)), ..Figures::default() };
-        let other = Figures { moved: u64::MAX, window: Some(seconds(2)), ..one };
-        let mut sum = one;
-        sum.add(&other);
-        let expected = Figures {
-            moved: u64::MAX,
-            processor_time: seconds(2),
-            window: Some(seconds(5)),
-            ..Figures::default()
-        };
+        let one = Figures::of([(&MOVED, 3), (&PROCESSOR_TIME, 1_000_000_000), (&WINDOW, 5), (&OWN, 7)]);
+        let other = Figures::of([(&MOVED, u64::MAX), (&PROCESSOR_TIME, 1_000_000_000), (&WINDOW, 2)]);
+        let mut sum = one.clone();
+        sum.add_all(&other);
+        let counters = [(&MOVED, u64::MAX), (&PROCESSOR_TIME, 2_000_000_000), (&OWN, 7)];
+        let mut expected = Figures::of(counters);
+        assert_eq!(sum.clone().counters(), expected);
+        assert_ne!(sum, expected);
+        expected.add(&WINDOW, 5);
         assert_eq!(sum, expected);
-        assert_eq!(sum.of_all_cycles(), Figures { window: None, ..expected });
     }
 
     #[test]
-    fn a_time_has_three_decimals() {
-        let time = Seconds(Duration::from_micros(12_499));
-        assert_eq!(serde_json::to_string(&time).unwrap(), "0.012");
+    fn shared_counters_are_always_known_and_gauges_and_an_engines_own_once_added() {
+        let figures = Figures::of([(&OWN, 0), (&TOOK, nanoseconds(Duration::from_micros(12_499)))]);
+        assert_eq!(
+            (figures.get(&MOVED), figures.get(&WINDOW), figures.get(&TOOK)),
+            (Some(0), None, Some(12_499_000))
+        );
+        assert_eq!(
+            figures.amounts().last().map(|(row, amount)| (row.name, amount)),
+            Some((OF_ENGINE[0].name, Some(0)))
+        );
+        let json = serde_json::to_value(&figures).unwrap();
+        assert_eq!(
+            (&json["moved_bytes"], &json["took_seconds"], &json["own"]),
+            (&0.into(), &0.012.into(), &0.into())
+        );
+        assert_eq!(
+            (json.get("window_seconds"), Figures::default().amounts().count()),
+            (None, super::ROWS.len())
+        );
     }
 }

@@ -9,6 +9,9 @@ mod damon;
 #[path = "memdcd/mod.rs"]
 mod memdcd;
 
+#[path = "noop/mod.rs"]
+mod noop;
+
 #[path = "psi/mod.rs"]
 mod psi;
 

@@ -1,6 +1,7 @@
 //! A kind of engine, as a row of the catalogue.
 
 use crate::contract::{Engine, EngineError};
+use crate::figures::Row;
 use crate::scan_locks::ScanLocks;
 use etmem_config::{EngineSection, KindKeys};
 
@@ -11,6 +12,8 @@ pub struct Kind {
     pub keys: KindKeys,
     /// What it does, in a sentence.
     pub about: &'static str,
+    /// The figures that no other engine counts.
+    pub figures: &'static [&'static Row],
     /// The commands that its engines answer.
     pub commands: &'static [&'static str],
     /// Makes an engine whose scanners take turns with those of other engines; none for one whose policy comes from

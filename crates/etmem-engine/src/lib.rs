@@ -8,9 +8,12 @@
 //!
 //! To read first: [`slide`], the way of the data from a process to swap; then [`cslide`], between NUMA nodes.
 
+// First, as its macro is for the folders of the engines.
+#[macro_use]
+pub mod figures;
+
 mod catalogue;
 mod contract;
-pub mod figures;
 // The catalogue's macro declares the folders of the kinds, where `cargo fmt` does not find them. It finds them here, though
 // the compiler leaves this out. `cargo xtask generate` writes the file.
 #[cfg(any())]

@@ -1,6 +1,6 @@
 //! What a cycle did, whatever engine ran it: for the log, for `task show`, and for the sums in [`crate::status`].
 
-use crate::figures::{Figures, Seconds};
+use crate::figures::{FOUND, Figures, LOOKED_AT, PROCESSOR_TIME, nanoseconds};
 use crate::reason::Reason;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::SkipReason;
@@ -35,11 +35,11 @@ impl StepReport {
     /// The figures of all its processes together.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let mut figures = Figures { processor_time: Seconds(self.processor_time), ..Figures::default() };
+        let mut figures = Figures::of([(&PROCESSOR_TIME, nanoseconds(self.processor_time))]);
         for process in &self.processes {
-            figures.processes += 1;
-            figures.looked_at += u64::from(matches!(process.result, ProcessResult::WorkedOn(_)));
-            figures.add(&process.figures);
+            figures.add(&FOUND, 1);
+            figures.add(&LOOKED_AT, u64::from(matches!(process.result, ProcessResult::WorkedOn(_))));
+            figures.add_all(&process.figures);
         }
         figures
     }

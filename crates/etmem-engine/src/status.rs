@@ -1,6 +1,6 @@
 //! What a task has done so far: the last cycle, the sums since its start, and why not more.
 
-use crate::figures::{Figures, Seconds};
+use crate::figures::{Figures, TOOK, WINDOW, nanoseconds};
 use crate::reason::{Reason, ReasonName};
 use crate::report::StepReport;
 use std::time::Duration;
@@ -48,10 +48,10 @@ impl TaskStatus {
     /// Takes the report of the next cycle.
     pub fn record(&mut self, report: StepReport, took: Duration) {
         let mut figures = report.figures();
-        figures.took = Some(Seconds(took));
-        figures.window.get_or_insert_default();
+        figures.add(&TOOK, nanoseconds(took));
+        figures.add(&WINDOW, 0);
         self.cycles += 1;
-        self.totals.add(&figures.of_all_cycles());
+        self.totals.add_all(&figures.clone().counters());
         self.last = Some(Cycle { figures, report });
     }
 }
@@ -59,6 +59,7 @@ impl TaskStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::{FOUND, LOOKED_AT, MOVED, PROCESSOR_TIME};
     use crate::report::{ProcessReport, ProcessResult};
     use etmem_core::guard::SkipReason;
     use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
@@ -74,27 +75,25 @@ mod tests {
 
     #[test]
     fn cycles_are_counted_and_their_figures_summed() {
-        let seconds = |seconds| Seconds(Duration::from_secs(seconds));
         let mut both =
             report(vec![ProcessResult::WorkedOn("scanned"), ProcessResult::Skipped(SkipReason::NoSwap)]);
-        both.processes[0].figures = Figures { moved: 30, window: Some(seconds(3)), ..Figures::default() };
+        both.processes[0].figures = Figures::of([(&MOVED, 30), (&WINDOW, 3)]);
         let mut status = TaskStatus::default();
         status.record(both.clone(), Duration::from_secs(4));
         status.record(both, Duration::from_secs(5));
-        let cycle = Figures {
-            processes: 2,
-            looked_at: 1,
-            moved: 30,
-            processor_time: Seconds(Duration::from_millis(5)),
-            window: Some(seconds(3)),
-            took: Some(seconds(5)),
-            ..Figures::default()
-        };
-        assert_eq!((status.cycles, status.last.unwrap().figures), (2, cycle));
-        let mut twice = cycle;
-        twice.add(&cycle);
-        assert_eq!(status.totals, Figures { window: None, took: None, ..twice });
-        assert_eq!(twice.moved, 60);
+        let cycle = Figures::of([
+            (&FOUND, 2),
+            (&LOOKED_AT, 1),
+            (&MOVED, 30),
+            (&PROCESSOR_TIME, 5_000_000),
+            (&WINDOW, 3),
+            (&TOOK, 5_000_000_000),
+        ]);
+        assert_eq!((status.cycles, status.last.unwrap().figures), (2, cycle.clone()));
+        let mut twice = cycle.clone();
+        twice.add_all(&cycle);
+        assert_eq!(status.totals, twice.counters());
+        assert_eq!(status.totals.get(&MOVED), Some(60));
     }
 
     #[test]

@@ -112,6 +112,17 @@ fn a_phase_change_is_followed() {
 }
 
 #[test]
+fn anon_only_leaves_private_mappings_of_files_alone() {
+    for (written, inode, out) in [("yes", 7, 0), ("yes", 0, PAGES), ("no", 7, PAGES), ("no", 0, PAGES)] {
+        let machine = machine(|_, _| Access::IDLE);
+        machine.change(42, |process| process.mapping.inode = inode);
+        let mut work = usual(&format!("type=pid\nvalue=42\nT=1\nanon_only={written}"));
+        work.step(&machine.kernel(), &FakePacer::endless());
+        assert_eq!(swapped(&machine, 42).len(), out, "anon_only={written}, inode {inode}");
+    }
+}
+
+#[test]
 fn dram_percent_keeps_the_hottest() {
     fn script(page: u64, _: u64) -> Access {
         if page < 600 { Access::WRITTEN } else { Access::IDLE }

@@ -165,7 +165,11 @@ fn cycles(kernel: &Kernel, apart: &Apart, mut workload: Workload) -> Result<(f64
         let whole = processor_time() - start;
         let kernels = apart.take();
         let process = report.processes.first().context("the workload is gone")?;
-        ensure!(process.figures.moved >= GIB as u64 / 2, "{}", process.text);
+        ensure!(
+            process.figures.get(&etmem_engine::figures::MOVED) >= Some(GIB as u64 / 2),
+            "{}",
+            process.text
+        );
         own.push((whole - kernels).as_secs_f64() * 1e3);
         clearing_and_moving.push(kernels.as_secs_f64() * 1e3);
         workload.verify()?;

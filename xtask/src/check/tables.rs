@@ -1,7 +1,8 @@
 //! The tables of figures and of reasons, written from their rows into the documents.
 
 use anyhow::Context;
-use etmem_engine::figures::{Figures, Kind, Row};
+use etmem_engine::KINDS;
+use etmem_engine::figures::{ROWS, Row, Sums};
 use etmem_engine::reason::{ReasonName, Scope};
 use std::fs;
 use std::path::Path;
@@ -11,14 +12,18 @@ const END: &str = "<!-- end -->\n";
 
 /// `docs/json.md` with its table of figures.
 pub(super) fn figures(root: &Path) -> anyhow::Result<String> {
-    let row = |Row { name, help, kind, .. }: &Row| {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
+    let row = |Row { name, help, sums, .. }: &Row, of: &str| {
+        let sums = match sums {
+            Sums::Counter => "counter",
+            Sums::Gauge => "gauge",
         };
-        format!("| `{name}` | {kind} | {help} |\n")
+        format!("| `{name}` | {sums} | {of}{help} |\n")
     };
-    let rows: String = Figures::ROWS.iter().map(row).collect();
+    let mut rows: String = ROWS.iter().map(|one| row(one, "")).collect();
+    for kind in KINDS {
+        let of = format!("of engine {}: ", kind.keys.name);
+        rows.extend(kind.figures.iter().map(|one| row(one, &of)));
+    }
     with(
         &read(root, "docs/json.md")?,
         "figures",

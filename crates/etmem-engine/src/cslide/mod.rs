@@ -35,6 +35,7 @@ pub(crate) const KIND: Kind = Kind {
         own_name: None,
     },
     about: "Hot pages live on fast NUMA nodes and cold ones on slow nodes.",
+    figures: &[],
     commands: COMMANDS,
     make: Some(|section, turns| Ok(Box::new(Cslide::new(EngineSettings::new(section)?, turns)))),
 };

@@ -1,6 +1,6 @@
 //! What cslide says of a process whose pages it looked at, and of a pair of nodes.
 
-use crate::figures::Figures;
+use crate::figures::{self, Figures};
 use crate::reason::{Reason, ReasonName};
 use crate::report::{Event, Level, Line, ProcessReport, mib, write_end};
 use etmem_core::kernel::nodes::Migrated;
@@ -50,15 +50,14 @@ impl Placed {
 
     fn figures(&self) -> Figures {
         let Self { present, hot, up, down, ended: _ } = self;
-        Figures {
-            scanned: *present,
-            hot: *hot,
-            cold: present.saturating_sub(*hot),
-            moved_up: up.bytes,
-            moved_down: down.bytes,
-            not_carried: up.pages.failed() + down.pages.failed(),
-            ..Figures::default()
-        }
+        Figures::of([
+            (&figures::SCANNED, *present),
+            (&figures::HOT, *hot),
+            (&figures::COLD, present.saturating_sub(*hot)),
+            (&figures::MOVED_UP, up.bytes),
+            (&figures::MOVED_DOWN, down.bytes),
+            (&figures::NOT_CARRIED, up.pages.failed() + down.pages.failed()),
+        ])
     }
 
     fn reason(&self) -> Option<Reason> {
@@ -189,15 +188,14 @@ mod tests {
         let up = carried(6, Migrated { moved: 3, busy: 1, no_room: 2, ..Migrated::default() });
         let down =
             carried(4, Migrated { moved: 2, vanished: 1, shared: 1, refused: 1, ..Migrated::default() });
-        let expected = Figures {
-            scanned: 100,
-            hot: 40,
-            cold: 60,
-            moved_up: 6,
-            moved_down: 4,
-            not_carried: 6,
-            ..Figures::default()
-        };
+        let expected = Figures::of([
+            (&figures::SCANNED, 100),
+            (&figures::HOT, 40),
+            (&figures::COLD, 60),
+            (&figures::MOVED_UP, 6),
+            (&figures::MOVED_DOWN, 4),
+            (&figures::NOT_CARRIED, 6),
+        ]);
         assert_eq!(Placed { present: 100, hot: 40, up, down, ended: None }.figures(), expected);
     }
 }

@@ -16,6 +16,7 @@ pub(crate) const KIND: Kind = Kind {
         own_name: None,
     },
     about: "The kernel acts on regions by DAMON's schemes. Not built into this version.",
+    figures: &[],
     commands: &[],
     make: None,
 };

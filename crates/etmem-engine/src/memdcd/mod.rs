@@ -15,6 +15,7 @@ pub(crate) const KIND: Kind = Kind {
         own_name: None,
     },
     about: "An external program decides by how often each page was accessed. Not built into this version.",
+    figures: &[],
     commands: &[],
     make: None,
 };

@@ -16,6 +16,7 @@ pub(crate) const KIND: Kind = Kind {
         own_name: None,
     },
     about: "Reclaims the memory of control groups while their programs do not wait for memory. Not built into this version.",
+    figures: &[],
     commands: &[],
     make: None,
 };

@@ -178,7 +178,7 @@ impl ProcessCycle<'_> {
         let (settings, pacer) = (self.settings, self.pacer);
         let begun = pacer.now();
         let continues = scan_lock.is_armed() && known.was_whole;
-        let wanted = Wanted { is_wanted: scan::is_swappable, flags: &settings.vm_flags, without: &[] };
+        let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without: &[] };
         let observed = Looks::new(self.process, &*self.kernel.mappings, wanted).cycle(
             probe,
             settings.schedule,

@@ -23,6 +23,9 @@ keys! { pub(super) TASK;
         .example("60");
     VM_FLAGS: Vec<VmFlag> = optional("vm_flags", vm_flags).ours("0.1.0")
         .help("Only mappings that have all of these flags of /proc/PID/smaps.").example("rd wr");
+    ANON_ONLY: bool = or("anon_only", "no", yes_or_no).ours("0.1.0")
+        .help("Only mappings without a file. Otherwise also pages that were written to in a private mapping of a file.")
+        .example("yes");
     TRACKER: Tracker = or("tracker", "auto", tracker).ours("0.1.0").help(tracker::HELP).example("bpf");
     MOVER: Mover = or("mover", "auto", mover).ours("0.1.0")
         .help("How pages are paged out: by openEuler's module etmem_swap (`etmem`), by process_madvise(2), or `auto`, the first \

@@ -31,6 +31,7 @@ pub(crate) const KIND: Kind = Kind {
         own_name: None,
     },
     about: "Cold pages are paged out to swap.",
+    figures: &[],
     commands: &[],
     make: Some(|_, turns| Ok(Box::new(Slide(turns)))),
 };

@@ -1,6 +1,6 @@
 //! What slide says of a process that it looked at: in figures, in a line, for which reason not more, and in the log.
 
-use crate::figures::{Figures, Seconds};
+use crate::figures::{self, Figures, nanoseconds};
 use crate::reason::{Reason, ReasonName};
 use crate::report::{Event, Feedback, Level, Line, ProcessReport, mib, write_end};
 use etmem_core::act::Rehearsal;
@@ -92,24 +92,23 @@ impl Scanned {
 
     fn figures(&self) -> Figures {
         let Self { present, window, outcome, rehearsal, bound: _, stayed, locked, history, .. } = self;
-        Figures {
-            scanned: *present,
-            hot: present.saturating_sub(outcome.planned),
-            cold: outcome.planned,
-            moved: outcome.applied.saturating_sub(*stayed),
-            refaulted: history.refaulted,
-            left_alone: history.held,
-            would_move: rehearsal.map_or(0, |rehearsal| rehearsal.bytes),
-            vanished: outcome.vanished,
-            touched: outcome.touched,
-            later: outcome.later,
-            stayed: *stayed,
-            locked: *locked,
-            refused: outcome.refused,
-            no_room: outcome.over_budget,
-            window: Some(Seconds(*window)),
-            ..Figures::default()
-        }
+        Figures::of([
+            (&figures::SCANNED, *present),
+            (&figures::HOT, present.saturating_sub(outcome.planned)),
+            (&figures::COLD, outcome.planned),
+            (&figures::MOVED, outcome.applied.saturating_sub(*stayed)),
+            (&figures::REFAULTED, history.refaulted),
+            (&figures::LEFT_ALONE, history.held),
+            (&figures::WOULD_MOVE, rehearsal.map_or(0, |rehearsal| rehearsal.bytes)),
+            (&figures::VANISHED, outcome.vanished),
+            (&figures::TOUCHED, outcome.touched),
+            (&figures::LATER, outcome.later),
+            (&figures::STAYED, *stayed),
+            (&figures::LOCKED, *locked),
+            (&figures::REFUSED, outcome.refused),
+            (&figures::NO_ROOM, outcome.over_budget),
+            (&figures::WINDOW, nanoseconds(*window)),
+        ])
     }
 
     fn reason(&self) -> Option<Reason> {
@@ -262,19 +261,18 @@ mod tests {
         };
         let window = Duration::from_secs(3);
         let scanned = Scanned { present: 100, window, outcome, stayed: 8, locked: 2, ..Scanned::default() };
-        let expected = Figures {
-            scanned: 100,
-            hot: 40,
-            cold: 60,
-            moved: 22,
-            vanished: 15,
-            refused: 5,
-            no_room: 10,
-            stayed: 8,
-            locked: 2,
-            window: Some(Seconds(window)),
-            ..Figures::default()
-        };
+        let expected = Figures::of([
+            (&figures::SCANNED, 100),
+            (&figures::HOT, 40),
+            (&figures::COLD, 60),
+            (&figures::MOVED, 22),
+            (&figures::VANISHED, 15),
+            (&figures::REFUSED, 5),
+            (&figures::NO_ROOM, 10),
+            (&figures::STAYED, 8),
+            (&figures::LOCKED, 2),
+            (&figures::WINDOW, nanoseconds(window)),
+        ]);
         assert_eq!(scanned.figures(), expected);
     }
 

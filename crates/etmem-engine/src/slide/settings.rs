@@ -7,12 +7,12 @@ use etmem_config::values::Watermarks;
 use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::feedback::Goal;
 use etmem_core::guard::{Gates, Guards};
-use etmem_core::kernel::mapping::VmFlag;
+use etmem_core::kernel::mapping::{Mapping, VmFlag};
 use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{ScanWishes, Wishes};
 use etmem_core::policy::ColdRule;
-use etmem_core::scan::Schedule;
+use etmem_core::scan::{self, Schedule};
 use etmem_core::throttle::Rate;
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
@@ -42,6 +42,8 @@ pub struct Settings {
     pub swapcache_watermarks: Option<Watermarks>,
     /// Flags that a mapping must have to be looked at.
     pub vm_flags: Vec<VmFlag>,
+    /// Only mappings without a file.
+    pub anon_only: bool,
     /// How to see and how to move.
     pub wishes: Wishes,
     /// Everything but the moving.
@@ -101,6 +103,7 @@ impl Settings {
             threads_wanted: (threads > most).then_some(threads),
             swapcache_watermarks: project.swapcache_watermarks,
             vm_flags: task.get(&keys::VM_FLAGS)?,
+            anon_only: task.get(&keys::ANON_ONLY)?,
             wishes: Wishes {
                 tracker: task.get(&keys::TRACKER)?,
                 mover: task.get(&keys::MOVER)?,
@@ -122,6 +125,16 @@ impl Settings {
 }
 
 impl Settings {
+    /// Which mappings are looked at.
+    #[must_use]
+    pub(super) fn picks(&self) -> fn(&Mapping) -> bool {
+        if self.anon_only {
+            |mapping| scan::is_swappable(mapping) && scan::is_anonymous(mapping)
+        } else {
+            scan::is_swappable
+        }
+    }
+
     /// How long a cycle takes at least.
     #[must_use]
     pub fn cycle_time(&self) -> Duration {

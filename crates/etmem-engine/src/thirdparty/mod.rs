@@ -18,6 +18,7 @@ pub(crate) const KIND: Kind = Kind {
         own_name: Some(&keys::ENG_NAME),
     },
     about: "A policy of your own, from a shared object. Every other key of its groups is for the policy to read.",
+    figures: &[],
     commands: &[],
     make: None,
 };

@@ -1,6 +1,8 @@
 //! A task of slide over a machine with one process, and the reports of its cycles.
 
 use crate::quirk::{Quirk, Quirky};
+use etmem_config::key::Need;
+use etmem_config::{Keys, KindKeys};
 use etmem_core::guard::Bound;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::groups::{GroupLimits, GroupUse};
@@ -10,7 +12,7 @@ use etmem_core::kernel::pressure::Pressure;
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{Pid, ProcessId, Target};
 use etmem_engine::slide::Scanned;
-use etmem_engine::{ScanLocks, StepReport, TaskRunner, engine};
+use etmem_engine::{Kind, ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -142,6 +144,28 @@ impl Case {
         machine.set_pressure(self.pressure);
         (work, Quirky { machine, quirk: self.quirk }.kernel())
     }
+}
+
+/// The first cycle of a task of `kind`, with the example of each key that it needs, on the same machine.
+pub(crate) fn first_cycle_of(kind: &Kind) -> StepReport {
+    let KindKeys { name, engine: of_engine, task, scan, .. } = &kind.keys;
+    let needed = |keys: &Keys| -> String {
+        let needed = keys.rows.iter().map(|row| row.about()).filter(|about| about.need == Need::Needed);
+        needed.map(|about| format!("{}={}\n", about.name, about.example)).collect()
+    };
+    let text = format!(
+        "[project]\nname=p\nscan_type={}\n{}[engine]\nproject=p\nname={name}\n{}[task]\nproject=p\nengine={name}\nname=t\n\
+         type=pid\nvalue=42\n{}",
+        scan.name,
+        needed(&scan.keys),
+        needed(of_engine),
+        needed(task)
+    );
+    let file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
+    let engine = engine(&file.engines[0], &ScanLocks::default()).unwrap();
+    let mut work = engine.work(&file.projects[0], &file.tasks[0]).unwrap();
+    let Case { memory, process, pacer, .. } = Case::new();
+    work.step(&FakeMachine::new(memory, vec![process]).kernel(), &pacer)
 }
 
 /// A clock by which a millisecond of processor time is used between two questions.

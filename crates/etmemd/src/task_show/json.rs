@@ -34,7 +34,7 @@ struct Running<'a> {
     running_seconds: Seconds,
     cycles: u64,
     last_cycle: Option<LastCycle<'a>>,
-    total: Figures,
+    total: &'a Figures,
 }
 
 #[derive(Serialize)]
@@ -46,7 +46,7 @@ struct Chosen<'a> {
 #[derive(Serialize)]
 struct LastCycle<'a> {
     #[serde(flatten)]
-    figures: Figures,
+    figures: &'a Figures,
     processes: Vec<Process<'a>>,
 }
 
@@ -72,7 +72,7 @@ impl ShownWork {
                 running_seconds: Seconds(standing.running),
                 cycles: standing.status.cycles,
                 last_cycle: standing.status.last.as_ref().map(last_cycle),
-                total: standing.status.totals,
+                total: &standing.status.totals,
             }
         });
         let task = Task {
@@ -102,5 +102,5 @@ fn last_cycle(Cycle { figures, report }: &Cycle) -> LastCycle<'_> {
         reason: one.reason.as_ref(),
         feedback: one.feedback.as_ref(),
     });
-    LastCycle { figures: *figures, processes: processes.collect() }
+    LastCycle { figures, processes: processes.collect() }
 }

@@ -3,8 +3,8 @@
 use super::{ShownRunning, ShownWork};
 use crate::worker::{Doing, Standing};
 use etmem_core::kernel::process::ProcessId;
-use etmem_engine::figures::{Amount, Shown};
-use etmem_engine::{Cycle, Figures, ProcessReport, ProcessResult};
+use etmem_engine::figures::{Shown, Unit};
+use etmem_engine::{Cycle, ProcessReport, ProcessResult};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -61,10 +61,11 @@ impl ShownWork {
 /// The figures of the last cycle beside those of all cycles.
 fn table(cycle: &Cycle, standing: &Standing) -> String {
     let mut text = format!("\n  {:<22} {:>12} {:>12}\n", "", "last cycle", "in all");
-    let of_all = standing.status.totals.amounts();
-    for ((row, last), all) in Figures::ROWS.iter().zip(cycle.figures.amounts()).zip(of_all) {
-        if row.shown == Shown::Always || all.is_some_and(|all| !all.is_zero()) {
-            let [last, all] = [last, all].map(|amount| amount.map(shown).unwrap_or_default());
+    for (row, all) in standing.status.totals.amounts() {
+        if row.shown == Shown::Always || all.is_some_and(|all| all > 0) {
+            let amounts = [cycle.figures.get(row), all];
+            let [last, all] =
+                amounts.map(|amount| amount.map(|amount| shown(row.unit, amount)).unwrap_or_default());
             let line = format!("  {:<22} {last:>12} {all:>12}", row.label);
             let _ = writeln!(text, "{}", line.trim_end());
         }
@@ -72,11 +73,11 @@ fn table(cycle: &Cycle, standing: &Standing) -> String {
     text
 }
 
-fn shown(amount: Amount) -> String {
-    match amount {
-        Amount::Bytes(bytes) => size(bytes),
-        Amount::Count(count) => count.to_string(),
-        Amount::Time(duration) => time(duration),
+fn shown(unit: Unit, amount: u64) -> String {
+    match unit {
+        Unit::Bytes => size(amount),
+        Unit::Count => amount.to_string(),
+        Unit::Time => time(Duration::from_nanos(amount)),
     }
 }
 
