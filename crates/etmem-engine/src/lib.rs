@@ -31,7 +31,7 @@ pub use catalogue::folders::damon::RegionScan;
 pub use catalogue::folders::psi::PsiScan;
 pub use catalogue::folders::thirdparty::{HostedEngine, HostedTask, hosted};
 pub use catalogue::folders::*;
-pub use catalogue::{KINDS, engine, keys, load, load_names, load_older, parse, parse_names, parse_older};
+pub use catalogue::{KINDS, engine, keys};
 pub use contract::{CommandError, Engine, EngineError, FaultClass, TaskRunner};
 pub use figures::{Figures, Seconds};
 pub use hosted::{Hosted, Question, Refusal};

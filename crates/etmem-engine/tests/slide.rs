@@ -31,7 +31,7 @@ fn work(project: &str, task: &str, turns: &ScanLocks) -> Result<Box<dyn TaskRunn
         "[project]\nname=p\nscan_type=page\n{project}\n[engine]\nproject=p\nname=slide\n\
          [task]\nproject=p\nengine=slide\nname=t\n{task}\n"
     );
-    let file = etmem_engine::parse(Path::new("test.yaml"), &text).unwrap();
+    let file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
     engine(&file.engines[0], turns).unwrap().work(&file.projects[0], &file.tasks[0])
 }
 
@@ -355,7 +355,7 @@ fn a_number_that_another_process_has_by_now() {
     let first = machine.process(42).unwrap().id;
     let text = "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=5\n[engine]\nproject=p\nname=slide\n\
                 [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n";
-    let mut file = etmem_engine::parse(Path::new("test.yaml"), text).unwrap();
+    let mut file = etmem_config::parse(Path::new("test.yaml"), text, &etmem_engine::keys()).unwrap();
     file.tasks[0].target = Target::Process(first);
     let slide = engine(&file.engines[0], &ScanLocks::default()).unwrap();
     let mut work = slide.work(&file.projects[0], &file.tasks[0]).unwrap();

@@ -11,6 +11,7 @@ mod cleanup_records;
 mod client_slots;
 mod dispatch;
 mod doctor;
+mod exit;
 mod isolation;
 mod journal;
 mod log;
@@ -28,6 +29,7 @@ mod worker;
 
 use etmem_linux::own_memory;
 use etmem_linux::root::ProcRoot;
+use exit::failed;
 use log::Place;
 use machine::LinuxMachine;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -56,8 +58,7 @@ fn main() -> ExitCode {
         }
     };
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("etmemd: must run as root: it reads and moves the memory of other programs");
-        return ExitCode::FAILURE;
+        return failed("must run as root: it reads and moves the memory of other programs");
     }
     if isolation::is_inside() {
         return isolation::run(&options);
@@ -65,13 +66,7 @@ fn main() -> ExitCode {
     if options.background && !background::is_inside() {
         return background::start();
     }
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("etmemd: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    run(&options).map_or_else(failed, |()| ExitCode::SUCCESS)
 }
 
 /// Each process that is watched takes some open files, and a task may name thousands.
@@ -111,7 +106,7 @@ fn run(options: &Options) -> Result<(), String> {
         manager.ready(&options.socket);
         Ok(())
     };
-    let served = server::serve(listener, registry.handle(), &manager, ready);
+    let served = server::serve(listener, &registry.handle, &manager, ready);
     served.and_then(|()| registry.end()).inspect_err(|reason| {
         if place != Place::StandardError {
             error!("{reason}");

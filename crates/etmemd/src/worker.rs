@@ -9,8 +9,9 @@ use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_engine::{SharedSoFar, SoFar, TaskRunner, TaskStatus};
 use etmem_linux::pacer::SystemPacer;
+use parking_lot::Mutex;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -111,8 +112,7 @@ impl Worker {
 
     /// How the task stands. Never waits for a cycle.
     pub(crate) fn standing(&self) -> Standing {
-        let Progress { status, in_cycle, since } =
-            self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Progress { status, in_cycle, since } = self.progress.lock().clone();
         let running = self.pacer.now();
         let doing = match (self.has_ended(), in_cycle) {
             (true, _) => Doing::Failed,
@@ -138,5 +138,5 @@ impl Drop for Worker {
 
 /// Changes what others may look at; held for no longer than that takes.
 fn change(progress: &Mutex<Progress>, change: impl FnOnce(&mut Progress)) {
-    change(&mut progress.lock().unwrap_or_else(PoisonError::into_inner));
+    change(&mut progress.lock());
 }
