@@ -83,9 +83,9 @@ fn cold_leaves(layout: Layout) -> Result<()> {
 
 fn dram_percent() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
-    let mut workload = stage.workload(&Options::new(256 * MIB, 32 * MIB))?;
+    let mut workload = stage.workload(&Options::gentle(256 * MIB, 32 * MIB))?;
     let pid = workload.pid();
-    let file = ProjectFile::new("p").task_with("t", TaskKind::Pid(pid), &["T=1", "dram_percent=50"]);
+    let file = ProjectFile::brisk("p").task_with("t", TaskKind::Pid(pid), &["T=1", "dram_percent=50"]);
     stage.daemon.add(&file.to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
     let share = || -> Result<f64> {
@@ -94,8 +94,8 @@ fn dram_percent() -> Result<()> {
     };
     let waited = stage.clock.wait_until(LIMIT, "half of the memory leaves", || Ok(share()? <= 0.51));
     waited.with_context(|| format!("log:\n{}", stage.daemon.log()))?;
-    // Two cycles more: it stays there, and the hot part is in the half that stays.
-    stage.pass(Duration::from_secs(10))?;
+    // Some cycles more: it stays there, and the hot part is in the half that stays.
+    stage.daemon.wait_for_cycles(LIMIT, "p", 3)?;
     let (share, places) = (share()?, workload.footprint().places()?);
     ensure!((0.49..=0.51).contains(&share), "{share} is in memory\nlog:\n{}", stage.daemon.log());
     ensure!(places.hot.share_swapped() <= HOT_OUT, "{places:?}");
@@ -106,8 +106,8 @@ fn dram_percent() -> Result<()> {
 fn two_tasks() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
     let mut workloads =
-        [1, 2].map(|seed| stage.workload(&Options { seed, ..Options::new(64 * MIB, 8 * MIB) }));
-    let file = ProjectFile::new("p");
+        [1, 2].map(|seed| stage.workload(&Options { seed, ..Options::gentle(64 * MIB, 8 * MIB) }));
+    let file = ProjectFile::brisk("p");
     let file = workloads.iter().flatten().enumerate().fold(file, |file, (number, workload)| {
         file.task(&format!("t{number}"), TaskKind::Pid(workload.pid()))
     });
@@ -125,9 +125,9 @@ fn two_tasks() -> Result<()> {
 
 fn children() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
-    let mut workload = stage.workload(&Options { children: 8, ..Options::new(32 * MIB, 4 * MIB) })?;
+    let mut workload = stage.workload(&Options { children: 8, ..Options::gentle(32 * MIB, 4 * MIB) })?;
     ensure!(workload.children().len() == 8);
-    stage.daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    stage.daemon.add(&ProjectFile::brisk("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
     stage.wait_until_cold_is_out(workload.footprint())?;
     for child in workload.children() {
@@ -141,14 +141,14 @@ fn comes_later() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
     let name = format!("late{}", std::process::id());
     let program = stage.workload_named(&name)?;
-    stage.daemon.add(&ProjectFile::new("p").task("t", TaskKind::Name(name.clone())).to_string())?;
+    stage.daemon.add(&ProjectFile::brisk("p").task("t", TaskKind::Name(name.clone())).to_string())?;
     let answer = stage.daemon.must(&["project", "start", "-n", "p"])?;
     ensure!(
         answer.contains(&name) && answer.contains("waiting"),
         "the answer does not say what it waits for: {answer:?}"
     );
     let both =
-        [1, 2].map(|seed| Workload::start(&program, &Options { seed, ..Options::new(32 * MIB, 4 * MIB) }));
+        [1, 2].map(|seed| Workload::start(&program, &Options { seed, ..Options::gentle(32 * MIB, 4 * MIB) }));
     for workload in both {
         let mut workload = workload?;
         stage.wait_until_cold_is_out(workload.footprint())?;
@@ -159,8 +159,8 @@ fn comes_later() -> Result<()> {
 
 fn grows() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
-    let mut workload = stage.workload(&Options::new(64 * MIB, 8 * MIB))?;
-    stage.daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    let mut workload = stage.workload(&Options::gentle(64 * MIB, 8 * MIB))?;
+    stage.daemon.add(&ProjectFile::brisk("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
     stage.wait_until_cold_is_out(workload.footprint())?;
     workload.grow(64 * MIB)?;

@@ -77,7 +77,7 @@ fn children(stage: &Stage) -> Result<Vec<String>> {
 fn cold_leaves(plugin: Plugin, isolate: bool) -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
     let tools = Tools::build(&stage)?;
-    let mut workload = stage.workload(&Options::new(256 * MIB, 32 * MIB))?;
+    let mut workload = stage.workload(&Options::gentle(256 * MIB, 32 * MIB))?;
     stage.daemon.add(&sample(&tools, plugin, workload.pid(), isolate)?)?;
     ensure!(children(&stage)?.len() == usize::from(isolate), "{:?}", children(&stage)?);
     stage.daemon.must(&["project", "start", "-n", "background"])?;
@@ -109,8 +109,8 @@ fn cold_leaves(plugin: Plugin, isolate: bool) -> Result<()> {
 fn large_leave() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
     let tools = Tools::build(&stage)?;
-    let mut large = stage.workload(&Options::new(192 * MIB, 0))?;
-    let mut small = stage.workload(&Options { seed: 2, ..Options::new(40 * MIB, 0) })?;
+    let mut large = stage.workload(&Options::gentle(192 * MIB, 0))?;
+    let mut small = stage.workload(&Options { seed: 2, ..Options::gentle(40 * MIB, 0) })?;
     let text = sample(&tools, Plugin::C, large.pid(), false)?;
     let text = set(&text, "libname", &tools.install(Plugin::LargeMappings)?.display().to_string())?;
     let text = set(&text, "ops_name", "large_mappings_ops")?;
@@ -163,8 +163,8 @@ fn ask(command: &str) -> [&str; 8] {
 fn aborts() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
     let tools = Tools::build(&stage)?;
-    let mut workload = stage.workload(&Options::new(64 * MIB, 8 * MIB))?;
-    stage.daemon.add(&ProjectFile::new("other").task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    let mut workload = stage.workload(&Options::gentle(64 * MIB, 8 * MIB))?;
+    stage.daemon.add(&ProjectFile::brisk("other").task("t", TaskKind::Pid(workload.pid())).to_string())?;
     stage.daemon.add(&asked(&tools, workload.pid())?)?;
     stage.daemon.must(&["project", "start", "-n", "background"])?;
     let pid = stage.daemon.must(&ask("pid"))?;
@@ -213,7 +213,7 @@ fn aborts_when_loaded() -> Result<()> {
 fn hangs() -> Result<()> {
     let stage = Stage::without_swap()?;
     let tools = Tools::build(&stage)?;
-    let workload = stage.workload(&Options::new(MIB, 0))?;
+    let workload = stage.workload(&Options::gentle(MIB, 0))?;
     stage.daemon.add(&asked(&tools, workload.pid())?)?;
     stage.daemon.must(&["project", "start", "-n", "background"])?;
     let child = stage.daemon.must(&ask("pid"))?;
@@ -233,7 +233,7 @@ fn hangs() -> Result<()> {
 fn goes() -> Result<()> {
     let stage = Stage::without_swap()?;
     let tools = Tools::build(&stage)?;
-    let workload = stage.workload(&Options::new(MIB, 0))?;
+    let workload = stage.workload(&Options::gentle(MIB, 0))?;
     let text = asked(&tools, workload.pid())?;
     stage.daemon.add(&text)?;
     ensure!(children(&stage)?.len() == 1);
