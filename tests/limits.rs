@@ -180,10 +180,12 @@ fn swap_is_short(binaries: &Binaries, cold: usize) -> Result<()> {
             println!("{:.1?}: it went on, to the new guard", clock.now());
         }
         // Some cycles, in which more could leave.
-        for _ in 0..60 {
+        let cycles = || Ok::<_, anyhow::Error>(daemon.cycles("p")?["t"]);
+        let before = cycles()?;
+        clock.wait_until(2 * LIMIT, "three more cycles", || {
             most = most.max(swap_used());
-            ensure!(clock.pause(Duration::from_millis(100)) == Pace::Continue, "stopped");
-        }
+            Ok(cycles()? >= before + 3)
+        })?;
         let (reason, text) = reason(&daemon)?;
         println!(
             "{:.1?}: {name}: {} KiB used of {} KiB, at most {}, allowed {}; {text}",

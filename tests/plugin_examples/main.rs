@@ -14,28 +14,37 @@ use etmem_testkit::machine::Need;
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::{HOT_OUT, LIMIT, Stage};
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{run_side_by_side, trial_or_skip};
 use etmem_testkit::workload::Options;
 
-const SWAP: usize = 512 * MIB;
+/// For what runs side by side.
+const SWAP: usize = 1280 * MIB;
 
 fn main() -> ExitCode {
     let bare = [Need::Root, Need::Program("gcc"), Need::Program("make"), Need::Package("glib-2.0")];
     let moving = [&bare[..], &[Need::Bpf, Need::Swap(SWAP)]].concat();
-    run_in_turn(vec![
-        trial_or_skip("the_policy_in_c_pages_out_what_is_cold", &moving, || cold_leaves(Plugin::C, false)),
-        trial_or_skip("so_does_it_in_a_process_of_its_own", &moving, || cold_leaves(Plugin::C, true)),
-        trial_or_skip("the_policy_in_rust_pages_out_what_is_cold", &moving, || {
-            cold_leaves(Plugin::Rust, false)
-        }),
-        trial_or_skip("so_does_that_in_a_process_of_its_own", &moving, || cold_leaves(Plugin::Rust, true)),
-        trial_or_skip("a_policy_for_large_mappings_leaves_small_ones_alone", &moving, large_leave),
-        trial_or_skip("the_policy_in_rust_says_what_is_wrong", &bare, refusals),
-        trial_or_skip("an_abort_in_a_process_of_its_own_ends_nothing_else", &moving, aborts),
-        trial_or_skip("an_abort_while_it_is_loaded_is_a_refusal", &bare, aborts_when_loaded),
-        trial_or_skip("a_hang_in_a_process_of_its_own_goes_with_its_engine", &bare, hangs),
-        trial_or_skip("a_process_of_its_own_goes_with_its_engine_and_with_the_daemon", &bare, goes),
-    ])
+    // Plugins of etmem 1.x know whole seconds alone: most of their time these wait for the next scan.
+    run_side_by_side(
+        3,
+        vec![
+            trial_or_skip("the_policy_in_c_pages_out_what_is_cold", &moving, || {
+                cold_leaves(Plugin::C, false)
+            }),
+            trial_or_skip("so_does_it_in_a_process_of_its_own", &moving, || cold_leaves(Plugin::C, true)),
+            trial_or_skip("the_policy_in_rust_pages_out_what_is_cold", &moving, || {
+                cold_leaves(Plugin::Rust, false)
+            }),
+            trial_or_skip("so_does_that_in_a_process_of_its_own", &moving, || {
+                cold_leaves(Plugin::Rust, true)
+            }),
+            trial_or_skip("a_policy_for_large_mappings_leaves_small_ones_alone", &moving, large_leave),
+            trial_or_skip("the_policy_in_rust_says_what_is_wrong", &bare, refusals),
+            trial_or_skip("an_abort_in_a_process_of_its_own_ends_nothing_else", &moving, aborts),
+            trial_or_skip("an_abort_while_it_is_loaded_is_a_refusal", &bare, aborts_when_loaded),
+            trial_or_skip("a_hang_in_a_process_of_its_own_goes_with_its_engine", &bare, hangs),
+            trial_or_skip("a_process_of_its_own_goes_with_its_engine_and_with_the_daemon", &bare, goes),
+        ],
+    )
 }
 
 /// Sets the value of `key` in the file's text, where it is written.

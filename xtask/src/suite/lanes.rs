@@ -18,29 +18,31 @@ pub(crate) enum Lane {
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
 const FIRST: [(&str, &str); 14] = [
-    ("etmem-tests::killed", "swap, and kills at measured moments"),
-    ("etmem-tests::jumping", "swap, and what comes back from it"),
-    ("etmem-tests::faults", "swap, or none"),
-    ("etmem-tests::feedback", "swap, and rates"),
-    ("etmem-tests::limits", "the only swap there is"),
-    ("etmem-tests::plugin_examples", "swap"),
-    ("etmem-tests::reused_pid", "swap"),
-    ("etmem-tests::redis", "swap, and a server that goes on as fast"),
     ("etmem-tests::slide", "swap"),
-    ("etmem-tests::task_show", "swap, or none"),
+    ("etmem-tests::plugin_examples", "swap"),
+    ("etmem-tests::killed", "swap, and kills at measured moments"),
+    ("etmem-tests::faults", "swap, or none"),
+    ("etmem-tests::redis", "swap, and a server that goes on as fast"),
+    ("etmem-tests::limits", "the only swap there is"),
+    ("etmem-tests::feedback", "swap, and rates"),
+    ("etmem-tests::reused_pid", "swap"),
+    ("etmem-tests::jumping", "swap, and what comes back from it"),
     ("etmem-tests::demo", "swap"),
+    ("etmem-tests::task_show", "swap, or none"),
     ("etmemd::service", "swap"),
     ("etmem-linux::machine", "swap"),
     ("etmem-testkit::machine", "swap"),
 ];
 
 /// Programs that take longest in the second lane: these begin first.
-const LONGEST: [&str; 5] = [
+const LONGEST: [&str; 7] = [
     "etmem-tests::vm",
     "etmem-tests::vm_nodes",
+    "etmem-tests::thirdparty",
     "etmem-tests::fake",
     "documentation",
     "etmem-testkit::fakeproc",
+    "etmem-tests::load",
 ];
 
 /// What is not begun yet.
