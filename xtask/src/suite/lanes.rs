@@ -93,10 +93,10 @@ mod tests {
 
     #[test]
     fn the_second_lane_begins_with_what_takes_longest() {
-        let all = ["etmem-core::etmem_core", "etmem-tests::slide", "etmem-tests::vm", "etmem-tests::killed"];
+        let all = ["etmem-core::etmem_core", "etmem-tests::killed", "etmem-tests::vm", "etmem-tests::slide"];
         let mut lanes = lanes(&all);
         assert_eq!(names(&mut lanes, Lane::Second), ["etmem-tests::vm", "etmem-core::etmem_core"]);
-        assert_eq!(names(&mut lanes, Lane::First), ["etmem-tests::killed", "etmem-tests::slide"]);
+        assert_eq!(names(&mut lanes, Lane::First), ["etmem-tests::slide", "etmem-tests::killed"]);
     }
 
     #[test]
