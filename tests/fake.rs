@@ -76,7 +76,7 @@ fn fifty_scripts() -> Result<()> {
     let fake = FakeProc::mount(Script::new(processes))?;
     let daemon = daemon(&fake)?;
     for looks in 1..=3 {
-        let mut file = ProjectFile { scans: looks, ..ProjectFile::new(&format!("loop{looks}")) };
+        let mut file = ProjectFile { scans: looks, ..ProjectFile::brisk(&format!("loop{looks}")) };
         for case in cases.iter().filter(|case| case.looks == u64::from(looks)) {
             let threshold = format!("T={}", case.threshold);
             file = file.task_with(&case.process.comm, TaskKind::Pid(case.process.pid), &[&threshold, PLAIN]);
@@ -126,8 +126,9 @@ fn phase_change() -> Result<()> {
     ensure!(pages(&before) == 1400 && pages(&after) == 1600);
     let fake = FakeProc::mount(Script::new(vec![process.clone()]))?;
     let daemon = daemon(&fake)?;
-    daemon
-        .add(&ProjectFile::new("p").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", PLAIN]).to_string())?;
+    daemon.add(
+        &ProjectFile::brisk("p").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", PLAIN]).to_string(),
+    )?;
     daemon.must(&["project", "start", "-n", "p"])?;
     let clock = WallClock::new();
     for (name, want, last) in [("first", before, CHANGE - 1), ("second", after, CHANGE + 2 * LOOKS - 1)] {
@@ -178,7 +179,7 @@ fn faults() -> Result<()> {
         fake.plan(Planned { pid, file, call, after, times: 1, fault });
     }
     let daemon = daemon(&fake)?;
-    let mut project = ProjectFile::new("p");
+    let mut project = ProjectFile::brisk("p");
     for pid in pids.clone() {
         project = project.task(&format!("t{pid}"), TaskKind::Pid(pid));
     }
@@ -199,7 +200,7 @@ fn exit_and_exec() -> Result<()> {
     let exits = ScriptedProcess { exits: Some(When::Pass(2)), ..simple(FIRST_PID) };
     let fake = FakeProc::mount(Script::new(vec![exits, simple(FIRST_PID + 1), simple(FIRST_PID + 2)]))?;
     let daemon = daemon(&fake)?;
-    let mut project = ProjectFile::new("p");
+    let mut project = ProjectFile::brisk("p");
     for pid in FIRST_PID..FIRST_PID + 3 {
         project = project.task(&format!("t{pid}"), TaskKind::Pid(pid));
     }
@@ -232,7 +233,7 @@ fn only_some_mappings() -> Result<()> {
     let fake = FakeProc::mount(Script::new((0..3).map(|number| process(FIRST_PID + number)).collect()))?;
     let daemon = daemon(&fake)?;
     let [marked, flagged, all] = [0, 1, 2].map(|number| FIRST_PID + number);
-    let project = ProjectFile::new("p")
+    let project = ProjectFile::brisk("p")
         .task_with("marked", TaskKind::Pid(marked), &["T=1", "swap_flag=yes"])
         .task_with("flagged", TaskKind::Pid(flagged), &["T=1", "vm_flags=rd wr"])
         .task("all", TaskKind::Pid(all));
@@ -257,7 +258,7 @@ fn swap_cache() -> Result<()> {
     let fake = FakeProc::mount(script)?;
     let daemon = daemon(&fake)?;
     let marks = ["swapcache_high_wmark=5", "swapcache_low_wmark=3"].map(str::to_owned);
-    let project = ProjectFile { extra: marks.into(), ..ProjectFile::new("p") };
+    let project = ProjectFile { extra: marks.into(), ..ProjectFile::brisk("p") };
     daemon.add(&project.task("t", TaskKind::Pid(FIRST_PID)).to_string())?;
     fake.set_swap_cached(5 * percent);
     daemon.must(&["project", "start", "-n", "p"])?;
@@ -294,7 +295,7 @@ fn choice() -> Result<()> {
     let fake = FakeProc::mount(Script::new(vec![simple(FIRST_PID)]))?;
     let daemon = daemon(&fake)?;
     let start = |name: &str, lines: &[&str]| -> Result<String> {
-        daemon.add(&ProjectFile::new(name).task_with("t", TaskKind::Pid(FIRST_PID), lines).to_string())?;
+        daemon.add(&ProjectFile::brisk(name).task_with("t", TaskKind::Pid(FIRST_PID), lines).to_string())?;
         let started = daemon.etmem(&["project", "start", "-n", name])?;
         Ok(format!("{}{}", started.stdout, daemon.must(&["project", "show", "-n", name, "--verbose"])?))
     };

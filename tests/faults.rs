@@ -36,25 +36,31 @@ fn main() -> ExitCode {
 }
 
 /// A scan that lasts longer than any command or signal is waited for: what ends before it did not wait for it.
-const LONG: u32 = 120;
-/// A scan that other steps wait for.
-const SHORT: u32 = 9;
+fn long() -> ProjectFile {
+    ProjectFile { scans: 120, sleep: Duration::from_millis(200), ..ProjectFile::new("p") }
+}
 
-/// A daemon that is two seconds into a scan of this workload, which takes `seconds`.
-fn in_mid_scan(seconds: u32) -> Result<(Stage, Workload)> {
+/// A scan that other steps wait for.
+fn short() -> ProjectFile {
+    ProjectFile { scans: 15, ..ProjectFile::brisk("p") }
+}
+
+/// A daemon that has looked at this workload for some of the times that `project` asks for.
+fn in_mid_scan(project: ProjectFile) -> Result<(Stage, Workload)> {
     let stage = Stage::with_swap(SWAP)?;
-    let workload = stage.workload(&Options::new(64 * MIB, 8 * MIB))?;
-    let file = ProjectFile { scans: seconds, ..ProjectFile::new("p") };
-    stage.daemon.add(&file.task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    let workload = stage.workload(&Options::gentle(64 * MIB, 8 * MIB))?;
+    // Armed, and once looked.
+    let begun = project.sleep + project.interval * 3 / 2;
+    stage.daemon.add(&project.task("t", TaskKind::Pid(workload.pid())).to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
-    stage.pass(Duration::from_secs(2))?;
+    stage.pass(begun)?;
     Ok((stage, workload))
 }
 
 /// The daemon takes on another process and brings it to the end.
 fn next_target_is_served(stage: &Stage) -> Result<()> {
-    let mut next = stage.workload(&Options { seed: 2, ..Options::new(64 * MIB, 8 * MIB) })?;
-    stage.daemon.add(&ProjectFile::new("next").task("t", TaskKind::Pid(next.pid())).to_string())?;
+    let mut next = stage.workload(&Options { seed: 2, ..Options::gentle(64 * MIB, 8 * MIB) })?;
+    stage.daemon.add(&ProjectFile::brisk("next").task("t", TaskKind::Pid(next.pid())).to_string())?;
     stage.daemon.must(&["project", "start", "-n", "next"])?;
     stage.wait_until_cold_is_out(next.footprint())?;
     ensure!(next.verify()? == 64 * MIB);
@@ -62,7 +68,7 @@ fn next_target_is_served(stage: &Stage) -> Result<()> {
 }
 
 fn killed() -> Result<()> {
-    let (stage, workload) = in_mid_scan(SHORT)?;
+    let (stage, workload) = in_mid_scan(short())?;
     let pid = workload.pid().to_string();
     workload.kill()?;
     stage.daemon.wait_for_line(LIMIT, "the log says that the target exited", |line| {
@@ -75,7 +81,7 @@ fn killed() -> Result<()> {
 }
 
 fn execs() -> Result<()> {
-    let (stage, mut workload) = in_mid_scan(SHORT)?;
+    let (stage, mut workload) = in_mid_scan(short())?;
     let pid = workload.pid().to_string();
     workload.exec()?;
     stage.daemon.wait_for_line(LIMIT, "the log says that the target replaced its program", |line| {
@@ -89,7 +95,7 @@ fn execs() -> Result<()> {
 }
 
 fn unmaps() -> Result<()> {
-    let (stage, mut workload) = in_mid_scan(SHORT)?;
+    let (stage, mut workload) = in_mid_scan(short())?;
     let pid = workload.pid().to_string();
     workload.unmap_half()?;
     next_target_is_served(&stage)?;
@@ -102,7 +108,7 @@ fn unmaps() -> Result<()> {
 }
 
 fn sigterm() -> Result<()> {
-    let (stage, workload) = in_mid_scan(LONG)?;
+    let (stage, workload) = in_mid_scan(long())?;
     let ended = stage.daemon.terminate()?;
     ensure!(ended.status == 0, "{ended:?}, log:\n{}", stage.daemon.log());
     nothing_was_paged_out(&stage, &workload)
@@ -116,7 +122,7 @@ fn nothing_was_paged_out(stage: &Stage, workload: &Workload) -> Result<()> {
 }
 
 fn stop() -> Result<()> {
-    let (stage, workload) = in_mid_scan(LONG)?;
+    let (stage, workload) = in_mid_scan(long())?;
     stage.daemon.must(&["project", "stop", "-n", "p"])?;
     nothing_was_paged_out(&stage, &workload)?;
     let resident = status_bytes(workload.pid(), "VmRSS")?;
@@ -126,14 +132,14 @@ fn stop() -> Result<()> {
     Ok(())
 }
 
-/// With one scan a second after the start, the moments fall into clearing, waiting, scanning, and paging out. Nothing leaves
+/// With one scan a fifth of a second after the start, the moments fall into clearing, waiting, scanning, and paging out. Nothing leaves
 /// once the task has stopped, and a stop while pages leave does not wait until all have left.
 fn stop_large() -> Result<()> {
     let stage = Stage::with_swap(LARGE_SWAP)?;
-    let mut workload = stage.workload(&Options::new(LARGE, LARGE / 8))?;
+    let mut workload = stage.workload(&Options::gentle(LARGE, LARGE / 8))?;
     let pid = workload.pid();
     let out = || status_bytes(pid, "VmSwap");
-    let file = ProjectFile { scans: 1, ..ProjectFile::new("p") }.task("t", TaskKind::Pid(pid));
+    let file = ProjectFile { scans: 1, ..ProjectFile::brisk("p") }.task("t", TaskKind::Pid(pid));
     stage.daemon.add(&file.to_string())?;
     let start = || stage.daemon.must(&["project", "start", "-n", "p"]);
     let stops = || stage.daemon.log().lines().filter(|line| line.ends_with(": stopped")).count();
@@ -147,7 +153,7 @@ fn stop_large() -> Result<()> {
         ensure!(later <= left, "{moment}: {left} bytes had left when the task stopped, and {later} later");
         Ok(left)
     };
-    for milliseconds in [0, 5, 10, 20, 50, 200, 1000, 1010, 1020, 1050, 1100, 1200] {
+    for milliseconds in [0, 5, 10, 20, 50, 100, 200, 210, 220, 250, 300, 400] {
         start()?;
         stage.pass(Duration::from_millis(milliseconds))?;
         stop(&format!("after {milliseconds} ms"))?;
@@ -163,8 +169,8 @@ fn stop_large() -> Result<()> {
 }
 
 fn del() -> Result<()> {
-    let (stage, workload) = in_mid_scan(LONG)?;
-    let file = ProjectFile { scans: LONG, ..ProjectFile::new("p") }.task("t", TaskKind::Pid(workload.pid()));
+    let (stage, workload) = in_mid_scan(long())?;
+    let file = long().task("t", TaskKind::Pid(workload.pid()));
     let file = stage.daemon.write("p.conf", &file.to_string())?;
     stage.daemon.must(&["obj", "del", "-f", &file.display().to_string()])?;
     ensure!(stage.daemon.must(&["project", "show"])? == "no project exists\n\n");

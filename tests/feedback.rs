@@ -29,19 +29,19 @@ fn bounded() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
     let all = etmem_testkit::machine::meminfo("SwapTotal");
     let percent = 100 * 64 * MIB / all;
-    let mut workload = stage.workload(&Options::new(256 * MIB, 16 * MIB))?;
+    let mut workload = stage.workload(&Options::gentle(256 * MIB, 16 * MIB))?;
     let pid = workload.pid();
     let line = format!("max_swap_use={percent}\nmax_refault=none");
     stage
         .daemon
-        .add(&ProjectFile::new("p").task_with("t", TaskKind::Pid(pid), &["T=1", &line]).to_string())?;
+        .add(&ProjectFile::brisk("p").task_with("t", TaskKind::Pid(pid), &["T=1", &line]).to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
     let said = || Ok(stage.daemon.log().contains(&format!("max_swap_use={percent} keeps the rest")));
     let waited = stage.clock.wait_until(LIMIT, "it says that swap is used enough", said);
     waited.with_context(|| format!("log:\n{}", stage.daemon.log()))?;
     let swapped = status_bytes(pid, "VmSwap")?;
     ensure!(swapped > 32 * MIB && swapped <= all / 100 * percent + MIB, "{swapped} bytes are in swap");
-    stage.pass(Duration::from_secs(8))?;
+    stage.daemon.wait_for_cycles(LIMIT, "p", 3)?;
     let warnings = stage
         .daemon
         .log()
@@ -59,9 +59,9 @@ fn bounded() -> Result<()> {
 
 fn rate() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
-    let mut workload = stage.workload(&Options::new(256 * MIB, 16 * MIB))?;
+    let mut workload = stage.workload(&Options::gentle(256 * MIB, 16 * MIB))?;
     let pid = workload.pid();
-    let file = ProjectFile::new("p").task_with("t", TaskKind::Pid(pid), &["T=1", "max_rate=16m"]);
+    let file = ProjectFile::brisk("p").task_with("t", TaskKind::Pid(pid), &["T=1", "max_rate=32m"]);
     stage.daemon.add(&file.to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
     let swapped = || status_bytes(pid, "VmSwap");
@@ -71,7 +71,7 @@ fn rate() -> Result<()> {
     let seconds = (stage.clock.now() - start).as_secs_f64();
     let rate = (swapped()? - before) as f64 / seconds;
     // A batch and what the kernel takes at once may be ahead of the clock.
-    ensure!(rate <= 16e6 * 1.048_576 * 1.25, "{rate} bytes a second\nlog:\n{}", stage.daemon.log());
+    ensure!(rate <= 32e6 * 1.048_576 * 1.25, "{rate} bytes a second\nlog:\n{}", stage.daemon.log());
     stage.wait_until_cold_is_out(workload.footprint())?;
     ensure!(workload.verify()? == 256 * MIB);
     Ok(())
@@ -80,9 +80,9 @@ fn rate() -> Result<()> {
 fn processor() -> Result<()> {
     const PERCENT: f64 = 5.0;
     let stage = Stage::with_swap(SWAP)?;
-    let workload = stage.workload(&Options::new(384 * MIB, 16 * MIB))?;
+    let workload = stage.workload(&Options::gentle(384 * MIB, 16 * MIB))?;
     let pid = workload.pid();
-    let file = ProjectFile::new("p").task_with("t", TaskKind::Pid(pid), &["T=1", "max_cpu=5"]);
+    let file = ProjectFile::brisk("p").task_with("t", TaskKind::Pid(pid), &["T=1", "max_cpu=5"]);
     stage.daemon.add(&file.to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
     // Loading the probe is not the task's own doing.

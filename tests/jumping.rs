@@ -50,7 +50,7 @@ const SHORT: Jumping = Jumping {
     hot: 16 * MIB,
     swap: SWAP,
     jumps: 5,
-    every: Duration::from_secs(6),
+    every: Duration::from_secs(2),
     // Over so short a time, a machine that does something else as well tells nothing.
     left_alone: None,
 };
@@ -123,14 +123,20 @@ fn jumps(jumping: &Jumping) -> Result<Run> {
 /// The target of a task with this line, and another program that does the same.
 fn run(jumping: &Jumping, line: &str) -> Result<Run> {
     let stage = Stage::with_swap(jumping.swap)?;
-    let options = Options::new(jumping.memory, jumping.hot);
+    // Short rests would change a pace.
+    let judged = jumping.left_alone.is_some();
+    let options = match judged {
+        true => Options::new(jumping.memory, jumping.hot),
+        false => Options::gentle(jumping.memory, jumping.hot),
+    };
     let mut pair =
         Pair { stage: &stage, target: stage.workload(&options)?, other: stage.workload(&options)? };
     let pid = pair.target.pid();
-    let file = ProjectFile::new("p").task_with("t", TaskKind::Pid(pid), &["T=1", line]);
+    let file = if judged { ProjectFile::new("p") } else { ProjectFile::brisk("p") };
+    let file = file.task_with("t", TaskKind::Pid(pid), &["T=1", line]);
     stage.daemon.add(&file.to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
-    if jumping.left_alone.is_none() {
+    if !judged {
         // So that there is something to come back.
         stage.wait_until_cold_is_out(pair.target.footprint())?;
     }

@@ -156,7 +156,7 @@ fn swap_is_short(binaries: &Binaries, cold: usize) -> Result<()> {
     let mut swap = SwapGuard::acquire_alone(SWAP)?;
     println!("swap: {}", swap.describe());
     let killed = counter("oom_kill");
-    let mut workload = Workload::start(&binaries.hotcold, &Options::new(cold + HOT, HOT))?;
+    let mut workload = Workload::start(&binaries.hotcold, &Options::gentle(cold + HOT, HOT))?;
     let available = meminfo("MemAvailable") / MIB;
     println!("{:.1?}: {} MiB are filled, {available} MiB are available", clock.now(), (cold + HOT) / MIB);
     let daemon = Daemon::start(binaries)?;
@@ -165,7 +165,7 @@ fn swap_is_short(binaries: &Binaries, cold: usize) -> Result<()> {
     stretch.end(&workload)?;
 
     let stretch = Stretch::begin("while swap fills", &workload);
-    daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    daemon.add(&ProjectFile::brisk("p").task("t", TaskKind::Pid(workload.pid())).to_string())?;
     daemon.must(&["project", "start", "-n", "p"])?;
     let mut most = 0;
     for (round, name) in (1..).zip(["at the guard", "at the new guard"]) {
@@ -180,10 +180,12 @@ fn swap_is_short(binaries: &Binaries, cold: usize) -> Result<()> {
             println!("{:.1?}: it went on, to the new guard", clock.now());
         }
         // Some cycles, in which more could leave.
-        for _ in 0..60 {
+        let cycles = || Ok::<_, anyhow::Error>(daemon.cycles("p")?["t"]);
+        let before = cycles()?;
+        clock.wait_until(2 * LIMIT, "three more cycles", || {
             most = most.max(swap_used());
-            ensure!(clock.pause(Duration::from_millis(100)) == Pace::Continue, "stopped");
-        }
+            Ok(cycles()? >= before + 3)
+        })?;
         let (reason, text) = reason(&daemon)?;
         println!(
             "{:.1?}: {name}: {} KiB used of {} KiB, at most {}, allowed {}; {text}",

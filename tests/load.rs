@@ -1,6 +1,7 @@
 //! Many clients at once, and those that make others wait: silent ones, slow ones, and ones that never read.
 //!
-//! The test prints how long answers take and asserts one bound: no client waits until a silent client's deadline.
+//! How long answers take is printed and not judged. What is judged is an order: everybody has been answered before the
+//! deadline of any client that holds a slot.
 
 use std::fs;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::machine::Need;
 use etmem_testkit::original::{ANSWER_LIMIT, Line, OriginalClient};
 use etmem_testkit::size::MIB;
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{run_side_by_side, trial_or_skip};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -26,19 +27,27 @@ const ASKING: usize = 750;
 const CROWD: usize = 700;
 /// Those who ask one after the other while others make them wait.
 const IN_TURN: usize = 50;
+/// How often a test is tried on a machine that is too busy to answer anybody before a deadline.
+const TRIES: usize = 3;
 /// Descriptors this program needs at most, its own and cargo's included.
-const DESCRIPTORS: u64 = 1200;
+const DESCRIPTORS: u64 = 2200;
+/// What the daemon says to a client whose deadline has passed.
+const AT_THE_DEADLINE: &[u8] = b"error: invalid parameters\nthe request was not complete after 10 s\xfe";
 /// What may stay of a load that is over: pages of the heap where something lives among what was freed. While it lasts
 /// it takes 2 MiB and more; a leak of 525 bytes a client would be too much.
 const KEPT: usize = MIB / 2;
 
 fn main() -> ExitCode {
     let root = [Need::Root];
-    run_in_turn(vec![
-        trial_or_skip("a_thousand_at_once_of_whom_a_quarter_hold_their_places", &root, thousand),
-        trial_or_skip("more_silent_clients_than_places_delay_nobody", &root, crowd),
-        trial_or_skip("clients_that_never_read_delay_nobody", &root, never_read),
-    ])
+    // Each has a daemon of its own, and waits for that one's deadlines.
+    run_side_by_side(
+        3,
+        vec![
+            trial_or_skip("a_thousand_at_once_of_whom_a_quarter_hold_their_places", &root, thousand),
+            trial_or_skip("more_silent_clients_than_places_delay_nobody", &root, crowd),
+            trial_or_skip("clients_that_never_read_delay_nobody", &root, never_read),
+        ],
+    )
 }
 
 /// A daemon, and descriptors enough for all its clients.
@@ -146,11 +155,46 @@ fn all_at_once(daemon: &Daemon, exchanges: &[Exchange], clients: usize) -> Resul
     Ok(slowest)
 }
 
-/// Tells how long the slowest took, and that it did not wait for anybody's deadline.
-fn none_waited(what: &str, slowest: Duration) -> Result<()> {
+fn tell(what: &str, slowest: Duration) {
     eprintln!("  {what}: the slowest answer took {:.1} ms", slowest.as_secs_f64() * 1e3);
-    ensure!(slowest < ANSWER_LIMIT / 2, "{what}: an answer took {slowest:?}");
-    Ok(())
+}
+
+/// What came of a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    /// When everybody had been answered, no client that held a slot had met its deadline: so no answer waited for that.
+    InTime,
+    /// A deadline had passed by then: the daemon made others wait for it, or the machine is very busy.
+    TooLate,
+}
+
+impl Tried {
+    fn before(a_deadline_has_passed: bool) -> Self {
+        if a_deadline_has_passed { Self::TooLate } else { Self::InTime }
+    }
+}
+
+/// One of some tries has to be in time. None is for a daemon that has others wait for a deadline.
+fn answered_in_time(what: &str, mut attempt: impl FnMut() -> Result<Tried>) -> Result<()> {
+    for _ in 0..TRIES {
+        if attempt()? == Tried::InTime {
+            return Ok(());
+        }
+        eprintln!("  {what}: a deadline passed before the last answer");
+    }
+    bail!(
+        "{what}: in each of {TRIES} tries a silent client's deadline passed before all others were answered"
+    )
+}
+
+/// Whether one of them has been turned away since its request was not complete in time.
+fn met_a_deadline(clients: &[OriginalClient]) -> Result<bool> {
+    for client in clients {
+        if client.so_far()? == AT_THE_DEADLINE {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// As many clients that have connected and sent nothing.
@@ -164,7 +208,7 @@ fn are_turned_away(clients: Vec<OriginalClient>) -> Result<()> {
     for client in clients {
         let answer = client.answer().context("a client that says nothing is kept")?.0;
         match answer.as_slice() {
-            b"error: invalid parameters\nthe request was not complete after 10 s\xfe" => at_the_deadline += 1,
+            AT_THE_DEADLINE => at_the_deadline += 1,
             b"error: invalid parameters\nthe request was not complete when others needed the slot: \
               too many clients at once\xfe" => for_others += 1,
             other => bail!("turned away with {}", other.escape_ascii()),
@@ -191,34 +235,44 @@ fn thousand() -> Result<()> {
     let daemon = daemon()?;
     let exchanges = exchanges(&daemon)?;
     let before = Held::once_warm(&daemon)?;
-    let quiet = silent(&daemon, SILENT)?;
-    let slow = silent(&daemon, TRICKLING)?;
-    let slow = thread::spawn(move || trickle(slow));
-    let slowest = all_at_once(&daemon, &exchanges, ASKING)?;
-    none_waited("750 among 200 silent and 50 trickling clients", slowest)?;
-    let mut in_turn = Duration::ZERO;
-    for exchange in exchanges.iter().cycle().take(IN_TURN) {
-        in_turn = in_turn.max(ask(daemon.socket(), exchange)?);
-    }
-    none_waited("50 in turn among the same", in_turn)?;
-    are_turned_away(quiet)?;
-    are_turned_away(slow.join().map_err(|_| anyhow!("the trickling clients panicked"))??)?;
+    answered_in_time("a thousand clients", || {
+        let quiet = silent(&daemon, SILENT)?;
+        let slow = silent(&daemon, TRICKLING)?;
+        let slow = thread::spawn(move || trickle(slow));
+        let slowest = all_at_once(&daemon, &exchanges, ASKING)?;
+        tell("750 among 200 silent and 50 trickling clients", slowest);
+        let in_turn = one_after_the_other(&daemon, &exchanges)?;
+        tell("50 in turn among the same", in_turn);
+        let tried = Tried::before(met_a_deadline(&quiet)?);
+        are_turned_away(quiet)?;
+        are_turned_away(slow.join().map_err(|_| anyhow!("the trickling clients panicked"))??)?;
+        Ok(tried)
+    })?;
     before.is_back(&daemon)?;
     daemon.must(&["project", "show"])?;
     Ok(())
+}
+
+/// The slowest of some that ask one after the other.
+fn one_after_the_other(daemon: &Daemon, exchanges: &[Exchange]) -> Result<Duration> {
+    let mut slowest = Duration::ZERO;
+    for exchange in exchanges.iter().cycle().take(IN_TURN) {
+        slowest = slowest.max(ask(daemon.socket(), exchange)?);
+    }
+    Ok(slowest)
 }
 
 fn crowd() -> Result<()> {
     let daemon = daemon()?;
     let exchanges = exchanges(&daemon)?;
     let before = Held::once_warm(&daemon)?;
-    let quiet = silent(&daemon, CROWD)?;
-    let mut slowest = Duration::ZERO;
-    for exchange in exchanges.iter().cycle().take(IN_TURN) {
-        slowest = slowest.max(ask(daemon.socket(), exchange)?);
-    }
-    none_waited("50 in turn behind 700 silent clients", slowest)?;
-    are_turned_away(quiet)?;
+    answered_in_time("a crowd of silent clients", || {
+        let quiet = silent(&daemon, CROWD)?;
+        tell("50 in turn after 700 silent clients", one_after_the_other(&daemon, &exchanges)?);
+        let tried = Tried::before(met_a_deadline(&quiet)?);
+        are_turned_away(quiet)?;
+        Ok(tried)
+    })?;
     before.is_back(&daemon)
 }
 
@@ -239,19 +293,20 @@ fn never_read() -> Result<()> {
     let exchange = (Line::project(4, "q").bytes(), b"project: project q is not existed\n\n\xff".to_vec());
     let before = Held::once_warm(&daemon)?;
 
-    let mut deaf = silent(&daemon, IN_TURN)?;
-    for client in &mut deaf {
-        client.send(&Line::show_all().bytes())?;
-    }
-    let mut slowest = Duration::ZERO;
-    for _ in 0..IN_TURN {
-        slowest = slowest.max(ask(daemon.socket(), &exchange)?);
-    }
-    none_waited("50 in turn among 50 who never read", slowest)?;
-    before.is_back(&daemon)?;
-    for client in deaf {
-        let part = client.answer()?.0;
-        ensure!(part.len() < whole.0.len() && whole.0.starts_with(&part), "{} bytes", part.len());
-    }
-    Ok(())
+    answered_in_time("clients that never read", || {
+        let mut deaf = silent(&daemon, IN_TURN)?;
+        for client in &mut deaf {
+            client.send(&Line::show_all().bytes())?;
+        }
+        let slowest = one_after_the_other(&daemon, std::slice::from_ref(&exchange))?;
+        tell("50 in turn among 50 who never read", slowest);
+        // At its deadline the daemon closes the connection to such a client.
+        let all_are_held = Held::by(&daemon)?.descriptors >= before.descriptors + IN_TURN;
+        before.is_back(&daemon)?;
+        for client in deaf {
+            let part = client.answer()?.0;
+            ensure!(part.len() < whole.0.len() && whole.0.starts_with(&part), "{} bytes", part.len());
+        }
+        Ok(Tried::before(!all_are_held))
+    })
 }

@@ -16,7 +16,7 @@ use etmem_testkit::process::Running;
 use etmem_testkit::size::{self, MIB};
 use etmem_testkit::stage::{LIMIT, Stage};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
-use etmem_testkit::workload::content::Random;
+use etmem_testkit::workload::content::noise;
 
 const SWAP: usize = 1024 * MIB;
 const KEYS: usize = 60_000;
@@ -96,9 +96,12 @@ fn name(key: usize) -> String {
 
 /// Half random, half the key's name over and over: it compresses as data does.
 fn value(key: usize) -> Vec<u8> {
-    let mut random = Random::new(key as u64);
-    let noise = std::iter::repeat_with(|| random.next().to_ne_bytes()).flatten().take(VALUE_BYTES / 2);
-    noise.chain(name(key).into_bytes().into_iter().cycle()).take(VALUE_BYTES).collect()
+    let half = VALUE_BYTES / 2;
+    let mut bytes = noise(key as u64, half);
+    let name = name(key);
+    bytes.extend(name.repeat(half.div_ceil(name.len())).into_bytes());
+    bytes.truncate(VALUE_BYTES);
+    bytes
 }
 
 /// Asks for the hot keys over and over, as fast as the server answers.

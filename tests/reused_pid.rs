@@ -91,19 +91,6 @@ fn tasks(daemon: &Daemon) -> Result<BTreeMap<String, Value>> {
     lines.collect()
 }
 
-/// Lets each task of project p come to the end of two more cycles.
-fn two_more_cycles(daemon: &Daemon) -> Result<()> {
-    let cycles = || -> Result<BTreeMap<String, u64>> {
-        Ok(tasks(daemon)?
-            .into_iter()
-            .map(|(name, task)| (name, task["cycles"].as_u64().unwrap_or(0)))
-            .collect())
-    };
-    let before = cycles()?;
-    let passed = || Ok(cycles()?.iter().all(|(name, now)| *now >= before[name] + 2));
-    WallClock::new().wait_until(LIMIT, "two more cycles", passed).map(drop)
-}
-
 /// Nothing was asked of those who have the numbers now; how far the daemon was with those who had them.
 fn no_heir_was_touched(fake: &FakeProc, pids: &[u32], daemon: &Daemon) -> Result<()> {
     for pid in pids {
@@ -129,7 +116,7 @@ fn by_number() -> Result<()> {
     let pids: Vec<u32> = (FIRST_PID..FIRST_PID + CALLS).collect();
     let fake = to_be_given_away(&pids)?;
     let daemon = Daemon::start_at(Binaries::build()?, fake.root())?;
-    let mut project = ProjectFile::new("p");
+    let mut project = ProjectFile::brisk("p");
     for pid in &pids {
         project = project.task_with(&format!("t{pid}"), TaskKind::Pid(*pid), &["T=1", PLAIN]);
     }
@@ -143,7 +130,7 @@ fn by_number() -> Result<()> {
         Ok(waiting.is_empty())
     });
     waited.with_context(|| format!("{waiting:#?}, log:\n{}", daemon.log()))?;
-    two_more_cycles(&daemon)?;
+    daemon.wait_for_cycles(LIMIT, "p", 2)?;
     no_heir_was_touched(&fake, &pids, &daemon)?;
     for pid in &pids {
         let said = format!("process {pid}, which the task was added for, has ended; the process that has");
@@ -155,7 +142,7 @@ fn by_number() -> Result<()> {
     let started = daemon.must(&["project", "start", "-n", "p"])?;
     ensure!(started.matches("another and is left alone").count() == pids.len(), "{started}");
     daemon.add(
-        &ProjectFile::new("again").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", PLAIN]).to_string(),
+        &ProjectFile::brisk("again").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", PLAIN]).to_string(),
     )?;
     daemon.must(&["project", "start", "-n", "again"])?;
     let all = START..START + PAGES * PAGE;
@@ -170,14 +157,14 @@ fn by_name() -> Result<()> {
     let fake = to_be_given_away(&pids)?;
     let daemon = Daemon::start_at(Binaries::build()?, fake.root())?;
     let lines = ["T=1", PLAIN, "max_threads=5"];
-    let project = ProjectFile { scans: 1, ..ProjectFile::new("p") };
+    let project = ProjectFile { scans: 1, ..ProjectFile::brisk("p") };
     daemon.add(&project.task_with("t", TaskKind::Name("first".into()), &lines).to_string())?;
     give_away(&fake, &pids);
     daemon.must(&["project", "start", "-n", "p"])?;
     let given_away = || Ok(pids.iter().all(|pid| fake.former(*pid).is_some()));
     let waited = WallClock::new().wait_until(LIMIT, "each number changes hands", given_away);
     waited.with_context(|| daemon.log())?;
-    two_more_cycles(&daemon)?;
+    daemon.wait_for_cycles(LIMIT, "p", 2)?;
     no_heir_was_touched(&fake, &pids, &daemon)?;
     ensure!(tasks(&daemon)?["t"]["reason"]["name"] == "no_process");
     Ok(())
@@ -212,21 +199,21 @@ fn moments() -> [Moment; 3] {
     [
         Moment {
             name: "in mid-scan",
-            project: ProjectFile { scans: 5, ..ProjectFile::new("p") },
+            project: ProjectFile { scans: 10, ..ProjectFile::brisk("p") },
             lines: &["T=1", PLAIN],
             has_come: |task, _| task["state"] == "working" && task["total"]["moved_bytes"].as_u64() > Some(0),
-            later: Duration::from_secs(2),
+            later: Duration::from_secs(1),
         },
         Moment {
             name: "while pages leave",
-            project: ProjectFile::new("p"),
+            project: ProjectFile::brisk("p"),
             lines: &["T=1", PLAIN, "max_rate=4m"],
             has_come: |_, swapped| swapped >= 8 * MIB,
             later: Duration::from_secs(1),
         },
         Moment {
             name: "between two cycles",
-            project: ProjectFile { scans: 1, sleep: Duration::from_secs(5), ..ProjectFile::new("p") },
+            project: ProjectFile { scans: 1, sleep: Duration::from_secs(2), ..ProjectFile::brisk("p") },
             lines: &["T=1", PLAIN],
             has_come: |task, _| task["state"] == "resting" && task["total"]["moved_bytes"].as_u64() > Some(0),
             later: Duration::ZERO,
@@ -251,7 +238,7 @@ fn story(binaries: &Binaries) -> Result<()> {
     }
     // Added again, the task means the process that has the pid now.
     let heir = heirs.first().context("no heir")?.pid();
-    daemon.add(&ProjectFile::new("next").task("t", TaskKind::Pid(heir)).to_string())?;
+    daemon.add(&ProjectFile::brisk("next").task("t", TaskKind::Pid(heir)).to_string())?;
     daemon.must(&["project", "start", "-n", "next"])?;
     let out = || Ok(status_bytes(heir, "VmSwap")? >= MEMORY / 100 * 99);
     clock
@@ -272,7 +259,7 @@ fn changes_hands(
     pid: u32,
     moment: &Moment,
 ) -> Result<Workload> {
-    let first = started_as(pid, binaries, &Options::new(MEMORY, HOT))?;
+    let first = started_as(pid, binaries, &Options::gentle(MEMORY, HOT))?;
     daemon.add(&moment.project.clone().task_with("t", TaskKind::Pid(pid), moment.lines).to_string())?;
     daemon.must(&["project", "start", "-n", "p"])?;
     let task = || tasks(daemon)?.remove("t").context("no task");
@@ -285,7 +272,7 @@ fn changes_hands(
     swapped = status_bytes(pid, "VmSwap")?;
     let cycles = task()?["cycles"].as_u64().context("no cycles")?;
     first.kill()?;
-    let mut heir = started_as(pid, binaries, &Options { seed: 2, ..Options::new(MEMORY, 0) })?;
+    let mut heir = started_as(pid, binaries, &Options { seed: 2, ..Options::gentle(MEMORY, 0) })?;
     let mut looks = 0_u32;
     let waited = clock.wait_until(LIMIT, "the task says so, over three more cycles", || {
         let most = status_bytes(pid, "VmSwap")?;

@@ -101,7 +101,7 @@ fn scripted_reasons() -> Result<()> {
     shared.mappings.iter_mut().for_each(|mapping| mapping.permissions = "rw-s".into());
     let fake = FakeProc::mount(Script::new(vec![hot, shared, cold(FIRST_PID + 2)]))?;
     let daemon = Daemon::start_at(Binaries::build()?, fake.root())?;
-    let project = ProjectFile::new("p")
+    let project = ProjectFile::brisk("p")
         .task("hot", TaskKind::Pid(FIRST_PID))
         .task("unsuitable", TaskKind::Pid(FIRST_PID + 1))
         .task("nobody", TaskKind::Name("nobody".into()));
@@ -120,7 +120,7 @@ fn scripted_reasons() -> Result<()> {
     told(&daemon, "hot", "pid_reused", "the process that has its number now is another and is left alone")?;
 
     let lines = ["sysmem_threshold=1".to_owned()];
-    let held = ProjectFile { extra: lines.into(), ..ProjectFile::new("held") };
+    let held = ProjectFile { extra: lines.into(), ..ProjectFile::brisk("held") };
     daemon.add(&held.task("t", TaskKind::Pid(FIRST_PID + 2)).to_string())?;
     daemon.must(&["project", "start", "-n", "held"])?;
     let waited = WallClock::new().wait_until(LIMIT, "the threshold holds it", || {
@@ -155,7 +155,7 @@ fn scripted_figures() -> Result<()> {
 fn scripted_dry_run() -> Result<()> {
     let fake = FakeProc::mount(Script::new(vec![cold(FIRST_PID)]))?;
     let daemon = Daemon::start_at(Binaries::build()?, fake.root())?;
-    let project = ProjectFile::new("p").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", "dry_run=yes"]);
+    let project = ProjectFile::brisk("p").task_with("t", TaskKind::Pid(FIRST_PID), &["T=1", "dry_run=yes"]);
     daemon.add(&project.to_string())?;
     let answer = daemon.must(&["project", "start", "-n", "p"])?;
     ensure!(answer.contains("task t: dry_run=yes: it looks and plans, and moves nothing"), "{answer}");
@@ -171,7 +171,7 @@ fn scripted_dry_run() -> Result<()> {
 fn scripted_without_swap() -> Result<()> {
     let fake = FakeProc::mount(Script { swap: 0, ..Script::new(vec![cold(FIRST_PID)]) })?;
     let daemon = Daemon::start_at(Binaries::build()?, fake.root())?;
-    started(&daemon, &ProjectFile::new("p").task("t", TaskKind::Pid(FIRST_PID)))?;
+    started(&daemon, &ProjectFile::brisk("p").task("t", TaskKind::Pid(FIRST_PID)))?;
     told(&daemon, "t", "no_swap", "this machine has no swap")
 }
 
@@ -179,7 +179,7 @@ fn watching() -> Result<()> {
     let fake = FakeProc::mount(Script::new(vec![cold(FIRST_PID)]))?;
     let binaries = Binaries::build()?;
     let daemon = Daemon::start_at(binaries, fake.root())?;
-    started(&daemon, &ProjectFile::new("p").task("t", TaskKind::Pid(FIRST_PID)))?;
+    started(&daemon, &ProjectFile::brisk("p").task("t", TaskKind::Pid(FIRST_PID)))?;
     let [out, said] = ["out", "said"].map(|name| daemon.folder().join(name));
     let mut command = Command::new(&binaries.etmem);
     command.args(["task", "show", "-n", "p", "--watch", "--json", "-s", daemon.socket()]);
@@ -216,7 +216,7 @@ fn watching() -> Result<()> {
 fn refused() -> Result<()> {
     let fake = FakeProc::mount(Script::new(vec![cold(FIRST_PID)]))?;
     let daemon = Daemon::start_at(Binaries::build()?, fake.root())?;
-    daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(FIRST_PID)).to_string())?;
+    daemon.add(&ProjectFile::brisk("p").task("t", TaskKind::Pid(FIRST_PID)).to_string())?;
     for (words, first, second) in [
         (&["task", "show", "-n", "q"][..], "error: project is not exist", "there is no project q"),
         (&["task", "show", "-n", "q", "--watch"], "error: project is not exist", "there is no project q"),
@@ -236,32 +236,32 @@ fn without_swap() -> Result<()> {
     let _lock = guard::lock()?;
     ensure!(areas()?.is_empty(), "somebody has set up swap meanwhile: {:?}", areas()?);
     let stage = Stage::without_swap()?;
-    let workload = stage.workload(&Options::new(MEMORY, HOT))?;
-    started(&stage.daemon, &ProjectFile::new("p").task("t", TaskKind::Pid(workload.pid())))?;
+    let workload = stage.workload(&Options::gentle(MEMORY, HOT))?;
+    started(&stage.daemon, &ProjectFile::brisk("p").task("t", TaskKind::Pid(workload.pid())))?;
     told(&stage.daemon, "t", "no_swap", "this machine has no swap")
 }
 
 fn reasons() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
-    let workload = stage.workload(&Options::new(MEMORY, HOT))?;
+    let workload = stage.workload(&Options::gentle(MEMORY, HOT))?;
     let gate = ["sysmem_threshold=1".to_owned()];
-    let project = ProjectFile { extra: gate.into(), ..ProjectFile::new("p") };
+    let project = ProjectFile { extra: gate.into(), ..ProjectFile::brisk("p") };
     let project = project.task("held", TaskKind::Pid(workload.pid()));
     started(&stage.daemon, &project.task("nobody", TaskKind::Name("etmem-nobody".into())))?;
     told(&stage.daemon, "held", "memory_free", "of memory is free; sysmem_threshold acts below 1 %")?;
     told(&stage.daemon, "nobody", "no_process", "there is no process named etmem-nobody now")?;
     stage.daemon.must(&["project", "del", "-n", "p"])?;
     // No page counts less than 0.
-    let project = ProjectFile::new("p").task_with("t", TaskKind::Pid(workload.pid()), &["T=0"]);
+    let project = ProjectFile::brisk("p").task_with("t", TaskKind::Pid(workload.pid()), &["T=0"]);
     started(&stage.daemon, &project)?;
     told(&stage.daemon, "t", "not_cold", "nothing is cold")
 }
 
 fn dry_run() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
-    let mut workload = stage.workload(&Options::new(MEMORY, HOT))?;
+    let mut workload = stage.workload(&Options::gentle(MEMORY, HOT))?;
     let project =
-        ProjectFile::new("p").task_with("t", TaskKind::Pid(workload.pid()), &["T=1", "dry_run=yes"]);
+        ProjectFile::brisk("p").task_with("t", TaskKind::Pid(workload.pid()), &["T=1", "dry_run=yes"]);
     started(&stage.daemon, &project)?;
     let most = (MEMORY - HOT) as u64;
     let shown =
@@ -276,7 +276,7 @@ fn dry_run() -> Result<()> {
 
 fn moved() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
-    let mut workload = stage.workload(&Options::new(MEMORY, HOT))?;
+    let mut workload = stage.workload(&Options::gentle(MEMORY, HOT))?;
     started(&stage.daemon, &ProjectFile::new("p").task("t", TaskKind::Pid(workload.pid())))?;
     let places = stage.wait_until_cold_is_out(workload.footprint())?;
     let cycles = show(&stage.daemon, "t")?["cycles"].as_u64();

@@ -139,7 +139,7 @@ fn story(binaries: &Binaries) -> Result<()> {
     let clock = WallClock::new();
     let swap = SwapGuard::acquire(SWAP)?;
     println!("swap: {}", swap.describe());
-    let mut workload = Workload::start(&binaries.hotcold, &Options::new(MEMORY, HOT))?;
+    let mut workload = Workload::start(&binaries.hotcold, &Options::gentle(MEMORY, HOT))?;
     println!("{:?}: the workload has its memory", clock.now());
     let daemon = Daemon::start(binaries)?;
     println!("{:?}: etmemd listens", clock.now());

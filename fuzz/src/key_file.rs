@@ -1,13 +1,13 @@
 //! The text of a configuration file.
 
 use crate::config;
-use etmem_config::ConfigFile;
-use etmem_engine::{parse, parse_names};
+use etmem_config::{ConfigFile, parse, parse_names};
+use etmem_engine::keys;
 
 /// Panics if a file with these bytes is not read as it should be.
 pub fn check(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Ok(file) = config::check(&text, |text| parse(config::path(), text)) {
+    if let Ok(file) = config::check(&text, |text| parse(config::path(), text, &keys())) {
         check_groups(&text, &file);
         check_deletable(&text, &file);
     }
@@ -26,7 +26,7 @@ fn check_groups(text: &str, file: &ConfigFile) {
 
 /// A file deletes just what it adds.
 fn check_deletable(text: &str, file: &ConfigFile) {
-    let listed = parse_names(config::path(), text).expect("what can be added can be deleted");
+    let listed = parse_names(config::path(), text, &keys()).expect("what can be added can be deleted");
     let added = file.projects.iter().map(|project| &project.name);
     assert!(listed.projects.iter().map(|project| &project.name).eq(added), "{listed:?}");
     let added = file.engines.iter().map(|engine| (&engine.project, &engine.name));

@@ -1,18 +1,18 @@
 //! The text of a configuration file of etmem 1.0.
 
 use crate::config;
-use etmem_config::ConfigFile;
+use etmem_config::{ConfigFile, parse, parse_older};
 use etmem_core::name::Name;
-use etmem_engine::{parse, parse_older};
+use etmem_engine::keys;
 use std::collections::BTreeSet;
 
 /// Panics if a file with these bytes is not read as it should be.
 pub fn check(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let project = Name::new("test").expect("a name");
-    if let Ok(file) = config::check(&text, |text| parse_older(config::path(), text, &project)) {
+    if let Ok(file) = config::check(&text, |text| parse_older(config::path(), text, &project, &keys())) {
         check_project(&text, &file, &project);
-        assert!(parse(config::path(), &text).is_err(), "a file is in one form or the other");
+        assert!(parse(config::path(), &text, &keys()).is_err(), "a file is in one form or the other");
     }
 }
 

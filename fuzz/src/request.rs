@@ -29,7 +29,7 @@ pub fn check(bytes: &[u8]) {
 
 /// Once a reader is settled, it has the answer, and nothing that comes changes it.
 fn check_single_bytes(bytes: &[u8], whole: &Result<Request, RequestError>) {
-    let mut reader = RequestReader::new();
+    let mut reader = RequestReader::default();
     let mut settled = false;
     for (at, byte) in bytes.iter().enumerate() {
         let progress = reader.feed(&[*byte]);
@@ -51,7 +51,7 @@ fn check_single_bytes(bytes: &[u8], whole: &Result<Request, RequestError>) {
 
 /// Where the bytes were cut does not matter.
 fn check_pieces(bytes: &[u8], whole: &Result<Request, RequestError>, mut size: impl FnMut() -> usize) {
-    let mut reader = RequestReader::new();
+    let mut reader = RequestReader::default();
     let mut rest = bytes;
     while !rest.is_empty() {
         let (piece, behind) = rest.split_at(size().min(rest.len()));

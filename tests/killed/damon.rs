@@ -107,7 +107,7 @@ pub(crate) fn between_two_writes(series: &mut Series) -> Result<()> {
         }
         ensure!(left()? == Some(Left::Unsigned));
         written_down()?;
-        series.start().context("a file told of it")?;
+        series.start().context("DAMON is set, and a file in the state folder names it")?;
         series.end()?;
         write("nr_kdamonds", ALL)?;
     }
@@ -116,7 +116,7 @@ pub(crate) fn between_two_writes(series: &mut Series) -> Result<()> {
     write("0/contexts/0/monitoring_attrs/intervals/update_us", MARK)?;
     write("5/contexts/nr_contexts", 1)?;
     ensure!(left()? == Some(Left::HalfMarked));
-    series.start().context("it bears a sign")?;
+    series.start().context("DAMON is set, and its first context has the mark")?;
     series.end()?;
     // Another program's, though a file tells that etmemd was about to set it.
     write("nr_kdamonds", 1)?;

@@ -69,7 +69,7 @@ impl Target {
             Kind::Modules | Kind::Isolated => &[],
         };
         let lines = [&always[..], how].concat();
-        let project = ProjectFile { scans: 1, ..ProjectFile::new("p") };
+        let project = ProjectFile { scans: 1, ..ProjectFile::brisk("p") };
         Ok(match self {
             Self::Real(workload) => project.task_with("t", TaskKind::Pid(workload.pid()), &lines).to_string(),
             Self::Scripted(..) => {

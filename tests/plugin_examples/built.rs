@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -57,10 +58,13 @@ impl Tools {
     pub(crate) fn build(stage: &Stage) -> Result<Self> {
         let beside = stage.binaries.etmemd.parent().context("the daemon has no folder")?;
         let library = beside.join("libetmemd_scan.so");
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let one_at_a_time = ONE_AT_A_TIME.lock();
         // Replaced at once: a process that has loaded it keeps what it has.
         let fresh = beside.join(format!("libetmemd_scan.so.{}", std::process::id()));
         fs::copy(library::library()?.join("libetmemd_scan.so"), &fresh)?;
         fs::rename(fresh, &library)?;
+        drop(one_at_a_time);
         let folder = stage.daemon.folder().to_owned();
         let mut make = Command::new("make");
         make.current_dir(top())

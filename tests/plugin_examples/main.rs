@@ -14,29 +14,38 @@ use etmem_testkit::machine::Need;
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::{HOT_OUT, LIMIT, Stage};
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{run_side_by_side, trial_or_skip};
 use etmem_testkit::workload::Options;
 
-const SWAP: usize = 512 * MIB;
+/// For what runs side by side.
+const SWAP: usize = 1280 * MIB;
 
 fn main() -> ExitCode {
     let bare = [Need::Root, Need::Program("gcc"), Need::Program("make"), Need::Package("glib-2.0")];
     let moving = [&bare[..], &[Need::Bpf, Need::Swap(SWAP)]].concat();
-    run_in_turn(vec![
-        trial_or_skip("the_policy_in_c_pages_out_what_is_cold", &moving, || cold_leaves(Plugin::C, false)),
-        trial_or_skip("so_does_it_in_a_process_of_its_own", &moving, || cold_leaves(Plugin::C, true)),
-        trial_or_skip("the_policy_in_rust_pages_out_what_is_cold", &moving, || {
-            cold_leaves(Plugin::Rust, false)
-        }),
-        trial_or_skip("so_does_that_in_a_process_of_its_own", &moving, || cold_leaves(Plugin::Rust, true)),
-        trial_or_skip("a_policy_for_large_mappings_leaves_small_ones_alone", &moving, large_leave),
-        trial_or_skip("the_policy_in_rust_says_what_is_wrong", &bare, refusals),
-        trial_or_skip("a_process_of_its_own_starts_after_an_upgrade_of_the_daemon", &bare, upgraded),
-        trial_or_skip("an_abort_in_a_process_of_its_own_ends_nothing_else", &moving, aborts),
-        trial_or_skip("an_abort_while_it_is_loaded_is_a_refusal", &bare, aborts_when_loaded),
-        trial_or_skip("a_hang_in_a_process_of_its_own_goes_with_its_engine", &bare, hangs),
-        trial_or_skip("a_process_of_its_own_goes_with_its_engine_and_with_the_daemon", &bare, goes),
-    ])
+    // Plugins of etmem 1.x know whole seconds alone: most of their time these wait for the next scan.
+    run_side_by_side(
+        3,
+        vec![
+            trial_or_skip("the_policy_in_c_pages_out_what_is_cold", &moving, || {
+                cold_leaves(Plugin::C, false)
+            }),
+            trial_or_skip("so_does_it_in_a_process_of_its_own", &moving, || cold_leaves(Plugin::C, true)),
+            trial_or_skip("the_policy_in_rust_pages_out_what_is_cold", &moving, || {
+                cold_leaves(Plugin::Rust, false)
+            }),
+            trial_or_skip("so_does_that_in_a_process_of_its_own", &moving, || {
+                cold_leaves(Plugin::Rust, true)
+            }),
+            trial_or_skip("a_policy_for_large_mappings_leaves_small_ones_alone", &moving, large_leave),
+            trial_or_skip("the_policy_in_rust_says_what_is_wrong", &bare, refusals),
+            trial_or_skip("a_process_of_its_own_starts_after_an_upgrade_of_the_daemon", &bare, upgraded),
+            trial_or_skip("an_abort_in_a_process_of_its_own_ends_nothing_else", &moving, aborts),
+            trial_or_skip("an_abort_while_it_is_loaded_is_a_refusal", &bare, aborts_when_loaded),
+            trial_or_skip("a_hang_in_a_process_of_its_own_goes_with_its_engine", &bare, hangs),
+            trial_or_skip("a_process_of_its_own_goes_with_its_engine_and_with_the_daemon", &bare, goes),
+        ],
+    )
 }
 
 /// Sets the value of `key` in the file's text, where it is written.
@@ -78,7 +87,7 @@ fn children(stage: &Stage) -> Result<Vec<String>> {
 fn cold_leaves(plugin: Plugin, isolate: bool) -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
     let tools = Tools::build(&stage)?;
-    let mut workload = stage.workload(&Options::new(256 * MIB, 32 * MIB))?;
+    let mut workload = stage.workload(&Options::gentle(256 * MIB, 32 * MIB))?;
     stage.daemon.add(&sample(&tools, plugin, workload.pid(), isolate)?)?;
     ensure!(children(&stage)?.len() == usize::from(isolate), "{:?}", children(&stage)?);
     stage.daemon.must(&["project", "start", "-n", "background"])?;
@@ -110,8 +119,8 @@ fn cold_leaves(plugin: Plugin, isolate: bool) -> Result<()> {
 fn large_leave() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
     let tools = Tools::build(&stage)?;
-    let mut large = stage.workload(&Options::new(192 * MIB, 0))?;
-    let mut small = stage.workload(&Options { seed: 2, ..Options::new(40 * MIB, 0) })?;
+    let mut large = stage.workload(&Options::gentle(192 * MIB, 0))?;
+    let mut small = stage.workload(&Options { seed: 2, ..Options::gentle(40 * MIB, 0) })?;
     let text = sample(&tools, Plugin::C, large.pid(), false)?;
     let text = set(&text, "libname", &tools.install(Plugin::LargeMappings)?.display().to_string())?;
     let text = set(&text, "ops_name", "large_mappings_ops")?;
@@ -188,8 +197,8 @@ fn ask(command: &str) -> [&str; 8] {
 fn aborts() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
     let tools = Tools::build(&stage)?;
-    let mut workload = stage.workload(&Options::new(64 * MIB, 8 * MIB))?;
-    stage.daemon.add(&ProjectFile::new("other").task("t", TaskKind::Pid(workload.pid())).to_string())?;
+    let mut workload = stage.workload(&Options::gentle(64 * MIB, 8 * MIB))?;
+    stage.daemon.add(&ProjectFile::brisk("other").task("t", TaskKind::Pid(workload.pid())).to_string())?;
     stage.daemon.add(&asked(&tools, workload.pid())?)?;
     stage.daemon.must(&["project", "start", "-n", "background"])?;
     let pid = stage.daemon.must(&ask("pid"))?;
@@ -238,7 +247,7 @@ fn aborts_when_loaded() -> Result<()> {
 fn hangs() -> Result<()> {
     let stage = Stage::without_swap()?;
     let tools = Tools::build(&stage)?;
-    let workload = stage.workload(&Options::new(MIB, 0))?;
+    let workload = stage.workload(&Options::gentle(MIB, 0))?;
     stage.daemon.add(&asked(&tools, workload.pid())?)?;
     stage.daemon.must(&["project", "start", "-n", "background"])?;
     let child = stage.daemon.must(&ask("pid"))?;
@@ -258,7 +267,7 @@ fn hangs() -> Result<()> {
 fn goes() -> Result<()> {
     let stage = Stage::without_swap()?;
     let tools = Tools::build(&stage)?;
-    let workload = stage.workload(&Options::new(MIB, 0))?;
+    let workload = stage.workload(&Options::gentle(MIB, 0))?;
     let text = asked(&tools, workload.pid())?;
     stage.daemon.add(&text)?;
     ensure!(children(&stage)?.len() == 1);

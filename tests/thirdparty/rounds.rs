@@ -78,7 +78,7 @@ fn rounds(library: &str, record: &str) -> Result<()> {
     let project = "[project]\nname=p\nloop=1\ninterval=1\nsleep=1\n".to_owned();
     let bad = task("y", "c", "fails=start\n");
     let text = project + &engine("x") + &engine("y") + &task("x", "a", "") + &task("y", "b", "") + &bad;
-    let file = etmem_engine::parse(Path::new("f"), &text)?;
+    let file = etmem_config::parse(Path::new("f"), &text, &etmem_engine::keys())?;
     let refused = |refusal: etmem_engine::Refusal| anyhow!("{refusal}");
     let process = |pid| Some(ProcessId { pid: Pid::new(pid)?, start_time: 1 });
     let processes: Vec<ProcessId> = [7, 8, 9].into_iter().filter_map(process).collect();

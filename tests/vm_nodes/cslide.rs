@@ -23,10 +23,11 @@ const RIGHT: f64 = 0.95;
 /// Most MiB that may move one way in a cycle, per pair.
 const QUOTA: u64 = 16;
 
-/// A project with one task for `pid`, whose pairs are written slow,fast as the manual has them.
+/// A project with one task for `pid`, whose pairs are written slow,fast as the manual has them. Scans are a second apart:
+/// a processor that is emulated is not as quick as others to touch what is hot.
 fn project(pid: u32, pairs: &str, reserve: usize, task: &[&str]) -> String {
     format!(
-        "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=1\n\n[engine]\nname=cslide\nproject=p\n\
+        "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=200ms\n\n[engine]\nname=cslide\nproject=p\n\
          node_pair={pairs}\nhot_threshold=2\nnode_mig_quota={QUOTA}\nnode_hot_reserve={reserve}\n\n[task]\nproject=p\n\
          engine=cslide\nname=t\ntype=pid\nvalue={pid}\nign_host=no\n{}\n",
         task.join("\n")

@@ -46,7 +46,7 @@ impl Inside {
 
     /// The nodes as the product sees them.
     pub(crate) fn nodes() -> Result<Vec<Node>> {
-        Ok(MachineNodes::new(SysRoot::default()).nodes()?)
+        Ok(MachineNodes(SysRoot::default()).nodes()?)
     }
 
     /// Makes the pool of huge pages of `node` as large.

@@ -46,11 +46,9 @@ pub enum ConfigError {
         found: Option<String>,
     },
     /// It is in the form of etmem 1.0, and has nothing for etmemd.
-    #[error("{}: is empty; a file of etmem 1.0 begins with options:", path_excerpt(.path))]
-    NoOptions {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file.
+    #[error("{}: is empty; a file of etmem 1.0 begins with options:", path_excerpt(.0))]
+    NoOptions(PathBuf),
     /// It is in the other form than the command takes.
     #[error("{}", other_form(.path, *.line, *.form))]
     OtherForm {
@@ -79,9 +77,7 @@ impl ConfigError {
     #[must_use]
     pub fn class(&self) -> FaultClass {
         match self {
-            Self::File(_) | Self::NoKnownGroup { .. } | Self::NoOptions { .. } => {
-                FaultClass::InvalidParameters
-            }
+            Self::File(_) | Self::NoKnownGroup { .. } | Self::NoOptions(_) => FaultClass::InvalidParameters,
             Self::Syntax { .. } | Self::OtherForm { .. } => FaultClass::Internal,
             Self::Setting(error) => error.class,
         }

@@ -56,11 +56,9 @@ pub enum FileError {
         mode: u32,
     },
     /// It has more bytes than [`SIZE_MAX`].
-    #[error("{}: has more than {SIZE_MAX} bytes (10 MiB); spread its groups over several files", path_excerpt(.path))]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file.
+    #[error("{}: has more than {SIZE_MAX} bytes (10 MiB); spread its groups over several files", path_excerpt(.0))]
+    TooLarge(PathBuf),
 }
 
 /// The bytes of the file at `path`, after every check.
@@ -82,17 +80,14 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     if !MODES.contains(&mode) {
         return Err(FileError::Mode { path: path.into(), mode });
     }
-    let too_large = |size| (size > SIZE_MAX).then(|| FileError::TooLarge { path: path.into() });
+    let too_large = |size| (size > SIZE_MAX).then(|| FileError::TooLarge(path.into()));
     if let Some(error) = too_large(metadata.len()) {
         return Err(error);
     }
     // It may have grown since.
     let mut bytes = Vec::new();
     let taken = file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    match u64::try_from(taken).ok().and_then(too_large) {
-        Some(error) => Err(error),
-        None => Ok(bytes),
-    }
+    u64::try_from(taken).ok().and_then(too_large).map_or(Ok(bytes), Err)
 }
 
 /// Opens without waiting for the other end of a pipe and without taking a terminal.

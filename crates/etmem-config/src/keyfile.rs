@@ -55,11 +55,9 @@ pub enum SyntaxFault {
     #[error("options: is given again; a file holds one project, so put the other into a file of its own")]
     OptionsAgain,
     /// In the older form: the name of a group has a value.
-    #[error("{group}: has a value, but is a group; write its keys on the lines below, one each")]
-    GroupWithValue {
-        /// The group.
-        group: &'static str,
-    },
+    /// The group.
+    #[error("{0}: has a value, but is a group; write its keys on the lines below, one each")]
+    GroupWithValue(&'static str),
     /// In the older form: a key stands before the group that has it.
     #[error("{} stands before the {group}: it belongs to; write {group}: on a line of its own before it", excerpt(.key))]
     OutsideGroup {

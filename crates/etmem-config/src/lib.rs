@@ -51,7 +51,7 @@ pub use written::{KeyError, WrittenGroup, WrittenPair};
 use error::Form;
 use etmem_core::name::Name;
 use older::NoDocument;
-use section::Tables;
+use section::{Source, Tables};
 use std::path::{Path, PathBuf};
 use warning::{Ignored, Nearest, Warnings};
 
@@ -98,17 +98,14 @@ pub fn read(path: &Path, groups: &[WrittenGroup], kinds: Kinds<'_>) -> Result<Co
     let mut warnings = Warnings::new(path);
     let (mut projects, mut engines, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
+        let source = Source { path, group, tables: &tables };
         match group.name.as_str() {
-            section::project::GROUP => {
-                projects.push(section::project::read(path, group, &tables, &mut warnings)?);
+            section::project::GROUP => projects.push(section::project::read(source, &mut warnings)?),
+            section::engine::GROUP => engines.push(section::engine::read(source, &mut warnings)?),
+            section::task::GROUP => tasks.push(section::task::read(source, &mut warnings)?),
+            _ => {
+                warnings.add(group.line, group, || Ignored::Group(Nearest::to(&group.name, section::GROUPS)))
             }
-            section::engine::GROUP => {
-                engines.push(section::engine::read(path, group, &tables, &mut warnings)?);
-            }
-            section::task::GROUP => tasks.push(section::task::read(path, group, &tables, &mut warnings)?),
-            _ => warnings.add(group.line, group, || Ignored::Group {
-                nearest: Nearest::to(&group.name, section::GROUPS),
-            }),
         }
     }
     section::siblings::give(groups, &tables, &projects, &mut engines, &mut tasks);
@@ -154,7 +151,7 @@ pub fn parse_older(
 ) -> Result<ConfigFile, ConfigError> {
     let (text, mark) = without_mark(path, text, Form::Older);
     let document = older::document(text).map_err(|none| match none {
-        NoDocument::Empty => ConfigError::NoOptions { path: path.into() },
+        NoDocument::Empty => ConfigError::NoOptions(path.into()),
         NoDocument::KeyFile(line) => ConfigError::OtherForm { path: path.into(), line, form: Form::KeyFile },
         NoDocument::Syntax(fault) => ConfigError::syntax(path, fault),
     })?;

@@ -22,11 +22,9 @@ pub enum LibraryError {
         source: io::Error,
     },
     /// It is something else than a regular file.
-    #[error("{}: is not a regular file; name the shared object itself", path_excerpt(.path))]
-    NotRegular {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file.
+    #[error("{}: is not a regular file; name the shared object itself", path_excerpt(.0))]
+    NotRegular(PathBuf),
     /// It belongs to a user other than root, or to another group.
     #[error("{path}: belongs to {user}:{group} (uid:gid), must belong to root:root; run chown root:root {path}", path = path_excerpt(.path))]
     Owner {
@@ -65,7 +63,7 @@ pub fn check(path: &Path) -> Result<CheckedLibrary, LibraryError> {
     let path = fs::canonicalize(path).map_err(unreachable)?;
     let metadata = fs::metadata(&path).map_err(unreachable)?;
     if !metadata.is_file() {
-        return Err(LibraryError::NotRegular { path });
+        return Err(LibraryError::NotRegular(path));
     }
     let (user, group) = (metadata.uid(), metadata.gid());
     if (user, group) != (0, 0) {

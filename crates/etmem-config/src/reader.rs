@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
     fn ignored(&self, pair: &WrittenPair, last: bool) -> Ignored {
         let key = pair.key.clone();
         match self.table.used_by(&key) {
-            _ if !last => Ignored::Repeated { key },
+            _ if !last => Ignored::Repeated(key),
             Some(used_by) => Ignored::Unused { key, used_by },
             None => Ignored::Key { nearest: Nearest::to(&key, self.table.names()), key },
         }

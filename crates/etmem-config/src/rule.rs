@@ -3,7 +3,6 @@
 use crate::excerpt::excerpt;
 use crate::nearest::{Nearest, suggestion};
 use etmem_core::name::NameError;
-use std::fmt;
 
 /// A rule that the value of a key breaks.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -25,11 +24,9 @@ pub enum Rule {
         most: i64,
     },
     /// A whole number with a lower bound alone.
-    #[error("must be a whole number, {least} or more")]
-    AtLeast {
-        /// The least.
-        least: i64,
-    },
+    /// The least.
+    #[error("must be a whole number, {0} or more")]
+    AtLeast(i64),
     /// A decimal number within bounds, both included.
     #[error("must be a number in {least}..={most}")]
     Decimal {
@@ -64,11 +61,9 @@ pub enum Rule {
     #[error("must be {0}")]
     Form(&'static str),
     /// The name of an engine that there is.
-    #[error("is not an engine{}", suggestion(.nearest.as_ref()))]
-    UnknownEngine {
-        /// The engine it may be meant to be.
-        nearest: Option<Nearest>,
-    },
+    /// The engine it may be meant to be.
+    #[error("is not an engine{}", suggestion(.0.as_ref()))]
+    UnknownEngine(Option<Nearest>),
     /// An order between two keys.
     #[error("must be {order} {other}={}", excerpt(.value))]
     Order {
@@ -80,23 +75,25 @@ pub enum Rule {
         value: String,
     },
     /// Two keys of which one was given.
-    #[error("needs {other} beside it; give both or none")]
-    Alone {
-        /// The other key.
-        other: &'static str,
-    },
+    /// The other key.
+    #[error("needs {0} beside it; give both or none")]
+    Alone(&'static str),
 }
 
 /// An order between the values of two keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, derive_more::Display)]
 pub enum Order {
     /// Less than.
+    #[display("below")]
     Below,
     /// Less than or equal to.
+    #[display("at most")]
     AtMost,
     /// Greater than.
+    #[display("above")]
     Above,
     /// Greater than or equal to.
+    #[display("at least")]
     AtLeast,
 }
 
@@ -119,17 +116,6 @@ impl Order {
             Self::Above => left > right,
             Self::AtLeast => left >= right,
         }
-    }
-}
-
-impl fmt::Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Below => "below",
-            Self::AtMost => "at most",
-            Self::Above => "above",
-            Self::AtLeast => "at least",
-        })
     }
 }
 

@@ -4,7 +4,6 @@ use crate::rule::Rule;
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::name::Name;
 use etmem_core::throttle::Rate;
-use std::fmt;
 use std::num::IntErrorKind;
 use std::time::Duration;
 
@@ -14,16 +13,11 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// A share in percent, 0 to 100.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, derive_more::Display)]
+#[display("{_0}%")]
 pub struct Percent(u8);
 
 impl Percent {
-    /// The share `percent`; none above 100.
-    #[must_use]
-    pub const fn new(percent: u8) -> Option<Self> {
-        if percent <= 100 { Some(Self(percent)) } else { None }
-    }
-
     /// The number, 0 to 100.
     #[must_use]
     pub const fn get(self) -> u8 {
@@ -33,12 +27,6 @@ impl Percent {
     /// Reads a whole number of at least `least`.
     pub fn read(text: &str, least: i64) -> Result<Self, Rule> {
         within(text, least, 100).map(Self)
-    }
-}
-
-impl fmt::Display for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}%", self.0)
     }
 }
 
@@ -77,7 +65,7 @@ pub fn at_least(text: &str, least: u32) -> Result<u64, Rule> {
         return Err(Rule::Whole { least, most: i64::MAX });
     }
     let number = number.ok().filter(|number| *number >= least);
-    number.and_then(|number| u64::try_from(number).ok()).ok_or(Rule::AtLeast { least })
+    number.and_then(|number| u64::try_from(number).ok()).ok_or(Rule::AtLeast(least))
 }
 
 /// Reads a decimal number in `least..=most`.

@@ -31,10 +31,8 @@ pub struct Warning {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ignored {
     /// A whole group that is not one of the three.
-    Group {
-        /// The group it may be meant to be.
-        nearest: Option<Nearest>,
-    },
+    /// The group it may be meant to be.
+    Group(Option<Nearest>),
     /// A key that the group does not have.
     Key {
         /// The key.
@@ -50,15 +48,11 @@ pub enum Ignored {
         used_by: String,
     },
     /// A value, because the key is given again further down.
-    Repeated {
-        /// The key.
-        key: String,
-    },
+    /// The key.
+    Repeated(String),
     /// A second `name` of a group that lacks `value`: it is no name, but taken for the value.
-    NameForValue {
-        /// What it says.
-        value: String,
-    },
+    /// What it says.
+    NameForValue(String),
     /// The byte order mark that the file begins with.
     ByteOrderMark,
     /// What a value was probably not meant to have: quotes around it, or a comment after it.
@@ -92,7 +86,7 @@ impl fmt::Display for Warning {
             Ignored::Misread { key, value, part } => {
                 write!(f, "{group} {} {part}", self.form.pair(key, Some(value)))
             }
-            Ignored::Group { nearest } => {
+            Ignored::Group(nearest) => {
                 write!(f, "unknown group {group} is ignored{}", suggestion(nearest.as_ref()))
             }
             Ignored::Key { key, nearest } => {
@@ -101,10 +95,10 @@ impl fmt::Display for Warning {
             Ignored::Unused { key, used_by } => {
                 write!(f, "{group} key {} is ignored; only {used_by} uses it", excerpt(key))
             }
-            Ignored::Repeated { key } => {
+            Ignored::Repeated(key) => {
                 write!(f, "{group} this value of {} is ignored; it is given again below", excerpt(key))
             }
-            Ignored::NameForValue { value } => {
+            Ignored::NameForValue(value) => {
                 let value = excerpt(value);
                 write!(
                     f,

@@ -15,7 +15,6 @@ pub mod guard;
 pub mod heat;
 pub mod idle_pages;
 pub mod kernel;
-pub mod local_time;
 pub mod name;
 pub mod placement;
 pub mod plan;

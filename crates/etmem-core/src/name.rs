@@ -1,13 +1,11 @@
 //! Names that people give to projects, engines and tasks.
 
-use std::fmt;
-
 /// Most bytes that a name may have (the original's limit for project, engine and task names).
 pub const NAME_MAX: usize = 64;
 
 /// A name of a project, an engine or a task: 1 to 64 bytes that the wire can carry, which means printable
 /// ASCII without spaces that does not begin with `-`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, derive_more::Display)]
 pub struct Name(Box<str>);
 
 /// Why a text cannot be a [`Name`].
@@ -52,12 +50,6 @@ impl Name {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
     }
 }
 

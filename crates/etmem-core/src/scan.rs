@@ -11,8 +11,8 @@
 //! The first look at a process would tell of touches of unknown age, so the first cycle only arms there. Later
 //! cycles begin with what was touched since the last look, which is the `sleep` between the cycles.
 //!
-//! [`Looks`] is the only scanner. Slide runs a whole cycle of it over one process ([`Looks::cycle`]); cslide arms the processes
-//! of all tasks, then looks at each in turn, so that all have the same windows ([`Looks::arm`], [`Looks::look`]).
+//! [`Looks`] is the only scanner, of one process. An engine arms many processes, waits once, and looks at all of them, so that they
+//! share their windows: slide the processes of a task ([`Looks::begin`]), cslide those of all tasks ([`Looks::arm`]).
 
 mod wanted;
 mod window;
@@ -54,13 +54,11 @@ impl From<Stopped> for ScanEnd {
     }
 }
 
-/// What a cycle of looks may cost, and where it goes on.
+/// The part of a process that a cycle looks at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ScanBudget {
-    /// Most of a processor that looking may take, in percent: what a look has cost is rested before the next.
-    pub processor_percent: Option<u32>,
-    /// Most bytes of mappings to look at in a cycle; only where the probe arms by range.
-    pub slice: Option<u64>,
+pub struct Slice {
+    /// Most bytes of mappings; only where the probe arms by range.
+    pub most: Option<u64>,
     /// Where the last cycle stopped; 0 for the beginning.
     pub resume: u64,
 }
@@ -80,8 +78,6 @@ pub struct Observed {
     pub locked: u64,
     /// Processor time that it took.
     pub processor_time: Duration,
-    /// What of that is not rested yet.
-    pub unrested: Duration,
 }
 
 impl Observed {
@@ -113,6 +109,11 @@ pub struct Looks<'a> {
     /// Left out.
     locked: Vec<AddressRange>,
     ranges: Vec<AddressRange>,
+    /// Where the next cycle goes on.
+    resume: u64,
+    /// Bytes of mappings left out of the last look because they are locked in memory.
+    left_out: u64,
+    spent: Duration,
 }
 
 impl<'a> Looks<'a> {
@@ -128,6 +129,9 @@ impl<'a> Looks<'a> {
             listed: Vec::new(),
             locked: Vec::new(),
             ranges: Vec::new(),
+            resume: 0,
+            left_out: 0,
+            spent: Duration::ZERO,
         }
     }
 
@@ -140,76 +144,78 @@ impl<'a> Looks<'a> {
         probe.prepare(&self.ranges)
     }
 
-    /// Adds what was touched since the last look or arming to the counts, and arms for the next look. Returns bytes of
-    /// mappings left out because they are locked in memory.
-    ///
-    /// # Errors
-    /// [`ScanEnd`], after which the counts are lost and the process must be armed again.
-    pub fn look(&mut self, probe: &mut dyn AccessProbe, pacer: &dyn Pacer) -> Result<u64, ScanEnd> {
-        // Listed again each time: a target that grows or unmaps in mid-scan is followed.
-        let locked = self.list()?;
-        let mut update = HeatUpdate::new(std::mem::take(&mut self.heat));
-        probe.check(&self.ranges, &mut update)?;
-        self.heat = update.finish();
-        pacer.pace().or_stopped()?;
-        probe.prepare(&self.ranges)?;
-        Ok(locked)
-    }
-
     /// The counts.
     #[must_use]
     pub fn into_heat(self) -> HeatMap {
         self.heat
     }
 
-    /// A whole cycle within `budget`, without what is locked in memory. `armed` says that the previous cycle of the same
-    /// scanner armed the probe last, so that the first look need not be thrown away.
+    /// Begins a cycle that looks at `slice`, without what is locked in memory. `armed` says that the previous cycle of the same
+    /// scanner armed the probe last, so that what was touched since counts. Returns whether touches count only from now on:
+    /// then an interval passes before the first look.
     ///
-    /// A cycle that looks at a slice arms it first, since it was not looked at last: each slice has observation windows of
-    /// its own.
+    /// A cycle that looks at a part arms it first, since it was not looked at last: each part has observation windows of its own.
+    ///
+    /// # Errors
+    /// When the process is gone, or the kernel refuses.
+    pub fn begin(
+        &mut self,
+        probe: &mut dyn AccessProbe,
+        armed: bool,
+        slice: Slice,
+        pacer: &dyn Pacer,
+    ) -> Result<bool, ProcessError> {
+        let start = pacer.processor_time();
+        // Once a cycle: what is locked later, the kernel keeps in memory anyway.
+        self.mappings.locked(self.process, &mut self.locked)?;
+        let most = slice.most.filter(|_| probe.arms_by_range());
+        if most.is_some() || !armed {
+            self.list()?;
+        }
+        (self.window, self.resume) = window(&self.ranges, most, slice.resume);
+        let arms = !armed || self.window != WHOLE;
+        if arms {
+            clip(&mut self.ranges, self.window);
+            probe.prepare(&self.ranges)?;
+        }
+        self.spent += pacer.processor_time().saturating_sub(start);
+        Ok(arms)
+    }
+
+    /// Adds what was touched since the last look or arming to the counts, and arms for the next look.
     ///
     /// # Errors
     /// [`ScanEnd`], after which the counts are lost and the process must be armed again.
-    pub fn cycle(
-        mut self,
-        probe: &mut dyn AccessProbe,
-        schedule: Schedule,
-        armed: bool,
-        budget: ScanBudget,
-        pacer: &dyn Pacer,
-    ) -> Result<Observed, ScanEnd> {
+    pub fn look(&mut self, probe: &mut dyn AccessProbe, pacer: &dyn Pacer) -> Result<(), ScanEnd> {
         let start = pacer.processor_time();
-        let mut rested = start;
-        // Once a cycle: what is locked later, the kernel keeps in memory anyway.
-        self.mappings.locked(self.process, &mut self.locked)?;
-        let slice = budget.slice.filter(|_| probe.arms_by_range());
-        if slice.is_some() || !armed {
-            self.list()?;
-        }
-        let (window, resume) = window(&self.ranges, slice, budget.resume);
-        self.window = window;
-        if !armed || window != WHOLE {
-            clip(&mut self.ranges, window);
-            probe.prepare(&self.ranges)?;
-            pause(schedule.interval, &mut rested, budget, pacer)?;
-        }
-        let mut locked = 0;
-        for look in 1..=schedule.loops {
-            locked = self.look(probe, pacer)?;
-            if look < schedule.loops {
-                pause(schedule.interval, &mut rested, budget, pacer)?;
-            }
-        }
-        let end = pacer.processor_time();
-        Ok(Observed {
-            heat: self.heat,
-            ranges: self.ranges,
-            window,
-            resume,
-            locked,
-            processor_time: end.saturating_sub(start),
-            unrested: end.saturating_sub(rested),
-        })
+        // Listed again each time: a target that grows or unmaps in mid-scan is followed.
+        self.left_out = self.list()?;
+        let mut update = HeatUpdate::new(std::mem::take(&mut self.heat));
+        probe.check(&self.ranges, &mut update)?;
+        self.heat = update.finish();
+        pacer.pace().or_stopped()?;
+        probe.prepare(&self.ranges)?;
+        self.spent += pacer.processor_time().saturating_sub(start);
+        Ok(())
+    }
+
+    /// Processor time that it has taken so far.
+    #[must_use]
+    pub const fn spent(&self) -> Duration {
+        self.spent
+    }
+
+    /// What is known to be in memory, in bytes.
+    #[must_use]
+    pub fn present(&self) -> u64 {
+        self.heat.histogram().total()
+    }
+
+    /// What the cycle saw.
+    #[must_use]
+    pub fn finish(self) -> Observed {
+        let Self { heat, ranges, window, resume, left_out: locked, spent: processor_time, .. } = self;
+        Observed { heat, ranges, window, resume, locked, processor_time }
     }
 
     /// Lists the ranges that are wanted, inside the window; returns bytes left out because they are locked.
@@ -222,19 +228,6 @@ impl<'a> Looks<'a> {
         }
         Ok(before - self.ranges.iter().map(AddressRange::bytes).sum::<u64>())
     }
-}
-
-/// Waits for the next look: `interval`, or longer where looking took more of the processor than it may.
-fn pause(
-    interval: Duration,
-    rested: &mut Duration,
-    budget: ScanBudget,
-    pacer: &dyn Pacer,
-) -> Result<(), Stopped> {
-    let now = pacer.processor_time();
-    let spent = now.saturating_sub(*rested);
-    *rested = now;
-    pacer.pause(interval.max(rest(spent, budget.processor_percent))).or_stopped()
 }
 
 /// Looks at what is present and what of it was touched since the probe was armed, and leaves the probe as it is.

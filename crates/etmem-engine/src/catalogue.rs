@@ -3,9 +3,7 @@
 use crate::contract::{Engine, EngineError};
 use crate::kind::Kind;
 use crate::scan_locks::ScanLocks;
-use etmem_config::{ConfigError, ConfigFile, EngineSection, KindKeys, ListedObjects};
-use etmem_core::name::Name;
-use std::path::Path;
+use etmem_config::{EngineSection, KindKeys};
 
 /// Declares the folder of each kind as a module, and the list of all.
 macro_rules! kinds {
@@ -53,52 +51,4 @@ pub fn engine(section: &EngineSection, turns: &ScanLocks) -> Result<Box<dyn Engi
 #[must_use]
 pub fn keys() -> Vec<&'static KindKeys> {
     KINDS.iter().map(|kind| &kind.keys).collect()
-}
-
-/// [`etmem_config::load`] with the kinds of the catalogue.
-///
-/// # Errors
-/// Those of [`etmem_config::load`].
-pub fn load(path: &Path) -> Result<ConfigFile, ConfigError> {
-    etmem_config::load(path, &keys())
-}
-
-/// [`etmem_config::parse`] with the kinds of the catalogue.
-///
-/// # Errors
-/// Those of [`etmem_config::parse`].
-pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
-    etmem_config::parse(path, text, &keys())
-}
-
-/// [`etmem_config::load_names`] with the kinds of the catalogue.
-///
-/// # Errors
-/// Those of [`etmem_config::load_names`].
-pub fn load_names(path: &Path) -> Result<ListedObjects, ConfigError> {
-    etmem_config::load_names(path, &keys())
-}
-
-/// [`etmem_config::parse_names`] with the kinds of the catalogue.
-///
-/// # Errors
-/// Those of [`etmem_config::parse_names`].
-pub fn parse_names(path: &Path, text: &str) -> Result<ListedObjects, ConfigError> {
-    etmem_config::parse_names(path, text, &keys())
-}
-
-/// [`etmem_config::load_older`] with the kinds of the catalogue.
-///
-/// # Errors
-/// Those of [`etmem_config::load_older`].
-pub fn load_older(path: &Path, project: &Name) -> Result<ConfigFile, ConfigError> {
-    etmem_config::load_older(path, project, &keys())
-}
-
-/// [`etmem_config::parse_older`] with the kinds of the catalogue.
-///
-/// # Errors
-/// Those of [`etmem_config::parse_older`].
-pub fn parse_older(path: &Path, text: &str, project: &Name) -> Result<ConfigFile, ConfigError> {
-    etmem_config::parse_older(path, text, project, &keys())
 }

@@ -1,6 +1,7 @@
 //! What every engine can be asked.
 
 use crate::report::StepReport;
+use crate::so_far::SharedSoFar;
 pub use etmem_config::FaultClass;
 use etmem_config::{KeyError, ProjectSection, TaskSection};
 use etmem_core::kernel::Kernel;
@@ -216,6 +217,11 @@ pub trait TaskRunner: fmt::Debug + Send {
 
     /// What a person who starts the task should know, a line each: no such process yet, no swap, a value capped.
     fn notes(&self, kernel: &Kernel) -> Vec<String>;
+
+    /// Where it tells how far the cycle under way has come; an engine that does not tell leaves it as it is.
+    fn so_far(&self) -> SharedSoFar {
+        SharedSoFar::default()
+    }
 
     /// One whole cycle. Returns soon after `pacer` says stop.
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport;

@@ -1,19 +1,21 @@
 //! One scan of a process's memory at a time.
 //!
 //! Two scans of one memory at once would clear each other's accessed bits, so a scanner locks the process first, and with it
-//! all processes that share its memory. A scan that follows another scanner's cannot know how long ago the bits were cleared: [`ScanLock::is_armed`] says so.
+//! all processes that share its memory. A scan that follows another scanner's cannot know how long ago the bits were
+//! cleared: [`ScanLock::is_armed`] says so.
 
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessId, ProcessTable};
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a scanner that waits for a lock tries again.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 
 /// The number of a scanner, one per task that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Scanner(u64);
 
 #[derive(Debug, Default)]
@@ -30,24 +32,18 @@ struct State {
 }
 
 /// One scanner's access to the locks that all scanners of a daemon share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ScanLocks {
+    /// Each change to it is whole in itself, so a scanner that panicked leaves it sound.
     table: Arc<Mutex<Table>>,
     scanner: Scanner,
-}
-
-impl Default for ScanLocks {
-    /// New locks, with their first scanner.
-    fn default() -> Self {
-        Self { table: Arc::default(), scanner: Scanner(0) }
-    }
 }
 
 impl ScanLocks {
     /// Another scanner of the same locks.
     #[must_use]
     pub fn another(&self) -> Self {
-        let mut table = lock(&self.table);
+        let mut table = self.table.lock();
         table.scanners += 1;
         Self { table: Arc::clone(&self.table), scanner: Scanner(table.scanners) }
     }
@@ -63,7 +59,7 @@ impl ScanLocks {
     ) -> Option<ScanLock<'_>> {
         loop {
             {
-                let mut table = lock(&self.table);
+                let mut table = self.table.lock();
                 let shared = self.is_busy_elsewhere(&table, process, processes);
                 let state = table.processes.entry(process).or_insert(State { busy: None, armed_by: None });
                 if state.busy.is_none() && !shared {
@@ -89,7 +85,7 @@ impl ScanLocks {
 
     /// Forgets the processes that no scanner has locked, that this scanner armed, and that are not in `keep`.
     pub fn forget_all_but(&self, keep: &[ProcessId]) {
-        lock(&self.table).processes.retain(|process, state| {
+        self.table.lock().processes.retain(|process, state| {
             let armed_here = state.armed_by.is_some_and(|(scanner, _)| scanner == self.scanner);
             state.busy.is_some() || !armed_here || keep.contains(process)
         });
@@ -100,11 +96,6 @@ impl Drop for ScanLocks {
     fn drop(&mut self) {
         self.forget_all_but(&[]);
     }
-}
-
-fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
-    // Each change to the table is whole in itself, so a scanner that panicked leaves it sound.
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A process locked by a scanner, until this is dropped.
@@ -137,7 +128,7 @@ impl ScanLock<'_> {
 
 impl Drop for ScanLock<'_> {
     fn drop(&mut self) {
-        let mut table = lock(&self.scan_locks.table);
+        let mut table = self.scan_locks.table.lock();
         if let Some(now) = self.arms {
             let state = State { busy: None, armed_by: Some((self.scan_locks.scanner, now)) };
             table.processes.insert(self.process, state);
@@ -238,9 +229,9 @@ mod tests {
             scan_lock.leave_armed(NOW);
         }
         scan_locks.forget_all_but(&[process(7)]);
-        assert_eq!(lock(&scan_locks.table).processes.len(), 1);
+        assert_eq!(scan_locks.table.lock().processes.len(), 1);
         let table = Arc::clone(&scan_locks.table);
         drop(scan_locks);
-        assert!(lock(&table).processes.is_empty());
+        assert!(table.lock().processes.is_empty());
     }
 }

@@ -1,7 +1,8 @@
 //! Whatever the text is, reading it gives a file or one line that says what is wrong: never a panic.
 
+use etmem_config::{parse, parse_names, parse_older};
 use etmem_core::name::Name;
-use etmem_engine::{parse, parse_names, parse_older};
+use etmem_engine::keys;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,7 +22,7 @@ const SAMPLES: [&str; 9] = [
 fn read(text: &str) -> Result<(), TestCaseError> {
     let path = Path::new("f\n.yaml");
     let project = Name::new("p").map_err(|error| TestCaseError::fail(error.to_string()))?;
-    for answer in [parse(path, text), parse_older(path, text, &project)] {
+    for answer in [parse(path, text, &keys()), parse_older(path, text, &project, &keys())] {
         let said = match answer {
             Ok(file) => {
                 let (tasks, names) = (file.tasks.iter(), file.tasks.iter().map(|task| &task.name));
@@ -34,9 +35,9 @@ fn read(text: &str) -> Result<(), TestCaseError> {
         };
         one_line_each(said)?;
     }
-    if let Err(error) = parse_names(path, text) {
+    if let Err(error) = parse_names(path, text, &keys()) {
         // Whatever names a file has to have for deleting it, it has to have for adding it.
-        prop_assert_eq!(parse(path, text).map(|_| ()).map_err(|_| ()), Err(()));
+        prop_assert_eq!(parse(path, text, &keys()).map(|_| ()).map_err(|_| ()), Err(()));
         one_line_each(vec![error.to_string()])?;
     }
     Ok(())

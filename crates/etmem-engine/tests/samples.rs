@@ -1,12 +1,12 @@
 //! Files that have to be accepted as they stand: the ones that come with etmem, and the ones that the original's
 //! manuals print, which are in `samples/`.
 
-use etmem_config::ConfigFile;
+use etmem_config::{ConfigFile, parse, parse_names, parse_older};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
 use etmem_core::policy::ColdRule;
+use etmem_engine::keys;
 use etmem_engine::slide::Settings;
-use etmem_engine::{parse, parse_names, parse_older};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -15,10 +15,10 @@ const OLDER: &str = "example_conf.yaml";
 
 /// `samples/NAME`, which is in the form of etmem 1.1 and later, and what it is warned of.
 fn sample(name: &str, text: &str) -> (ConfigFile, Vec<String>) {
-    let file = parse(Path::new(name), text).unwrap_or_else(|error| panic!("{error}"));
+    let file = parse(Path::new(name), text, &keys()).unwrap_or_else(|error| panic!("{error}"));
     let warnings = file.warnings.iter().map(ToString::to_string).collect();
     // What can be added can be deleted.
-    let listed = parse_names(Path::new(name), text).expect("what can be added");
+    let listed = parse_names(Path::new(name), text, &keys()).expect("what can be added");
     let tasks = listed.tasks.iter().map(|task| (task.line, &task.project, &task.engine, &task.name));
     assert!(tasks.eq(file.tasks.iter().map(|task| (task.line, &task.project, &task.engine, &task.name))));
     let engines = listed.engines.iter().map(|engine| (engine.line, &engine.project, &engine.name));
@@ -30,7 +30,7 @@ fn sample(name: &str, text: &str) -> (ConfigFile, Vec<String>) {
 
 fn older(name: &str, text: &str) -> ConfigFile {
     let project = Name::new("test").expect("a name");
-    parse_older(Path::new(name), text, &project).unwrap_or_else(|error| panic!("{error}"))
+    parse_older(Path::new(name), text, &project, &keys()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn names_in(directory: &str) -> BTreeSet<String> {

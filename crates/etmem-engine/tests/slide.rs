@@ -31,7 +31,7 @@ fn work(project: &str, task: &str, turns: &ScanLocks) -> Result<Box<dyn TaskRunn
         "[project]\nname=p\nscan_type=page\n{project}\n[engine]\nproject=p\nname=slide\n\
          [task]\nproject=p\nengine=slide\nname=t\n{task}\n"
     );
-    let file = etmem_engine::parse(Path::new("test.yaml"), &text).unwrap();
+    let file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
     engine(&file.engines[0], turns).unwrap().work(&file.projects[0], &file.tasks[0])
 }
 
@@ -155,6 +155,22 @@ fn descendants_are_found_and_worked_on_at_once() {
         assert!(swapped(&machine, pid) == cold, "{pid}: {report:?}");
     }
     assert_eq!(swapped(&machine, 60), Vec::<usize>::new());
+}
+
+#[test]
+fn processes_share_their_windows() {
+    let process = |pid| FakeProcess::new(pid, "worker", START, PAGES, every_fifth);
+    for threads in [1, 4] {
+        let machine = FakeMachine::new(FakeMachine::roomy(), (42..92).map(process).collect());
+        let mut work = usual(&format!("type=name\nvalue=worker\nT=1\nmax_threads={threads}\nmax_rate=none"));
+        let pacer = FakePacer::timeless();
+        let report = work.step(&machine.kernel(), &pacer);
+        assert_eq!(report.processes.len(), 50);
+        assert_eq!(pacer.pauses(), [Duration::from_secs(1); 3], "one wait for all, as for one process");
+        assert_eq!(work.so_far().get().looked_at, 50);
+        let whole = PAGES as u64 * 4096;
+        assert_eq!(work.so_far().get().scanned_bytes, 50 * whole, "by the first look");
+    }
 }
 
 #[test]
@@ -339,7 +355,7 @@ fn a_number_that_another_process_has_by_now() {
     let first = machine.process(42).unwrap().id;
     let text = "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=5\n[engine]\nproject=p\nname=slide\n\
                 [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n";
-    let mut file = etmem_engine::parse(Path::new("test.yaml"), text).unwrap();
+    let mut file = etmem_config::parse(Path::new("test.yaml"), text, &etmem_engine::keys()).unwrap();
     file.tasks[0].target = Target::Process(first);
     let slide = engine(&file.engines[0], &ScanLocks::default()).unwrap();
     let mut work = slide.work(&file.projects[0], &file.tasks[0]).unwrap();

@@ -27,7 +27,8 @@ use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::wishes::{Choice, Chosen, Modules, Mover, Tracker, Wishes};
 use etmem_core::kernel::{Kernel, Moving};
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// The interfaces of a machine, for all tasks: what is expensive to load is loaded when first wanted, and kept.
 #[derive(Debug, Default)]
@@ -95,9 +96,9 @@ impl Interfaces {
         let kernel = Kernel {
             processes: Arc::new(Processes::new(proc.clone())),
             mappings: Arc::new(Mappings::new(proc.clone())),
-            memory: Arc::new(MachineMemory::new(proc.clone())),
-            pressure: Arc::new(MachinePressure::new(proc.clone())),
-            groups: Arc::new(MachineGroups::new(&self.roots)),
+            memory: Arc::new(MachineMemory(proc.clone())),
+            pressure: Arc::new(MachinePressure(proc.clone())),
+            groups: Arc::new(MachineGroups(self.roots.clone())),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             probe,
             moving,
@@ -183,13 +184,13 @@ impl Interfaces {
         self.check_procfs()?;
         check_own_pid(&self.roots.proc)?;
         let mover = mover::numa::Numa::detect(&self.roots.proc, &self.roots.sys)?;
-        let nodes = MachineNodes::new(self.roots.sys.clone());
+        let nodes = MachineNodes(self.roots.sys.clone());
         Ok(Numa { nodes: Arc::new(nodes), mover: Arc::new(mover) })
     }
 
     /// The page walk, loaded once.
     fn bpf(&self) -> Result<Arc<Bpf>, Unavailable> {
-        let mut loaded = self.bpf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.bpf.lock();
         if let Some(bpf) = &*loaded {
             return Ok(Arc::clone(bpf));
         }
@@ -202,7 +203,7 @@ impl Interfaces {
 
     /// The machine's DAMON, which all tasks share.
     fn damon(&self) -> Arc<SharedDamon> {
-        let mut damon = self.damon.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut damon = self.damon.lock();
         Arc::clone(damon.get_or_insert_with(|| Arc::new(SharedDamon::new(&self.roots.sys))))
     }
 
@@ -211,11 +212,8 @@ impl Interfaces {
         let path = self.roots.proc.path();
         match is_procfs(path) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Unavailable::NotProcfs { path: path.to_owned() }),
-            Err(error) => {
-                let call = path.display().to_string();
-                Err(Unavailable::Refused { call, reason: error.to_string() })
-            }
+            Ok(false) => Err(Unavailable::NotProcfs(path.to_owned())),
+            Err(error) => Err(Unavailable::refused(path.display(), error)),
         }
     }
 
@@ -337,7 +335,7 @@ mod tests {
             Wishes { mover: Mover::Madvise, ..Wishes::default() },
         ] {
             let reason = machine.kernel(&wishes).unwrap_err();
-            assert_eq!(reason, Unavailable::NotProcfs { path: tree.path().to_owned() });
+            assert_eq!(reason, Unavailable::NotProcfs(tree.path().to_owned()));
         }
     }
 
@@ -391,7 +389,7 @@ mod tests {
         let wishes = Wishes { nodes: true, ..Wishes::default() };
         // There is none here, and it is not missed: the mover between nodes is.
         let reason = machine.kernel(&wishes).unwrap_err();
-        assert_eq!(reason, Unavailable::NotProcfs { path: tree.path().to_owned() });
+        assert_eq!(reason, Unavailable::NotProcfs(tree.path().to_owned()));
         if let Ok(chosen) = Interfaces::default().kernel(&wishes) {
             assert_eq!(
                 (chosen.mover.name, chosen.kernel.moving.nodes().unwrap().mover.name()),

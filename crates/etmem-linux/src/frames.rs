@@ -4,12 +4,12 @@
 use crate::process::memory_files::memory_file;
 use crate::process::stat::{means_gone, process_error};
 use crate::root::ProcRoot;
+use crate::small_file;
 use crate::unavailable::Unavailable;
 use etmem_core::address::{PAGE_SIZE, PAGES_PER_BLOCK};
 use etmem_core::kernel::process::{Pid, ProcessError};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// What a program needs for the kernel to show it frame numbers.
 const CAPABILITIES: &str = "CAP_SYS_ADMIN";
@@ -24,10 +24,8 @@ const COMPOUND_HEAD: u64 = 1 << 15;
 const COMPOUND_TAIL: u64 = 1 << 16;
 const HUGE: u64 = 1 << 17;
 
-const BLOCK_BYTES: usize = PAGES_PER_BLOCK * 8;
-
 /// A number for each page of a block.
-type Words = [u64; PAGES_PER_BLOCK];
+pub(crate) type Words = [u64; PAGES_PER_BLOCK];
 
 /// The frames of the whole machine.
 #[derive(Debug)]
@@ -70,7 +68,7 @@ impl MachineFrames {
 
     /// Whether the frames from `first` on, as many as a block has, are one huge page, and of the pool.
     fn huge(&self, first: u64) -> io::Result<Option<bool>> {
-        let flags = words(&self.flags, first * 8)?;
+        let flags = words(&self.flags, first)?;
         let is_part = |flags: &u64| flags & COMPOUND_TAIL != 0;
         let is_huge = (flags[0] & (COMPOUND_HEAD | COMPOUND_TAIL) != 0) && flags[1..].iter().all(is_part);
         Ok(is_huge.then_some(flags[0] & HUGE != 0))
@@ -101,17 +99,15 @@ impl Frames {
         let failed = |error: io::Error| {
             if means_gone(&error) { ProcessError::Exited } else { process_error("reading pagemap", &error) }
         };
-        *frames = words(&self.pagemap, start / PAGE_SIZE * 8).map_err(failed)?;
+        *frames = words(&self.pagemap, start / PAGE_SIZE).map_err(failed)?;
         let mut present = 0;
         for frame in &mut *frames {
             if *frame & PRESENT != 0 {
                 present += 1;
                 *frame &= FRAME;
                 if *frame == 0 {
-                    return Err(ProcessError::Refused {
-                        call: "reading page frames from pagemap".into(),
-                        reason: format!("they are hidden; run as root, or with {CAPABILITIES}"),
-                    });
+                    let reason = format!("they are hidden; run as root, or with {CAPABILITIES}");
+                    return Err(ProcessError::refused("reading page frames from pagemap", reason));
                 }
             } else {
                 *frame = 0;
@@ -123,9 +119,7 @@ impl Frames {
         let first = frames[0];
         let whole = present == PAGES_PER_BLOCK && first.is_multiple_of(PAGES_PER_BLOCK as u64);
         if whole && (first..).zip(frames.iter()).all(|(want, frame)| want == *frame) {
-            let call = "reading kpageflags";
-            let refused =
-                |error: io::Error| ProcessError::Refused { call: call.into(), reason: error.to_string() };
+            let refused = |error: io::Error| ProcessError::refused("reading kpageflags", error);
             if let Some(from_pool) = machine.huge(first).map_err(refused)? {
                 return Ok(Backing::Huge { frame: first, from_pool });
             }
@@ -134,22 +128,10 @@ impl Frames {
     }
 }
 
-/// A block's worth of numbers at `offset` of `file`; 0 past its end.
-fn words(file: &File, offset: u64) -> io::Result<Words> {
-    let mut bytes = [0; BLOCK_BYTES];
-    let mut read = 0;
-    while read < BLOCK_BYTES {
-        match file.read_at(&mut bytes[read..], offset + read as u64) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+/// A block's worth of numbers of `file`, from the number `first` on; 0 past its end.
+fn words(file: &File, first: u64) -> io::Result<Words> {
     let mut words = [0; PAGES_PER_BLOCK];
-    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
-        *word = u64::from_ne_bytes(*bytes);
-    }
+    small_file::read_words(file, first, &mut words)?;
     Ok(words)
 }
 

@@ -3,7 +3,7 @@
 //! The first version has neither; if both are mounted, as in systemd's hybrid layout, only the second is read.
 
 use crate::process::stat::{check_alive, process_error};
-use crate::root::{ProcRoot, Roots, SysRoot};
+use crate::root::Roots;
 use crate::small_file;
 use etmem_core::kernel::groups::{ControlGroups, GroupLimits, GroupUse};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
@@ -11,18 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// The control groups of the machine.
 #[derive(Debug, Clone)]
-pub struct MachineGroups {
-    proc: ProcRoot,
-    sys: SysRoot,
-}
-
-impl MachineGroups {
-    /// Those of the machine whose file systems are mounted at `roots`.
-    #[must_use]
-    pub fn new(roots: &Roots) -> Self {
-        Self { proc: roots.proc.clone(), sys: roots.sys.clone() }
-    }
-}
+pub struct MachineGroups(pub Roots);
 
 /// The path of the group of the second version in the text of `/proc/PID/cgroup`.
 fn group_path(text: &str) -> Option<&Path> {
@@ -37,9 +26,9 @@ fn figure(folder: &Path, file: &str) -> Result<Option<u64>, ProcessError> {
     let Ok(text) = small_file::read_to_string(&path) else { return Ok(None) };
     match text.trim_end() {
         "max" => Ok(None),
-        digits => digits.parse().map(Some).map_err(|_| ProcessError::Refused {
-            call: path.display().to_string(),
-            reason: format!("says {digits:?}, which is neither bytes nor max"),
+        digits => digits.parse().map(Some).map_err(|_| {
+            let reason = format!("says {digits:?}, which is neither bytes nor max");
+            ProcessError::refused(path.display(), reason)
         }),
     }
 }
@@ -51,19 +40,19 @@ fn tighter(one: Option<GroupUse>, other: Option<GroupUse>, room: fn(GroupUse) ->
 
 impl ControlGroups for MachineGroups {
     fn limits(&self, process: ProcessId) -> Result<GroupLimits, ProcessError> {
-        let path = self.proc.process(process.pid, "cgroup");
+        let path = self.0.proc.process(process.pid, "cgroup");
         let text = match small_file::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // Gone, or a kernel without control groups.
-                check_alive(&self.proc, process)?;
+                check_alive(&self.0.proc, process)?;
                 return Ok(GroupLimits::default());
             }
             Err(error) => return Err(process_error(path.display().to_string(), &error)),
         };
         let Some(group) = group_path(&text) else { return Ok(GroupLimits::default()) };
         let mounted =
-            self.sys.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists());
+            self.0.sys.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists());
         let Some(root) = mounted else { return Ok(GroupLimits::default()) };
         let folders: Vec<PathBuf> = group
             .ancestors()
@@ -90,7 +79,7 @@ impl ControlGroups for MachineGroups {
                 limits.protection = tighter(limits.protection, protection, room);
             }
         }
-        check_alive(&self.proc, process)?;
+        check_alive(&self.0.proc, process)?;
         Ok(limits)
     }
 }
@@ -98,6 +87,7 @@ impl ControlGroups for MachineGroups {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::root::{ProcRoot, SysRoot};
     use etmem_core::kernel::process::Pid;
     use std::fs;
 
@@ -119,7 +109,7 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         let roots = Roots { proc: ProcRoot::new(proc), sys: SysRoot::new(sys) };
-        (tree, MachineGroups::new(&roots))
+        (tree, MachineGroups(roots))
     }
 
     fn process() -> ProcessId {

@@ -30,12 +30,6 @@ pub fn of_task(chosen: &Chosen, swap_cache: bool, proc: &ProcRoot, sys: &SysRoot
     swap_cache.into_iter().chain(is_damon.then(|| Setting::Damon(sys.clone()))).collect()
 }
 
-/// Takes back the settings at `sys` that bear our mark: programs with the scan library set DAMON, too, and write no
-/// records.
-pub fn take_back_marked(sys: &SysRoot) {
-    take_back_damon(sys, false);
-}
-
 impl Setting {
     /// The line of a record.
     pub fn line(&self) -> String {
@@ -82,7 +76,9 @@ fn end_reclaim(proc: &ProcRoot) -> bool {
     ended.is_ok()
 }
 
-fn take_back_damon(sys: &SysRoot, written_down: bool) -> bool {
+/// Takes back the settings of DAMON at `sys` that bear our mark: programs with the scan library set DAMON, too, and write no
+/// records. With `written_down`, also settings without a mark.
+pub fn take_back_damon(sys: &SysRoot, written_down: bool) -> bool {
     let taken = damon::take_back_left(sys, written_down);
     match &taken {
         Ok(true) => info!("an etmem that was killed had DAMON set: taken back"),

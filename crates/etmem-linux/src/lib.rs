@@ -4,7 +4,7 @@
 //! [`memory`], [`pressure`] and [`groups`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits. [`root`] says
 //! where the kernel's file systems are mounted, [`capabilities`] what this machine can do and why not, [`choice`] which of
 //! it a task gets, [`doctor`] what an operator should know of it.
-//! [`own_memory`], [`lasting`] and [`local_time`] are for the daemon itself.
+//! [`own_memory`] and [`lasting`] are for the daemon itself.
 //!
 //! Nothing here decides which pages are cold, and nothing outside builds a path below `/proc` or `/sys`.
 
@@ -15,7 +15,6 @@ mod figures;
 mod frames;
 pub mod groups;
 pub mod lasting;
-pub mod local_time;
 pub mod mapping;
 pub mod memory;
 mod module;
@@ -32,18 +31,4 @@ mod small_file;
 mod sys;
 pub mod unavailable;
 
-use etmem_core::kernel::Kernel;
-
-/// Gives memory that was freed back to the kernel. For after a peak; it looks through the whole heap.
-pub fn give_back_free_memory() {
-    sys::heap::give_back_free_memory();
-}
-
-/// This machine as the data path sees it, with the best probe and mover it has.
-///
-/// # Errors
-/// Says what it lacks, and what would help.
-pub fn kernel(roots: &root::Roots) -> Result<Kernel, unavailable::Unavailable> {
-    let interfaces = choice::Interfaces::new(roots.clone());
-    interfaces.kernel(&etmem_core::kernel::wishes::Wishes::default()).map(|chosen| chosen.kernel)
-}
+pub use sys::heap::give_back_free_memory;

@@ -8,22 +8,12 @@ use etmem_core::kernel::process::ProcessError;
 
 /// The memory of the machine.
 #[derive(Debug, Clone)]
-pub struct MachineMemory {
-    proc: ProcRoot,
-}
-
-impl MachineMemory {
-    /// The memory of the machine whose procfs is at `proc`.
-    #[must_use]
-    pub fn new(proc: ProcRoot) -> Self {
-        Self { proc }
-    }
-}
+pub struct MachineMemory(pub ProcRoot);
 
 impl SystemMemory for MachineMemory {
     fn state(&self) -> Result<MemoryState, ProcessError> {
-        let path = self.proc.machine("meminfo");
-        let refused = |reason| ProcessError::Refused { call: path.display().to_string(), reason };
+        let path = self.0.machine("meminfo");
+        let refused = |reason: String| ProcessError::refused(path.display(), reason);
         let text = small_file::read(&path).map_err(|error| refused(error.to_string()))?;
         let figure = |name| bytes_of(&text, name).ok_or_else(|| refused(format!("has no {name} in kB")));
         Ok(MemoryState {
@@ -46,7 +36,7 @@ mod tests {
     #[test]
     fn reads_meminfo() {
         let tree = tempfile::tempdir().unwrap();
-        let memory = MachineMemory::new(ProcRoot::new(tree.path()));
+        let memory = MachineMemory(ProcRoot::new(tree.path()));
         assert!(memory.state().unwrap_err().to_string().contains("meminfo"));
         let file = tree.path().join("meminfo");
         std::fs::write(
@@ -75,7 +65,7 @@ mod tests {
 
     #[test]
     fn reads_this_machine() {
-        let state = MachineMemory::new(ProcRoot::default()).state().unwrap();
+        let state = MachineMemory(ProcRoot::default()).state().unwrap();
         assert!(state.total > 0 && state.free < state.total && state.swap_free <= state.swap_total);
     }
 }

@@ -117,9 +117,9 @@ impl ModuleFile {
             Some(libc::EINVAL) => format!("{module} takes no such request; is it of this kernel's version?"),
             Some(libc::ENOTTY) => format!("this {module} has no such request"),
             Some(libc::EPERM | libc::EACCES) => format!("run as root, or with {CAPABILITIES}"),
-            _ => return ProcessError::Refused { call, reason: error.to_string() },
+            _ => return ProcessError::refused(call, error),
         };
-        ProcessError::Refused { call, reason: format!("{error}: {help}") }
+        ProcessError::refused(call, format!("{error}: {help}"))
     }
 }
 

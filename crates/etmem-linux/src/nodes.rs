@@ -14,35 +14,27 @@ const MOST_NUMBERS: usize = 1 << 16;
 
 /// The nodes of the machine.
 #[derive(Debug, Clone)]
-pub struct MachineNodes {
-    sys: SysRoot,
-}
+pub struct MachineNodes(pub SysRoot);
 
 impl MachineNodes {
-    /// The nodes of the machine whose sysfs is at `sys`.
-    #[must_use]
-    pub fn new(sys: SysRoot) -> Self {
-        Self { sys }
-    }
-
     /// Which processors belong to `node`; none of them where it has none.
     ///
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn processors(&self, node: NodeId) -> Result<Vec<usize>, ProcessError> {
-        let path = self.sys.nodes().join(format!("node{node}/cpulist"));
-        let numbers = list(&text(&path)?).ok_or_else(|| unlike(&path, "is not a list of processors"))?;
+        let path = self.0.nodes().join(format!("node{node}/cpulist"));
+        let numbers = list(&text(&path)?).ok_or_else(|| refused(&path, "is not a list of processors"))?;
         Ok(numbers.into_iter().map(usize::from).collect())
     }
 
     /// The numbers of the nodes that are there, with or without memory.
     fn numbers(&self) -> Result<Vec<u16>, ProcessError> {
-        let folder = self.sys.nodes();
+        let folder = self.0.nodes();
         let entries = std::fs::read_dir(&folder).map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
-                return unlike(&folder, "missing; needs a kernel built with CONFIG_NUMA=y");
+                return refused(&folder, "missing; needs a kernel built with CONFIG_NUMA=y");
             }
-            refused(&folder, &error)
+            refused(&folder, error)
         })?;
         let mut numbers: Vec<u16> = entries
             .flatten()
@@ -54,7 +46,7 @@ impl MachineNodes {
 
     /// The tier of each node that is in one.
     fn tiers(&self) -> BTreeMap<u16, u32> {
-        let entries = std::fs::read_dir(self.sys.memory_tiers()).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(self.0.memory_tiers()).into_iter().flatten().flatten();
         let tiers = entries.filter_map(|entry| {
             let tier: u32 = entry.file_name().to_str()?.strip_prefix("memory_tier")?.parse().ok()?;
             let nodes = list(&std::fs::read_to_string(entry.path().join("nodelist")).ok()?)?;
@@ -70,7 +62,7 @@ impl NumaNodes for MachineNodes {
         let tiers = self.tiers();
         let mut nodes = Vec::new();
         for &number in &numbers {
-            let folder = self.sys.nodes().join(format!("node{number}"));
+            let folder = self.0.nodes().join(format!("node{number}"));
             let memory = memory(&folder, number)?;
             if memory.total == 0 {
                 continue;
@@ -93,7 +85,7 @@ fn memory(folder: &Path, number: u16) -> Result<NodeMemory, ProcessError> {
     let path = folder.join("meminfo");
     let text = text(&path)?.replace(&format!("Node {number} "), "");
     let figure =
-        |name| bytes_of(text.as_bytes(), name).ok_or_else(|| unlike(&path, &format!("has no {name} in kB")));
+        |name| bytes_of(text.as_bytes(), name).ok_or_else(|| refused(&path, format!("has no {name} in kB")));
     Ok(NodeMemory { total: figure("MemTotal")?, free: figure("MemFree")? })
 }
 
@@ -108,7 +100,7 @@ fn huge_pool(folder: &Path) -> Result<NodeMemory, ProcessError> {
         let pages = text(&path)?.trim().parse::<u64>().ok();
         pages
             .and_then(|pages| pages.checked_mul(BLOCK_SIZE))
-            .ok_or_else(|| unlike(&path, "is not a number of pages"))
+            .ok_or_else(|| refused(&path, "is not a number of pages"))
     };
     Ok(NodeMemory { total: pages("nr_hugepages")?, free: pages("free_hugepages")? })
 }
@@ -122,7 +114,7 @@ fn distances(folder: &Path, numbers: &[u16]) -> Result<Vec<(NodeId, u32)>, Proce
         Some(distances) if distances.len() == numbers.len() => {
             Ok(numbers.iter().copied().map(NodeId).zip(distances).collect())
         }
-        _ => Err(unlike(&path, &format!("does not hold a distance to each of {} nodes", numbers.len()))),
+        _ => Err(refused(&path, format!("does not hold a distance to each of {} nodes", numbers.len()))),
     }
 }
 
@@ -141,15 +133,11 @@ fn list(text: &str) -> Option<Vec<u16>> {
 }
 
 fn text(path: &Path) -> Result<String, ProcessError> {
-    std::fs::read_to_string(path).map_err(|error| refused(path, &error))
+    std::fs::read_to_string(path).map_err(|error| refused(path, error))
 }
 
-fn refused(path: &Path, error: &io::Error) -> ProcessError {
-    ProcessError::Refused { call: path.display().to_string(), reason: error.to_string() }
-}
-
-fn unlike(path: &Path, reason: &str) -> ProcessError {
-    ProcessError::Refused { call: path.display().to_string(), reason: reason.to_owned() }
+fn refused(path: &Path, reason: impl ToString) -> ProcessError {
+    ProcessError::refused(path.display(), reason)
 }
 
 #[cfg(test)]
@@ -191,7 +179,7 @@ mod tests {
     }
 
     fn nodes(tree: &tempfile::TempDir) -> Result<Vec<Node>, ProcessError> {
-        MachineNodes::new(SysRoot::new(tree.path())).nodes()
+        MachineNodes(SysRoot::new(tree.path())).nodes()
     }
 
     #[test]
@@ -220,7 +208,7 @@ mod tests {
                 },
             ]
         );
-        let machine = MachineNodes::new(SysRoot::new(tree.path()));
+        let machine = MachineNodes(SysRoot::new(tree.path()));
         assert_eq!(machine.processors(NodeId(0)), Ok(vec![0, 1, 4]));
         assert_eq!(machine.processors(NodeId(2)), Ok(vec![]));
     }

@@ -16,11 +16,7 @@ const SYS_RESOURCE: u32 = 24;
 
 const CAPABILITIES: &str = "CAP_IPC_LOCK, or where systemd starts it with LimitMEMLOCK=infinity";
 
-/// Keeps the heap small, at the price of threads that wait for each other when they allocate. For a program whose
-/// threads seldom do; to be called before it starts any.
-pub fn share_one_heap() {
-    sys::heap::share_one_heap();
-}
+pub use sys::heap::share_one_heap;
 
 /// Keeps what this process has and will have in memory out of swap.
 ///

@@ -1,10 +1,8 @@
 //! The machine's clock, and a way to end the waits on it.
 
-use crate::local_time;
-use crate::sys::processor_time;
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_core::local_time::LocalTime;
-use std::sync::{Condvar, Mutex, PoisonError};
+use parking_lot::{Condvar, Mutex};
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 
 /// A clock that waits on a condition: no wake-ups while it waits, none late when it is stopped.
@@ -28,7 +26,7 @@ impl SystemPacer {
 
     /// Asks all users of this clock to end; waits return at once. Cannot be taken back.
     pub fn stop(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.stopped.lock() = true;
         self.bell.notify_all();
     }
 }
@@ -45,28 +43,25 @@ fn pace(stopped: bool) -> Pace {
 
 impl Pacer for SystemPacer {
     fn pause(&self, duration: Duration) -> Pace {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stopped, _) = self
-            .bell
-            .wait_timeout_while(stopped, duration, |stopped| !*stopped)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = self.stopped.lock();
+        self.bell.wait_while_for(&mut stopped, |stopped| !*stopped, duration);
         pace(*stopped)
     }
 
     fn pace(&self) -> Pace {
-        pace(*self.stopped.lock().unwrap_or_else(PoisonError::into_inner))
+        pace(*self.stopped.lock())
     }
 
     fn now(&self) -> Duration {
         self.start.elapsed()
     }
 
-    fn local_time(&self) -> Option<LocalTime> {
-        local_time::now()
+    fn local_time(&self) -> Option<String> {
+        Some(jiff::ZonedDateTime::now().strftime("%a %b %e %H:%M:%S %Y").to_string())
     }
 
     fn processor_time(&self) -> Duration {
-        processor_time::of_this_thread()
+        Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
     }
 }
 
@@ -112,5 +107,31 @@ mod tests {
         });
         assert_eq!(pacer.pace(), Pace::Stop);
         assert_eq!(pacer.pause(Duration::ZERO), Pace::Stop);
+    }
+
+    #[test]
+    fn processor_time_is_each_threads_own() {
+        let clock = SystemPacer::new();
+        let before = clock.processor_time();
+        let mut sum = 0_u64;
+        while clock.processor_time() == before {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        let own = clock.processor_time();
+        let other = std::thread::scope(|scope| scope.spawn(|| clock.processor_time()).join().unwrap());
+        assert!(own > before && other > Duration::ZERO);
+    }
+
+    /// As C's `asctime` writes it: `Sat Nov  1 03:40:13 2025`.
+    #[test]
+    fn local_time_is_that_of_asctime() {
+        let text = SystemPacer::new().local_time().unwrap();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert!(text.len() == 24 && words.len() == 5, "{text}");
+        let [hour, minute, second] =
+            [0, 1, 2].map(|part| words[3].split(':').nth(part).unwrap().parse::<u8>().unwrap());
+        assert!(hour < 24 && minute < 60 && second < 61, "{text}");
+        assert!((1..=31).contains(&words[2].parse::<u8>().unwrap()), "{text}");
+        assert!(words[4].parse::<u32>().unwrap() > 2000, "{text}");
     }
 }

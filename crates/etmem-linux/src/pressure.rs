@@ -8,21 +8,11 @@ use std::io::ErrorKind;
 
 /// The pressure on the machine's memory.
 #[derive(Debug, Clone)]
-pub struct MachinePressure {
-    proc: ProcRoot,
-}
-
-impl MachinePressure {
-    /// That of the machine whose procfs is at `proc`.
-    #[must_use]
-    pub fn new(proc: ProcRoot) -> Self {
-        Self { proc }
-    }
-}
+pub struct MachinePressure(pub ProcRoot);
 
 impl MemoryPressure for MachinePressure {
     fn pressure(&self) -> Result<Option<Pressure>, ProcessError> {
-        let path = self.proc.machine("pressure/memory");
+        let path = self.0.machine("pressure/memory");
         let refused = |reason: String| ProcessError::Refused { call: path.display().to_string(), reason };
         let text = match small_file::read_to_string(&path) {
             Ok(text) => text,
@@ -63,7 +53,7 @@ mod tests {
     #[test]
     fn reads_a_machine() {
         let tree = tempfile::tempdir().unwrap();
-        let machine = MachinePressure::new(ProcRoot::new(tree.path()));
+        let machine = MachinePressure(ProcRoot::new(tree.path()));
         assert_eq!(machine.pressure(), Ok(None));
         std::fs::create_dir(tree.path().join("pressure")).unwrap();
         let file = tree.path().join("pressure/memory");
@@ -83,7 +73,7 @@ mod tests {
 
     #[test]
     fn reads_this_machine() {
-        if let Some(pressure) = MachinePressure::new(ProcRoot::default()).pressure().unwrap() {
+        if let Some(pressure) = MachinePressure(ProcRoot::default()).pressure().unwrap() {
             assert!(pressure.some_avg10 <= Share::of_percent(100));
         }
     }

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// What nearly all of them fit in.
@@ -21,6 +22,24 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// The same of a file that holds text.
 pub(crate) fn read_to_string(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Numbers of `file` into `words`, from the number `first` on; those past its end stay as they are.
+pub(crate) fn read_words(file: &File, first: u64, words: &mut [u64]) -> io::Result<()> {
+    let mut bytes = vec![0; words.len() * 8];
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], first * 8 + done as u64) {
+            Ok(0) => break,
+            Ok(more) => done += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

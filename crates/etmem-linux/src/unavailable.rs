@@ -17,12 +17,6 @@ pub enum Unavailable {
         /// The running kernel's release.
         running: String,
     },
-    /// The kernel has no description of its own types.
-    #[error("{path}: missing; needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")]
-    NoKernelTypes {
-        /// Where it would be.
-        path: PathBuf,
-    },
     /// The kernel keeps its memory even from root.
     #[error("the kernel is locked down (confidentiality); boot with lockdown=integrity or none")]
     Lockdown,
@@ -61,17 +55,13 @@ pub enum Unavailable {
         option: &'static str,
     },
     /// The processes are not those of the running kernel.
-    #[error("{path}: not a procfs; its processes are not of this kernel, which only files there can tell of")]
-    NotProcfs {
-        /// The root of the processes.
-        path: PathBuf,
-    },
+    /// The root of the processes.
+    #[error("{0}: not a procfs; its processes are not of this kernel, which only files there can tell of")]
+    NotProcfs(PathBuf),
     /// Pages of a size that no processor known here has.
-    #[error("the kernel's base pages have {bytes} bytes; known are 4096, 16384 and 65536")]
-    PageSize {
-        /// The size.
-        bytes: u64,
-    },
+    /// The size.
+    #[error("the kernel's base pages have {0} bytes; known are 4096, 16384 and 65536")]
+    PageSize(u64),
     /// Only the module's scan can do what was wished.
     #[error("{wish}: only the probe etmem can do that; {way_out}")]
     OnlyEtmem {
@@ -116,14 +106,12 @@ pub enum Unavailable {
         reason: String,
     },
     /// No base of the direct map gave the page numbers that the kernel gives.
+    /// How many were tried.
     #[error(
-        "the kernel's direct map was not found: none of {tried} bases gave the page numbers of /proc/self/pagemap \
+        "the kernel's direct map was not found: none of {0} bases gave the page numbers of /proc/self/pagemap \
          (encrypted memory?)"
     )]
-    NoDirectMap {
-        /// How many were tried.
-        tried: usize,
-    },
+    NoDirectMap(usize),
 }
 
 impl Unavailable {
@@ -135,7 +123,6 @@ impl Unavailable {
             Self::KernelTooOld { needed, .. } | Self::NoSystemCall { needed, .. } => {
                 format!("Linux {needed} or later")
             }
-            Self::NoKernelTypes { .. } => "a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
             Self::Lockdown => "boot with lockdown=integrity or none".to_owned(),
             Self::Permission { capabilities, .. } => format!("run as root, or with {capabilities}"),
             Self::NotBuilt { option, .. } => format!("a kernel built with {option}=y"),
@@ -143,8 +130,8 @@ impl Unavailable {
             Self::NoModule { module, option, .. } => {
                 format!("an openEuler kernel built with {option}, and its module {module}")
             }
-            Self::NotProcfs { .. } => "a procfs of the running kernel at --proc-root".to_owned(),
-            Self::PageSize { .. } => "a kernel with base pages of a known size".to_owned(),
+            Self::NotProcfs(_) => "a procfs of the running kernel at --proc-root".to_owned(),
+            Self::PageSize(_) => "a kernel with base pages of a known size".to_owned(),
             Self::OnlyEtmem { way_out, .. } => (*way_out).to_owned(),
             Self::NotOfHugePool { .. } => "tracker=damon".to_owned(),
             Self::None(ways) => {
@@ -155,8 +142,13 @@ impl Unavailable {
             Self::Refused { .. } => {
                 "see what the kernel answered; its own log (dmesg) may say more".to_owned()
             }
-            Self::NoDirectMap { .. } => "a machine without encrypted memory, or another probe".to_owned(),
+            Self::NoDirectMap(_) => "a machine without encrypted memory, or another probe".to_owned(),
         }
+    }
+
+    /// The kernel refused `call`, a path or a system call.
+    pub(crate) fn refused(call: impl ToString, reason: impl ToString) -> Self {
+        Self::Refused { call: call.to_string(), reason: reason.to_string() }
     }
 
     /// What `error` from `call` means: a lack of rights, or another refusal.
@@ -164,7 +156,7 @@ impl Unavailable {
         let call = call.into();
         match error.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => Self::Permission { call, capabilities },
-            _ => Self::Refused { call, reason: error.to_string() },
+            _ => Self::refused(call, error),
         }
     }
 }
@@ -179,22 +171,21 @@ mod tests {
         match of {
             Unavailable::Architecture => 0,
             Unavailable::KernelTooOld { .. } => 1,
-            Unavailable::NoKernelTypes { .. } => 2,
+            Unavailable::NoDirectMap(_) => 2,
             Unavailable::Lockdown => 3,
             Unavailable::Permission { .. } => 4,
             Unavailable::NotBuilt { .. } => 5,
             Unavailable::ModuleNotLoaded { .. } => 6,
             Unavailable::NoModule { .. } => 7,
-            Unavailable::NotProcfs { .. } => 8,
-            Unavailable::PageSize { .. } => 9,
+            Unavailable::NotProcfs(_) => 8,
+            Unavailable::PageSize(_) => 9,
             Unavailable::OnlyEtmem { .. } => 10,
             Unavailable::NotOfHugePool { .. } => 11,
             Unavailable::NoSystemCall { .. } => 12,
             Unavailable::Taken { .. } => 13,
             Unavailable::Refused { .. } => 14,
-            Unavailable::NoDirectMap { .. } => 15,
             // No reason of its own: those of several.
-            Unavailable::None(_) => 16,
+            Unavailable::None(_) => 15,
         }
     }
 
@@ -204,20 +195,20 @@ mod tests {
         let samples = [
             Unavailable::Architecture,
             Unavailable::KernelTooOld { needed: any, running: text() },
-            Unavailable::NoKernelTypes { path: path.clone() },
+            Unavailable::NotBuilt { path: path.clone(), option: "CONFIG_DEBUG_INFO_BTF" },
             Unavailable::Lockdown,
             Unavailable::Permission { call: text(), capabilities: any },
             Unavailable::NotBuilt { path: path.clone(), option: any },
             Unavailable::ModuleNotLoaded { path: path.clone(), module: any },
             Unavailable::NoModule { path: path.clone(), module: any, option: any },
-            Unavailable::NotProcfs { path },
-            Unavailable::PageSize { bytes: 1 },
+            Unavailable::NotProcfs(path),
+            Unavailable::PageSize(1),
             Unavailable::OnlyEtmem { wish: any, way_out: any },
             Unavailable::NotOfHugePool { probe: any, because: any },
             Unavailable::NoSystemCall { call: any, needed: any },
             Unavailable::Taken { what: any, by: text() },
             Unavailable::Refused { call: text(), reason: text() },
-            Unavailable::NoDirectMap { tried: 1 },
+            Unavailable::NoDirectMap(1),
         ];
         let numbers: BTreeSet<usize> = samples.iter().map(number).collect();
         assert!(numbers.into_iter().eq(0..number(&Unavailable::None(Vec::new()))), "a sample of each");

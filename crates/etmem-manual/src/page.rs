@@ -8,22 +8,18 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
     /// 1: commands that anybody may try.
-    Commands,
+    Commands = 1,
     /// 5: formats of files.
-    Files,
+    Files = 5,
     /// 8: what runs the machine.
-    Administration,
+    Administration = 8,
 }
 
 impl Section {
     /// Its number.
     #[must_use]
     pub const fn number(self) -> u8 {
-        match self {
-            Self::Commands => 1,
-            Self::Files => 5,
-            Self::Administration => 8,
-        }
+        self as u8
     }
 }
 

@@ -20,9 +20,9 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::ProcessId;
 use etmem_core::name::Name;
 use etmem_engine::{Hosted, Question, Refusal};
-use std::fmt;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tracing::{error, info};
@@ -44,22 +44,13 @@ enum Message {
 }
 
 /// An engine whose policy is a plugin.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Host {
     name: String,
     library: String,
     messages: Sender<Message>,
     call: Arc<CurrentCall>,
     clock: Arc<dyn Pacer>,
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host")
-            .field("name", &self.name)
-            .field("library", &self.library)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Whether an outcome is waited for, or was delivered.
@@ -74,7 +65,7 @@ type Ticket = Arc<Mutex<Wanted>>;
 
 /// Delivers the outcome, or gives it back if the wait is over.
 fn deliver<T>(ticket: &Ticket, answers: &Sender<T>, outcome: T) -> Option<T> {
-    let mut wanted = ticket.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut wanted = ticket.lock();
     if *wanted != Wanted::Yes {
         return Some(outcome);
     }
@@ -83,7 +74,7 @@ fn deliver<T>(ticket: &Ticket, answers: &Sender<T>, outcome: T) -> Option<T> {
 }
 
 fn is_unwanted(ticket: &Ticket) -> bool {
-    *ticket.lock().unwrap_or_else(PoisonError::into_inner) == Wanted::No
+    *ticket.lock() == Wanted::No
 }
 
 impl Host {
@@ -155,7 +146,7 @@ impl Host {
     ) -> Result<T, Refusal> {
         let outcome = match answer.recv_timeout(limit) {
             Err(RecvTimeoutError::Timeout) => {
-                let mut wanted = ticket.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut wanted = ticket.lock();
                 if *wanted == Wanted::Yes {
                     *wanted = Wanted::No;
                     self.call.give_up();

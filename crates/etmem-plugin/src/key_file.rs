@@ -104,13 +104,7 @@ fn text(groups: &Groups) -> String {
 #[derive(Debug)]
 pub(crate) struct KeyFile {
     glib: &'static Glib,
-    file: *mut GKeyFile,
-}
-
-impl KeyFile {
-    pub(crate) const fn as_ptr(&self) -> *mut GKeyFile {
-        self.file
-    }
+    pub(crate) file: *mut GKeyFile,
 }
 
 impl Drop for KeyFile {

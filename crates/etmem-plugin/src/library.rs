@@ -10,12 +10,12 @@ use etmem_abi::{EngineOps, SCAN_LIBRARY, SCAN_LIBRARY_FOLDERS};
 use etmem_config::library::{CheckedLibrary, check};
 use etmem_engine::Refusal;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::{c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What `dladdr1` is asked for: the entry in the table of symbols (`RTLD_DL_SYMENT` of dlfcn.h).
 const SYMBOL_ENTRY: c_int = 1;
@@ -35,16 +35,12 @@ struct Resident {
 
 static RESIDENTS: Mutex<BTreeMap<PathBuf, Resident>> = Mutex::new(BTreeMap::new());
 
-fn residents() -> MutexGuard<'static, BTreeMap<PathBuf, Resident>> {
-    RESIDENTS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A loaded plugin.
 #[derive(Debug)]
 pub(crate) struct Plugin {
-    path: PathBuf,
-    handle: *mut c_void,
-    operations: *mut EngineOps,
+    pub(crate) path: PathBuf,
+    pub(crate) handle: *mut c_void,
+    pub(crate) operations: *mut EngineOps,
 }
 
 impl Plugin {
@@ -54,7 +50,7 @@ impl Plugin {
         let shown = path.display();
         let refused = |rule: String| fault(format!("[engine] libname={shown}: {rule}"));
         let file = check(path).map_err(|error| refused(error.to_string()))?;
-        if residents().get(&file.path).is_some_and(|resident| resident.file != file) {
+        if RESIDENTS.lock().get(&file.path).is_some_and(|resident| resident.file != file) {
             return Err(refused(String::from(
                 "was replaced by another file, and the old one is still loaded, as its tasks ran; restart etmemd, \
                  or give the new file another name",
@@ -75,26 +71,13 @@ impl Plugin {
             )));
         }
         let path = file.path.clone();
-        residents().entry(path.clone()).or_insert(Resident { file, users: 0, stays: false }).users += 1;
+        RESIDENTS.lock().entry(path.clone()).or_insert(Resident { file, users: 0, stays: false }).users += 1;
         Ok(Self { path, handle: library.into_raw(), operations })
-    }
-
-    /// The file, for messages.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) const fn handle(&self) -> *mut c_void {
-        self.handle
-    }
-
-    pub(crate) const fn operations(&self) -> *mut EngineOps {
-        self.operations
     }
 
     /// Keeps it loaded from now on: a thread may run its code.
     pub(crate) fn stays(&self) {
-        if let Some(resident) = residents().get_mut(&self.path) {
+        if let Some(resident) = RESIDENTS.lock().get_mut(&self.path) {
             resident.stays = true;
         }
     }
@@ -102,7 +85,7 @@ impl Plugin {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
-        let mut residents = residents();
+        let mut residents = RESIDENTS.lock();
         let Some(resident) = residents.get_mut(&self.path) else { return };
         resident.users = resident.users.saturating_sub(1);
         if resident.stays {

@@ -72,13 +72,13 @@ impl Loaded {
             engine_type: abi::ETMEMD_THIRDPARTY_ENGINE,
             name: name.as_mut_ptr(),
             params: ptr::null_mut(),
-            proj: project.as_ptr(),
+            proj: project.project,
             page_ref: ptr::null_mut(),
-            ops: plugin.operations(),
+            ops: plugin.operations,
             tasks: ptr::null_mut(),
             page_cnt: 0,
             next: ptr::null_mut(),
-            handler: plugin.handle(),
+            handler: plugin.handle,
         }));
         let call = Arc::clone(call);
         let mut loaded = Self { call, project, engine, _name: name, tasks: Vec::new(), glib, plugin };
@@ -95,7 +95,7 @@ impl Loaded {
         let Some(fill) = function!(self, fill_eng_params) else { return Ok(()) };
         let keys = self.glib.key_file(groups)?;
         // SAFETY: the plugin's own function, with what it is made for.
-        let status = self.call.during("fill_eng_params", || unsafe { fill(keys.as_ptr(), self.engine) });
+        let status = self.call.during("fill_eng_params", || unsafe { fill(keys.file, self.engine) });
         self.check("fill_eng_params", status, "refuses the engine")
     }
 
@@ -103,7 +103,7 @@ impl Loaded {
         if status == 0 {
             return Ok(());
         }
-        let library = self.plugin.path().display();
+        let library = self.plugin.path.display();
         Err(fault(format!("{library} {what}: {function} returned {status}; it may have logged why")))
     }
 
@@ -237,7 +237,7 @@ impl Guest for Loaded {
         let filled = function!(self, fill_task_params).map_or(Ok(()), |fill| {
             let keys = self.glib.key_file(&terms.groups)?;
             // SAFETY: the plugin's own function, with what it is made for.
-            let status = self.call.during("fill_task_params", || unsafe { fill(keys.as_ptr(), task) });
+            let status = self.call.during("fill_task_params", || unsafe { fill(keys.file, task) });
             self.check("fill_task_params", status, &format!("refuses task {}", terms.name))
         });
         if let Err(refusal) = filled {
@@ -260,7 +260,7 @@ impl Guest for Loaded {
 
     fn start_task(&mut self, task: &str, processes: &[u32]) -> Result<(), Refusal> {
         let place = self.place(task)?;
-        let library = self.plugin.path().display();
+        let library = self.plugin.path.display();
         let Some(start) = function!(self, start_task) else {
             return Err(fault(format!("{library} has no start_task, so no task of it can start")));
         };
@@ -296,7 +296,7 @@ impl Guest for Loaded {
 
     fn answer(&mut self, task: Option<&str>, command: &str, out: OwnedFd) -> Result<(), Refusal> {
         let refused = |reason| Refusal { reason, class: FaultClass::InvalidParameters };
-        let library = self.plugin.path().display();
+        let library = self.plugin.path.display();
         let Some(answer) = function!(self, eng_mgt_func) else {
             return Err(refused(format!("{library} has no eng_mgt_func, so it has no commands")));
         };

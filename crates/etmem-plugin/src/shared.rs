@@ -8,10 +8,11 @@ use etmem_abi as abi;
 use etmem_config::ProjectSection;
 use etmem_config::values::Percent;
 use etmem_engine::{PsiScan, RegionScan};
+use parking_lot::Mutex;
 use std::ffi::{c_int, c_ulong, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What the plugins of one project share. It is made with the first of them.
@@ -30,7 +31,7 @@ impl SharedProject {
 /// `struct project` with what it points to.
 #[derive(Debug)]
 pub(crate) struct Mirror {
-    project: *mut abi::Project,
+    pub(crate) project: *mut abi::Project,
     scan: ScanParameters,
     _name: Text,
     /// Held while the list of engines is changed.
@@ -112,10 +113,6 @@ impl Mirror {
         Self { project, scan, _name: name, list: Mutex::new(()) }
     }
 
-    pub(crate) const fn as_ptr(&self) -> *mut abi::Project {
-        self.project
-    }
-
     /// The project has started or stopped.
     pub(crate) fn runs(&self, runs: bool) {
         // SAFETY: ours, alive, and changed in no other way.
@@ -127,14 +124,14 @@ impl Mirror {
     /// # Safety
     /// It is valid until it is taken out.
     pub(crate) unsafe fn put(&self, engine: *mut abi::Engine) {
-        let _list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let _list = self.list.lock();
         // SAFETY: ours and alive; the engine's link as the caller promises.
         unsafe { put(&raw mut (*self.project).engs, engine, |engine| &raw mut (*engine).next) };
     }
 
     /// Takes `engine` out of the list, if it is there.
     pub(crate) fn take(&self, engine: *mut abi::Engine) {
-        let _list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let _list = self.list.lock();
         // SAFETY: ours and alive; all in the list are valid, as the callers of `put` promised.
         unsafe { take(&raw mut (*self.project).engs, engine, |engine| &raw mut (*engine).next) };
     }
@@ -198,7 +195,10 @@ mod tests {
 
     fn mirror(lines: &str) -> Mirror {
         let text = format!("[project]\nname=p\n{lines}");
-        Mirror::new(&etmem_engine::parse(std::path::Path::new("f"), &text).unwrap().projects[0])
+        Mirror::new(
+            &etmem_config::parse(std::path::Path::new("f"), &text, &etmem_engine::keys()).unwrap().projects
+                [0],
+        )
     }
 
     #[test]
@@ -213,19 +213,19 @@ mod tests {
         let psi = mirror("scan_type=psi\ninterval=9\n");
         // SAFETY: all of it is there until the mirrors go.
         unsafe {
-            let project = &*page.as_ptr();
+            let project = &*page.project;
             assert_eq!((CStr::from_ptr(project.name), project.kind), (c"p", 0));
             let scan = &*project.scan_param.cast::<abi::PageScan>();
             assert_eq!((scan.interval, scan.loops, scan.sleep), (5, 3, 10));
             let figures =
                 (project.sysmem_threshold, project.swapcache_high_wmark, project.swapcache_low_wmark);
             assert_eq!((figures, project.start, project.wmark_set), ((50, 7, 3), false, false));
-            let project = &*region.as_ptr();
+            let project = &*region.project;
             let scan = &*project.scan_param.cast::<abi::RegionScan>();
             let intervals = (scan.sample_interval, scan.aggr_interval, scan.update_interval);
             assert_eq!((project.kind, intervals), (1, (1000, 2000, 3_000_000)));
             assert_eq!((scan.min_nr_regions, scan.max_nr_regions), (4, 5));
-            let project = &*psi.as_ptr();
+            let project = &*psi.project;
             assert_eq!((project.kind, (*project.scan_param.cast::<abi::PsiScan>()).interval), (2, 9));
             let figures =
                 (project.sysmem_threshold, project.swapcache_high_wmark, project.swapcache_low_wmark);

@@ -132,7 +132,7 @@ fn file(engine: &str) -> ConfigFile {
          [task]\nproject=p\nengine={engine}\nname=u\ntype=name\nvalue=x\n\
          [other]\nkey=value\n"
     );
-    etmem_engine::parse(std::path::Path::new("f"), &text).expect("a file")
+    etmem_config::parse(std::path::Path::new("f"), &text, &etmem_engine::keys()).expect("a file")
 }
 
 fn start(file: &ConfigFile) -> Result<Isolated, Refusal> {

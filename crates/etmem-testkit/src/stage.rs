@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -30,11 +31,25 @@ pub struct Stage {
     pub binaries: &'static Binaries,
     /// A clock.
     pub clock: WallClock,
-    _swap: Option<SwapGuard>,
+    _swap: Option<Arc<SwapGuard>>,
+}
+
+/// The swap of this program's stages. Those that stand at the same time share it.
+static SWAP: Mutex<Weak<SwapGuard>> = Mutex::new(Weak::new());
+
+fn shared_swap(bytes: usize) -> Result<Arc<SwapGuard>> {
+    let mut shared = SWAP.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(swap) = shared.upgrade() {
+        return Ok(swap);
+    }
+    let swap = Arc::new(SwapGuard::acquire(bytes)?);
+    *shared = Arc::downgrade(&swap);
+    Ok(swap)
 }
 
 impl Stage {
-    /// Builds the programs, makes sure there are `bytes` of swap, starts a daemon.
+    /// Builds the programs, makes sure there are `bytes` of swap, starts a daemon. Tests of one program that run side by
+    /// side share the swap of the first: `bytes` must be enough for all of them.
     ///
     /// # Errors
     /// One of these cannot be.
@@ -53,7 +68,7 @@ impl Stage {
     fn new(swap: Option<usize>) -> Result<Self> {
         // In this order: a build takes long, and others may wait for the swap.
         let binaries = Binaries::build()?;
-        let swap = swap.map(SwapGuard::acquire).transpose()?;
+        let swap = swap.map(shared_swap).transpose()?;
         Ok(Self { daemon: Daemon::start(binaries)?, binaries, clock: WallClock::new(), _swap: swap })
     }
 

@@ -33,6 +33,13 @@ pub fn is_asked_for(name: &str) -> bool {
     Arguments::from_args().filter.is_none_or(|part| name.contains(&part))
 }
 
+/// Runs `many` tests at a time: those that stand on daemons of their own and share nothing else.
+pub fn run_side_by_side(many: usize, trials: Vec<Trial>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(many));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
 /// Runs the tests one after the other, since they share the machine's memory and swap.
 pub fn run_in_turn(trials: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();

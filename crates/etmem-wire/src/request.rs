@@ -62,20 +62,14 @@ pub type CommandWord = Word<{ REQUEST_MAX - FRAME - 3 * etmem_core::name::NAME_M
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Request {
     /// Create the projects, engines and tasks that a file lists.
-    ObjAdd {
-        /// The file.
-        file: FilePath,
-    },
+    /// The file.
+    ObjAdd(FilePath),
     /// The same, but only if nothing in the file would be ignored.
-    ObjAddStrict {
-        /// The file.
-        file: StrictFilePath,
-    },
+    /// The file.
+    ObjAddStrict(StrictFilePath),
     /// Delete the projects, engines and tasks that a file lists.
-    ObjDel {
-        /// The file.
-        file: FilePath,
-    },
+    /// The file.
+    ObjDel(FilePath),
     /// Create a project from a file of etmem 1.0, which does not hold the project's name.
     ProjectAdd {
         /// The project.
@@ -84,20 +78,14 @@ pub enum Request {
         file: ProjectFilePath,
     },
     /// Delete a project with everything in it, as etmem 1.0 did.
-    ProjectDel {
-        /// The project.
-        name: Name,
-    },
+    /// The project.
+    ProjectDel(Name),
     /// Start every task of a project.
-    ProjectStart {
-        /// The project.
-        name: Name,
-    },
+    /// The project.
+    ProjectStart(Name),
     /// Stop every task of a project.
-    ProjectStop {
-        /// The project.
-        name: Name,
-    },
+    /// The project.
+    ProjectStop(Name),
     /// List tasks.
     ProjectShow {
         /// Of this project only, or of every project.
@@ -139,33 +127,23 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    pub(crate) const fn number(self) -> i32 {
-        match self {
-            Self::ObjAdd => 0,
-            Self::ObjDel => 1,
-            Self::ProjectStart => 2,
-            Self::ProjectStop => 3,
-            Self::ProjectShow => 4,
-            Self::Engine => 5,
-        }
-    }
+    /// Each with the words of the command line that ask for it, by number.
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::ObjAdd, "obj add"),
+        (Self::ObjDel, "obj del"),
+        (Self::ProjectStart, "project start"),
+        (Self::ProjectStop, "project stop"),
+        (Self::ProjectShow, "project show"),
+        (Self::Engine, "engine"),
+    ];
 
     pub(crate) fn from_number(number: i32) -> Option<Self> {
-        [Self::ObjAdd, Self::ObjDel, Self::ProjectStart, Self::ProjectStop, Self::ProjectShow, Self::Engine]
-            .into_iter()
-            .find(|verb| verb.number() == number)
+        Self::ALL.get(usize::try_from(number).ok()?).map(|(verb, _)| *verb)
     }
 
     /// The words of the command line that ask for it.
     pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::ObjAdd => "obj add",
-            Self::ObjDel => "obj del",
-            Self::ProjectStart => "project start",
-            Self::ProjectStop => "project stop",
-            Self::ProjectShow => "project show",
-            Self::Engine => "engine",
-        }
+        Self::ALL[self as usize].1
     }
 }
 
@@ -174,19 +152,15 @@ impl Request {
     #[must_use]
     pub fn encode(&self) -> String {
         let (verb, [project, file, engine, command, task]) = match self {
-            Self::ObjAdd { file } => (Verb::ObjAdd, [None, Some(file.as_str()), None, None, None]),
-            Self::ObjAddStrict { file } => {
-                (Verb::ObjAdd, [None, Some(file.as_str()), None, Some(STRICT), None])
-            }
-            Self::ObjDel { file } => (Verb::ObjDel, [None, Some(file.as_str()), None, None, None]),
+            Self::ObjAdd(file) => (Verb::ObjAdd, [None, Some(file.as_str()), None, None, None]),
+            Self::ObjAddStrict(file) => (Verb::ObjAdd, [None, Some(file.as_str()), None, Some(STRICT), None]),
+            Self::ObjDel(file) => (Verb::ObjDel, [None, Some(file.as_str()), None, None, None]),
             Self::ProjectAdd { name, file } => {
                 (Verb::ObjAdd, [Some(name.as_str()), Some(file.as_str()), None, None, None])
             }
-            Self::ProjectDel { name } => (Verb::ObjDel, [Some(name.as_str()), None, None, None, None]),
-            Self::ProjectStart { name } => {
-                (Verb::ProjectStart, [Some(name.as_str()), None, None, None, None])
-            }
-            Self::ProjectStop { name } => (Verb::ProjectStop, [Some(name.as_str()), None, None, None, None]),
+            Self::ProjectDel(name) => (Verb::ObjDel, [Some(name.as_str()), None, None, None, None]),
+            Self::ProjectStart(name) => (Verb::ProjectStart, [Some(name.as_str()), None, None, None, None]),
+            Self::ProjectStop(name) => (Verb::ProjectStop, [Some(name.as_str()), None, None, None, None]),
             Self::ProjectShow { name, verbose } => {
                 let name = name.as_ref().map(Name::as_str);
                 (Verb::ProjectShow, [name, None, None, verbose.then_some(VERBOSE), None])
@@ -201,7 +175,7 @@ impl Request {
                 (Verb::Engine, [Some(project), None, Some(engine), Some(command), task])
             }
         };
-        let number = verb.number().to_string();
+        let number = (verb as u8).to_string();
         let values = [project, file, Some(&*number), engine, command, task];
         let pairs = Key::ALL.into_iter().zip(values);
         pairs.map(|(key, value)| format!("{key} {}", value.unwrap_or("-"))).collect::<Vec<_>>().join(" ")
@@ -215,10 +189,10 @@ mod tests {
     #[test]
     fn the_longest_values_fill_a_request() {
         let file = FilePath::new(&"f".repeat(451)).unwrap();
-        assert_eq!(Request::ObjAdd { file }.encode().len(), REQUEST_MAX);
+        assert_eq!(Request::ObjAdd(file).encode().len(), REQUEST_MAX);
         assert!(FilePath::new(&"f".repeat(452)).is_err());
         let file = StrictFilePath::new(&"f".repeat(446)).unwrap();
-        assert_eq!(Request::ObjAddStrict { file }.encode().len(), REQUEST_MAX);
+        assert_eq!(Request::ObjAddStrict(file).encode().len(), REQUEST_MAX);
         assert!(StrictFilePath::new(&"f".repeat(447)).is_err());
         let name = Name::new(&"n".repeat(64)).unwrap();
         let file = ProjectFilePath::new(&"f".repeat(388)).unwrap();

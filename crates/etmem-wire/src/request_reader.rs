@@ -43,12 +43,6 @@ pub struct RequestReader {
 }
 
 impl RequestReader {
-    /// A reader that has seen no byte.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Takes the bytes that arrived next.
     pub fn feed(&mut self, bytes: &[u8]) -> Progress {
         let room = (REQUEST_MAX + 1).saturating_sub(self.arrived.len());
@@ -80,7 +74,7 @@ impl Request {
     /// # Errors
     /// Says what is wrong with the bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, RequestError> {
-        let mut reader = RequestReader::new();
+        let mut reader = RequestReader::default();
         reader.feed(bytes);
         reader.finish()
     }
@@ -173,23 +167,21 @@ fn request(values: Values<'_>) -> Result<Request, RequestError> {
                 Request::ProjectAdd { name, file: needed(Key::File, words, word(Key::File, file)?)? }
             }
             None if engine_command == Some(STRICT.as_bytes()) => {
-                Request::ObjAddStrict { file: needed(Key::File, words, word(Key::File, file)?)? }
+                Request::ObjAddStrict(needed(Key::File, words, word(Key::File, file)?)?)
             }
-            None => Request::ObjAdd { file: needed(Key::File, words, word(Key::File, file)?)? },
+            None => Request::ObjAdd(needed(Key::File, words, word(Key::File, file)?)?),
         },
         Verb::ObjDel => match (word(Key::File, file)?, project) {
-            (Some(file), _) => Request::ObjDel { file },
+            (Some(file), _) => Request::ObjDel(file),
             (None, None) => return Err(RequestError::Missing { key: Key::File, words }),
-            (None, project) => Request::ProjectDel {
-                name: needed(Key::Project, "project del", name(Key::Project, project)?)?,
-            },
+            (None, project) => {
+                Request::ProjectDel(needed(Key::Project, "project del", name(Key::Project, project)?)?)
+            }
         },
         Verb::ProjectStart => {
-            Request::ProjectStart { name: needed(Key::Project, words, name(Key::Project, project)?)? }
+            Request::ProjectStart(needed(Key::Project, words, name(Key::Project, project)?)?)
         }
-        Verb::ProjectStop => {
-            Request::ProjectStop { name: needed(Key::Project, words, name(Key::Project, project)?)? }
-        }
+        Verb::ProjectStop => Request::ProjectStop(needed(Key::Project, words, name(Key::Project, project)?)?),
         Verb::ProjectShow => match engine_command.and_then(TaskForm::from_word) {
             Some(form) => Request::TaskShow {
                 project: needed(Key::Project, "task show", name(Key::Project, project)?)?,
@@ -216,18 +208,12 @@ fn needed<T>(key: Key, words: &'static str, value: Option<T>) -> Result<T, Reque
 
 fn name(key: Key, value: Option<&[u8]>) -> Result<Option<Name>, RequestError> {
     let Some(value) = text(key, value)? else { return Ok(None) };
-    match Name::new(value) {
-        Ok(name) => Ok(Some(name)),
-        Err(source) => Err(RequestError::Name { key, value: value.to_owned(), source }),
-    }
+    Name::new(value).map(Some).map_err(|source| RequestError::Name { key, value: value.to_owned(), source })
 }
 
 fn word<const MOST: usize>(key: Key, value: Option<&[u8]>) -> Result<Option<Word<MOST>>, RequestError> {
     let Some(value) = text(key, value)? else { return Ok(None) };
-    match Word::new(value) {
-        Ok(word) => Ok(Some(word)),
-        Err(source) => Err(RequestError::Word { key, value: value.to_owned(), source }),
-    }
+    Word::new(value).map(Some).map_err(|source| RequestError::Word { key, value: value.to_owned(), source })
 }
 
 fn text(key: Key, value: Option<&[u8]>) -> Result<Option<&str>, RequestError> {

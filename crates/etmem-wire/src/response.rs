@@ -7,82 +7,59 @@ use std::fmt;
 
 /// How a request went: the last byte of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Status {
     /// It was done.
-    Success,
+    Success = 0xff,
     /// It was refused, or went wrong.
-    Failure,
+    Failure = 0xfe,
 }
 
 impl Status {
     /// The byte on the wire. Neither of the two occurs in UTF-8.
     #[must_use]
     pub const fn byte(self) -> u8 {
-        match self {
-            Self::Success => 0xff,
-            Self::Failure => 0xfe,
-        }
+        self as u8
     }
 
-    const fn from_byte(byte: u8) -> Option<Self> {
-        if byte == Self::Success.byte() {
-            Some(Self::Success)
-        } else if byte == Self::Failure.byte() {
-            Some(Self::Failure)
-        } else {
-            None
-        }
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Success, Self::Failure].into_iter().find(|status| status.byte() == byte)
     }
 }
 
 /// What kind of failure it is. Scripts match on the texts, which are the original's to the letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, derive_more::Display)]
 pub enum ErrorKind {
     /// The request, the file or the engine command is not acceptable.
+    #[display("error: invalid parameters")]
     InvalidParameters,
     /// A project of that name is there already.
+    #[display("error: project has been existed")]
     ProjectExists,
     /// No project has that name.
+    #[display("error: project is not exist")]
     NoSuchProject,
     /// The project runs already.
+    #[display("error: project has been started")]
     ProjectStarted,
     /// The project does not run.
+    #[display("error: project has been stopped")]
     ProjectStopped,
     /// The project has that engine already.
+    #[display("error: engine has been existed")]
     EngineExists,
     /// The project does not have that engine.
+    #[display("error: engine is not exist")]
     NoSuchEngine,
     /// The engine has a task of that name already.
+    #[display("error: task has been existed")]
     TaskExists,
     /// The engine has no task of that name.
+    #[display("error: task is not exist")]
     NoSuchTask,
     /// Anything else.
+    #[display("error: etmemd has internal error, see reason details in messages")]
     Internal,
-}
-
-impl ErrorKind {
-    /// The first line of the answer.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::InvalidParameters => "error: invalid parameters",
-            Self::ProjectExists => "error: project has been existed",
-            Self::NoSuchProject => "error: project is not exist",
-            Self::ProjectStarted => "error: project has been started",
-            Self::ProjectStopped => "error: project has been stopped",
-            Self::EngineExists => "error: engine has been existed",
-            Self::NoSuchEngine => "error: engine is not exist",
-            Self::TaskExists => "error: task has been existed",
-            Self::NoSuchTask => "error: task is not exist",
-            Self::Internal => "error: etmemd has internal error, see reason details in messages",
-        }
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.text())
-    }
 }
 
 /// A whole answer.
@@ -110,7 +87,7 @@ impl Response {
     /// The text has no newline at its end, because clients print one after a failure.
     #[must_use]
     pub fn failure<R: fmt::Display>(kind: ErrorKind, reasons: impl IntoIterator<Item = R>) -> Self {
-        let mut text = kind.text().to_owned();
+        let mut text = kind.to_string();
         for reason in reasons {
             text.push('\n');
             text.push_str(printable(reason.to_string()).trim_end_matches('\n'));

@@ -1,12 +1,10 @@
 //! Texts, other than names, that a request can carry as a value.
 
-use std::fmt;
-
 /// A text of 1 to `MOST` bytes without spaces and control characters that does not begin with `-`.
 ///
 /// The wire ends a value at the first space and takes one that begins with `-` for absent, so no other text
 /// arrives as it was sent. Bytes above ASCII are allowed if they are UTF-8.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, derive_more::Display)]
 pub struct Word<const MOST: usize>(Box<str>);
 
 /// Why a text cannot be a [`Word`].
@@ -56,12 +54,6 @@ impl<const MOST: usize> Word<MOST> {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl<const MOST: usize> fmt::Display for Word<MOST> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
     }
 }
 

@@ -28,15 +28,15 @@ fn requests() -> Vec<(Request, &'static str)> {
     let file = || FilePath::new("/etc/etmem/slide.yaml").expect("a path");
     vec![
         (
-            Request::ObjAdd { file: file() },
+            Request::ObjAdd(file()),
             "proj_name - file_name /etc/etmem/slide.yaml cmd 0 eng_name - eng_cmd - task_name -",
         ),
         (
-            Request::ObjDel { file: file() },
+            Request::ObjDel(file()),
             "proj_name - file_name /etc/etmem/slide.yaml cmd 1 eng_name - eng_cmd - task_name -",
         ),
         (
-            Request::ObjAddStrict { file: StrictFilePath::new("/f").expect("a path") },
+            Request::ObjAddStrict(StrictFilePath::new("/f").expect("a path")),
             "proj_name - file_name /f cmd 0 eng_name - eng_cmd strict task_name -",
         ),
         (
@@ -44,15 +44,15 @@ fn requests() -> Vec<(Request, &'static str)> {
             "proj_name test file_name /f cmd 0 eng_name - eng_cmd - task_name -",
         ),
         (
-            Request::ProjectDel { name: name("test") },
+            Request::ProjectDel(name("test")),
             "proj_name test file_name - cmd 1 eng_name - eng_cmd - task_name -",
         ),
         (
-            Request::ProjectStart { name: name("test") },
+            Request::ProjectStart(name("test")),
             "proj_name test file_name - cmd 2 eng_name - eng_cmd - task_name -",
         ),
         (
-            Request::ProjectStop { name: name("test") },
+            Request::ProjectStop(name("test")),
             "proj_name test file_name - cmd 3 eng_name - eng_cmd - task_name -",
         ),
         (
@@ -107,15 +107,15 @@ fn values_that_begin_with_a_dash_are_absent() {
 #[test]
 fn values_that_are_not_needed_are_not_looked_at() {
     let line = b"proj_name - file_name /f cmd 00 eng_name a\nb eng_cmd \xff task_name \x01";
-    assert_eq!(Request::decode(line), Ok(Request::ObjAdd { file: FilePath::new("/f").unwrap() }));
+    assert_eq!(Request::decode(line), Ok(Request::ObjAdd(FilePath::new("/f").unwrap())));
     let line = b"proj_name \xff file_name /f cmd 1 eng_name a\nb eng_cmd strict task_name \x01";
-    assert_eq!(Request::decode(line), Ok(Request::ObjDel { file: FilePath::new("/f").unwrap() }));
+    assert_eq!(Request::decode(line), Ok(Request::ObjDel(FilePath::new("/f").unwrap())));
 }
 
 #[test]
 fn only_a_task_may_grow() {
     for (request, line) in requests() {
-        let mut reader = RequestReader::new();
+        let mut reader = RequestReader::default();
         let (most, last) = line.as_bytes().split_at(line.len() - 1);
         for byte in most {
             assert_ne!(reader.feed(&[*byte]), Progress::Settled);
@@ -144,12 +144,12 @@ fn a_request_has_at_most_512_bytes() {
     assert!(too_long_a_word(Request::decode(format!("{}\n", line(512)).as_bytes())));
     assert_eq!(Request::decode(line(513).as_bytes()), Err(RequestError::TooLong));
 
-    let mut reader = RequestReader::new();
+    let mut reader = RequestReader::default();
     assert_eq!(reader.feed(line(512).as_bytes()), Progress::MayGrow);
     assert_eq!(reader.feed(b"x"), Progress::Settled);
     assert_eq!(reader.finish(), Err(RequestError::TooLong));
 
-    let mut reader = RequestReader::new();
+    let mut reader = RequestReader::default();
     assert_eq!(reader.feed(&line(520).as_bytes()[..511]), Progress::Incomplete);
     assert_eq!(
         reader.feed(&line(520).as_bytes()[511..512]),

@@ -18,13 +18,13 @@ fn request() -> impl Strategy<Value = Request> {
     let project_file = path().prop_map(|text| ProjectFilePath::new(&text).expect("a path"));
     let command = "[^- \\pC][^ \\pC]{0,60}".prop_map(|text| CommandWord::new(&text).expect("a word"));
     prop_oneof![
-        file().prop_map(|file| Request::ObjAdd { file }),
-        strict_file.prop_map(|file| Request::ObjAddStrict { file }),
-        file().prop_map(|file| Request::ObjDel { file }),
+        file().prop_map(Request::ObjAdd),
+        strict_file.prop_map(Request::ObjAddStrict),
+        file().prop_map(Request::ObjDel),
         (name(), project_file).prop_map(|(name, file)| Request::ProjectAdd { name, file }),
-        name().prop_map(|name| Request::ProjectDel { name }),
-        name().prop_map(|name| Request::ProjectStart { name }),
-        name().prop_map(|name| Request::ProjectStop { name }),
+        name().prop_map(Request::ProjectDel),
+        name().prop_map(Request::ProjectStart),
+        name().prop_map(Request::ProjectStop),
         (prop::option::of(name()), any::<bool>())
             .prop_map(|(name, verbose)| Request::ProjectShow { name, verbose }),
         (name(), prop::option::of(name()), any::<bool>()).prop_map(|(project, task, json)| {
@@ -80,7 +80,7 @@ proptest! {
 
     #[test]
     fn segments_do_not_matter(bytes in nearly_a_request(), sizes in prop::collection::vec(1_usize..200, 1..8)) {
-        let mut reader = RequestReader::new();
+        let mut reader = RequestReader::default();
         for piece in pieces(&bytes, &sizes) {
             if reader.feed(piece) == Progress::Settled {
                 break;
@@ -93,7 +93,7 @@ proptest! {
     fn no_request_is_taken_before_its_last_byte(request in request(), end in any::<prop::sample::Index>()) {
         let line = request.encode();
         let end = end.index(line.len());
-        let mut reader = RequestReader::new();
+        let mut reader = RequestReader::default();
         let progress = reader.feed(&line.as_bytes()[..end]);
         let task = line.rfind("task_name ").unwrap() + "task_name ".len();
         prop_assert_eq!(progress, if end > task { Progress::MayGrow } else { Progress::Incomplete });

@@ -58,19 +58,19 @@ impl DryRun {
     fn check(&self) -> Result<Vec<String>, Refused> {
         let mut notes = Vec::new();
         let config = match &self.form {
-            Form::Current { .. } => match etmem_engine::load(&self.file) {
+            Form::Current { .. } => match etmem_config::load(&self.file, &etmem_engine::keys()) {
                 Err(ConfigError::OtherForm { form: FileForm::Older, .. }) => {
                     notes.push(format!(
                         "note: a file of etmem 1.0: it is added with etmem project add -n {NAME} -f {}",
                         self.file.display()
                     ));
-                    Name::new(NAME)
-                        .map_err(|error| Refused::new(ErrorKind::Internal, error))
-                        .map(|project| etmem_engine::load_older(&self.file, &project))?
+                    Name::new(NAME).map_err(|error| Refused::new(ErrorKind::Internal, error)).map(
+                        |project| etmem_config::load_older(&self.file, &project, &etmem_engine::keys()),
+                    )?
                 }
                 read => read,
             },
-            Form::Older { project } => etmem_engine::load_older(&self.file, project),
+            Form::Older { project } => etmem_config::load_older(&self.file, project, &etmem_engine::keys()),
         };
         let config = config.map_err(|error| Refused::new(class_kind(error.class()), error))?;
         if matches!(self.form, Form::Current { strict: true }) && !config.warnings.is_empty() {

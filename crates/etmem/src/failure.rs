@@ -93,22 +93,10 @@ impl Failure {
     /// Shows what is wrong on standard error, and help that was asked for on standard output.
     pub(crate) fn print(&self) {
         // If standard error cannot be written, the exit status remains.
-        let _unwritable = match self {
-            Self::CommandLine { error, .. } => error.print(),
-            Self::Missing { .. }
-            | Self::Value { .. }
-            | Self::WhichSocket(_)
-            | Self::Connect { .. }
-            | Self::Busy { .. }
-            | Self::Lost { .. }
-            | Self::Silent { .. }
-            | Self::RootOnly
-            | Self::NoAnswer
-            | Self::HalfAnAnswer
-            | Self::NoTaskShow { .. }
-            | Self::NoEtmemd { .. }
-            | Self::Manual(_)
-            | Self::Output(_) => writeln!(stderr(), "etmem: {self}"),
+        let _unwritable = if let Self::CommandLine { error, .. } = self {
+            error.print()
+        } else {
+            writeln!(stderr(), "etmem: {self}")
         };
     }
 

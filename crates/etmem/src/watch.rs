@@ -88,23 +88,8 @@ impl TaskShow {
 
 /// Whether the daemon is absent, which may change.
 fn is_absence(failure: &Failure) -> bool {
-    match failure {
-        Failure::Connect { .. }
-        | Failure::Busy { .. }
-        | Failure::Lost { .. }
-        | Failure::Silent { .. }
-        | Failure::NoAnswer
-        | Failure::HalfAnAnswer => true,
-        Failure::CommandLine { .. }
-        | Failure::Missing { .. }
-        | Failure::Value { .. }
-        | Failure::WhichSocket(_)
-        | Failure::RootOnly
-        | Failure::NoTaskShow { .. }
-        | Failure::NoEtmemd { .. }
-        | Failure::Manual(_)
-        | Failure::Output(_) => false,
-    }
+    use Failure::{Busy, Connect, HalfAnAnswer, Lost, NoAnswer, Silent};
+    matches!(failure, Connect { .. } | Busy { .. } | Lost { .. } | Silent { .. } | NoAnswer | HalfAnAnswer)
 }
 
 /// Lets a period pass, or returns true as soon as the reader of standard output is gone.

@@ -13,6 +13,7 @@
 //! The program is run again instead of forked, so that nothing of the first process (threads, locks, descriptors)
 //! must be safe across a fork, and no line of this needs `unsafe`.
 
+use crate::exit::failed;
 use crate::log::Place;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -35,13 +36,8 @@ pub(crate) fn is_inside() -> bool {
 
 /// Starts this program again, in the background, and waits until it listens or ends; the exit status for this process.
 pub(crate) fn start() -> ExitCode {
-    match spawn().and_then(wait) {
-        Ok(exit) => exit,
-        Err(error) => {
-            eprintln!("etmemd: cannot start in the background: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let end = spawn().and_then(wait);
+    end.unwrap_or_else(|error| failed(format_args!("cannot start in the background: {error}")))
 }
 
 fn spawn() -> io::Result<Child> {

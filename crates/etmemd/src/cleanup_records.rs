@@ -118,7 +118,7 @@ pub(crate) fn take_back(folder: &Path, sys: &SysRoot) {
         }
         drop(file);
     }
-    lasting::take_back_marked(sys);
+    lasting::take_back_damon(sys, false);
 }
 
 /// The file at `path` and its text; `None` if a running daemon holds it.

@@ -10,9 +10,10 @@
 //! no other. One that is being served is never sent away. Each has at least [`SHORT_WAIT`] to send or read something
 //! before it gives way: the original's client writes its line as soon as it is connected.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::yield_now;
@@ -66,7 +67,7 @@ struct OnList<'a> {
 
 impl Drop for OnList<'_> {
     fn drop(&mut self) {
-        lock(self.waiting).waits.remove(&self.number);
+        self.waiting.lock().waits.remove(&self.number);
     }
 }
 
@@ -79,7 +80,7 @@ impl ClientSlots {
     /// Takes a slot for the next client: a free one, or else one whose client gives way.
     pub(crate) async fn take(&self) -> Option<OwnedSemaphorePermit> {
         loop {
-            let longest = lock(&self.waiting).waits.values().next().map(|wait| wait.since);
+            let longest = self.waiting.lock().waits.values().next().map(|wait| wait.since);
             // If no client is waited for, all are being served, and soon leave or are waited for.
             let ripe = longest.unwrap_or_else(Instant::now) + SHORT_WAIT;
             tokio::select! {
@@ -94,7 +95,7 @@ impl ClientSlots {
 
     /// Gives a slot back; whether it was the last of a crowd.
     pub(crate) fn leave(&self, slot: OwnedSemaphorePermit) -> bool {
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting.lock();
         waiting.most = waiting.most.max(self.taken());
         drop(slot);
         let was_last = self.taken() == 0;
@@ -125,7 +126,7 @@ impl ClientSlots {
     }
 
     fn list(&self, gives_way: oneshot::Sender<()>) -> OnList<'_> {
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting.lock();
         let number = waiting.next;
         waiting.next += 1;
         waiting.waits.insert(number, Wait { since: Instant::now(), gives_way });
@@ -133,7 +134,7 @@ impl ClientSlots {
     }
 
     fn turn_longest_away(&self) {
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting.lock();
         let is_ripe = |wait: &Wait| wait.since.elapsed() >= SHORT_WAIT;
         if waiting.waits.first_entry().is_some_and(|longest| is_ripe(longest.get()))
             && let Some((_, longest)) = waiting.waits.pop_first()
@@ -142,10 +143,6 @@ impl ClientSlots {
             let _ = longest.gives_way.send(());
         }
     }
-}
-
-fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -176,14 +173,14 @@ mod tests {
                 }));
                 yield_now().await;
             }
-            assert_eq!(lock(&slots.waiting).waits.len(), 2, "none has given way while there were slots");
+            assert_eq!(slots.waiting.lock().waits.len(), 2, "none has given way while there were slots");
             let _third = slots.take().await.unwrap();
             let second = clients.pop().unwrap();
             assert_eq!(clients.pop().unwrap().await.unwrap(), Err(WaitEnd::GaveWay));
             assert!(!second.is_finished(), "one slot was enough");
             let _fourth = slots.take().await.unwrap();
             assert_eq!(second.await.unwrap(), Err(WaitEnd::GaveWay));
-            assert!(lock(&slots.waiting).waits.is_empty());
+            assert!(slots.waiting.lock().waits.is_empty());
         });
     }
 
@@ -226,7 +223,7 @@ mod tests {
             let deadline = Duration::from_millis(1);
             let end = slots.wait_for(deadline, pending::<()>()).await;
             assert_eq!(end, Err(WaitEnd::Deadline(deadline)));
-            assert!(lock(&slots.waiting).waits.is_empty());
+            assert!(slots.waiting.lock().waits.is_empty());
         });
     }
 }

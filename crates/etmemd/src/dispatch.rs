@@ -37,17 +37,19 @@ impl PendingAnswer {
 /// Carries out `request`.
 pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
     let outcome = match request {
-        Request::ObjAdd { file } => read(file.as_str()).and_then(|file| add(registry, &file)),
-        Request::ObjAddStrict { file } => {
+        Request::ObjAdd(file) => read(file.as_str()).and_then(|file| add(registry, &file)),
+        Request::ObjAddStrict(file) => {
             read(file.as_str()).and_then(nothing_ignored).and_then(|file| add(registry, &file))
         }
-        Request::ObjDel { file } => listed(file.as_str()).and_then(|listed| registry.delete(&listed)),
-        Request::ProjectAdd { name, file } => etmem_engine::load_older(Path::new(file.as_str()), name)
-            .map_err(refused)
-            .and_then(|file| add(registry, &file)),
-        Request::ProjectDel { name } => registry.delete_project(name).map_err(|denied| vec![denied]),
-        Request::ProjectStart { name } => registry.start(name).map_err(|denied| vec![denied]),
-        Request::ProjectStop { name } => registry.stop(name).map_err(|denied| vec![denied]),
+        Request::ObjDel(file) => listed(file.as_str()).and_then(|listed| registry.delete(&listed)),
+        Request::ProjectAdd { name, file } => {
+            etmem_config::load_older(Path::new(file.as_str()), name, &etmem_engine::keys())
+                .map_err(refused)
+                .and_then(|file| add(registry, &file))
+        }
+        Request::ProjectDel(name) => registry.delete_project(name).map_err(|denied| vec![denied]),
+        Request::ProjectStart(name) => registry.start(name).map_err(|denied| vec![denied]),
+        Request::ProjectStop(name) => registry.stop(name).map_err(|denied| vec![denied]),
         Request::ProjectShow { name, verbose } => {
             let shown = registry.show(name.as_ref(), *verbose);
             return Reply::Response(Response::success(project_show(&shown, name.as_ref())));
@@ -98,11 +100,11 @@ pub(crate) fn refuse<R: Display>(kind: ErrorKind, reasons: &[R]) -> Response {
 }
 
 fn read(path: &str) -> Result<ConfigFile, Vec<Denied>> {
-    etmem_engine::load(Path::new(path)).map_err(refused)
+    etmem_config::load(Path::new(path), &etmem_engine::keys()).map_err(refused)
 }
 
 fn listed(path: &str) -> Result<ListedObjects, Vec<Denied>> {
-    etmem_engine::load_names(Path::new(path)).map_err(refused)
+    etmem_config::load_names(Path::new(path), &etmem_engine::keys()).map_err(refused)
 }
 
 fn refused(error: ConfigError) -> Vec<Denied> {

@@ -46,7 +46,7 @@ fn json(report: &DoctorReport) -> Value {
     let shown = Shown {
         version: env!("CARGO_PKG_VERSION"),
         severity: report.severity(),
-        counts: report.counts().iter().map(|(severity, number)| (severity.name(), number)).collect(),
+        counts: report.counts().map(|(severity, number)| (severity.name(), number)).into(),
         findings: &report.findings,
     };
     // Texts and numbers, so it is always JSON. A value has its fields in alphabetical order.

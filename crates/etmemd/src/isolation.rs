@@ -3,6 +3,7 @@
 //! It is executed again instead of forked, as in the background: with the same command line, and its end of the socket pair
 //! as standard input. `etmem_plugin::isolated` passes the requests that come from there to the engine.
 
+use crate::exit::failed;
 use crate::log;
 use crate::options::Options;
 use etmem_linux::pacer::SystemPacer;
@@ -44,13 +45,8 @@ pub(crate) fn program() -> Program {
 
 /// Runs this one until the daemon lets go of it or ends.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    match serve(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("etmemd: the process of an engine: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    let end = serve(options).map_err(|reason| format!("the process of an engine: {reason}"));
+    end.map_or_else(failed, |()| ExitCode::SUCCESS)
 }
 
 fn serve(options: &Options) -> Result<(), String> {

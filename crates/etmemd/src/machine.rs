@@ -79,7 +79,7 @@ impl LinuxMachine {
         let (proc, sys) = (roots.proc.clone(), roots.sys.clone());
         Self {
             processes: Processes::new(proc.clone()),
-            nodes: MachineNodes::new(sys.clone()),
+            nodes: MachineNodes(sys.clone()),
             proc,
             sys,
             interfaces: Interfaces::new(roots),

@@ -11,6 +11,7 @@ mod cleanup_records;
 mod client_slots;
 mod dispatch;
 mod doctor;
+mod exit;
 mod isolation;
 mod journal;
 mod log;
@@ -29,8 +30,10 @@ mod worker;
 
 use etmem_linux::own_memory;
 use etmem_linux::root::ProcRoot;
+use exit::failed;
 use log::Place;
 use machine::LinuxMachine;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use options::{Asked, Options};
 use pid_file::PidFile;
 use registry::Registry;
@@ -39,6 +42,9 @@ use service::ServiceManager;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing::{error, warn};
+
+/// Open files that a task with thousands of processes may need.
+const OPEN_FILES: u64 = 1 << 16;
 
 fn main() -> ExitCode {
     own_memory::share_one_heap();
@@ -53,8 +59,7 @@ fn main() -> ExitCode {
         }
     };
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("etmemd: must run as root: it reads and moves the memory of other programs");
-        return ExitCode::FAILURE;
+        return failed("must run as root: it reads and moves the memory of other programs");
     }
     if isolation::is_inside() {
         return isolation::run(&options);
@@ -62,13 +67,14 @@ fn main() -> ExitCode {
     if options.background && !background::is_inside() {
         return background::start();
     }
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("etmemd: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    run(&options).map_or_else(failed, |()| ExitCode::SUCCESS)
+}
+
+/// Each process that is watched takes some open files, and a task may name thousands.
+fn open_files() -> nix::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let most = OPEN_FILES.min(hard);
+    if soft < most { setrlimit(Resource::RLIMIT_NOFILE, most, hard) } else { Ok(()) }
 }
 
 fn run(options: &Options) -> Result<(), String> {
@@ -80,6 +86,11 @@ fn run(options: &Options) -> Result<(), String> {
     // Its own pages are the last that should go to swap. Without the right to lock them it still works.
     if let Err(unavailable) = own_memory::lock(&ProcRoot::default()) {
         warn!("own memory may be swapped out: {unavailable}");
+    }
+    if let Err(error) = open_files() {
+        warn!(
+            "the number of open files cannot be raised: {error}; tasks with thousands of processes may need more"
+        );
     }
     if options.background {
         background::leave_session().map_err(|error| format!("cannot leave the session: {error}"))?;
@@ -96,7 +107,7 @@ fn run(options: &Options) -> Result<(), String> {
         manager.ready(&options.socket);
         Ok(())
     };
-    let served = server::serve(listener, registry.handle(), &manager, ready);
+    let served = server::serve(listener, &registry.handle, &manager, ready);
     served.and_then(|()| registry.end()).inspect_err(|reason| {
         if place != Place::StandardError {
             error!("{reason}");

@@ -2,6 +2,7 @@
 //!
 //! For builds and packages; the help does not show the option.
 
+use crate::exit::failed;
 use clap::Command;
 use etmem_manual::{CommandPage, ExitStatus, Help, Section, command_page, write_pages};
 use std::path::Path;
@@ -66,11 +67,9 @@ pub(crate) fn write(mut command: Command, directory: &Path) -> ExitCode {
         files: FILES,
         see_also: &["etmem(1)".to_owned()],
     });
-    match page.and_then(|page| write_pages(directory, &[page])) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("etmemd: cannot write the manual page: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let written = page.and_then(|page| write_pages(directory, &[page]));
+    written.map_or_else(
+        |error| failed(format_args!("cannot write the manual page: {error}")),
+        |()| ExitCode::SUCCESS,
+    )
 }

@@ -39,13 +39,9 @@ pub(crate) enum PidFileError {
         holder: String,
     },
     /// Something else is there.
-    #[error(
-        "pid file {path}: is not a regular file: remove it, or set {ELSEWHERE}=PATH for another pid file"
-    )]
-    NotAFile {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file.
+    #[error("pid file {0}: is not a regular file: remove it, or set {ELSEWHERE}=PATH for another pid file")]
+    NotAFile(PathBuf),
     /// Anything else.
     #[error("pid file {path}: {source}: correct that, or set {ELSEWHERE}=PATH for another pid file")]
     Io {
@@ -83,7 +79,7 @@ impl PidFile {
             options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
             let file = options.open(path).map_err(failed)?;
             if !file.metadata().map_err(failed)?.is_file() {
-                return Err(PidFileError::NotAFile { path: path.to_owned() });
+                return Err(PidFileError::NotAFile(path.to_owned()));
             }
             let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(file) => file,

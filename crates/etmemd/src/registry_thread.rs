@@ -73,7 +73,7 @@ impl RegistryHandle {
 /// The thread.
 #[derive(Debug)]
 pub(crate) struct RegistryThread {
-    handle: RegistryHandle,
+    pub(crate) handle: RegistryHandle,
     thread: WaitGroup,
 }
 
@@ -85,10 +85,6 @@ impl RegistryThread {
         let start = || spawn(registry, member).inspect_err(|error| error!("cannot start a thread: {error}"));
         let handle = RegistryHandle::new(Box::new(|| start().ok()));
         Self { handle, thread }
-    }
-
-    pub(crate) const fn handle(&self) -> &RegistryHandle {
-        &self.handle
     }
 
     /// Waits until the request that is being carried out is done, and all tasks have ended. No other handle may be left.

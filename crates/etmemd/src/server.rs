@@ -80,29 +80,22 @@ pub(crate) fn serve(
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
     // Clients that are left end with the runtime.
-    runtime.block_on(until_signal(listener, registry, manager, ready))
-}
-
-async fn until_signal(
-    listener: StdListener,
-    registry: &RegistryHandle,
-    manager: &ServiceManager,
-    ready: impl FnOnce() -> Result<(), String>,
-) -> Result<(), String> {
-    let cannot = |error: io::Error| format!("cannot serve: {error}");
-    let listener = UnixListener::from_std(listener).map_err(cannot)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    ready()?;
-    info!("listening");
-    tokio::select! {
-        _ = interrupt.recv() => info!("interrupted: stopping"),
-        _ = terminate.recv() => info!("terminated: stopping"),
-        () = accept(&listener, registry) => {}
-        () = keep_watch(registry, manager.watchdog_period(), || manager.alive()) => {}
-    }
-    manager.stopping();
-    Ok(())
+    runtime.block_on(async {
+        let cannot = |error: io::Error| format!("cannot serve: {error}");
+        let listener = UnixListener::from_std(listener).map_err(cannot)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        ready()?;
+        info!("listening");
+        tokio::select! {
+            _ = interrupt.recv() => info!("interrupted: stopping"),
+            _ = terminate.recv() => info!("terminated: stopping"),
+            () = accept(&listener, registry) => {}
+            () = keep_watch(registry, manager.watchdog_period(), || manager.alive()) => {}
+        }
+        manager.stopping();
+        Ok(())
+    })
 }
 
 /// Calls `alive` every `period`, for as long as requests are carried out: it asks the thread that does so. Without a
@@ -186,7 +179,7 @@ async fn answer_apart(pending: PendingAnswer) -> Response {
 
 /// A request, or why the bytes are not one.
 async fn read_request(client: &mut UnixStream) -> io::Result<Result<Request, String>> {
-    let mut reader = RequestReader::new();
+    let mut reader = RequestReader::default();
     let mut buffer = [0; 1024];
     let mut progress = Progress::Incomplete;
     loop {

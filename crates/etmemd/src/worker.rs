@@ -7,10 +7,11 @@ use crate::ports::Ports;
 use crate::wait_group::Member;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::wishes::Choice;
-use etmem_engine::{TaskRunner, TaskStatus};
+use etmem_engine::{SharedSoFar, SoFar, TaskRunner, TaskStatus};
 use etmem_linux::pacer::SystemPacer;
+use parking_lot::Mutex;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub(crate) struct Worker {
     pacer: Arc<SystemPacer>,
     progress: Arc<Mutex<Progress>>,
     choices: Arc<Mutex<(Choice, Choice)>>,
+    so_far: SharedSoFar,
     thread: JoinHandle<()>,
 }
 
@@ -54,6 +56,8 @@ pub(crate) struct Standing {
     pub(crate) lasting: Duration,
     /// Since its start.
     pub(crate) running: Duration,
+    /// How far the cycle under way has come.
+    pub(crate) so_far: Option<SoFar>,
 }
 
 impl Worker {
@@ -70,6 +74,7 @@ impl Worker {
         let pacer = Arc::new(SystemPacer::new());
         // Before its thread has run at all, a task is about to begin its first cycle, and does not rest from one.
         let progress = Arc::new(Mutex::new(Progress { in_cycle: true, ..Progress::default() }));
+        let so_far = work.so_far();
         let (clock, shared) = (Arc::clone(&pacer), Arc::clone(&progress));
         let choices = Arc::new(Mutex::new((ports.chosen.probe.clone(), ports.chosen.mover.clone())));
         let chosen = Arc::clone(&choices);
@@ -80,7 +85,7 @@ impl Worker {
                 change(&shared, |progress| (progress.in_cycle, progress.since) = (true, began));
                 if let Some(others) = ports.renew(&mut *work) {
                     journal.goes_on_by(&others.0, &others.1);
-                    *chosen.lock().unwrap_or_else(PoisonError::into_inner) = others;
+                    *chosen.lock() = others;
                 }
                 let report = work.step(&ports.chosen.kernel, &*clock);
                 journal.record(&report);
@@ -102,25 +107,25 @@ impl Worker {
             journal.stopped();
             drop(member);
         })?;
-        Ok(Self { pacer, progress, choices, thread })
+        Ok(Self { pacer, progress, choices, so_far, thread })
     }
 
     /// How the task stands. Never waits for a cycle.
     pub(crate) fn standing(&self) -> Standing {
-        let Progress { status, in_cycle, since } =
-            self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Progress { status, in_cycle, since } = self.progress.lock().clone();
         let running = self.pacer.now();
         let doing = match (self.has_ended(), in_cycle) {
             (true, _) => Doing::Failed,
             (false, true) => Doing::Working,
             (false, false) => Doing::Resting,
         };
-        Standing { status, doing, lasting: running.saturating_sub(since), running }
+        let so_far = Some(self.so_far.get()).filter(|so_far| doing == Doing::Working && so_far.found > 0);
+        Standing { status, doing, lasting: running.saturating_sub(since), running, so_far }
     }
 
     /// The probe and the mover that it has now, and why.
     pub(crate) fn choices(&self) -> (Choice, Choice) {
-        self.choices.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.choices.lock().clone()
     }
 
     /// Whether its thread has ended.
@@ -138,5 +143,5 @@ impl Drop for Worker {
 
 /// Changes what others may look at; held for no longer than that takes.
 fn change(progress: &Mutex<Progress>, change: impl FnOnce(&mut Progress)) {
-    change(&mut progress.lock().unwrap_or_else(PoisonError::into_inner));
+    change(&mut progress.lock());
 }

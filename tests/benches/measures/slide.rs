@@ -153,7 +153,7 @@ fn cycles(kernel: &Kernel, apart: &Apart, mut workload: Workload) -> Result<(f64
          [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue={}\nT=1\nmax_rate=none\n",
         workload.pid()
     );
-    let file = etmem_engine::parse(Path::new("bench"), &text)?;
+    let file = etmem_config::parse(Path::new("bench"), &text, &etmem_engine::keys())?;
     let engine = etmem_engine::engine(&file.engines[0], &ScanLocks::default())?;
     let pacer = Hurried(SystemPacer::new());
     let (mut own, mut clearing_and_moving) = (Vec::new(), Vec::new());

@@ -4,7 +4,9 @@ use anyhow::{Context, Result, ensure};
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::process::{Pid, ProcessId, Target};
+use etmem_core::kernel::wishes::Wishes;
 use etmem_core::scan::is_swappable;
+use etmem_linux::choice::Interfaces;
 use etmem_linux::root::Roots;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::workload::{Layout, Options, Workload};
@@ -14,7 +16,7 @@ pub(crate) const GIB: usize = 1 << 30;
 
 /// This machine's ports.
 pub(crate) fn kernel() -> Result<Kernel> {
-    Ok(etmem_linux::kernel(&Roots::default())?)
+    Ok(Interfaces::new(Roots::default()).kernel(&Wishes::default())?.kernel)
 }
 
 /// A workload of `memory` bytes whose every eighth page is hot: of all patterns, the one with the most ranges.

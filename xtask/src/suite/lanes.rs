@@ -17,32 +17,32 @@ pub(crate) enum Lane {
 }
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
-const FIRST: [(&str, &str); 16] = [
-    ("etmem-tests::killed", "swap, and kills at measured moments"),
-    ("etmem-tests::jumping", "swap, and what comes back from it"),
-    ("etmem-tests::faults", "swap, or none"),
-    ("etmem-tests::feedback", "swap, and rates"),
-    ("etmem-tests::limits", "the only swap there is"),
-    ("etmem-tests::load", "how fast answers come"),
-    ("etmem-tests::thirdparty", "swap"),
-    ("etmem-tests::plugin_examples", "swap"),
-    ("etmem-tests::reused_pid", "swap"),
-    ("etmem-tests::redis", "swap, and a server that goes on as fast"),
+const FIRST: [(&str, &str); 14] = [
     ("etmem-tests::slide", "swap"),
-    ("etmem-tests::task_show", "swap, or none"),
+    ("etmem-tests::plugin_examples", "swap"),
+    ("etmem-tests::killed", "swap, and kills at measured moments"),
+    ("etmem-tests::faults", "swap, or none"),
+    ("etmem-tests::redis", "swap, and a server that goes on as fast"),
+    ("etmem-tests::limits", "the only swap there is"),
+    ("etmem-tests::feedback", "swap, and rates"),
+    ("etmem-tests::reused_pid", "swap"),
+    ("etmem-tests::jumping", "swap, and what comes back from it"),
     ("etmem-tests::demo", "swap"),
+    ("etmem-tests::task_show", "swap, or none"),
     ("etmemd::service", "swap"),
     ("etmem-linux::machine", "swap"),
     ("etmem-testkit::machine", "swap"),
 ];
 
 /// Programs that take longest in the second lane: these begin first.
-const LONGEST: [&str; 5] = [
+const LONGEST: [&str; 7] = [
     "etmem-tests::vm",
     "etmem-tests::vm_nodes",
+    "etmem-tests::thirdparty",
     "etmem-tests::fake",
     "documentation",
     "etmem-testkit::fakeproc",
+    "etmem-tests::load",
 ];
 
 /// What is not begun yet.
@@ -93,10 +93,10 @@ mod tests {
 
     #[test]
     fn the_second_lane_begins_with_what_takes_longest() {
-        let all = ["etmem-core::etmem_core", "etmem-tests::slide", "etmem-tests::vm", "etmem-tests::killed"];
+        let all = ["etmem-core::etmem_core", "etmem-tests::killed", "etmem-tests::vm", "etmem-tests::slide"];
         let mut lanes = lanes(&all);
         assert_eq!(names(&mut lanes, Lane::Second), ["etmem-tests::vm", "etmem-core::etmem_core"]);
-        assert_eq!(names(&mut lanes, Lane::First), ["etmem-tests::killed", "etmem-tests::slide"]);
+        assert_eq!(names(&mut lanes, Lane::First), ["etmem-tests::slide", "etmem-tests::killed"]);
     }
 
     #[test]
@@ -136,7 +136,10 @@ mod tests {
             let path = tests.join(path);
             let whole = if path.ends_with("main.rs") { path.parent().unwrap() } else { &path };
             let text = text(whole);
-            if ["SwapGuard", "Need::Swap", "Need::NoSwap", "Stage::"].iter().any(|word| text.contains(word)) {
+            if ["SwapGuard", "Need::Swap", "Need::NoSwap", "Stage::with_swap"]
+                .iter()
+                .any(|word| text.contains(word))
+            {
                 let full = format!("etmem-tests::{name}");
                 assert!(FIRST.iter().any(|row| row.0 == full), "{full} is not in the first lane");
                 seen += 1;

@@ -108,7 +108,7 @@ fn begin(line: usize, written: &str) -> Result<WrittenGroup, SyntaxError> {
         return Err(refuse(SyntaxFault::NotOptions));
     }
     if !first.value.is_empty() {
-        return Err(refuse(SyntaxFault::GroupWithValue { group: OPTIONS }));
+        return Err(refuse(SyntaxFault::GroupWithValue(OPTIONS)));
     }
     Ok(group(line, Place::Options))
 }
@@ -158,7 +158,7 @@ impl Reading {
         let pair = checked_pair(line, written)?;
         if let Some(place) = Place::ALL.into_iter().find(|place| place.name() == pair.key) {
             if !pair.value.is_empty() {
-                return Err(SyntaxFault::GroupWithValue { group: place.name() });
+                return Err(SyntaxFault::GroupWithValue(place.name()));
             }
             self.last = place;
             return self.begin(line, place);
@@ -259,7 +259,7 @@ mod tests {
     fn lines_that_cannot_be() {
         let syntax = |line, fault| NoDocument::Syntax(SyntaxError { line, fault });
         let outside = |key: &str, group| SyntaxFault::OutsideGroup { key: key.into(), group };
-        let with_value = |group| SyntaxFault::GroupWithValue { group };
+        let with_value = |group| SyntaxFault::GroupWithValue(group);
         for (text, want) in [
             ("", NoDocument::Empty),
             ("# c\n\n---\n", NoDocument::Empty),

@@ -1,6 +1,6 @@
 //! `[engine]`: what a project does with what it sees.
 
-use super::Tables;
+use super::{Source, Tables};
 use crate::error::{ConfigError, FaultClass, Rule};
 use crate::key::Key;
 use crate::keys;
@@ -13,7 +13,6 @@ use crate::values::name;
 use crate::warning::Warnings;
 use crate::written::{KeyError, WrittenGroup};
 use etmem_core::name::Name;
-use std::path::Path;
 
 pub(crate) const GROUP: &str = "engine";
 
@@ -72,27 +71,19 @@ fn names(
 }
 
 /// Reads of `group` of the file at `path` by what the engine is found, and nothing else.
-pub(crate) fn list(
-    path: &Path,
-    group: &WrittenGroup,
-    tables: &Tables<'_>,
-) -> Result<ListedEngine, ConfigError> {
+pub(crate) fn list(Source { path, group, tables }: Source<'_>) -> Result<ListedEngine, ConfigError> {
     let (project, name, _) = names(&mut Reader::new(path, group, &tables.engine), tables)?;
     Ok(ListedEngine { line: group.line, project, name })
 }
 
 /// Reads `group` of the file at `path`.
-pub(crate) fn read(
-    path: &Path,
-    group: &WrittenGroup,
-    tables: &Tables<'_>,
-    warnings: &mut Warnings<'_>,
-) -> Result<EngineSection, ConfigError> {
+pub(crate) fn read(source: Source<'_>, warnings: &mut Warnings<'_>) -> Result<EngineSection, ConfigError> {
+    let Source { path, group, tables } = source;
     let mut reader = Reader::new(path, group, &tables.engine);
     let (project, name, kind) = names(&mut reader, tables)?;
     let Some(kind) = kind else {
         let nearest = Nearest::to(name.as_str(), tables.kinds.iter().map(|kind| kind.name));
-        return Err(reader.refuse(NAME.name(), Rule::UnknownEngine { nearest }));
+        return Err(reader.refuse(NAME.name(), Rule::UnknownEngine(nearest)));
     };
     reader.check(kind.engine.rows)?;
     (kind.engine.agree)(&reader)?;

@@ -25,6 +25,14 @@ pub(crate) struct Tables<'k> {
     pub(crate) task: Table,
 }
 
+/// A group to read, and what may be in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) group: &'a WrittenGroup,
+    pub(crate) tables: &'a Tables<'a>,
+}
+
 impl<'k> Tables<'k> {
     pub(crate) fn new(kinds: Kinds<'k>) -> Self {
         let table = |every, common, keys: fn(&KindKeys) -> Keys, hosted: bool| Table {
@@ -75,10 +83,11 @@ pub(crate) fn list(
 ) -> Result<ListedObjects, ConfigError> {
     let (mut projects, mut engines, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
+        let source = Source { path, group, tables };
         match group.name.as_str() {
-            project::GROUP => projects.push(project::list(path, group, tables)?),
-            engine::GROUP => engines.push(engine::list(path, group, tables)?),
-            task::GROUP => tasks.push(task::list(path, group, tables)?),
+            project::GROUP => projects.push(project::list(source)?),
+            engine::GROUP => engines.push(engine::list(source)?),
+            task::GROUP => tasks.push(task::list(source)?),
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 //! `[project]`: how memory is looked at, and how often.
 
-use super::{Tables, listed, scan_types};
+use super::{Source, listed, scan_types};
 use crate::error::{ConfigError, Order, Rule};
 use crate::keys;
 use crate::kind::{Keys, Kinds, ScanType};
@@ -10,7 +10,6 @@ use crate::values::{Percent, Watermarks, name, pause, within};
 use crate::warning::Warnings;
 use crate::written::WrittenGroup;
 use etmem_core::name::Name;
-use std::path::Path;
 use std::time::Duration;
 
 pub(crate) const GROUP: &str = "project";
@@ -72,22 +71,14 @@ keys! { pub PAGE_KEYS;
 }
 
 /// Reads of `group` of the file at `path` by what the project is found, and nothing else.
-pub(crate) fn list(
-    path: &Path,
-    group: &WrittenGroup,
-    tables: &Tables<'_>,
-) -> Result<ListedProject, ConfigError> {
+pub(crate) fn list(Source { path, group, tables }: Source<'_>) -> Result<ListedProject, ConfigError> {
     let name = Reader::new(path, group, &tables.project).get(&NAME)?;
     Ok(ListedProject { line: group.line, name })
 }
 
 /// Reads `group` of the file at `path`.
-pub(crate) fn read(
-    path: &Path,
-    group: &WrittenGroup,
-    tables: &Tables<'_>,
-    warnings: &mut Warnings<'_>,
-) -> Result<ProjectSection, ConfigError> {
+pub(crate) fn read(source: Source<'_>, warnings: &mut Warnings<'_>) -> Result<ProjectSection, ConfigError> {
+    let Source { path, group, tables } = source;
     let reader = Reader::new(path, group, &tables.project);
     let name = reader.get(&NAME)?;
     let scan = scan_type(&reader, tables.kinds)?;
@@ -125,8 +116,8 @@ fn watermarks(reader: &Reader<'_>) -> Result<Option<Watermarks>, ConfigError> {
     let (low_name, high_name) = (SWAPCACHE_LOW.name(), SWAPCACHE_HIGH.name());
     match (reader.get(&SWAPCACHE_LOW)?, reader.get(&SWAPCACHE_HIGH)?) {
         (None, None) => Ok(None),
-        (Some(_), None) => Err(reader.refuse(low_name, Rule::Alone { other: high_name })),
-        (None, Some(_)) => Err(reader.refuse(high_name, Rule::Alone { other: low_name })),
+        (Some(_), None) => Err(reader.refuse(low_name, Rule::Alone(high_name))),
+        (None, Some(_)) => Err(reader.refuse(high_name, Rule::Alone(low_name))),
         (Some(low), Some(high)) => {
             reader.check_order_of((low_name, &low), Order::Below, (high_name, &high))?;
             Ok(Some(Watermarks { low, high }))

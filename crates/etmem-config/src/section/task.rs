@@ -1,6 +1,6 @@
 //! `[task]`: whose memory an engine works on, and how.
 
-use super::Tables;
+use super::Source;
 use crate::error::{ConfigError, FaultClass, Rule};
 use crate::key::Key;
 use crate::keys;
@@ -14,7 +14,6 @@ use crate::written::{KeyError, WrittenGroup};
 use etmem_core::kernel::process::{ExePattern, Pid, Target};
 use etmem_core::name::Name;
 use std::borrow::Cow;
-use std::path::Path;
 
 pub(crate) const GROUP: &str = "task";
 
@@ -104,16 +103,12 @@ fn target_value(text: &str) -> Result<Box<str>, Rule> {
 }
 
 /// Reads `group` of the file at `path`.
-pub(crate) fn read(
-    path: &Path,
-    group: &WrittenGroup,
-    tables: &Tables<'_>,
-    warnings: &mut Warnings<'_>,
-) -> Result<TaskSection, ConfigError> {
+pub(crate) fn read(source: Source<'_>, warnings: &mut Warnings<'_>) -> Result<TaskSection, ConfigError> {
+    let Source { path, group, tables } = source;
     let group = name_taken_for_value(group);
     if let Cow::Owned(meant) = &group {
         for pair in meant.pairs.iter().filter(|pair| pair.key == VALUE.name()) {
-            warnings.add(pair.line, meant, || Ignored::NameForValue { value: pair.value.clone() });
+            warnings.add(pair.line, meant, || Ignored::NameForValue(pair.value.clone()));
         }
     }
     let mut reader = Reader::new(path, &group, &tables.task);
@@ -155,11 +150,7 @@ fn names(reader: &Reader<'_>) -> Result<(Name, Name, Name), ConfigError> {
 }
 
 /// Reads of `group` of the file at `path` by what the task is found, and nothing else.
-pub(crate) fn list(
-    path: &Path,
-    group: &WrittenGroup,
-    tables: &Tables<'_>,
-) -> Result<ListedTask, ConfigError> {
+pub(crate) fn list(Source { path, group, tables }: Source<'_>) -> Result<ListedTask, ConfigError> {
     let group = &name_taken_for_value(group);
     let (project, engine, name) = names(&Reader::new(path, group, &tables.task))?;
     Ok(ListedTask { line: group.line, project, engine, name })

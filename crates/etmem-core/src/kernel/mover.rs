@@ -16,7 +16,7 @@ pub struct Moved {
 }
 
 /// Moves pages of one process.
-pub trait SwapOut: fmt::Debug {
+pub trait SwapOut: fmt::Debug + Send {
     /// Asks the kernel to page out `ranges`, which ascend and do not overlap.
     ///
     /// # Errors

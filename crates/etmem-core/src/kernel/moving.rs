@@ -22,10 +22,10 @@ impl Moving {
     pub fn out(&self) -> Result<&dyn PageMover, ProcessError> {
         match self {
             Self::Out(mover) => Ok(&**mover),
-            Self::Nodes(_) => Err(ProcessError::Refused {
-                call: "paging out".to_owned(),
-                reason: "this task moves pages between NUMA nodes, and none out of memory".to_owned(),
-            }),
+            Self::Nodes(_) => {
+                let reason = "this task moves pages between NUMA nodes, and none out of memory";
+                Err(ProcessError::refused("paging out", reason))
+            }
         }
     }
 

@@ -16,14 +16,8 @@ pub struct Numa {
 }
 
 /// The number of a node, as in `/sys/devices/system/node/nodeN`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, derive_more::Display)]
 pub struct NodeId(pub u16);
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Memory of one kind on a node, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! Clock and stop in one. Every wait goes through it, so stopping is prompt and tests take no time.
 
-use crate::local_time::LocalTime;
 use std::fmt;
 use std::time::Duration;
 
@@ -42,8 +41,8 @@ pub trait Pacer: fmt::Debug + Send + Sync {
     /// Time since some fixed moment, never going back.
     fn now(&self) -> Duration;
 
-    /// The time of day, for people to read; `None` if it is not known.
-    fn local_time(&self) -> Option<LocalTime> {
+    /// The time of day in the form of C's `asctime`, without its newline: `Sat Nov  1 03:40:13 2025`; `None` if it is not known.
+    fn local_time(&self) -> Option<String> {
         None
     }
 

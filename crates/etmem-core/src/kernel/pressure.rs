@@ -4,7 +4,8 @@ use super::process::ProcessError;
 use std::fmt;
 
 /// A share in hundredths of a percent, as PSI tells it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, derive_more::Display)]
+#[display("{}.{:02} %", _0 / 100, _0 % 100)]
 pub struct Share(u32);
 
 impl Share {
@@ -32,12 +33,6 @@ impl Share {
     #[must_use]
     pub const fn hundredths(self) -> u32 {
         self.0
-    }
-}
-
-impl fmt::Display for Share {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02} %", self.0 / 100, self.0 % 100)
     }
 }
 

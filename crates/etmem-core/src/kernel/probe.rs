@@ -90,7 +90,7 @@ pub trait AccessSink {
 }
 
 /// Watches one process.
-pub trait AccessProbe: fmt::Debug {
+pub trait AccessProbe: fmt::Debug + Send {
     /// Arms: forgets what was touched until now. Called before each observation window: on a new probe, and right
     /// after each `check`.
     ///

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 /// A process number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, derive_more::Display)]
 pub struct Pid(pub NonZeroU32);
 
 impl Pid {
@@ -23,25 +23,14 @@ impl Pid {
     }
 }
 
-impl fmt::Display for Pid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// One process for as long as it lives: a pid alone may be given to another process later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, derive_more::Display)]
+#[display("{pid}")]
 pub struct ProcessId {
     /// Its number.
     pub pid: Pid,
     /// When it started, in clock ticks since boot (field 22 of `/proc/PID/stat`).
     pub start_time: u64,
-}
-
-impl fmt::Display for ProcessId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.pid.fmt(f)
-    }
 }
 
 /// What a task's `type` and `value` name.
@@ -145,6 +134,14 @@ pub enum ProcessError {
         /// What the kernel answered.
         reason: String,
     },
+}
+
+impl ProcessError {
+    /// The kernel refused `call`, a path or a system call.
+    #[must_use]
+    pub fn refused(call: impl ToString, reason: impl ToString) -> Self {
+        Self::Refused { call: call.to_string(), reason: reason.to_string() }
+    }
 }
 
 /// Why a pid cannot be a target at all.

@@ -1,7 +1,6 @@
 //! What a task wishes of the kernel, and what it gets.
 
 use super::Kernel;
-use std::fmt;
 
 /// `tracker=`: how to see which pages were touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,18 +82,13 @@ pub struct Modules {
 }
 
 /// What was chosen, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, derive_more::Display)]
+#[display("{name} ({reason})")]
 pub struct Choice {
     /// The short name of the probe or mover.
     pub name: &'static str,
     /// Why this one, in a line.
     pub reason: String,
-}
-
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.reason)
-    }
 }
 
 /// The ports that a task gets.

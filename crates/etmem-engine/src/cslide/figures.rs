@@ -7,14 +7,13 @@
 //! ```
 
 use etmem_core::kernel::nodes::NodeId;
-use etmem_core::local_time::LocalTime;
 use std::fmt::{Display, Write};
 
 /// The figures of the last scan, and what has moved since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Figures {
     /// When the scan was complete.
-    pub(super) time: Option<LocalTime>,
+    pub(super) time: Option<String>,
     /// The nodes of the machine, each with the bytes of its pool of huge pages.
     pub(super) nodes: Vec<(NodeId, u64)>,
     /// Each task that was scanned.
@@ -73,7 +72,7 @@ impl Figures {
     }
 
     fn head(&self, of: &str) -> String {
-        let time = self.time.map_or_else(|| "time not known".to_owned(), |time| time.asctime());
+        let time = self.time.as_deref().unwrap_or("time not known");
         format!("[{time}] {of} pages info (KB):\n")
     }
 }
@@ -106,15 +105,7 @@ mod tests {
             nodes,
         };
         Figures {
-            time: Some(LocalTime {
-                year: 2026,
-                month: 10,
-                day: 20,
-                weekday: 4,
-                hour: 23,
-                minute: 17,
-                second: 0,
-            }),
+            time: Some("Thu Nov 20 23:17:00 2026".to_owned()),
             nodes: vec![(NodeId(0), 1024 * MIB), (NodeId(1), 0)],
             tasks: vec![
                 task(3, "vm", "4711", vec![heat(4, 0), heat(0, 0)]),

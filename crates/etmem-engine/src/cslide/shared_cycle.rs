@@ -10,15 +10,17 @@ use super::settings::Settings;
 use crate::report::StepReport;
 use crate::scan_locks::ScanLocks;
 use etmem_core::kernel::Kernel;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The tasks that take part.
 #[derive(Debug)]
 pub(super) struct SharedCycle {
     /// All scan as one: a process is armed for the engine, whichever task leads.
     pub(super) scan_locks: ScanLocks,
+    /// Each change is whole in itself, so a thread that panicked leaves it sound.
     list: Mutex<List>,
 }
 
@@ -49,7 +51,7 @@ impl SharedCycleTask {
 
     /// Leaves it what a cycle did.
     pub(super) fn leave(&self, report: StepReport) {
-        *lock(&self.report) = Some(report);
+        *self.report.lock() = Some(report);
     }
 }
 
@@ -61,7 +63,7 @@ impl SharedCycle {
 
     /// Takes a slot for a task.
     pub(super) fn join(self: &Arc<Self>, settings: Settings, kernel: Kernel) -> SharedCycleSlot {
-        let mut list = lock(&self.list);
+        let mut list = self.list.lock();
         let number = list.next;
         list.next += 1;
         let gone = AtomicBool::new(false);
@@ -72,17 +74,17 @@ impl SharedCycle {
 
     /// The tasks that take part now, in the order in which they came.
     pub(super) fn members(&self) -> Vec<Arc<SharedCycleTask>> {
-        lock(&self.list).members.values().cloned().collect()
+        self.list.lock().members.values().cloned().collect()
     }
 
     /// The figures that were published last.
     pub(super) fn figures(&self) -> Figures {
-        lock(&self.list).figures.clone()
+        self.list.lock().figures.clone()
     }
 
     /// Publishes figures, except those of tasks that have left in the meantime.
     pub(super) fn publish(&self, mut figures: Figures) {
-        let mut list = lock(&self.list);
+        let mut list = self.list.lock();
         figures.tasks.retain(|task| list.members.contains_key(&task.member));
         list.figures = figures;
     }
@@ -98,12 +100,12 @@ pub(super) struct SharedCycleSlot {
 impl SharedCycleSlot {
     /// Whether it leads. It does from now on if no task did.
     pub(super) fn leads(&self) -> bool {
-        *lock(&self.shared_cycle.list).leader.get_or_insert(self.member.number) == self.member.number
+        *self.shared_cycle.list.lock().leader.get_or_insert(self.member.number) == self.member.number
     }
 
     /// What a cycle did for it since it last asked.
     pub(super) fn take_report(&self) -> Option<StepReport> {
-        lock(&self.member.report).take()
+        self.member.report.lock().take()
     }
 }
 
@@ -111,14 +113,9 @@ impl Drop for SharedCycleSlot {
     fn drop(&mut self) {
         let number = self.member.number;
         self.member.gone.store(true, Ordering::Release);
-        let mut list = lock(&self.shared_cycle.list);
+        let mut list = self.shared_cycle.list.lock();
         list.members.remove(&number);
         list.leader = list.leader.filter(|leader| *leader != number);
         list.figures.tasks.retain(|task| task.member != number);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change is whole in itself, so a thread that panicked leaves it sound.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,7 +17,6 @@ use etmem_core::kernel::nodes::Node;
 use etmem_core::kernel::pacer::{Pace, Pacer, Stopped};
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::wishes::Wishes;
-use etmem_core::local_time::LocalTime;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +89,7 @@ fn try_cycle(
 
     let time = pacer.local_time();
     let nodes = nodes(&slot.member)?;
-    shared_cycle.publish(figures(members, &seen, &nodes, time));
+    shared_cycle.publish(figures(members, &seen, &nodes, time.clone()));
 
     let pairs = settings::pairs(engine, &nodes).map_err(refused)?;
     let mut hands = Hands { seen: &mut seen, nodes: &nodes, hot: *hot_threshold, pacer };
@@ -116,7 +115,7 @@ fn nodes(member: &SharedCycleTask) -> Result<Vec<Node>, End> {
 }
 
 fn refused(reason: impl ToString) -> End {
-    End::Fault(ProcessError::Refused { call: "node_pair".to_owned(), reason: reason.to_string() })
+    End::Fault(ProcessError::refused("node_pair", reason))
 }
 
 fn has_huge_pool(nodes: &[Node]) -> bool {
@@ -128,7 +127,7 @@ fn figures(
     members: &[Arc<SharedCycleTask>],
     seen: &[ScannedProcess<'_>],
     nodes: &[Node],
-    time: Option<LocalTime>,
+    time: Option<String>,
 ) -> Figures {
     let of_task = |member: &Arc<SharedCycleTask>| {
         let own = || seen.iter().filter(|seen| seen.member.number == member.number);

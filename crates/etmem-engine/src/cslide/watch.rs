@@ -292,7 +292,7 @@ impl<'a> Watched<'a> {
         if self.member.is_gone() {
             return Ok(());
         }
-        self.looks.look(&mut *self.probe, pacer).map(drop)
+        self.looks.look(&mut *self.probe, pacer)
     }
 
     fn locate(self, pacer: &dyn Pacer) -> Result<ScannedProcess<'a>, ScanEnd> {

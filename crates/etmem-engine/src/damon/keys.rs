@@ -95,7 +95,7 @@ mod tests {
     fn an_engine_means_what_it_says() {
         let text = "[engine]\nproject=a\nname=damon\nmin_size=4096\nmax_size=8192\nmin_acc=0\nmax_acc=5\nmin_age=1\n\
                     max_age=9\naction=pageout\n";
-        let engine = crate::parse("f".as_ref(), text).unwrap().engines.remove(0);
+        let engine = etmem_config::parse("f".as_ref(), text, &crate::keys()).unwrap().engines.remove(0);
         let numbers = [&MIN_SIZE, &MAX_SIZE, &MIN_ACCESSES, &MAX_ACCESSES, &MIN_AGE, &MAX_AGE];
         assert_eq!(numbers.map(|key| engine.get(key).unwrap()), [4096, 8192, 0, 5, 1, 9]);
         assert_eq!(engine.get(&ACTION).unwrap(), "pageout");

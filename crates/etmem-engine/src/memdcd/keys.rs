@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn the_standard_socket() {
         let text = "[task]\nproject=a\nengine=memdcd\nname=t\ntype=pid\nvalue=1\nSock=-\n";
-        let task = crate::parse("f".as_ref(), text).unwrap().tasks.remove(0);
+        let task = etmem_config::parse("f".as_ref(), text, &crate::keys()).unwrap().tasks.remove(0);
         assert_eq!(&*task.get(&SOCK).unwrap(), "@_memdcd.server");
     }
 }

@@ -68,7 +68,7 @@ mod tests {
     fn a_task_means_what_it_says() {
         let text =
             "[task]\nproject=a\nengine=psi\nname=t\ntype=pid\nvalue=1\ncg_dir=system.slice/*.service\n";
-        let task = crate::parse("f".as_ref(), text).unwrap().tasks.remove(0);
+        let task = etmem_config::parse("f".as_ref(), text, &crate::keys()).unwrap().tasks.remove(0);
         assert_eq!(&*task.get(&CG_DIR).unwrap(), "system.slice/*.service");
         let numbers = [&PRESSURE, &RECLAIM_RATE, &RECLAIM_RATE_MIN, &RECLAIM_RATE_MAX, &LIMIT_MIN_RATIO];
         assert_eq!(numbers.map(|key| task.get(key).unwrap()), [0.1, 0.05, 0.01, 0.5, 0.1]);

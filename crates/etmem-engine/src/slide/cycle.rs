@@ -11,6 +11,7 @@ use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use crate::report::{ProcessReport, ProcessResult};
 use crate::scan_locks::{ScanLock, ScanLocks};
+use crate::so_far::SharedSoFar;
 use etmem_core::act::{self, Rehearsal, Tools};
 use etmem_core::feedback::{PageSet, PageSetBuilder, RefaultLimits};
 use etmem_core::guard::{self, Bound, Room, SkipReason};
@@ -41,12 +42,13 @@ pub(super) enum End {
 }
 
 /// What a cycle works with.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct ProcessCycle<'a> {
     pub(super) settings: &'a Settings,
     pub(super) scan_locks: &'a ScanLocks,
     pub(super) history: &'a TaskHistory,
     pub(super) swap_cache: &'a SwapCacheKeeper,
+    pub(super) so_far: &'a SharedSoFar,
     pub(super) process: ProcessId,
     pub(super) kernel: &'a Kernel,
     pub(super) pacer: &'a dyn Pacer,
@@ -58,13 +60,19 @@ struct Attached {
     mover: Box<dyn SwapOut>,
 }
 
-/// What the looks saw.
-struct Scan {
-    observed: Observed,
-    /// When the last look was.
-    looked: Duration,
-    /// How long touches were watched for.
-    window: Duration,
+/// A process that is looked at.
+pub(super) struct Watched<'a> {
+    cycle: ProcessCycle<'a>,
+    scan_lock: ScanLock<'a>,
+    attached: Attached,
+    looks: Looks<'a>,
+    /// When the cycle began.
+    begun: Duration,
+    /// Since when touches count, where that was before.
+    armed_since: Option<Duration>,
+    /// Whether touches count only from the beginning on.
+    fresh: bool,
+    looked: bool,
 }
 
 /// What was given to the mover.
@@ -77,40 +85,88 @@ struct Acted {
     processor_time: Duration,
 }
 
-impl ProcessCycle<'_> {
-    /// The whole of it.
-    pub(super) fn run(&self) -> ProcessReport {
-        let result = match self.scan_and_act() {
-            Ok(scanned) => return scanned.report(self.process),
-            Err(End::Skipped(reason)) => ProcessResult::Skipped(reason),
-            Err(End::Lost(error)) => ProcessResult::Lost(error),
-            Err(End::Stopped) => ProcessResult::Stopped,
-        };
-        ProcessReport::new(self.process, result)
+impl<'a> ProcessCycle<'a> {
+    /// Whether memory is short, the process is worth it, and there is room for what might leave.
+    pub(super) fn is_needed(self) -> Result<Self, Box<ProcessReport>> {
+        let stopped = self.pacer.pace().or_stopped().map_err(|_| End::Stopped);
+        stopped.and_then(|()| self.is_there_a_need()).map_err(|end| self.ended(end))?;
+        Ok(self)
     }
 
-    fn scan_and_act(&self) -> Result<Scanned, End> {
-        let Self { settings, process, kernel, pacer, .. } = *self;
-        self.is_there_a_need()?;
+    /// Keeps other scanners away from the process.
+    pub(super) fn lock(self) -> Result<(Self, ScanLock<'a>), Box<ProcessReport>> {
+        let scan_lock = self.scan_locks.take(self.process, &*self.kernel.processes, self.pacer);
+        scan_lock.map(|lock| (self, lock)).ok_or_else(|| self.ended(End::Stopped))
+    }
 
-        let mut scan_lock = self.scan_locks.take(process, &*kernel.processes, pacer).ok_or(End::Stopped)?;
+    /// Makes ready to look at the process.
+    pub(super) fn begin((cycle, lock): (Self, ScanLock<'a>)) -> Result<Watched<'a>, Box<ProcessReport>> {
+        cycle.attach(lock).map_err(|end| cycle.ended(end))
+    }
+
+    fn attach(self, scan_lock: ScanLock<'a>) -> Result<Watched<'a>, End> {
+        let Self { settings, process, kernel, pacer, .. } = self;
+        let begun = pacer.now();
         // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
         // between, nothing moves.
         let mover = kernel.moving.out()?.attach(process)?;
         let mut attached = Attached { probe: kernel.probe.attach(process)?, mover };
-        // Dropped with what is known of the process where the cycle ends early: its pages may be others by then.
-        let mut known = self.history.take(process);
-        let Scan { observed, looked, window } = self.look(&mut scan_lock, &mut *attached.probe, &known)?;
+        let (was_whole, slice) = self.history.looks_at(process);
+        let armed_since = scan_lock.armed_since().filter(|_| was_whole);
+        let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without: &[] };
+        let mut looks = Looks::new(process, &*kernel.mappings, wanted);
+        let fresh = looks.begin(&mut *attached.probe, armed_since.is_some(), slice, pacer)?;
+        Ok(Watched { cycle: self, scan_lock, attached, looks, begun, armed_since, fresh, looked: false })
+    }
 
-        let settled = self.history.settle(&mut known, &observed);
+    /// The report of a cycle that ended early.
+    fn ended(&self, end: End) -> Box<ProcessReport> {
+        let result = match end {
+            End::Skipped(reason) => ProcessResult::Skipped(reason),
+            End::Lost(error) => {
+                // What is known of its pages goes with it: they are others by now.
+                if matches!(error, ProcessError::Exited | ProcessError::Replaced) {
+                    drop(self.history.take(self.process));
+                }
+                ProcessResult::Lost(error)
+            }
+            End::Stopped => ProcessResult::Stopped,
+        };
+        Box::new(ProcessReport::new(self.process, result))
+    }
+
+    /// What of it leaves, after the looks.
+    fn act_on(
+        &self,
+        observed: &Observed,
+        attached: &mut Attached,
+        looked: Duration,
+        window: Duration,
+    ) -> Result<Scanned, End> {
+        let mut known = self.history.take(self.process);
+        let result = self.act_with(&mut known, observed, attached, looked, window);
+        self.history.put_back(self.process, known);
+        result
+    }
+
+    fn act_with(
+        &self,
+        known: &mut ProcessHistory,
+        observed: &Observed,
+        attached: &mut Attached,
+        looked: Duration,
+        window: Duration,
+    ) -> Result<Scanned, End> {
+        let Self { settings, process, kernel, pacer, .. } = *self;
+        let settled = self.history.settle(known, observed);
         let before = kernel.processes.memory(process)?;
         let exact = kernel.probe.is_page_exact();
-        let (refaulted, limits) = self.history.account(&mut known, &settled, exact, before, pacer.now());
+        let (refaulted, limits) = self.history.account(known, &settled, exact, before, pacer.now());
         let room = self.room_within(limits);
         let may = room.as_ref().map_or(0, |room| room.bytes);
 
         let Acted { present, outcome, rehearsal, given, processor_time } =
-            self.act(&settled.ranks, &before, limits, may, looked, &mut attached);
+            self.act(&settled.ranks, &before, limits, may, looked, attached);
         let probe = &mut *attached.probe;
         let figures = kernel.processes.memory(process).unwrap_or(before);
         let is_worth_a_look = outcome.ended.is_none() && some_stayed(&before, &figures, &outcome);
@@ -119,12 +175,10 @@ impl ProcessCycle<'_> {
         } else {
             None
         };
-        let (left, stayed) = self.history.left(&mut known, given, after.as_ref(), figures);
+        let (left, stayed) = self.history.left(known, given, after.as_ref(), figures);
         // What was refused is still there as well, and is reported already.
         let stayed = stayed.saturating_sub(outcome.refused);
         let swap_cache = self.swap_cache.keep_within(settings.swapcache_watermarks, kernel);
-        self.history.rest(observed.unrested);
-        self.history.put_back(process, known);
         swap_cache?;
 
         // An error is what has come up since the scan began.
@@ -139,11 +193,10 @@ impl ProcessCycle<'_> {
             locked: observed.locked,
             history: History { refaulted, left, held: settled.left_alone, touched: settled.touched },
             feedback: self.history.feedback(&settled, left),
-            effort: Effort::of(&observed, processor_time),
+            effort: Effort::of(observed, processor_time),
         })
     }
 
-    /// Whether memory is short, the process is worth it, and there is room for what might leave.
     fn is_there_a_need(&self) -> Result<(), End> {
         let memory = self.kernel.memory.state()?;
         guard::swap_has_room(&memory)?;
@@ -166,31 +219,6 @@ impl ProcessCycle<'_> {
         } else {
             room.or(limits.bytes.unwrap_or(u64::MAX), Bound::Probation)
         })
-    }
-
-    /// Looks as often as a cycle does.
-    fn look(
-        &self,
-        scan_lock: &mut ScanLock<'_>,
-        probe: &mut dyn AccessProbe,
-        known: &ProcessHistory,
-    ) -> Result<Scan, End> {
-        let (settings, pacer) = (self.settings, self.pacer);
-        let begun = pacer.now();
-        let continues = scan_lock.is_armed() && known.was_whole;
-        let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without: &[] };
-        let observed = Looks::new(self.process, &*self.kernel.mappings, wanted).cycle(
-            probe,
-            settings.schedule,
-            continues,
-            self.history.scan_budget(known),
-            pacer,
-        )?;
-        let looked = pacer.now();
-        scan_lock.leave_armed(looked);
-        let armed_since =
-            scan_lock.armed_since().filter(|_| continues && observed.is_whole()).unwrap_or(begun);
-        Ok(Scan { observed, looked, window: looked.saturating_sub(armed_since) })
     }
 
     /// Gives the coldest to the mover, at most `may` bytes.
@@ -243,6 +271,44 @@ const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, outcome: &Ou
     let gone = before.resident.saturating_sub(after.resident);
     let applied = outcome.applied;
     outcome.refused > 0 || gone + applied / 64 + (1 << 20) < applied
+}
+
+impl Watched<'_> {
+    /// Whether touches count only from now on, so that an interval passes before the first look.
+    pub(super) const fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Processor time that looking has taken so far.
+    pub(super) const fn spent(&self) -> Duration {
+        self.looks.spent()
+    }
+
+    /// Looks once.
+    pub(super) fn look(mut self) -> Result<Self, Box<ProcessReport>> {
+        match self.looks.look(&mut *self.attached.probe, self.cycle.pacer) {
+            Ok(()) => {
+                if !std::mem::replace(&mut self.looked, true) {
+                    self.cycle.so_far.looked_at(self.looks.present());
+                }
+                Ok(self)
+            }
+            Err(end) => Err(self.cycle.ended(end.into())),
+        }
+    }
+
+    /// Acts on what the looks saw.
+    pub(super) fn finish(self) -> Box<ProcessReport> {
+        let Self { cycle, mut scan_lock, mut attached, looks, begun, armed_since, .. } = self;
+        let looked = cycle.pacer.now();
+        scan_lock.leave_armed(looked);
+        let observed = looks.finish();
+        let since = armed_since.filter(|_| observed.is_whole()).unwrap_or(begun);
+        match cycle.act_on(&observed, &mut attached, looked, looked.saturating_sub(since)) {
+            Ok(scanned) => Box::new(scanned.report(cycle.process)),
+            Err(end) => cycle.ended(end),
+        }
+    }
 }
 
 impl From<SkipReason> for End {

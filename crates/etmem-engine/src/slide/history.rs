@@ -9,7 +9,7 @@ use etmem_core::feedback::{
 };
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
-use etmem_core::scan::{self, Observed, ScanBudget};
+use etmem_core::scan::{self, Observed, Slice};
 use etmem_core::throttle::Throttle;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -104,9 +104,14 @@ impl TaskHistory {
         *lock(&self.rest) = Duration::ZERO;
     }
 
+    /// How long to rest after having looked for so long.
+    pub(super) fn rest_after(&self, spent: Duration) -> Duration {
+        scan::rest(spent, Some(self.looking_percent))
+    }
+
     /// Takes note of processor time that has to be rested before the next cycle.
     pub(super) fn rest(&self, spent: Duration) {
-        *lock(&self.rest) += scan::rest(spent, Some(self.looking_percent));
+        *lock(&self.rest) += self.rest_after(spent);
     }
 
     /// Takes note of what refaulted, by the pages seen or, where those are not `exact`, by the process's `figures`. Returns
@@ -148,8 +153,12 @@ impl TaskHistory {
         (marked.left, marked.stayed)
     }
 
-    /// What the next cycle over a process may look at, so that it takes no more of a processor than it may.
-    pub(super) fn scan_budget(&self, known: &ProcessHistory) -> ScanBudget {
+    /// Whether the last cycle looked at all of `process`, and what of it the next one may look at, so that it takes no more of
+    /// a processor than it may.
+    pub(super) fn looks_at(&self, process: ProcessId) -> (bool, Slice) {
+        let all = lock(&self.known);
+        let none = ProcessHistory::default();
+        let known = all.get(&process).unwrap_or(&none);
         let slice = match known.cost {
             Some((bytes, cost)) if !cost.is_zero() => {
                 let may = self.cycle_time.as_nanos() * u128::from(self.looking_percent) / 100;
@@ -158,8 +167,7 @@ impl TaskHistory {
             }
             Some(_) | None => FIRST_SLICE,
         };
-        let processor_percent = Some(self.looking_percent);
-        ScanBudget { processor_percent, slice: Some(slice), resume: known.resume }
+        (known.was_whole, Slice { most: Some(slice), resume: known.resume })
     }
 
     /// Settles what a cycle saw.

@@ -33,7 +33,7 @@ pub(crate) const KIND: Kind = Kind {
     about: "Cold pages are paged out to swap.",
     figures: &[],
     commands: &[],
-    make: Some(|_, turns| Ok(Box::new(Slide::new(turns)))),
+    make: Some(|_, turns| Ok(Box::new(Slide(turns)))),
 };
 
 /// Its name in files.
@@ -41,22 +41,12 @@ const NAME: &str = "slide";
 
 /// The engine `slide` of a project.
 #[derive(Debug)]
-pub struct Slide {
-    scan_locks: ScanLocks,
-}
-
-impl Slide {
-    /// A slide whose scanners share `scan_locks`.
-    #[must_use]
-    pub const fn new(scan_locks: ScanLocks) -> Self {
-        Self { scan_locks }
-    }
-}
+pub struct Slide(pub ScanLocks);
 
 impl Engine for Slide {
     fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn TaskRunner>, EngineError> {
         let settings = Settings::new(project, task)?;
-        Ok(Box::new(SlideRunner::new(settings, self.scan_locks.another())))
+        Ok(Box::new(SlideRunner::new(settings, self.0.another())))
     }
 
     fn is_dry_run(&self, task: &TaskSection) -> bool {

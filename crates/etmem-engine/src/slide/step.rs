@@ -1,22 +1,27 @@
 //! A step of a slide task: its processes are found, and each has its cycle, up to `max_threads` of them at once.
 
-use super::cycle::ProcessCycle;
+use super::cycle::{ProcessCycle, Watched};
 use super::history::TaskHistory;
 use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use crate::contract::{TaskRunner, gone, notes_on_target};
-use crate::report::{ProcessReport, ProcessResult, StepReport};
+use crate::report::{ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
+use crate::so_far::SharedSoFar;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard;
 use etmem_core::kernel::Kernel;
-use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::kernel::wishes::Wishes;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use etmem_core::scan::Schedule;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+/// Most processes that are watched at once: each takes some open files.
+const MOST_WATCHED: usize = 4096;
 
 /// The work of a slide task.
 #[derive(Debug)]
@@ -25,6 +30,7 @@ pub struct SlideRunner {
     scan_locks: ScanLocks,
     history: TaskHistory,
     swap_cache: SwapCacheKeeper,
+    so_far: SharedSoFar,
     /// How the last cycle found the task held back.
     back_off: BackOff,
 }
@@ -39,48 +45,108 @@ impl SlideRunner {
             scan_locks,
             history,
             swap_cache: SwapCacheKeeper::default(),
+            so_far: SharedSoFar::default(),
             back_off: BackOff::None,
         }
     }
 
-    fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessReport {
-        let Self { settings, scan_locks, history, swap_cache, back_off: _ } = self;
-        ProcessCycle { settings, scan_locks, history, swap_cache, process, kernel, pacer }.run()
+    /// Works on `processes`, as many at a time as can be watched at once.
+    fn all(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
+        self.so_far.begin(processes.len());
+        let mut report = StepReport::default();
+        for some in processes.chunks(MOST_WATCHED) {
+            self.together(some, kernel, pacer, &mut report);
+        }
+        report.processes.sort_by_key(|report| report.process);
+        report
     }
 
-    /// Works on `processes`, up to `max_threads` of them at once.
-    fn all(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
-        let next = AtomicUsize::new(0);
-        let take_on = || {
-            let mut reports = Vec::new();
-            while let Some(&process) = processes.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let stopped = pacer.pace() == Pace::Stop;
-                reports.push(if stopped {
-                    ProcessReport::new(process, ProcessResult::Stopped)
-                } else {
-                    self.process(process, kernel, pacer)
-                });
-            }
-            reports
+    /// Works on `processes`, which share their windows: all are armed, one wait, all are looked at.
+    fn together(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer, report: &mut StepReport) {
+        let Self { settings, scan_locks, history, swap_cache, so_far, back_off: _ } = self;
+        let Schedule { loops, interval } = settings.schedule;
+        let cycle = |process| ProcessCycle {
+            settings,
+            scan_locks,
+            history,
+            swap_cache,
+            so_far,
+            process,
+            kernel,
+            pacer,
         };
-        let helpers = self.settings.threads.min(processes.len()).saturating_sub(1);
+        let cycles = processes.iter().copied().map(cycle).collect();
+        let needed = self.side_by_side(cycles, ProcessCycle::is_needed, pacer, report);
+        // One after the other in the order of their numbers, as all engines do, so that no two wait for each other.
+        let mut locked = Vec::with_capacity(needed.len());
+        for cycle in needed {
+            match cycle.lock() {
+                Ok(one) => locked.push(one),
+                Err(stopped) => report.processes.push(*stopped),
+            }
+        }
+        let mut watched = self.side_by_side(locked, ProcessCycle::begin, pacer, report);
+        let mut rested = Duration::ZERO;
+        // A stop shows in the next look, at each process.
+        let mut wait = |watched: &[Watched<'_>]| {
+            let spent: Duration = watched.iter().map(Watched::spent).sum();
+            let rest = history.rest_after(spent.saturating_sub(std::mem::replace(&mut rested, spent)));
+            let _ = pacer.pause(interval.max(rest));
+        };
+        if watched.iter().any(Watched::is_fresh) {
+            wait(&watched);
+        }
+        for look in 1..=loops {
+            watched = self.side_by_side(watched, Watched::look, pacer, report);
+            if look < loops && !watched.is_empty() {
+                wait(&watched);
+            }
+        }
+        let spent: Duration = watched.iter().map(Watched::spent).sum();
+        history.rest(spent.saturating_sub(rested));
+        self.side_by_side::<_, ()>(watched, |one| Err(one.finish()), pacer, report);
+    }
+
+    /// Does `work` on each of `items`, up to `max_threads` of them at once, in their order. What ends is reported, the others go on.
+    fn side_by_side<T: Send, U: Send>(
+        &self,
+        items: Vec<T>,
+        work: impl Fn(T) -> Result<U, Box<ProcessReport>> + Sync,
+        pacer: &dyn Pacer,
+        report: &mut StepReport,
+    ) -> Vec<U> {
+        let threads = self.settings.threads.min(items.len());
+        let next = Mutex::new(items.into_iter().enumerate());
+        let take_on = || {
+            let (mut done, mut ended) = (Vec::new(), Vec::new());
+            loop {
+                let item = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+                match item.map(|(number, item)| (number, work(item))) {
+                    None => break (done, ended),
+                    Some((number, Ok(item))) => done.push((number, item)),
+                    Some((_, Err(report))) => ended.push(report),
+                }
+            }
+        };
         let help = || (take_on(), pacer.processor_time());
-        let mut report = thread::scope(|scope| {
-            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(help)).collect();
-            let mut report = StepReport { processes: take_on(), ..StepReport::default() };
+        let mut all = thread::scope(|scope| {
+            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(help)).collect();
+            let (mut all, ended) = take_on();
+            report.processes.extend(ended.into_iter().map(|one| *one));
             for helper in helpers {
                 match helper.join() {
-                    Ok((more, processor_time)) => {
-                        report.processes.extend(more);
+                    Ok(((done, ended), processor_time)) => {
+                        all.extend(done);
+                        report.processes.extend(ended.into_iter().map(|one| *one));
                         report.processor_time += processor_time;
                     }
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            report
+            all
         });
-        report.processes.sort_by_key(|report| report.process);
-        report
+        all.sort_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, item)| item).collect()
     }
 }
 
@@ -114,6 +180,10 @@ impl TaskRunner for SlideRunner {
             notes.push(format!("task {task}: {reason}"));
         }
         notes
+    }
+
+    fn so_far(&self) -> SharedSoFar {
+        self.so_far.clone()
     }
 
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {

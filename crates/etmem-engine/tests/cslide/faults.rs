@@ -217,7 +217,8 @@ fn nodes_that_are_not_there_are_refused() {
 fn a_project_of_another_kind_is_refused() {
     let mut file = file(&keys("1,0", 1, 1), &[Memory::Base.task()]);
     let psi = "[project]\nname=p\nscan_type=psi\ninterval=1\n";
-    file.projects = etmem_engine::parse(std::path::Path::new("t"), psi).unwrap().projects;
+    file.projects =
+        etmem_config::parse(std::path::Path::new("t"), psi, &etmem_engine::keys()).unwrap().projects;
     assert_eq!(refusal(&file).to_string(), "engine cslide needs a project with scan_type=page");
 }
 

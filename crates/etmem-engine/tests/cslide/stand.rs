@@ -20,7 +20,7 @@ pub(crate) fn file(engine: &str, tasks: &[&str]) -> ConfigFile {
     for task in tasks {
         text += &format!("[task]\nproject=p\nengine=cslide\n{task}\n");
     }
-    etmem_engine::parse(Path::new("test.yaml"), &text).unwrap()
+    etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap()
 }
 
 /// The keys of an engine: pairs, quota and reserve in MiB.

@@ -133,7 +133,7 @@ impl Case {
             "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=9\n{project}\n[engine]\nproject=p\nname=slide\n\
              [task]\nproject=p\nengine=slide\nname=t\n{target}\nT=1\n{task}\n"
         );
-        let mut file = etmem_engine::parse(Path::new("test.yaml"), &text).unwrap();
+        let mut file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
         if let Some(process) = self.added_for {
             file.tasks[0].target = Target::Process(process);
         }

@@ -23,7 +23,7 @@ fn tasks(names: &[&str]) -> Vec<Box<dyn TaskRunner>> {
          node_pair=0,1\nhot_threshold=1\nnode_mig_quota=64\nnode_hot_reserve=0\n{}",
         names.iter().map(task).collect::<String>()
     );
-    let file = etmem_engine::parse(Path::new("test.yaml"), &text).unwrap();
+    let file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
     let cslide = engine(&file.engines[0], &ScanLocks::default()).unwrap();
     file.tasks.iter().map(|task| cslide.work(&file.projects[0], task).unwrap()).collect()
 }

@@ -4,13 +4,13 @@ use crate::engine::{CSLIDE, SLIDE, THIRDPARTY};
 use crate::project::PAGE;
 use crate::row::{INTERNAL, INVALID, KEY_FILE};
 use crate::task::{CSLIDE_TASK, SLIDE_TASK};
-use etmem_config::ListedObjects;
 use etmem_config::error::ConfigError;
-use etmem_engine::parse_names;
+use etmem_config::{ListedObjects, parse_names};
+use etmem_engine::keys;
 use std::path::Path;
 
 fn names(text: &str) -> Result<ListedObjects, ConfigError> {
-    parse_names(Path::new("f"), text)
+    parse_names(Path::new("f"), text, &keys())
 }
 
 fn told(text: &str) -> Vec<String> {

@@ -2,12 +2,12 @@
 
 use crate::row::{INTERNAL, INVALID, Rule, Written};
 use etmem_config::error::ConfigError;
-use etmem_config::{ConfigFile, FaultClass};
+use etmem_config::{ConfigFile, FaultClass, parse, parse_names, parse_older};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
 use etmem_core::policy::ColdRule;
+use etmem_engine::keys;
 use etmem_engine::slide::Settings;
-use etmem_engine::{parse, parse_names, parse_older};
 use std::path::Path;
 
 const OLDER: Written = Written { separator: " : ", read };
@@ -16,7 +16,7 @@ const FILE: &str = "options:\nloop : 3\ninterval : 1\nsleep : 2\npolicies:\ntype
                     max_threads : 3\nengine : slide\nparam:\nT : 3\n";
 
 fn read(text: &str) -> Result<ConfigFile, ConfigError> {
-    parse_older(Path::new("f"), text, &Name::new("test").expect("a name"))
+    parse_older(Path::new("f"), text, &Name::new("test").expect("a name"), &keys())
 }
 
 fn rule(name: &'static str) -> Rule {
@@ -271,7 +271,10 @@ fn files_that_are_none_of_it() {
 fn each_form_tells_of_the_other() {
     let want = "f:1: options: begins a file of etmem 1.0; use etmem project add -n NAME -f f, \
                 and etmem project del -n NAME";
-    let answers = [parse(Path::new("f"), FILE).map(|_| ()), parse_names(Path::new("f"), FILE).map(|_| ())];
+    let answers = [
+        parse(Path::new("f"), FILE, &keys()).map(|_| ()),
+        parse_names(Path::new("f"), FILE, &keys()).map(|_| ()),
+    ];
     for error in answers.map(Result::unwrap_err) {
         assert_eq!((error.to_string().as_str(), error.class()), (want, FaultClass::Internal));
     }

@@ -1,15 +1,15 @@
 //! A rule of the configuration file as a test: what it takes and what it refuses.
 
 use etmem_config::error::ConfigError;
-use etmem_config::{ConfigFile, FaultClass};
-use etmem_engine::parse;
+use etmem_config::{ConfigFile, FaultClass, parse};
+use etmem_engine::keys;
 use std::path::Path;
 
 pub(crate) const INVALID: FaultClass = FaultClass::InvalidParameters;
 pub(crate) const INTERNAL: FaultClass = FaultClass::Internal;
 
 pub(crate) fn read(text: &str) -> Result<ConfigFile, ConfigError> {
-    parse(Path::new("f"), text)
+    parse(Path::new("f"), text, &keys())
 }
 
 /// How the lines of a form are changed and read.

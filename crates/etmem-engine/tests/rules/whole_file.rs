@@ -43,7 +43,9 @@ fn byte_order_mark_is_skipped_with_a_warning() {
     let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings, ["f:1: the byte order mark is ignored; save the file as UTF-8 without one"]);
     assert_eq!(file.projects, read(PAGE).unwrap().projects);
-    let listed = |text: &str| etmem_engine::parse_names(std::path::Path::new("f"), text).unwrap();
+    let listed = |text: &str| {
+        etmem_config::parse_names(std::path::Path::new("f"), text, &etmem_engine::keys()).unwrap()
+    };
     assert_eq!(listed(&format!("\u{feff}{PAGE}")), listed(PAGE));
 }
 

@@ -97,17 +97,6 @@ impl fmt::Display for Finding {
     }
 }
 
-/// How many findings there are of each severity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts([usize; Severity::ALL.len()]);
-
-impl Counts {
-    /// Each severity with its number.
-    pub fn iter(&self) -> impl Iterator<Item = (Severity, usize)> {
-        Severity::ALL.into_iter().zip(self.0)
-    }
-}
-
 /// All that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoctorReport {
@@ -124,11 +113,9 @@ impl DoctorReport {
 
     /// How many findings there are of each severity.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts(
-            Severity::ALL
-                .map(|severity| self.findings.iter().filter(|finding| finding.severity == severity).count()),
-        )
+    pub fn counts(&self) -> [(Severity, usize); Severity::ALL.len()] {
+        let of = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
+        Severity::ALL.map(|severity| (severity, of(severity)))
     }
 }
 
@@ -136,8 +123,7 @@ impl fmt::Display for DoctorReport {
     /// A block of lines for each finding, and a last line that sums them up.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))?;
-        let counts: Vec<String> =
-            self.counts().iter().map(|(severity, number)| format!("{severity} {number}")).collect();
+        let counts = self.counts().map(|(severity, number)| format!("{severity} {number}"));
         writeln!(f, "{} findings: {}", self.findings.len(), counts.join(", "))
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn ways(roots: &Roots) -> Vec<Finding> {
     let mut findings: Vec<Finding> = probes.chain(movers).collect();
     let chosen = |wishes| interfaces.kernel(&wishes).map(|chosen| (chosen.probe.name, chosen.mover.name));
     findings.push(slide(chosen(Wishes::default())));
-    let nodes = MachineNodes::new(roots.sys.clone()).nodes().map_or(0, |nodes| nodes.len());
+    let nodes = MachineNodes(roots.sys.clone()).nodes().map_or(0, |nodes| nodes.len());
     findings.push(cslide(chosen(Wishes { nodes: true, ..Wishes::default() }), nodes));
     findings
 }
@@ -141,7 +141,7 @@ fn threads(proc: &ProcRoot) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::folder_lock::FolderLock;
+    use crate::sys::folder_lock;
     use std::fs;
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
         }
         let state = || damon(&proc, &sys).state;
         assert_eq!(state(), "set up, not in use");
-        let lock = FolderLock::try_take(&kdamonds).unwrap();
+        let lock = folder_lock::try_take(&kdamonds).unwrap();
         assert!(lock.is_some() && state().starts_with("in use by etmem"), "{}", state());
         fs::write(intervals.join("update_us"), "60000000\n").unwrap();
         assert_eq!(state(), "taken");

@@ -15,5 +15,5 @@ mod subjects;
 mod swap;
 mod text;
 
-pub use finding::{Counts, DoctorReport, Finding, Severity};
+pub use finding::{DoctorReport, Finding, Severity};
 pub use subjects::examine;

@@ -13,7 +13,7 @@ pub(super) fn nodes(sys: &SysRoot) -> Finding {
     if !sys.nodes().is_dir() {
         return Finding::ok(NAME, "1: the kernel knows of no others");
     }
-    let nodes = match MachineNodes::new(sys.clone()).nodes() {
+    let nodes = match MachineNodes(sys.clone()).nodes() {
         Ok(nodes) => nodes,
         Err(error) => {
             return Finding::ok(NAME, "unknown")

@@ -32,7 +32,7 @@ impl Etmem {
     pub fn detect(proc: &ProcRoot) -> Result<Self, Unavailable> {
         SWAP_PAGES.detect(proc)?;
         let bytes = machine::page_bytes();
-        let sizes = PageSizes::of_base(bytes).ok_or(Unavailable::PageSize { bytes })?;
+        let sizes = PageSizes::of_base(bytes).ok_or(Unavailable::PageSize(bytes))?;
         Ok(Self { proc: proc.clone(), sizes })
     }
 }

@@ -43,7 +43,7 @@ impl Numa {
     /// # Errors
     /// Says why not.
     pub fn detect(proc: &ProcRoot, sys: &SysRoot) -> Result<Self, Unavailable> {
-        let nodes = MachineNodes::new(sys.clone());
+        let nodes = MachineNodes(sys.clone());
         nodes.nodes().map_err(|error| match error {
             ProcessError::Refused { call, reason } => Unavailable::Refused { call, reason },
             gone @ (ProcessError::Exited | ProcessError::Replaced) => {

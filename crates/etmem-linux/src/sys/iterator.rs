@@ -3,6 +3,7 @@
 //! Made by hand with bpf(2), because the loader's `attach` cannot filter. Layouts and numbers:
 //! `include/uapi/linux/bpf.h`; the filter by process exists since Linux 6.1.
 
+use rustix::io::{Errno, read, retry_on_intr};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -84,21 +85,10 @@ impl TaskLink {
     /// What bpf(2) or read(2) answers.
     pub(super) fn run(&self) -> io::Result<()> {
         let iterator = bpf(BPF_ITER_CREATE, &IteratorCreate { link: self.0.as_raw_fd(), flags: 0 })?;
-        loop {
-            let mut unused = [0u8; 8];
-            // SAFETY: the buffer is live and of the length given.
-            let answer =
-                unsafe { libc::read(iterator.as_raw_fd(), unused.as_mut_ptr().cast(), unused.len()) };
-            if answer >= 0 {
-                return Ok(());
-            }
-            let error = io::Error::last_os_error();
-            match error.raw_os_error() {
-                // The program ended the iteration: it has what it came for.
-                Some(libc::EAGAIN) => return Ok(()),
-                Some(libc::EINTR) => {}
-                _ => return Err(error),
-            }
+        match retry_on_intr(|| read(&iterator, &mut [0_u8; 8])) {
+            // EAGAIN: the program ended the iteration, as it has what it came for.
+            Ok(_) | Err(Errno::AGAIN) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -8,20 +8,12 @@ use std::ptr;
 
 /// Which pages the call may move (`include/uapi/linux/mempolicy.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
 pub(crate) enum Whose {
     /// Those that the process has alone (`MPOL_MF_MOVE`).
-    Own,
+    Own = 1 << 1,
     /// Those that others have, too (`MPOL_MF_MOVE_ALL`), which needs CAP_SYS_NICE.
-    All,
-}
-
-impl Whose {
-    fn flag(self) -> c_int {
-        match self {
-            Self::Own => 1 << 1,
-            Self::All => 1 << 2,
-        }
-    }
+    All = 1 << 2,
 }
 
 /// Tells for each of `pages`, into `status`, its node, or why there is none as a negative error number.
@@ -66,7 +58,7 @@ fn call(
             pages.as_ptr(),
             nodes.map_or(ptr::null(), <[c_int]>::as_ptr),
             status.as_mut_ptr(),
-            whose.flag(),
+            whose as c_int,
         )
     };
     u64::try_from(answer).map_err(|_| io::Error::last_os_error())

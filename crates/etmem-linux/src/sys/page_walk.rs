@@ -2,9 +2,9 @@
 
 use super::iterator::TaskLink;
 use etmem_core::address::PAGES_PER_BLOCK;
+use memmap2::{MmapOptions, MmapRaw};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::ptr::NonNull;
+use std::os::fd::BorrowedFd;
 
 /// Page tables that one run can copy (`SLOTS`).
 pub(crate) const SLOTS: usize = 32;
@@ -71,45 +71,11 @@ pub(crate) mod ended {
     pub(crate) const COMPLETE: u64 = 2;
 }
 
-/// The memory of one map.
-#[derive(Debug)]
-struct SharedMap<T> {
-    start: NonNull<T>,
-    entries: usize,
-}
-
-// SAFETY: it owns its mapping alone, and what lies in it is plain numbers.
-unsafe impl<T: Send> Send for SharedMap<T> {}
-
-impl<T> SharedMap<T> {
-    /// Maps `entries` values of the map `map`, whose value size is that of `T`.
-    fn new(map: BorrowedFd<'_>, entries: usize, writable: bool) -> io::Result<Self> {
-        let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
-        // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                entries * size_of::<T>(),
-                protection,
-                libc::MAP_SHARED,
-                map.as_raw_fd(),
-                0,
-            )
-        };
-        match NonNull::new(start.cast::<T>()) {
-            Some(first) if start != libc::MAP_FAILED => Ok(Self { start: first, entries }),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-}
-
-impl<T> Drop for SharedMap<T> {
-    fn drop(&mut self) {
-        // SAFETY: this mapping is owned by `self`, and no borrow of it outlives `self`.
-        unsafe {
-            libc::munmap(self.start.as_ptr().cast(), self.entries * size_of::<T>());
-        }
-    }
+/// Maps the memory of `map`, which holds `entries` values of the type `T`.
+fn mapped<T>(map: BorrowedFd<'_>, entries: usize, writable: bool) -> io::Result<MmapRaw> {
+    let mut options = MmapOptions::new();
+    options.len(entries * size_of::<T>());
+    if writable { options.map_raw(&map) } else { options.map_raw_read_only(&map) }
 }
 
 /// The four maps that user space and the program share.
@@ -117,10 +83,10 @@ impl<T> Drop for SharedMap<T> {
 /// The kernel writes to them only inside [`PageWalk::run`], which borrows them exclusively.
 #[derive(Debug)]
 pub(crate) struct PageWalk {
-    walk: SharedMap<Walk>,
-    spans: SharedMap<Span>,
-    slots: SharedMap<Slot>,
-    tables: SharedMap<Table>,
+    walk: MmapRaw,
+    spans: MmapRaw,
+    slots: MmapRaw,
+    tables: MmapRaw,
     used: usize,
 }
 
@@ -129,17 +95,12 @@ impl PageWalk {
     ///
     /// # Errors
     /// What mmap(2) answers.
-    pub(crate) fn new(
-        walk: BorrowedFd<'_>,
-        spans: BorrowedFd<'_>,
-        slots: BorrowedFd<'_>,
-        tables: BorrowedFd<'_>,
-    ) -> io::Result<Self> {
+    pub(crate) fn new([walk, spans, slots, tables]: [BorrowedFd<'_>; 4]) -> io::Result<Self> {
         Ok(Self {
-            walk: SharedMap::new(walk, 1, true)?,
-            spans: SharedMap::new(spans, SPANS, true)?,
-            slots: SharedMap::new(slots, SLOTS, false)?,
-            tables: SharedMap::new(tables, SLOTS, false)?,
+            walk: mapped::<Walk>(walk, 1, true)?,
+            spans: mapped::<Span>(spans, SPANS, true)?,
+            slots: mapped::<Slot>(slots, SLOTS, false)?,
+            tables: mapped::<Table>(tables, SLOTS, false)?,
             used: 0,
         })
     }
@@ -161,12 +122,12 @@ impl PageWalk {
         // SAFETY: both maps are mapped writable and hold at least as much as is written; `count` is within the
         // map; no program runs now, because each run is one call of this function under an exclusive borrow.
         unsafe {
-            std::ptr::copy_nonoverlapping(spans.as_ptr(), self.spans.start.as_ptr(), count);
-            self.walk.start.write_volatile(request);
+            std::ptr::copy_nonoverlapping(spans.as_ptr(), self.spans.as_mut_ptr().cast(), count);
+            self.walk.as_mut_ptr().cast::<Walk>().write_volatile(request);
         }
         link.run()?;
         // SAFETY: the mapping is readable, any bits make a `Walk`, and the run has ended.
-        let reply = unsafe { self.walk.start.read_volatile() };
+        let reply = unsafe { self.walk.as_ptr().cast::<Walk>().read_volatile() };
         self.used = usize::try_from(reply.slots_used).unwrap_or(SLOTS).min(SLOTS);
         Ok(reply)
     }
@@ -177,8 +138,8 @@ impl PageWalk {
         // only in `run`, which cannot be called while this borrow lives.
         let (slots, tables) = unsafe {
             (
-                std::slice::from_raw_parts(self.slots.start.as_ptr(), self.used),
-                std::slice::from_raw_parts(self.tables.start.as_ptr(), self.used),
+                std::slice::from_raw_parts(self.slots.as_ptr().cast(), self.used),
+                std::slice::from_raw_parts(self.tables.as_ptr().cast(), self.used),
             )
         };
         slots.iter().copied().zip(tables)

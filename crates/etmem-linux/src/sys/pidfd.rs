@@ -2,8 +2,10 @@
 
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::process::Pid;
+use rustix::io::Errno;
+use rustix::process;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// A process that stays the same one, even where its pid is given to another.
 #[derive(Debug)]
@@ -14,14 +16,8 @@ pub(crate) struct PidFd(OwnedFd);
 /// # Errors
 /// What the kernel answers: ESRCH where there is no such process.
 pub(crate) fn open(pid: Pid) -> io::Result<PidFd> {
-    // SAFETY: a system call on two numbers.
-    let answer = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.get(), 0) };
-    let descriptor = RawFd::try_from(answer).map_err(io::Error::other)?;
-    if descriptor < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call returned a new descriptor that nothing else owns.
-    Ok(PidFd(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+    let pid = i32::try_from(pid.get()).ok().and_then(process::Pid::from_raw).ok_or(Errno::SRCH)?;
+    Ok(PidFd(process::pidfd_open(pid, process::PidfdFlags::empty())?))
 }
 
 /// process_madvise(2) with MADV_PAGEOUT over `ranges`: how many bytes it got through, whole ranges only.

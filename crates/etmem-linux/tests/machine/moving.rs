@@ -6,6 +6,7 @@ use crate::{Outcome, trial};
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::mover::{Moved, PageMover};
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessTable};
+use etmem_core::kernel::wishes::Wishes;
 use etmem_linux::capabilities::Capability;
 use etmem_linux::choice::Interfaces;
 use etmem_linux::mover::madvise::Madvise;
@@ -107,7 +108,7 @@ fn wiring() -> Outcome {
     let capabilities = Interfaces::new(Roots::default()).capabilities();
     let first = |list: &[Capability]| list.iter().find(|one| one.available.is_ok()).map(|one| one.name);
     let best = (first(&capabilities.probes), first(&capabilities.movers));
-    match etmem_linux::kernel(&Roots::default()) {
+    match Interfaces::new(Roots::default()).kernel(&Wishes::default()).map(|chosen| chosen.kernel) {
         Ok(kernel) => {
             let mover = kernel.moving.out()?.name();
             assert_eq!((Some(kernel.probe.name()), Some(mover)), best);

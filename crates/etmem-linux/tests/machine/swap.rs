@@ -47,7 +47,7 @@ pub(crate) fn possible() -> Result<(), String> {
 }
 
 fn has_room() -> bool {
-    MachineMemory::new(ProcRoot::default()).state().is_ok_and(|state| state.swap_free >= ROOM)
+    MachineMemory(ProcRoot::default()).state().is_ok_and(|state| state.swap_free >= ROOM)
 }
 
 fn run(program: &str) -> Result<(), Failed> {

@@ -17,19 +17,13 @@ use std::path::PathBuf;
 use std::ptr;
 use std::sync::OnceLock;
 
-type Init = unsafe extern "C" fn() -> c_int;
-type GetVmas = unsafe extern "C" fn(*const c_char, *mut *mut c_char, c_int, bool) -> *mut Vmas;
-type FreeVmas = unsafe extern "C" fn(*mut Vmas);
-type GetPageRefs = unsafe extern "C" fn(*const Vmas, *const c_char, *mut *mut PageRefs, c_int) -> c_int;
-type FreePageRefs = unsafe extern "C" fn(*mut PageRefs);
-
 #[derive(Debug)]
 struct Scan {
-    init: Init,
-    get_vmas: GetVmas,
-    free_vmas: FreeVmas,
-    get_page_refs: GetPageRefs,
-    free_page_refs: FreePageRefs,
+    init: unsafe extern "C" fn() -> c_int,
+    get_vmas: unsafe extern "C" fn(*const c_char, *mut *mut c_char, c_int, bool) -> *mut Vmas,
+    free_vmas: unsafe extern "C" fn(*mut Vmas),
+    get_page_refs: unsafe extern "C" fn(*const Vmas, *const c_char, *mut *mut PageRefs, c_int) -> c_int,
+    free_page_refs: unsafe extern "C" fn(*mut PageRefs),
     _library: Library,
 }
 
@@ -62,11 +56,11 @@ fn functions(library: Library) -> Result<Scan, libloading::Error> {
     // SAFETY: the types are those of etmemd_scan_export.h; the library stays with them.
     unsafe {
         Ok(Scan {
-            init: *library.get::<Init>(c"etmemd_scan_init")?,
-            get_vmas: *library.get::<GetVmas>(c"etmemd_get_vmas")?,
-            free_vmas: *library.get::<FreeVmas>(c"etmemd_free_vmas")?,
-            get_page_refs: *library.get::<GetPageRefs>(c"etmemd_get_page_refs")?,
-            free_page_refs: *library.get::<FreePageRefs>(c"etmemd_free_page_refs")?,
+            init: *library.get(c"etmemd_scan_init")?,
+            get_vmas: *library.get(c"etmemd_get_vmas")?,
+            free_vmas: *library.get(c"etmemd_free_vmas")?,
+            get_page_refs: *library.get(c"etmemd_get_page_refs")?,
+            free_page_refs: *library.get(c"etmemd_free_page_refs")?,
             _library: library,
         })
     }

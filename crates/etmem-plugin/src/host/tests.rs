@@ -4,6 +4,7 @@ use super::*;
 use etmem_linux::pacer::SystemPacer;
 use std::io::{PipeWriter, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 
 const SOON: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(60);
@@ -90,7 +91,7 @@ impl Drop for Told {
 fn terms() -> EngineTerms {
     let text = "[project]\nname=p\nloop=1\ninterval=1\nsleep=1\n[engine]\nproject=p\nname=thirdparty\n\
                 eng_name=mine\nlibname=/lib/mine.so\nops_name=ops\n";
-    let file = etmem_engine::parse(std::path::Path::new("f"), text).unwrap();
+    let file = etmem_config::parse(std::path::Path::new("f"), text, &etmem_engine::keys()).unwrap();
     EngineTerms::new(&file.projects[0], &file.engines[0]).unwrap()
 }
 
@@ -104,7 +105,7 @@ fn open(story: &Arc<Story>, limit: Duration) -> Result<Host, Refusal> {
 
 fn section(name: &str) -> TaskSection {
     let text = format!("[task]\nproject=p\nengine=mine\nname={name}\ntype=pid\nvalue=1\n");
-    etmem_engine::parse(std::path::Path::new("f"), &text).unwrap().tasks.remove(0)
+    etmem_config::parse(std::path::Path::new("f"), &text, &etmem_engine::keys()).unwrap().tasks.remove(0)
 }
 
 fn name(text: &str) -> Name {

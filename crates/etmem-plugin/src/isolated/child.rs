@@ -2,13 +2,15 @@
 
 use super::frame;
 use super::message::{Numbered, Reply, Request};
-use etmem_config::{EngineSection, FaultClass, ProjectSection};
+use crate::guest::fault;
+use etmem_config::{EngineSection, ProjectSection};
 use etmem_core::kernel::process::{Pid, ProcessId};
 use etmem_core::name::Name;
 use etmem_engine::{Hosted, Question, Refusal};
+use parking_lot::Mutex;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use tracing::warn;
@@ -53,7 +55,7 @@ fn reply(
     number: u64,
     result: Result<Option<String>, Refusal>,
 ) -> io::Result<()> {
-    let mut stream = answers.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stream = answers.lock();
     frame::write(&mut *stream, &Reply::new(number, result))
 }
 
@@ -102,9 +104,6 @@ fn answer(answers: Arc<Mutex<UnixStream>>, number: u64, question: Question) -> i
     });
     match spawned {
         Ok(_) => Ok(()),
-        Err(error) => {
-            let reason = format!("cannot start a thread: {error}");
-            reply(&refused, number, Err(Refusal { reason, class: FaultClass::Internal }))
-        }
+        Err(error) => reply(&refused, number, Err(fault(format!("cannot start a thread: {error}")))),
     }
 }

@@ -2,14 +2,16 @@
 
 use super::link::Link;
 use super::message::Request;
-use etmem_config::{EngineSection, FaultClass, ProjectSection, TaskSection};
+use super::section::Written;
+use crate::guest::fault;
+use etmem_config::{EngineSection, ProjectSection, TaskSection};
 use etmem_core::kernel::process::ProcessId;
 use etmem_core::name::Name;
 use etmem_engine::{Hosted, Question, Refusal};
-use std::fmt;
+use parking_lot::Mutex;
 use std::io;
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::info;
 
@@ -27,10 +29,12 @@ const RUN_AGAIN: &str = "stop the project and start it to run it again";
 pub type Program = Box<dyn Fn() -> io::Result<Command> + Send + Sync>;
 
 /// An engine in a process of its own.
+#[derive(derive_more::Debug)]
 pub struct Isolated {
     label: String,
     project: ProjectSection,
     engine: EngineSection,
+    #[debug(skip)]
     program: Program,
     state: Mutex<State>,
 }
@@ -47,15 +51,6 @@ struct Added {
     section: TaskSection,
     /// Whether it was started and not stopped since.
     started: bool,
-}
-
-impl fmt::Debug for Isolated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Isolated")
-            .field("label", &self.label)
-            .field("state", &self.state)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Isolated {
@@ -81,10 +76,6 @@ impl Isolated {
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// If the process has ended and all its tasks are stopped, runs a new one with the same tasks.
     fn revive(&self, state: &mut State, limit: Duration) -> Result<(), Refusal> {
         if state.link.end().is_none() || state.tasks.iter().any(|task| task.started) {
@@ -92,7 +83,7 @@ impl Isolated {
         }
         let link = open(&self.label, &self.project, &self.engine, &self.program, limit)?;
         for task in &state.tasks {
-            let request = Request::Add { task: (&task.section).into(), limit };
+            let request = Request::Add { task: Written::task(&task.section), limit };
             if let Err(refusal) = link.ask_or(&request, limit, REPAIR) {
                 link.let_go();
                 return Err(refusal);
@@ -111,11 +102,10 @@ fn open(
     limit: Duration,
 ) -> Result<Arc<Link>, Refusal> {
     let started = program().and_then(|command| Link::start(label, command));
-    let link = started.map_err(|error| Refusal {
-        reason: format!("{label}: isolate=yes: its process cannot be started: {error}"),
-        class: FaultClass::Internal,
-    })?;
-    let request = Request::Open { project: project.into(), engine: engine.into(), limit };
+    let failed = |error| fault(format!("{label}: isolate=yes: its process cannot be started: {error}"));
+    let link = started.map_err(failed)?;
+    let request =
+        Request::Open { project: Written::project(project), engine: Written::engine(engine), limit };
     match link.ask_or(&request, limit, REPAIR) {
         Ok(_) => {
             info!("{label}: in process {}", link.pid);
@@ -130,9 +120,9 @@ fn open(
 
 impl Hosted for Isolated {
     fn add_task(&self, task: &TaskSection, limit: Duration) -> Result<(), Refusal> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         self.revive(&mut state, limit)?;
-        let request = Request::Add { task: task.into(), limit };
+        let request = Request::Add { task: Written::task(task), limit };
         if let Err(refusal) = state.link.ask_or(&request, limit, REPAIR) {
             // The process may still carry it out, after the limit.
             state.link.tell(&Request::Remove { task: task.name.to_string() });
@@ -143,7 +133,7 @@ impl Hosted for Isolated {
     }
 
     fn start_task(&self, task: &Name, processes: &[ProcessId], limit: Duration) -> Result<(), Refusal> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         self.revive(&mut state, limit)?;
         let request = Request::start(task, processes, limit);
         if let Err(refusal) = state.link.ask_or(&request, limit, REPAIR) {
@@ -156,28 +146,28 @@ impl Hosted for Isolated {
     }
 
     fn stop_task(&self, task: &Name) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let added = state.tasks.iter_mut().find(|added| added.section.name == *task);
         added.into_iter().for_each(|added| added.started = false);
         state.link.tell(&Request::Stop { task: task.to_string() });
     }
 
     fn remove_task(&self, task: &Name) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.tasks.retain(|added| added.section.name != *task);
         state.link.tell(&Request::Remove { task: task.to_string() });
     }
 
     fn project_runs(&self, runs: bool) {
-        self.state().link.tell(&Request::Runs { runs });
+        self.state.lock().link.tell(&Request::Runs { runs });
     }
 
     fn close(&self) {
-        self.state().link.tell(&Request::Close);
+        self.state.lock().link.tell(&Request::Close);
     }
 
     fn settle(&self, limit: Duration) -> Option<String> {
-        let link = Arc::clone(&self.state().link);
+        let link = Arc::clone(&self.state.lock().link);
         match link.ask(&Request::Settle { limit }, limit) {
             Ok(late) => late,
             // A process that has ended has nothing left to do.
@@ -187,18 +177,18 @@ impl Hosted for Isolated {
     }
 
     fn question(&self, task: Option<&Name>, command: &str) -> Question {
-        let link = Arc::clone(&self.state().link);
+        let link = Arc::clone(&self.state.lock().link);
         let request = Request::Ask { task: task.map(Name::to_string), command: command.to_owned() };
         Box::new(move || link.ask_or(&request, COMMAND_LIMIT, RUN_AGAIN).map(Option::unwrap_or_default))
     }
 
     fn trouble(&self) -> Option<String> {
-        self.state().link.trouble()
+        self.state.lock().link.trouble()
     }
 }
 
 impl Drop for Isolated {
     fn drop(&mut self) {
-        Arc::clone(&self.state().link).let_go();
+        Arc::clone(&self.state.lock().link).let_go();
     }
 }

@@ -3,8 +3,9 @@
 use super::end::describe;
 use super::frame;
 use super::message::{Reply, Request};
-use etmem_config::FaultClass;
+use crate::guest::fault;
 use etmem_engine::Refusal;
+use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::io;
 use std::net::Shutdown;
@@ -12,8 +13,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tracing::{debug, error, warn};
@@ -81,12 +82,8 @@ impl Link {
         Ok(link)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn deliver(&self, reply: Reply) {
-        let waiting = self.state().waiting.remove(&reply.number);
+        let waiting = self.state.lock().waiting.remove(&reply.number);
         match waiting.map(|waiting| waiting.send(reply)) {
             Some(Ok(())) => {}
             Some(Err(_)) | None => debug!("{}: an answer came after its limit", self.label),
@@ -98,7 +95,7 @@ impl Link {
         // A child that has ended already keeps its exit status.
         let status = child.kill().and_then(|()| child.wait());
         let end = status.map_or_else(|error| format!("is gone ({error})"), describe);
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.let_go {
             debug!("{}: its process {} {end}", self.label, self.pid);
         } else {
@@ -114,7 +111,7 @@ impl Link {
 
     /// How it ended, if it has.
     pub(crate) fn end(&self) -> Option<String> {
-        self.state().end.clone()
+        self.state.lock().end.clone()
     }
 
     /// How it ended, as a reason, if it has ended.
@@ -136,7 +133,7 @@ impl Link {
         debug_assert!(request.is_answered());
         let (answer, answered) = mpsc::channel();
         let number = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             state.last += 1;
             let number = state.last;
             if state.end.is_none() {
@@ -145,19 +142,18 @@ impl Link {
             number
         };
         let sent = self.send(request, number);
-        let refused = |reason| Refusal { reason, class: FaultClass::Internal };
         match sent.map(|()| answered.recv_timeout(limit.saturating_add(SLACK))) {
             Ok(Ok(reply)) => reply.into_result(),
-            Ok(Err(RecvTimeoutError::Disconnected)) => Err(refused(self.reason_of_end())),
+            Ok(Err(RecvTimeoutError::Disconnected)) => Err(fault(self.reason_of_end())),
             Ok(Err(RecvTimeoutError::Timeout)) => {
-                self.state().waiting.remove(&number);
-                Err(refused(format!("{}: its process {} does not answer", self.label, self.pid)))
+                self.state.lock().waiting.remove(&number);
+                Err(fault(format!("{}: its process {} does not answer", self.label, self.pid)))
             }
             Err(reason) => {
-                self.state().waiting.remove(&number);
+                self.state.lock().waiting.remove(&number);
                 // A broken socket is often the first sign of an end.
                 self.wait_for_end(SLACK);
-                Err(refused(self.trouble().map_or(reason, |_| self.reason_of_end())))
+                Err(fault(self.trouble().map_or(reason, |_| self.reason_of_end())))
             }
         }
     }
@@ -180,7 +176,7 @@ impl Link {
     }
 
     fn send(&self, request: &Request, number: u64) -> Result<(), String> {
-        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = self.stream.lock();
         frame::write(&mut *stream, &(number, request)).map_err(|error| {
             // After a message in part, the child could not find the next one.
             let _ = stream.shutdown(Shutdown::Both);
@@ -190,24 +186,24 @@ impl Link {
 
     /// Whether it has ended within `limit`.
     fn wait_for_end(&self, limit: Duration) -> bool {
-        let state = self.state();
-        let waited = self.ended.wait_timeout_while(state, limit, |state| state.end.is_none());
-        waited.unwrap_or_else(PoisonError::into_inner).0.end.is_some()
+        let mut state = self.state.lock();
+        self.ended.wait_while_for(&mut state, |state| state.end.is_none(), limit);
+        state.end.is_some()
     }
 
     /// Lets the child close its engine and end, and kills it if it does not end in time. Does not wait.
     pub(crate) fn let_go(self: Arc<Self>) {
-        self.state().let_go = true;
+        self.state.lock().let_go = true;
         let shut = |how| {
             // It fails only if it is shut already.
-            let _ = self.stream.lock().unwrap_or_else(PoisonError::into_inner).shutdown(how);
+            let _ = self.stream.lock().shutdown(how);
         };
         shut(Shutdown::Write);
         let link = Arc::clone(&self);
         let spawned = thread::Builder::new().name("etmemd-plugin".to_owned()).spawn(move || {
             if !link.wait_for_end(GRACE) {
                 warn!("{}: its process {} does not end; it is killed", link.label, link.pid);
-                let _ = link.stream.lock().unwrap_or_else(PoisonError::into_inner).shutdown(Shutdown::Both);
+                let _ = link.stream.lock().shutdown(Shutdown::Both);
             }
         });
         if spawned.is_err() {

@@ -42,14 +42,7 @@ impl Request {
 
     /// Whether it is answered.
     pub(super) const fn is_answered(&self) -> bool {
-        match self {
-            Self::Open { .. }
-            | Self::Add { .. }
-            | Self::Start { .. }
-            | Self::Settle { .. }
-            | Self::Ask { .. } => true,
-            Self::Stop { .. } | Self::Remove { .. } | Self::Runs { .. } | Self::Close => false,
-        }
+        !matches!(self, Self::Stop { .. } | Self::Remove { .. } | Self::Runs { .. } | Self::Close)
     }
 }
 

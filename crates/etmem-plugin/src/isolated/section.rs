@@ -16,25 +16,19 @@ pub(super) struct Written {
     siblings: Vec<WrittenGroup>,
 }
 
-impl From<&ProjectSection> for Written {
-    fn from(project: &ProjectSection) -> Self {
+impl Written {
+    pub(super) fn project(project: &ProjectSection) -> Self {
         Self { own: project.written.clone(), siblings: Vec::new() }
     }
-}
 
-impl From<&EngineSection> for Written {
-    fn from(engine: &EngineSection) -> Self {
+    pub(super) fn engine(engine: &EngineSection) -> Self {
         Self { own: engine.written.clone(), siblings: engine.siblings.iter().cloned().collect() }
     }
-}
 
-impl From<&TaskSection> for Written {
-    fn from(task: &TaskSection) -> Self {
+    pub(super) fn task(task: &TaskSection) -> Self {
         Self { own: task.written.clone(), siblings: task.siblings.iter().cloned().collect() }
     }
-}
 
-impl Written {
     pub(super) fn into_project(self) -> io::Result<ProjectSection> {
         self.read()?.0.projects.pop().ok_or_else(|| no("a project"))
     }
@@ -79,16 +73,16 @@ mod tests {
                  [engine]\nproject=a-b\nname=thirdparty\neng_name=e\nlibname=/x.so\nops_name=x\nisolate=yes\nown=a = b #c\n\
                  [task]\nproject=a-b\nengine=e\nname=t\ntype=pid\nvalue=7\nmine=1\nmine=2\n[other]\nkey=value\n"
             );
-            let file = etmem_engine::parse(Path::new("f"), &text).unwrap();
+            let file = etmem_config::parse(Path::new("f"), &text, &etmem_engine::keys()).unwrap();
             let (project, engine, task) = (&file.projects[0], &file.engines[0], &file.tasks[0]);
-            assert_eq!(Written::from(project).into_project().unwrap(), *project);
-            let arrived = Written::from(engine).into_engine().unwrap();
+            assert_eq!(Written::project(project).into_project().unwrap(), *project);
+            let arrived = Written::engine(engine).into_engine().unwrap();
             assert!(arrived.siblings.iter().eq(engine.siblings.iter()), "{arrived:?}");
             assert_eq!(arrived, EngineSection { siblings: arrived.siblings.clone(), ..engine.clone() });
-            let arrived = Written::from(task).into_task().unwrap();
+            let arrived = Written::task(task).into_task().unwrap();
             assert!(arrived.siblings.iter().eq(task.siblings.iter()), "{arrived:?}");
             assert_eq!(arrived, TaskSection { siblings: arrived.siblings.clone(), ..task.clone() });
-            let written = Written::from(project);
+            let written = Written::project(project);
             assert!(written.clone().into_engine().is_err() && written.into_task().is_err());
         }
     }

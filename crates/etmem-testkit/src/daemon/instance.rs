@@ -1,5 +1,6 @@
 //! A daemon for one test: on a socket of its own, with its log in a file, ended when this is dropped.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::binaries::Binaries;
 use crate::clock::WallClock;
@@ -167,6 +169,34 @@ impl Daemon {
         // The file may have been there with another mode.
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
         Ok(path)
+    }
+
+    /// The cycles that each task of a project has come to the end of, by the task's name.
+    ///
+    /// # Errors
+    /// There is no such project.
+    pub fn cycles(&self, project: &str) -> Result<BTreeMap<String, u64>> {
+        let text = self.must(&["task", "show", "-n", project, "--json"])?;
+        let of_line = |line: &str| {
+            let task: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+            let name = task["task"].as_str().with_context(|| format!("no name: {task}"))?;
+            Ok((name.to_owned(), task["cycles"].as_u64().unwrap_or(0)))
+        };
+        text.lines().map(of_line).collect()
+    }
+
+    /// Waits until each task of a project has come to the end of as many cycles more; the first of them has begun before.
+    ///
+    /// # Errors
+    /// They do not within `limit`; the message holds the log.
+    pub fn wait_for_cycles(&self, limit: Duration, project: &str, count: u64) -> Result<()> {
+        let before = self.cycles(project)?;
+        let passed = || {
+            let now = self.cycles(project)?;
+            Ok(before.iter().all(|(name, cycles)| now.get(name).is_some_and(|now| *now >= cycles + count)))
+        };
+        let waited = WallClock::new().wait_until(limit, &format!("{count} more cycles"), passed);
+        waited.with_context(|| format!("log:\n{}", self.log())).map(drop)
     }
 
     /// Waits until the log holds a line for which `found` is true: the line.

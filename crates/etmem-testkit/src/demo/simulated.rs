@@ -162,7 +162,7 @@ fn show(daemon: &Daemon, words: &[&str]) -> Result<()> {
 fn in_process(wanted: Wanted) -> Result<Verdict> {
     workload();
     let text = wanted.project(PID).to_string();
-    let config = etmem_engine::parse("demo.conf".as_ref(), &text)?;
+    let config = etmem_config::parse("demo.conf".as_ref(), &text, &etmem_engine::keys())?;
     text.lines().for_each(|line| say!("    {line}"));
     let access = |page, _| if is_hot(page) { Access::WRITTEN } else { Access::IDLE };
     let process = FakeProcess::new(PID, "hotcold", START, usize::try_from(PAGES)?, access);

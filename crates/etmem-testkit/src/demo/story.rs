@@ -199,7 +199,7 @@ fn table((before, pace_before): (&Figures, Pace), (after, pace_after): (&Figures
         ("hot, in swap", pages(before.places.hot.swapped), pages(after.places.hot.swapped)),
         ("fetched back by a fault", before.fetched_back.to_string(), after.fetched_back.to_string()),
         ("touches a second", millions(pace_before.touches), millions(pace_after.touches)),
-        ("touches in a second of its own", millions(before_own), millions(after_own)),
+        ("touches a processor second", millions(before_own), millions(after_own)),
         ("share of a processor", percent(pace_before.processor), percent(pace_after.processor)),
         ("the machine's memory available", mib(before.available), mib(after.available)),
     ];

@@ -1,7 +1,6 @@
 //! A clock that passes at once.
 
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_core::local_time::LocalTime;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,7 +54,7 @@ impl Pacer for FakePacer {
     }
 
     /// Always the moment of the samples in the description of the protocol.
-    fn local_time(&self) -> Option<LocalTime> {
-        Some(LocalTime { year: 2026, month: 10, day: 20, weekday: 4, hour: 23, minute: 17, second: 0 })
+    fn local_time(&self) -> Option<String> {
+        Some("Thu Nov 20 23:17:00 2026".to_owned())
     }
 }

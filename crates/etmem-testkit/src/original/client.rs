@@ -2,8 +2,12 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 
 use super::{ANSWER_LIMIT, DONE, REFUSED, REFUSED_NUMBER};
 
@@ -121,6 +125,21 @@ impl OriginalClient {
     /// The connection is gone.
     pub fn end_request(&mut self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
+    }
+
+    /// The beginning of what has come, which stays to be read; nothing while the server is silent.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn so_far(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; 512];
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        match recv(self.0.as_raw_fd(), &mut bytes, flags) {
+            Ok(length) => bytes.truncate(length),
+            Err(Errno::EAGAIN) => bytes.clear(),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(bytes)
     }
 
     /// Reads until a segment holds a final byte, then (which the original does not) until the server closes, so that

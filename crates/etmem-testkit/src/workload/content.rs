@@ -13,6 +13,12 @@ pub fn words(seed: u64, page: usize) -> impl Iterator<Item = u64> {
     (0..WORDS).map(move |at| if at < WORDS / 2 { random.next() } else { 0 })
 }
 
+/// As many random bytes, a multiple of eight.
+pub fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    (0..bytes / 8).flat_map(|_| random.next().to_ne_bytes()).collect()
+}
+
 /// The word of a page that is touched while the page is hot. It moves by a cache line from page to page: the same
 /// place in every page would measure the cache's sets and not the memory.
 pub fn touched_word(page: usize) -> usize {
@@ -60,6 +66,12 @@ mod tests {
         assert_ne!(page, words(7, 4).collect::<Vec<_>>());
         assert_ne!(page, words(8, 3).collect::<Vec<_>>());
         assert_eq!(page.iter().filter(|word| **word == 0).count(), WORDS / 2);
+    }
+
+    #[test]
+    fn noise_can_be_computed_again_and_is_as_long_as_asked() {
+        assert_eq!((noise(7, 64).len(), noise(7, 64)), (64, noise(7, 64)));
+        assert_ne!(noise(7, 64), noise(8, 64));
     }
 
     #[test]

@@ -35,8 +35,8 @@ fn command() -> Command {
 
 fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
     let request = match matches.subcommand() {
-        Some(("start", options)) => Request::ProjectStart { name: project(options, "migrate start")? },
-        Some(("stop", options)) => Request::ProjectStop { name: project(options, "migrate stop")? },
+        Some(("start", options)) => Request::ProjectStart(project(options, "migrate start")?),
+        Some(("stop", options)) => Request::ProjectStop(project(options, "migrate stop")?),
         _ => return Err(unknown_command("migrate")),
     };
     Ok(Asked::Send(request))

@@ -63,12 +63,12 @@ fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
                 return Ok(Asked::DryRun(DryRun { file: given_file(options, "obj add")?, form }));
             }
             Ok(Asked::Send(if strict {
-                Request::ObjAddStrict { file: file(options, "obj add")? }
+                Request::ObjAddStrict(file(options, "obj add")?)
             } else {
-                Request::ObjAdd { file: file(options, "obj add")? }
+                Request::ObjAdd(file(options, "obj add")?)
             }))
         }
-        Some(("del", options)) => Ok(Asked::Send(Request::ObjDel { file: file(options, "obj del")? })),
+        Some(("del", options)) => Ok(Asked::Send(Request::ObjDel(file(options, "obj del")?))),
         _ => Err(unknown_command("obj")),
     }
 }

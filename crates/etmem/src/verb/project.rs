@@ -68,8 +68,8 @@ fn command() -> Command {
 
 fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
     let request = match matches.subcommand() {
-        Some(("start", options)) => Request::ProjectStart { name: project(options, "project start")? },
-        Some(("stop", options)) => Request::ProjectStop { name: project(options, "project stop")? },
+        Some(("start", options)) => Request::ProjectStart(project(options, "project start")?),
+        Some(("stop", options)) => Request::ProjectStop(project(options, "project stop")?),
         Some(("show", options)) => {
             Request::ProjectShow { name: name(options, "name")?, verbose: options.get_flag("verbose") }
         }
@@ -82,7 +82,7 @@ fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
             }
             Request::ProjectAdd { name, file: file(options, WORDS)? }
         }
-        Some(("del", options)) => Request::ProjectDel { name: project(options, "project del")? },
+        Some(("del", options)) => Request::ProjectDel(project(options, "project del")?),
         _ => return Err(unknown_command("project")),
     };
     Ok(Asked::Send(request))

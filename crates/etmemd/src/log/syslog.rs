@@ -9,11 +9,11 @@
 //! again, the first one says how many were lost. After a restart of that daemon, its new socket is found.
 
 use super::line;
-use etmem_linux::local_time;
+use jiff::ZonedDateTime;
+use parking_lot::Mutex;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
@@ -39,24 +39,16 @@ struct Connection {
     lost: u64,
 }
 
-/// The severity of a line (RFC 3164, section 4.1.1).
-#[derive(Debug, Clone, Copy)]
-#[repr(u8)]
-enum Severity {
-    Error = 3,
-    Warning = 4,
-    Informational = 6,
-    Debug = 7,
-}
+/// The severity of warnings (RFC 3164, section 4.1.1).
+const WARNING: u8 = 4;
 
-impl Severity {
-    fn of(level: Level) -> Self {
-        match level {
-            Level::ERROR => Self::Error,
-            Level::WARN => Self::Warning,
-            Level::INFO => Self::Informational,
-            Level::DEBUG | Level::TRACE => Self::Debug,
-        }
+/// The severity of a line.
+const fn severity(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => WARNING,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
     }
 }
 
@@ -70,11 +62,11 @@ impl Syslog {
         Ok(Self { path: path.to_owned(), connection: Mutex::new(Connection { socket, lost: 0 }) })
     }
 
-    fn log(&self, severity: Severity, text: &str) {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+    fn log(&self, severity: u8, text: &str) {
+        let mut connection = self.connection.lock();
         if connection.lost > 0 {
             let gap = format!("lines lost before this one, as syslog did not take them: {}", connection.lost);
-            if !connection.send(&self.path, &packet(Severity::Warning, &gap)) {
+            if !connection.send(&self.path, &packet(WARNING, &gap)) {
                 connection.lost += 1;
                 return;
             }
@@ -88,7 +80,7 @@ impl Syslog {
 
 impl<S: Subscriber> Layer<S> for Syslog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.log(Severity::of(*event.metadata().level()), &line::of(event));
+        self.log(severity(*event.metadata().level()), &line::of(event));
     }
 }
 
@@ -117,11 +109,11 @@ fn open(path: &Path) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-fn packet(severity: Severity, text: &str) -> Vec<u8> {
-    let priority = FACILITY << 3 | severity as u8;
+fn packet(severity: u8, text: &str) -> Vec<u8> {
+    let priority = FACILITY << 3 | severity;
     // If there is no time, the syslog daemon sets its own.
-    let time = local_time::now().map(|time| format!("{time} ")).unwrap_or_default();
-    let mut packet = format!("<{priority}>{time}{IDENTIFIER}[{}]: {text}", std::process::id());
+    let time = ZonedDateTime::now().strftime("%b %e %H:%M:%S");
+    let mut packet = format!("<{priority}>{time} {IDENTIFIER}[{}]: {text}", std::process::id());
     let end = (0..=LONGEST.min(packet.len())).rev().find(|end| packet.is_char_boundary(*end));
     packet.truncate(end.unwrap_or(0));
     packet.into_bytes()
@@ -200,13 +192,13 @@ mod tests {
         let mut daemon = Daemon::start();
         let syslog = Syslog::connect(&daemon.path()).unwrap();
         daemon.restart();
-        syslog.log(Severity::Error, "kept");
+        syslog.log(severity(Level::ERROR), "kept");
         assert_eq!(daemon.next(), "<27> kept");
         daemon.stop();
-        syslog.log(Severity::Error, "lost");
-        syslog.log(Severity::Error, "also lost");
+        syslog.log(severity(Level::ERROR), "lost");
+        syslog.log(severity(Level::ERROR), "also lost");
         daemon.socket = listen(&daemon.path());
-        syslog.log(Severity::Error, "back");
+        syslog.log(severity(Level::ERROR), "back");
         assert_eq!(daemon.next(), "<28> lines lost before this one, as syslog did not take them: 2");
         assert_eq!(daemon.next(), "<27> back");
     }
@@ -216,15 +208,15 @@ mod tests {
         let daemon = Daemon::start();
         let syslog = Syslog::connect(&daemon.path()).unwrap();
         let mut sent = 0;
-        while syslog.connection.lock().unwrap().lost == 0 {
-            syslog.log(Severity::Error, "more");
+        while syslog.connection.lock().lost == 0 {
+            syslog.log(severity(Level::ERROR), "more");
             sent += 1;
             assert!(sent < 1_000_000, "the queue has no end");
         }
         for _ in 1..sent {
             assert_eq!(daemon.next(), "<27> more");
         }
-        syslog.log(Severity::Error, "last");
+        syslog.log(severity(Level::ERROR), "last");
         assert_eq!(daemon.next(), "<28> lines lost before this one, as syslog did not take them: 1");
         assert_eq!(daemon.next(), "<27> last");
     }
@@ -233,7 +225,7 @@ mod tests {
     fn long_lines_are_cut_between_characters() {
         let daemon = Daemon::start();
         let syslog = Syslog::connect(&daemon.path()).unwrap();
-        syslog.log(Severity::Error, &"é".repeat(10_000));
+        syslog.log(severity(Level::ERROR), &"é".repeat(10_000));
         let text = daemon.next();
         assert!(text.ends_with('é') && text.len() < LONGEST && text.len() > LONGEST - 100, "{}", text.len());
     }

@@ -2,7 +2,7 @@
 
 use super::ShownWork;
 use etmem_core::kernel::wishes::Choice;
-use etmem_engine::{Cycle, Feedback, Figures, Reason, Seconds};
+use etmem_engine::{Cycle, Feedback, Figures, Reason, Seconds, SoFar};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,6 +32,7 @@ struct Running<'a> {
     mover: Chosen<'a>,
     state_seconds: Seconds,
     running_seconds: Seconds,
+    so_far: Option<SoFar>,
     cycles: u64,
     last_cycle: Option<LastCycle<'a>>,
     total: &'a Figures,
@@ -70,6 +71,7 @@ impl ShownWork {
                 mover: chosen(&running.mover),
                 state_seconds: Seconds(standing.lasting),
                 running_seconds: Seconds(standing.running),
+                so_far: standing.so_far,
                 cycles: standing.status.cycles,
                 last_cycle: standing.status.last.as_ref().map(last_cycle),
                 total: &standing.status.totals,

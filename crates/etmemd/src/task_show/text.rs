@@ -4,7 +4,7 @@ use super::{ShownRunning, ShownWork};
 use crate::worker::{Doing, Standing};
 use etmem_core::kernel::process::ProcessId;
 use etmem_engine::figures::{Shown, Unit};
-use etmem_engine::{Cycle, ProcessReport, ProcessResult};
+use etmem_engine::{Cycle, ProcessReport, ProcessResult, SoFar};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -28,6 +28,12 @@ impl ShownWork {
         if let Some(ShownRunning { probe, mover, .. }) = self.worked() {
             line("sees by", probe.to_string());
             line("moves by", mover.to_string());
+        }
+        if let Some(SoFar { found, looked_at, scanned_bytes }) =
+            self.worked().and_then(|running| running.standing.so_far)
+        {
+            let bytes = size(scanned_bytes);
+            line("so far", format!("{looked_at} of {found} processes looked at, {bytes} in memory"));
         }
         if let Some(reason) = self.reason() {
             line("why", reason.text);

@@ -6,7 +6,7 @@ use etmem_core::guard::SkipReason;
 use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
 use etmem_core::plan::Outcome;
 use etmem_engine::slide::Scanned;
-use etmem_engine::{Feedback, ProcessReport, ProcessResult, StepReport, TaskStatus};
+use etmem_engine::{Feedback, ProcessReport, ProcessResult, SoFar, StepReport, TaskStatus};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -59,7 +59,8 @@ fn standing(reports: Vec<StepReport>, doing: Doing) -> Standing {
     for report in reports {
         status.record(report, Duration::from_millis(3250));
     }
-    Standing { status, doing, lasting: Duration::from_millis(1500), running: Duration::from_secs(120) }
+    let (lasting, running) = (Duration::from_millis(1500), Duration::from_secs(120));
+    Standing { status, doing, lasting, running, so_far: None }
 }
 
 #[test]
@@ -94,6 +95,18 @@ fn text_for_people() {
          \x20           51200 KiB of what is cold stay, no room in swap below max_swap_use\n\
          \x20 4712      swap is full, so nothing can be moved out until there is room\n"
     );
+}
+
+#[test]
+fn how_far_the_cycle_under_way_has_come() {
+    let so_far = Some(SoFar { found: 46, looked_at: 32, scanned_bytes: 130 * MIB });
+    let standing = Standing { so_far, ..standing(Vec::new(), Doing::Working) };
+    let task = [shown(Some(standing))];
+    let text = task_show(&Name::new("p").unwrap(), &task, TaskForm::Text);
+    assert!(text.contains("\n  so far    32 of 46 processes looked at, 130.0 MiB in memory\n"), "{text}");
+    let json: Value =
+        serde_json::from_str(&task_show(&Name::new("p").unwrap(), &task, TaskForm::Json)).unwrap();
+    assert_eq!(json["so_far"], json!({"found": 46, "looked_at": 32, "scanned_bytes": 130 * MIB}));
 }
 
 #[test]

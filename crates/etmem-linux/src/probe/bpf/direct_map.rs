@@ -59,10 +59,7 @@ impl DirectMap {
         let failed = |error: io::Error| Unavailable::from_io(call, &error, CAPABILITIES);
         let root_table = maps.run(own, 0, 4, &[]).map_err(failed)?.root_table;
         if root_table == 0 {
-            return Err(Unavailable::Refused {
-                call: call.into(),
-                reason: "did not find this process".into(),
-            });
+            return Err(Unavailable::refused(call, "did not find this process"));
         }
         let mut tried = 0;
         for _ in 0..ATTEMPTS {
@@ -75,7 +72,7 @@ impl DirectMap {
                 }
             }
         }
-        Err(Unavailable::NoDirectMap { tried })
+        Err(Unavailable::NoDirectMap(tried))
     }
 }
 

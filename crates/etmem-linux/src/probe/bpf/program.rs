@@ -42,7 +42,7 @@ pub(super) fn load(sys: &SysRoot) -> Result<Program, Unavailable> {
 fn load_with_types(sys: &SysRoot) -> Result<Program, Unavailable> {
     let path = sys.kernel_types();
     if !path.exists() {
-        return Err(Unavailable::NoKernelTypes { path });
+        return Err(Unavailable::NotBuilt { path, option: "CONFIG_DEBUG_INFO_BTF" });
     }
     let types = Btf::parse_file(&path, Endianness::default())
         .map_err(|error| refused(&format!("reading {}", path.display()), &error))?;
@@ -59,7 +59,7 @@ fn load_with_types(sys: &SysRoot) -> Result<Program, Unavailable> {
         program.as_fd().try_clone_to_owned().map_err(|error| refused("keeping the page walk", &error))?;
     let [walk, spans, slots, tables] =
         ["walk", "spans", "slots", "tables"].map(|name| map_descriptor(&loaded, name));
-    let maps = PageWalk::new(walk?.as_fd(), spans?.as_fd(), slots?.as_fd(), tables?.as_fd())
+    let maps = PageWalk::new([walk?.as_fd(), spans?.as_fd(), slots?.as_fd(), tables?.as_fd()])
         .map_err(|error| refused("mapping the page walk's maps", &error))?;
     Ok(Program { program, maps })
 }
@@ -71,7 +71,7 @@ fn map_descriptor(loaded: &Ebpf, name: &'static str) -> Result<OwnedFd, Unavaila
 
 /// The committed object is not the one this was written for.
 fn absent(name: &str) -> Unavailable {
-    Unavailable::Refused { call: "loading the page walk".into(), reason: format!("its object has no {name}") }
+    Unavailable::refused("loading the page walk", format!("its object has no {name}"))
 }
 
 /// The system call's own error somewhere below `error`.
@@ -89,7 +89,7 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
 fn refused(call: &str, error: &(dyn Error + 'static)) -> Unavailable {
     match cause(error) {
         Some(error) => Unavailable::from_io(call, error, CAPABILITIES),
-        None => Unavailable::Refused { call: call.into(), reason: one_line(&error.to_string()) },
+        None => Unavailable::refused(call, one_line(&error.to_string())),
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
     fn no_kernel_types() {
         let tree = tempfile::tempdir().unwrap();
         let reason = load(&SysRoot::new(tree.path())).unwrap_err();
-        assert!(matches!(reason, Unavailable::NoKernelTypes { .. }), "{reason}");
+        assert!(matches!(reason, Unavailable::NotBuilt { option: "CONFIG_DEBUG_INFO_BTF", .. }), "{reason}");
         let types = tree.path().join("kernel/btf");
         std::fs::create_dir_all(&types).unwrap();
         std::fs::write(types.join("vmlinux"), "nonsense").unwrap();

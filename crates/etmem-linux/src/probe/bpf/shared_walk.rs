@@ -7,9 +7,9 @@ use crate::root::{ProcRoot, SysRoot};
 use crate::sys::iterator::TaskLink;
 use crate::sys::page_walk::PageWalk;
 use crate::unavailable::Unavailable;
+use parking_lot::Mutex;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Nanoseconds of a clock tick as `/proc` counts them (`USER_HZ` is 100).
 const TICK: u64 = 10_000_000;
@@ -18,7 +18,7 @@ const TICK: u64 = 10_000_000;
 #[derive(Debug)]
 pub(super) struct SharedWalk {
     program: OwnedFd,
-    maps: Mutex<PageWalk>,
+    pub(super) maps: Mutex<PageWalk>,
     pub(super) direct_map: DirectMap,
     pub(super) proc: ProcRoot,
     /// Whether the kernel tracks soft-dirty pages (`CONFIG_MEM_SOFT_DIRTY`).
@@ -60,12 +60,6 @@ impl SharedWalk {
         TaskLink::new(self.program.as_fd(), pid)
     }
 
-    /// The maps, for one run and the reading of what it found.
-    pub(super) fn maps(&self) -> MutexGuard<'_, PageWalk> {
-        // Each run starts by writing its own request: what a panic left in the maps does not matter.
-        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether a process that the kernel says started at `start_boottime` (ns) is the one of which `/proc` says
     /// `start_time` (ticks). They differ where `/proc` is of another pid namespace than ours.
     pub(super) fn is_same_start(&self, start_boottime: u64, start_time: u64) -> bool {
@@ -76,7 +70,7 @@ impl SharedWalk {
 
 fn own_start_time(proc: &ProcRoot) -> Result<u64, Unavailable> {
     let path = proc.own("stat");
-    let refused = |reason| Unavailable::Refused { call: path.display().to_string(), reason };
+    let refused = |reason: String| Unavailable::refused(path.display(), reason);
     let text = std::fs::read(&path).map_err(|error| refused(error.to_string()))?;
     Stat::parse(&text)
         .map(|stat| stat.id().start_time)

@@ -48,10 +48,8 @@ impl ProbeSource for Bpf {
 
 fn check_version(proc: &ProcRoot) -> Result<(), Unavailable> {
     let path = proc.machine("sys/kernel/osrelease");
-    let running = std::fs::read_to_string(&path).map_err(|error| Unavailable::Refused {
-        call: path.display().to_string(),
-        reason: error.to_string(),
-    })?;
+    let running =
+        std::fs::read_to_string(&path).map_err(|error| Unavailable::refused(path.display(), error))?;
     let running = running.trim().to_owned();
     let mut numbers = running.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     match (numbers.next(), numbers.next()) {
@@ -96,6 +94,6 @@ mod tests {
         assert_eq!(reason(), Unavailable::Lockdown);
         write(&tree, "kernel/security/lockdown", "none [integrity] confidentiality\n");
         write(&tree, "self/clear_refs", "");
-        assert!(matches!(reason(), Unavailable::NoKernelTypes { .. }));
+        assert!(matches!(reason(), Unavailable::NotBuilt { option: "CONFIG_DEBUG_INFO_BTF", .. }));
     }
 }

@@ -8,6 +8,9 @@ use crate::sys::page_walk::{Slot, Span, Table};
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::probe::{Access, AccessSink, Block};
 
+/// The pages of a block.
+type Pages = [Access; PAGES_PER_BLOCK];
+
 /// Fills `spans` with the blocks of `ranges` (ascending) from address `from` up to `limit`; returns those filled.
 pub(super) fn fill<'a>(ranges: &[AddressRange], from: u64, limit: u64, spans: &'a mut [Span]) -> &'a [Span] {
     let mut filled = 0usize;
@@ -75,11 +78,7 @@ impl<'a> Clip<'a> {
     }
 
     /// `pages` of `block`, absent where no range holds them.
-    fn only_wanted(
-        &self,
-        block: AddressRange,
-        pages: &[Access; PAGES_PER_BLOCK],
-    ) -> [Access; PAGES_PER_BLOCK] {
+    fn only_wanted(&self, block: AddressRange, pages: &Pages) -> Pages {
         let mut wanted = [Access::ABSENT; PAGES_PER_BLOCK];
         for range in self.ranges.iter().take_while(|range| range.start < block.end) {
             let part = range.intersection(block);

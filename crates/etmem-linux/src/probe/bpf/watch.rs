@@ -59,13 +59,15 @@ impl Identity {
     }
 }
 
+/// What fails while the program runs.
+const RUNNING: &str = "running the page walk";
+
 fn failed(error: &io::Error) -> ProcessError {
     match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => ProcessError::Refused {
-            call: "running the page walk".into(),
-            reason: format!("{error}; run as root, or with {CAPABILITIES}"),
-        },
-        _ => ProcessError::Refused { call: "running the page walk".into(), reason: error.to_string() },
+        Some(libc::EPERM | libc::EACCES) => {
+            ProcessError::refused(RUNNING, format!("{error}; run as root, or with {CAPABILITIES}"))
+        }
+        _ => ProcessError::refused(RUNNING, error),
     }
 }
 
@@ -77,18 +79,15 @@ impl BpfWatch {
     pub(super) fn new(walk: Arc<SharedWalk>, process: ProcessId) -> Result<Self, ProcessError> {
         let clearing = Clearing::open(&walk.proc, process.pid, walk.soft_dirty)?;
         let link = walk.link(process.pid.get()).map_err(|error| failed(&error))?;
-        let reply = walk.maps().run(&link, 0, walk.direct_map.levels, &[]).map_err(|error| failed(&error))?;
+        let reply =
+            walk.maps.lock().run(&link, 0, walk.direct_map.levels, &[]).map_err(|error| failed(&error))?;
         // Alive under its number after all was opened by that number: all of it belongs to this process.
         check_alive(&walk.proc, process)?;
         let identity = Identity::of(&reply)?;
         if !walk.is_same_start(identity.start_boottime, process.start_time) {
-            return Err(ProcessError::Refused {
-                call: format!("finding process {process} through BPF"),
-                reason: format!(
-                    "{} is of another pid namespace than etmemd; run both in the same",
-                    walk.proc.path().display()
-                ),
-            });
+            let proc = walk.proc.path().display();
+            let reason = format!("{proc} is of another pid namespace than etmemd; run both in the same");
+            return Err(ProcessError::refused(format!("finding process {process} through BPF"), reason));
         }
         Ok(Self { walk, link, clearing, identity, spans: vec![Span::default(); SPANS] })
     }
@@ -115,8 +114,7 @@ impl BpfWatch {
         if next > from {
             return Ok(Some(next));
         }
-        let reason = format!("stood still at address {from:#x}");
-        Err(ProcessError::Refused { call: "running the page walk".into(), reason })
+        Err(ProcessError::refused(RUNNING, format!("stood still at address {from:#x}")))
     }
 }
 
@@ -131,7 +129,7 @@ impl AccessProbe for BpfWatch {
         let mut next = Some(0);
         while let Some(from) = next {
             // Taken for each run, so that those who watch other processes get their turn.
-            next = self.run(&mut walk.maps(), ranges, from, &mut clip)?;
+            next = self.run(&mut walk.maps.lock(), ranges, from, &mut clip)?;
         }
         Ok(())
     }

@@ -11,10 +11,11 @@
 //! was about to set DAMON ([`take_back_left`]).
 
 use super::files::{Folder, IN_USE, patiently};
-use crate::sys::folder_lock::FolderLock;
+use crate::sys::folder_lock;
 use etmem_core::kernel::process::ProcessError;
+use parking_lot::Mutex;
+use std::fs::File;
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 /// The update interval of our contexts, in microseconds: `etmem` as a number, some five days. It has no effect, as no
 /// mapping is followed by DAMON itself.
@@ -91,9 +92,9 @@ fn is_empty(context: &Folder) -> bool {
 ///
 /// # Errors
 /// What open(2) or flock(2) answers.
-pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<FolderLock>> {
+pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<File>> {
     let taken = || io::Error::from(io::ErrorKind::ResourceBusy);
-    let locked = patiently(|| FolderLock::try_take(kdamonds.path())?.ok_or_else(taken));
+    let locked = patiently(|| folder_lock::try_take(kdamonds.path())?.ok_or_else(taken));
     match locked {
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(None),
         locked => locked.map(Some),
@@ -106,10 +107,7 @@ pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<FolderLock>> {
 /// # Errors
 /// What the kernel refuses.
 pub(super) fn take_back_left(kdamonds: &Folder, written_down: bool) -> Result<bool, ProcessError> {
-    let failed = |error: io::Error| ProcessError::Refused {
-        call: kdamonds.path().display().to_string(),
-        reason: error.to_string(),
-    };
+    let failed = |error: io::Error| ProcessError::refused(kdamonds.path().display(), error);
     // Most often there is nothing, and then it is not even locked.
     if kdamonds.number("nr_kdamonds").map_err(failed)? == 0 {
         return Ok(false);
@@ -133,7 +131,7 @@ pub(super) struct Claim {
     kdamonds: Folder,
     free: Mutex<Vec<usize>>,
     /// Dropped last: until then no other etmem is allowed to look at what is set.
-    _lock: FolderLock,
+    _lock: File,
 }
 
 impl Claim {
@@ -142,12 +140,9 @@ impl Claim {
     /// # Errors
     /// Another program has it, or what the kernel refuses.
     pub(super) fn take(kdamonds: &Folder) -> Result<Self, ProcessError> {
-        let call = || kdamonds.path().display().to_string();
-        let failed = |error: io::Error| ProcessError::Refused { call: call(), reason: error.to_string() };
-        let lock = lock(kdamonds).map_err(failed)?.ok_or_else(|| ProcessError::Refused {
-            call: call(),
-            reason: format!("{IN_USE}: another etmemd, or one with its scan library"),
-        })?;
+        let failed = |error: io::Error| ProcessError::refused(kdamonds.path().display(), error);
+        let taken = || io::Error::other(format!("{IN_USE}: another etmemd, or one with its scan library"));
+        let lock = lock(kdamonds).and_then(|lock| lock.ok_or_else(taken)).map_err(failed)?;
         match Owner::look(kdamonds).map_err(failed)? {
             Owner::Free => {}
             Owner::Ours => {
@@ -155,7 +150,7 @@ impl Claim {
                 take_back(kdamonds)?;
             }
             Owner::Unsigned(what) | Owner::Other(what) => {
-                return Err(ProcessError::Refused { call: IN_USE.into(), reason: what });
+                return Err(ProcessError::refused(IN_USE, what));
             }
         }
         kdamonds.write("nr_kdamonds", ALL)?;
@@ -182,11 +177,11 @@ impl Claim {
     /// # Errors
     /// What the kernel refuses.
     pub(super) fn kdamond(&self) -> Result<Option<(usize, Folder)>, ProcessError> {
-        let Some(number) = self.free().pop() else { return Ok(None) };
+        let Some(number) = self.free.lock().pop() else { return Ok(None) };
         match self.mark(number) {
             Ok(_) => Ok(Some((number, self.kdamonds.folder(number)))),
             Err(error) => {
-                self.free().push(number);
+                self.free.lock().push(number);
                 Err(error)
             }
         }
@@ -199,11 +194,7 @@ impl Claim {
         if let Err(error) = folder.folder("contexts").write("nr_contexts", 0) {
             tracing::debug!("DAMON: {error}");
         }
-        self.free().push(number);
-    }
-
-    fn free(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+        self.free.lock().push(number);
     }
 }
 
@@ -340,7 +331,7 @@ mod tests {
     #[test]
     fn what_a_living_one_has_is_not_left() {
         let (tree, folder) = all(&[(SIGN, &[MARK])]);
-        let held = FolderLock::try_take(tree.path()).unwrap();
+        let held = folder_lock::try_take(tree.path()).unwrap();
         assert_eq!(take_back_left(&folder, true), Ok(false));
         drop(held);
         assert_eq!(take_back_left(&folder, false), Ok(true), "by its sign alone");

@@ -101,8 +101,7 @@ impl Folder {
             Some(libc::EPERM | libc::EACCES) => format!("{error}; run with {CAPABILITIES}"),
             _ => error.to_string(),
         };
-        let call = format!("{}: writing {value}", self.0.join(file).display());
-        ProcessError::Refused { call, reason: help }
+        ProcessError::refused(format!("{}: writing {value}", self.0.join(file).display()), help)
     }
 }
 

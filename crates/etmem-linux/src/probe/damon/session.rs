@@ -34,10 +34,8 @@ impl Session {
     /// What the kernel refuses, or that there are no more.
     pub(super) fn new(claim: Arc<Claim>, pid: Pid) -> Result<Self, ProcessError> {
         let Some((number, kdamond)) = claim.kdamond()? else {
-            return Err(ProcessError::Refused {
-                call: "DAMON".into(),
-                reason: "all of etmem's kdamonds watch other processes; have fewer processes watched by tracker=damon".into(),
-            });
+            let reason = "all of etmem's kdamonds watch other processes; have fewer processes watched by tracker=damon";
+            return Err(ProcessError::refused("DAMON", reason));
         };
         // From here on, dropping it gives the kdamond back.
         let session = Self { claim, number, kdamond, regions: Vec::new() };
@@ -63,10 +61,11 @@ impl Session {
         let scheme = self.scheme();
         scheme.write("action", "stat")?;
         if !scheme.folder("tried_regions").path().exists() {
-            return Err(ProcessError::Refused {
-                call: scheme.folder("tried_regions").path().display().to_string(),
-                reason: "missing; DAMON reports regions since Linux 6.2".into(),
-            });
+            let path = scheme.path().join("tried_regions");
+            return Err(ProcessError::refused(
+                path.display(),
+                "missing; DAMON reports regions since Linux 6.2",
+            ));
         }
         for (what, most) in
             [("sz", u64::MAX), ("nr_accesses", u64::from(u32::MAX)), ("age", u64::from(u32::MAX))]
@@ -143,9 +142,8 @@ impl Session {
     pub(super) fn counted(&self) -> Result<Vec<Tried>, ProcessError> {
         self.kdamond.write("state", "update_schemes_tried_regions")?;
         let folder = self.scheme().folder("tried_regions");
-        let path = folder.path().display().to_string();
-        let tried = read_regions(&folder)
-            .map_err(|error| ProcessError::Refused { call: path, reason: error.to_string() });
+        let tried =
+            read_regions(&folder).map_err(|error| ProcessError::refused(folder.path().display(), error));
         // A folder for each region: they are not needed until the next time.
         if let Err(error) = self.kdamond.try_write("state", "clear_schemes_tried_regions") {
             tracing::debug!("DAMON: its list of regions stays: {error}");

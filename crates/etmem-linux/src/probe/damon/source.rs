@@ -11,9 +11,10 @@ use crate::root::{ProcRoot, SysRoot};
 use crate::unavailable::Unavailable;
 use etmem_core::kernel::probe::{AccessProbe, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 /// The probe `damon` of one task. What it has set is taken back when it is dropped.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl SharedDamon {
         if !path.join("nr_kdamonds").exists() {
             return Err(Unavailable::NotBuilt { path: path.to_owned(), option: "CONFIG_DAMON_SYSFS" });
         }
-        if self.claim.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0 {
+        if self.claim.lock().strong_count() > 0 {
             return Ok(());
         }
         let refused = |error| {
@@ -104,7 +105,7 @@ impl SharedDamon {
 
     /// Takes DAMON for this program.
     fn claim(&self) -> Result<Arc<Claim>, ProcessError> {
-        let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut claim = self.claim.lock();
         if let Some(claim) = claim.upgrade() {
             return Ok(claim);
         }
@@ -127,11 +128,9 @@ impl Damon {
 
     /// The session that watches `process`, from the cycle before or a new one.
     fn session(&self, process: ProcessId) -> Result<Arc<Mutex<Watched>>, ProcessError> {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.sessions.lock();
         // Those of processes that are gone, or run another program by now, are given back.
-        sessions.retain(|_, watched| {
-            watched.lock().unwrap_or_else(PoisonError::into_inner).space.check().is_ok()
-        });
+        sessions.retain(|_, watched| watched.lock().space.check().is_ok());
         if let Some(watched) = sessions.get(&process) {
             return Ok(Arc::clone(watched));
         }
@@ -158,8 +157,8 @@ impl ProbeSource for Damon {
     fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
         let frames = Frames::open(&self.proc, process.pid)?;
         let watched = self.session(process)?;
-        watched.lock().unwrap_or_else(PoisonError::into_inner).space.check()?;
-        Ok(Box::new(DamonWatch::new(watched, frames, Arc::clone(&self.machine))))
+        watched.lock().space.check()?;
+        Ok(Box::new(DamonWatch { watched, frames, machine: Arc::clone(&self.machine) }))
     }
 }
 

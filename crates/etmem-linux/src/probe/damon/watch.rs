@@ -7,7 +7,8 @@ use crate::process::address_space::AddressSpace;
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block};
 use etmem_core::kernel::process::ProcessError;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// A session and whose memory it watches.
 #[derive(Debug)]
@@ -19,25 +20,14 @@ pub(super) struct Watched {
 /// Watches one process, for a cycle; what it watches with stays for the next.
 #[derive(Debug)]
 pub(super) struct DamonWatch {
-    watched: Arc<Mutex<Watched>>,
-    frames: Frames,
-    machine: Arc<MachineFrames>,
-}
-
-impl DamonWatch {
-    /// Watches by `watched`, which is of the same process as `frames`.
-    pub(super) fn new(watched: Arc<Mutex<Watched>>, frames: Frames, machine: Arc<MachineFrames>) -> Self {
-        Self { watched, frames, machine }
-    }
-
-    fn watched(&self) -> MutexGuard<'_, Watched> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    pub(super) watched: Arc<Mutex<Watched>>,
+    pub(super) frames: Frames,
+    pub(super) machine: Arc<MachineFrames>,
 }
 
 impl AccessProbe for DamonWatch {
     fn prepare(&mut self, ranges: &[AddressRange]) -> Result<(), ProcessError> {
-        let mut watched = self.watched();
+        let mut watched = self.watched.lock();
         watched.space.check()?;
         let begun = watched.session.begin(ranges);
         // First of all: a process that is gone explains everything else.
@@ -46,14 +36,13 @@ impl AccessProbe for DamonWatch {
     }
 
     fn check(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError> {
-        let watched = self.watched();
+        let watched = self.watched.lock();
         let tried = match (watched.session.has_regions(), watched.session.is_running()) {
             (true, true) => watched.session.counted(),
             (false, _) => Ok(Vec::new()),
-            (true, false) => Err(ProcessError::Refused {
-                call: "DAMON".into(),
-                reason: "the kdamond has ended, or another program has ended it".into(),
-            }),
+            (true, false) => {
+                Err(ProcessError::refused("DAMON", "the kdamond has ended, or another program has ended it"))
+            }
         };
         watched.space.check()?;
         report(ranges, &mut Counted::new(tried?), &self.frames, &self.machine, sink)?;

@@ -27,7 +27,7 @@ impl Etmem {
     pub fn detect(proc: &ProcRoot, wishes: ScanWishes) -> Result<Self, Unavailable> {
         IDLE_PAGES.detect(proc)?;
         let bytes = machine::page_bytes();
-        let sizes = PageSizes::of_base(bytes).ok_or(Unavailable::PageSize { bytes })?;
+        let sizes = PageSizes::of_base(bytes).ok_or(Unavailable::PageSize(bytes))?;
         Ok(Self { proc: proc.clone(), sizes, wishes })
     }
 }

@@ -27,7 +27,7 @@ const PAGES_PER_BYTE: u64 = 8;
 const ATTEMPTS: usize = 100;
 
 /// A file whose position is an address of the process.
-pub(super) trait IdlePages: fmt::Debug {
+pub(super) trait IdlePages: fmt::Debug + Send {
     /// Reads what the kernel has to say of the pages from `address` on.
     fn read_from(&self, address: u64, buffer: &mut [u8]) -> io::Result<usize>;
 

@@ -153,10 +153,11 @@ mod tests {
     use crate::process::stat::Stat;
     use crate::root::ProcRoot;
     use etmem_core::kernel::process::Pid;
-    use std::cell::{Cell, RefCell};
+    use parking_lot::Mutex;
     use std::io;
     use std::process::{Command, Stdio};
-    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const BASE: u64 = 0x7000_0000_0000;
     const RANGE: [AddressRange; 1] = [AddressRange::new(BASE, BASE + 64 * 4096)];
@@ -164,17 +165,17 @@ mod tests {
     /// A module that reports 64 pages, written since the last read, and records what it was asked.
     #[derive(Debug, Default, Clone)]
     struct Module {
-        reads: Rc<Cell<usize>>,
+        reads: Arc<AtomicUsize>,
         /// What the next reads answer instead.
-        fails: Rc<RefCell<Vec<i32>>>,
-        requests: Rc<RefCell<Vec<(libc::Ioctl, u32)>>>,
+        fails: Arc<Mutex<Vec<i32>>>,
+        requests: Arc<Mutex<Vec<(libc::Ioctl, u32)>>>,
         unknown: Option<libc::Ioctl>,
     }
 
     impl IdlePages for Module {
         fn read_from(&self, address: u64, buffer: &mut [u8]) -> io::Result<usize> {
-            self.reads.set(self.reads.get() + 1);
-            if let Some(number) = self.fails.borrow_mut().pop() {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            if let Some(number) = self.fails.lock().pop() {
                 return Err(io::Error::from_raw_os_error(number));
             }
             if address >= RANGE[0].end {
@@ -188,7 +189,7 @@ mod tests {
         }
 
         fn request(&self, request: libc::Ioctl, flags: u32) -> io::Result<()> {
-            self.requests.borrow_mut().push((request, flags));
+            self.requests.lock().push((request, flags));
             if self.unknown == Some(request) {
                 Err(io::Error::from_raw_os_error(libc::ENOTTY))
             } else {
@@ -222,7 +223,7 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(watch.check(&RANGE, &mut Forgotten), Err(ProcessError::Exited));
         // Nor does another reason matter then.
-        module.fails.borrow_mut().push(libc::EFAULT);
+        module.fails.lock().push(libc::EFAULT);
         assert_eq!(watch.check(&RANGE, &mut Forgotten), Err(ProcessError::Exited));
     }
 
@@ -241,7 +242,7 @@ mod tests {
     fn a_check_begins_the_next_window() {
         let module = Module::default();
         let mut watch = watch(&module, ScanWishes::default()).unwrap();
-        let reads = |step: &str, want| assert_eq!(module.reads.replace(0), want, "{step}");
+        let reads = |step: &str, want| assert_eq!(module.reads.swap(0, Ordering::Relaxed), want, "{step}");
         watch.prepare(&RANGE).unwrap();
         reads("the first window is begun by reading", 1);
         let mut written = Written::default();
@@ -256,7 +257,7 @@ mod tests {
         reads("a check reads once", 1);
         watch.prepare(&[AddressRange::new(BASE, BASE + 4096)]).unwrap();
         reads("nor for other ranges", 1);
-        module.fails.borrow_mut().push(libc::EIO);
+        module.fails.lock().push(libc::EIO);
         watch.check(&RANGE, &mut written).unwrap_err();
         reads("a check that fails", 1);
         watch.prepare(&RANGE).unwrap();
@@ -273,7 +274,7 @@ mod tests {
             (libc::EBUSY, "another program"),
             (libc::ENODEV, "modprobe etmem_scan"),
         ] {
-            module.fails.borrow_mut().push(number);
+            module.fails.lock().push(number);
             let text = watch.check(&RANGE, &mut Forgotten).unwrap_err().to_string();
             assert!(text.contains(want), "{text}");
             watch.check(&RANGE, &mut Forgotten).unwrap();
@@ -292,13 +293,13 @@ mod tests {
             (REMOVE_SCAN_FLAGS, ignore),
             (REMOVE_MAPPING_FLAGS, 0x1000),
         ];
-        assert_eq!(module.requests.take(), want);
+        assert_eq!(std::mem::take(&mut *module.requests.lock()), want);
         // A module that knows no marks: what was set before is taken back, and the error says what to do.
         let module = Module { unknown: Some(ADD_MAPPING_FLAGS), ..Module::default() };
         let text = watch(&module, all).unwrap_err().to_string();
         assert!(text.contains("swap_flag=yes") && text.contains("vm_flags="), "{text}");
-        assert_eq!(module.requests.take(), want[..3]);
+        assert_eq!(std::mem::take(&mut *module.requests.lock()), want[..3]);
         drop(watch(&module, ScanWishes::default()).unwrap());
-        assert_eq!(module.requests.take(), []);
+        assert_eq!(std::mem::take(&mut *module.requests.lock()), []);
     }
 }

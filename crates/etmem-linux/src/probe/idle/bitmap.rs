@@ -1,5 +1,6 @@
 //! Bits of frames, set and read in runs of neighbouring words.
 
+use crate::small_file::read_words;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -12,7 +13,7 @@ const FRAMES: u64 = 64;
 const MOST_WORDS: usize = 8192;
 
 /// The kernel's bitmap.
-pub(super) trait Bitmap: fmt::Debug {
+pub(super) trait Bitmap: fmt::Debug + Send + Sync {
     /// Sets the bits that are set in `words`, from the word `first` on; others stay as they are.
     ///
     /// # Errors
@@ -33,20 +34,7 @@ impl Bitmap for File {
     }
 
     fn read(&self, first: u64, words: &mut [u64]) -> io::Result<()> {
-        let mut bytes = vec![0; words.len() * 8];
-        let mut done = 0;
-        while done < bytes.len() {
-            match self.read_at(&mut bytes[done..], first * 8 + done as u64) {
-                Ok(0) => break,
-                Ok(more) => done += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
-            *word = u64::from_ne_bytes(*bytes);
-        }
-        Ok(())
+        read_words(self, first, words)
     }
 }
 

@@ -48,7 +48,8 @@ impl ProbeSource for Idle {
     fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
         let frames = Frames::open(&self.proc, process.pid)?;
         let space = AddressSpace::open(&self.proc, process)?;
-        Ok(Box::new(IdleWatch::new(Arc::clone(&self.bitmap), frames, Arc::clone(&self.machine), space)))
+        let (bitmap, machine) = (Arc::clone(&self.bitmap), Arc::clone(&self.machine));
+        Ok(Box::new(IdleWatch { bitmap, frames, machine, space }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Watching one process: its frames' bits, set and read.
 
 use super::bitmap::{Bitmap, Bits};
-use crate::frames::{Backing, Frames, MachineFrames};
+use crate::frames::{Backing, Frames, MachineFrames, Words};
 use crate::process::address_space::AddressSpace;
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block};
@@ -15,17 +15,17 @@ const BATCH_BLOCKS: usize = 64;
 /// Watches one process.
 #[derive(Debug)]
 pub(super) struct IdleWatch<B: Bitmap> {
-    bitmap: Arc<B>,
-    frames: Frames,
-    machine: Arc<MachineFrames>,
-    space: AddressSpace,
+    pub(super) bitmap: Arc<B>,
+    pub(super) frames: Frames,
+    pub(super) machine: Arc<MachineFrames>,
+    pub(super) space: AddressSpace,
 }
 
 /// What is known of a block until its bits are read.
 #[derive(Debug, Clone)]
 enum Pending {
     /// The frames of its wanted pages; 0 for others.
-    Pages(u64, Box<[u64; PAGES_PER_BLOCK]>),
+    Pages(u64, Box<Words>),
     /// The first frame of a huge page.
     Huge(u64, u64),
 }
@@ -54,16 +54,6 @@ impl Pending {
 }
 
 impl<B: Bitmap> IdleWatch<B> {
-    /// Watches the process whose memory `space` and `frames` are, from now on.
-    pub(super) fn new(
-        bitmap: Arc<B>,
-        frames: Frames,
-        machine: Arc<MachineFrames>,
-        space: AddressSpace,
-    ) -> Self {
-        Self { bitmap, frames, machine, space }
-    }
-
     /// Gives the blocks of `ranges` to `each`, in batches.
     fn batches(
         &self,
@@ -74,7 +64,7 @@ impl<B: Bitmap> IdleWatch<B> {
         let mut give = |batch| {
             each(batch).map_err(|error| {
                 let help = "run as root, on a kernel with idle page tracking";
-                ProcessError::Refused { call: "page_idle/bitmap".into(), reason: format!("{error}; {help}") }
+                ProcessError::refused("page_idle/bitmap", format!("{error}; {help}"))
             })
         };
         for range in ranges {
@@ -110,11 +100,7 @@ impl<B: Bitmap> IdleWatch<B> {
 }
 
 /// `frames` of the block at `start`, without those outside `part`.
-fn clipped(
-    mut frames: Box<[u64; PAGES_PER_BLOCK]>,
-    start: u64,
-    part: AddressRange,
-) -> Box<[u64; PAGES_PER_BLOCK]> {
+fn clipped(mut frames: Box<Words>, start: u64, part: AddressRange) -> Box<Words> {
     for (number, frame) in (0..).zip(frames.iter_mut()) {
         let address = start + number * PAGE_SIZE;
         if address < part.start || address >= part.end {
@@ -152,7 +138,7 @@ mod tests {
     use super::*;
     use crate::root::ProcRoot;
     use etmem_core::kernel::process::{Pid, ProcessId};
-    use std::cell::RefCell;
+    use parking_lot::Mutex;
     use std::collections::BTreeMap;
     use std::fs;
 
@@ -161,11 +147,11 @@ mod tests {
 
     /// Bits as the kernel keeps them: 1s are set, 0s have no effect; a touch clears.
     #[derive(Debug, Default)]
-    struct Kernel(RefCell<BTreeMap<u64, u64>>);
+    struct Kernel(Mutex<BTreeMap<u64, u64>>);
 
     impl Kernel {
         fn touch(&self, frame: u64) {
-            if let Some(word) = self.0.borrow_mut().get_mut(&(frame / 64)) {
+            if let Some(word) = self.0.lock().get_mut(&(frame / 64)) {
                 *word &= !(1 << (frame % 64));
             }
         }
@@ -174,14 +160,14 @@ mod tests {
     impl Bitmap for Kernel {
         fn set(&self, first: u64, words: &[u64]) -> io::Result<()> {
             for (at, word) in (first..).zip(words) {
-                *self.0.borrow_mut().entry(at).or_default() |= word;
+                *self.0.lock().entry(at).or_default() |= word;
             }
             Ok(())
         }
 
         fn read(&self, first: u64, words: &mut [u64]) -> io::Result<()> {
             for (at, word) in (first..).zip(words) {
-                *word = self.0.borrow().get(&at).copied().unwrap_or(0);
+                *word = self.0.lock().get(&at).copied().unwrap_or(0);
             }
             Ok(())
         }
@@ -224,12 +210,12 @@ mod tests {
         fs::write(folder.join("maps"), "800000-e00000 rw-p 0 0:0 0\n").unwrap();
         fs::write(tree.path().join("kpageflags"), bytes(flags)).unwrap();
         let id = ProcessId { pid: Pid::new(7).unwrap(), start_time: 5 };
-        let watch = IdleWatch::new(
-            Arc::default(),
-            Frames::open(&proc, id.pid).unwrap(),
-            Arc::new(MachineFrames::open(&proc).unwrap()),
-            AddressSpace::open(&proc, id).unwrap(),
-        );
+        let watch = IdleWatch {
+            bitmap: Arc::default(),
+            frames: Frames::open(&proc, id.pid).unwrap(),
+            machine: Arc::new(MachineFrames::open(&proc).unwrap()),
+            space: AddressSpace::open(&proc, id).unwrap(),
+        };
         (tree, watch)
     }
 
@@ -252,7 +238,7 @@ mod tests {
         look("two pages and the huge one", &[30, 5000, 1024], [read, idle, read], read);
         look("another page of the huge one is not its bit", &[1025], [idle; 3], idle);
         // A page not asked for was never marked.
-        assert!(watch.bitmap.0.borrow().get(&(900 / 64)).is_none());
+        assert!(watch.bitmap.0.lock().get(&(900 / 64)).is_none());
         // Another program: nothing is believed.
         fs::write(tree.path().join("7/maps"), "").unwrap();
         assert_eq!(watch.check(&ranges, &mut Seen::default()), Err(ProcessError::Replaced));

@@ -127,7 +127,7 @@ fn where_pages_lie_in_whole_bytes() {
     let unknown = "engine cslide has no command showpages; it has: showtaskpages, showhostpages";
     invalid(&ask(&mut registry, "showpages", "vm"), unknown);
     let missing = String::from_utf8_lossy(&ask(&mut registry, "showtaskpages", "vn")).into_owned();
-    assert!(missing.starts_with(ErrorKind::NoSuchTask.text()), "{missing}");
+    assert!(missing.starts_with(&ErrorKind::NoSuchTask.to_string()), "{missing}");
 
     // A task that is deleted is not in the figures any more, whichever task led.
     registry.delete(&listed(VM)).unwrap();

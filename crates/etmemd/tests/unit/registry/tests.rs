@@ -75,7 +75,7 @@ fn registry() -> Registry {
 }
 
 pub(super) fn file(text: &str) -> ConfigFile {
-    etmem_engine::parse(Path::new("t.yaml"), text).unwrap()
+    etmem_config::parse(Path::new("t.yaml"), text, &etmem_engine::keys()).unwrap()
 }
 
 const PROJECT: &str = "[project]\nname=p\nloop=1\ninterval=1\nsleep=1\n";
@@ -83,7 +83,7 @@ const ENGINE: &str = "[engine]\nproject=p\nname=slide\n";
 const TASK: &str = "[task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n";
 
 pub(super) fn listed(text: &str) -> ListedObjects {
-    etmem_engine::parse_names(Path::new("t.yaml"), text).unwrap()
+    etmem_config::parse_names(Path::new("t.yaml"), text, &etmem_engine::keys()).unwrap()
 }
 
 pub(super) fn all() -> ConfigFile {
@@ -263,7 +263,8 @@ fn a_project_is_deleted_by_its_name() {
 fn a_project_of_etmem_1_0() {
     let text = "options:\n\tloop : 1\n\tinterval : 1\n\tsleep : 1\n\tpolicies:\n\t\ttype : pid\n\t\tvalue : 42\n\
                 \t\tengine : slide\n\t\tparam :\n\t\t\tT : 1\n";
-    let project = etmem_engine::parse_older(Path::new("t.yaml"), text, &name("old")).unwrap();
+    let project =
+        etmem_config::parse_older(Path::new("t.yaml"), text, &name("old"), &etmem_engine::keys()).unwrap();
     let mut registry = registry();
     registry.add(&project).unwrap();
     assert_eq!(registry.add(&project).unwrap_err().kind(), ErrorKind::ProjectExists);
