@@ -170,7 +170,7 @@ fn upgraded() -> Result<()> {
     std::fs::write(&copy, "no program")?;
     daemon.add(&sample(&tools, Plugin::C, std::process::id(), true)?)?;
     daemon.must(&["project", "start", "-n", "background"])?;
-    daemon.must(&["engine", "cycles", "-n", "background", "-e", "cold_pages", "-t", "background"])?;
+    daemon.must(&["engine", "paged_out", "-n", "background", "-e", "cold_pages", "-t", "background"])?;
     let pid = daemon.pid();
     let mut names = Vec::new();
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {

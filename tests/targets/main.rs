@@ -110,7 +110,7 @@ fn executables() -> Result<()> {
     Ok(())
 }
 
-/// Starts a program with so many helpers that share its memory.
+/// Starts a program with this number of helpers that share its memory.
 fn with_helpers(helpers: u32) -> Result<Running> {
     let mut command = Command::new(program("shared_memory")?);
     started(command.args([MEMORY_MIB.to_string(), helpers.to_string()]))
