@@ -211,6 +211,8 @@ figures! {
         "taken out of memory by the kernel";
     refaulted: Counter Bytes, "came_back_bytes", "came back", Always,
         "paged out before, and refaulted since";
+    freed: Counter Bytes, "freed_bytes", "freed", NonZero,
+        "cold, and freed by the kernel instead of moved out, as the process had allowed (`MADV_FREE`)";
     left_alone: Counter Bytes, "left_alone_bytes", "left alone, came back before", NonZero,
         "not moved, as they were refaulted before";
     moved_up: Counter Bytes, "moved_up_bytes", "moved to fast nodes", NonZero,
@@ -225,8 +227,10 @@ figures! {
         "cold, and touched again before they could be moved";
     later: Counter Bytes, "skipped_later_bytes", "left for later", NonZero,
         "cold, and left for later cycles by `max_rate`";
-    stayed: Counter Bytes, "skipped_stayed_bytes", "shared, locked or in use", NonZero,
-        "accepted by the kernel, and still in memory: shared, locked or in use";
+    stayed: Counter Bytes, "skipped_stayed_bytes", "shared, pinned or in use", NonZero,
+        "accepted by the kernel, and still in memory: shared with a forked process, pinned, or in use";
+    kept: Counter Bytes, "skipped_kept_bytes", "left alone, stayed before", NonZero,
+        "not tried, as the kernel kept it in memory again and again";
     locked: Counter Bytes, "skipped_locked_bytes", "locked, not looked at", NonZero,
         "not looked at, as they are locked in memory";
     vanished: Counter Bytes, "skipped_vanished_bytes", "unmapped meanwhile", NonZero,

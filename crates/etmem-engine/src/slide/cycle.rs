@@ -2,35 +2,26 @@
 //!
 //! ```text
 //! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> page them out, at a rate
-//!                            -> what really left?
+//!                               (a sample first: does it come back?)     -> what really left?
 //! ```
 
+use super::acting::{Acted, Given};
 use super::history::{ProcessHistory, TaskHistory};
 use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
-use super::swap_cache::SwapCacheKeeper;
 use crate::report::{ProcessReport, ProcessResult};
 use crate::scan_locks::{ScanLock, ScanLocks};
-use etmem_core::act::{self, Rehearsal, Tools};
-use etmem_core::feedback::{PageSet, PageSetBuilder, RefaultLimits};
+use etmem_core::address::PAGE_SIZE;
+use etmem_core::feedback::RefaultLimits;
 use etmem_core::guard::{self, Bound, Room, SkipReason};
-use etmem_core::heat::HeatMap;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::probe::AccessProbe;
-use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
-use etmem_core::plan::{Budget, Outcome, Plan};
-use etmem_core::policy;
+use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::scan::{self, Looks, Observed, ScanEnd, Wanted};
 use std::time::Duration;
-
-/// The longest that a cycle moves pages of one process: what is known of them ages meanwhile.
-const ACT_LONGEST: Duration = Duration::from_secs(10);
-
-/// How long after the scan pages leave without being looked at once more: as long as the shortest observation window.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// Why a process's cycle ended early.
 #[derive(Debug)]
@@ -46,16 +37,15 @@ pub(super) struct ProcessCycle<'a> {
     pub(super) settings: &'a Settings,
     pub(super) scan_locks: &'a ScanLocks,
     pub(super) history: &'a TaskHistory,
-    pub(super) swap_cache: &'a SwapCacheKeeper,
     pub(super) process: ProcessId,
     pub(super) kernel: &'a Kernel,
     pub(super) pacer: &'a dyn Pacer,
 }
 
 /// What looks at the process, and what moves its pages.
-struct Attached {
-    probe: Box<dyn AccessProbe>,
-    mover: Box<dyn SwapOut>,
+pub(super) struct Attached {
+    pub(super) probe: Box<dyn AccessProbe>,
+    pub(super) mover: Box<dyn SwapOut>,
 }
 
 /// What the looks saw.
@@ -65,16 +55,6 @@ struct Scan {
     looked: Duration,
     /// How long touches were watched for.
     window: Duration,
-}
-
-/// What was given to the mover.
-struct Acted {
-    /// Bytes that could have been.
-    present: u64,
-    outcome: Outcome,
-    rehearsal: Option<Rehearsal>,
-    given: PageSet,
-    processor_time: Duration,
 }
 
 impl ProcessCycle<'_> {
@@ -90,54 +70,73 @@ impl ProcessCycle<'_> {
     }
 
     fn scan_and_act(&self) -> Result<Scanned, End> {
-        let Self { settings, process, kernel, pacer, .. } = *self;
         self.is_there_a_need()?;
+        let mut scan_lock = self.scan_locks.take(self.process, self.pacer).ok_or(End::Stopped)?;
+        let mut known = self.history.take(self.process);
+        let result = self.scan_and_act_with(&mut scan_lock, &mut known);
+        // Dropped with what is known of the process where that is gone: its pages are others by now.
+        let is_gone = matches!(result, Err(End::Lost(ProcessError::Exited | ProcessError::Replaced)));
+        if !is_gone {
+            self.history.put_back(self.process, known);
+        }
+        result
+    }
 
-        let mut scan_lock = self.scan_locks.take(process, pacer).ok_or(End::Stopped)?;
+    fn scan_and_act_with(
+        &self,
+        scan_lock: &mut ScanLock<'_>,
+        known: &mut ProcessHistory,
+    ) -> Result<Scanned, End> {
+        let Self { process, kernel, pacer, .. } = *self;
         // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
         // between, nothing moves.
         let mover = kernel.moving.out()?.attach(process)?;
-        let mut attached = Attached { probe: kernel.probe.attach(process)?, mover };
-        // Dropped with what is known of the process where the cycle ends early: its pages may be others by then.
-        let mut known = self.history.take(process);
-        let Scan { observed, looked, window } = self.look(&mut scan_lock, &mut *attached.probe, &known)?;
+        let source = known.probe(kernel);
+        let mut attached = Attached { probe: source.attach(process)?, mover };
+        let Scan { observed, looked, window } = self.look(scan_lock, &mut *attached.probe, known)?;
 
-        let settled = self.history.settle(&mut known, &observed);
+        let settled = self.history.settle(known, &observed);
         let before = kernel.processes.memory(process)?;
-        let exact = kernel.probe.is_page_exact();
-        let (refaulted, limits) = self.history.account(&mut known, &settled, exact, before, pacer.now());
-        let room = self.room_within(limits);
-        let may = room.as_ref().map_or(0, |room| room.bytes);
-
-        let Acted { present, outcome, rehearsal, given, processor_time } =
-            self.act(&settled.ranks, &before, limits, may, looked, &mut attached);
-        let probe = &mut *attached.probe;
-        let figures = kernel.processes.memory(process).unwrap_or(before);
-        let is_worth_a_look = outcome.ended.is_none() && some_stayed(&before, &figures, &outcome);
-        let after = if is_worth_a_look && probe.looks_without_clearing() {
-            scan::glance(probe, &observed.ranges).ok()
-        } else {
-            None
+        let swapped_in = kernel.memory.swapped_in();
+        let exact = source.is_page_exact();
+        let (refaulted, limits) =
+            self.history.account(known, &settled, exact, before, swapped_in, pacer.now());
+        let room = self.room_now();
+        let may = match &room {
+            // Whole pages.
+            Ok(room) if !limits.paused => within(*room, limits).bytes & !(PAGE_SIZE - 1),
+            Ok(_) | Err(_) => 0,
         };
-        let (left, stayed) = self.history.left(&mut known, given, after.as_ref(), figures);
-        // What was refused is still there as well, and is reported already.
-        let stayed = stayed.saturating_sub(outcome.refused);
-        let swap_cache = self.swap_cache.keep_within(settings.swapcache_watermarks, kernel);
+        let free = room.as_ref().map_or(0, |room| room.bytes);
+        let given = Given { ranks: &settled.ranks, figures: &before, limits, free, may, looked };
+        let Acted { present, outcome, rehearsal, blind, swap_off, left, processor_time } =
+            self.act(&given, known, &mut attached);
+        self.history.end(known, kernel.processes.memory(process).unwrap_or(before), settled.out + left);
         self.history.rest(observed.unrested);
-        self.history.put_back(process, known);
-        swap_cache?;
 
         // An error is what has come up since the scan began.
-        let bound = room?.bound;
+        let bound = if swap_off {
+            Bound::SwapOff
+        } else if blind.is_some() && may > 0 {
+            Bound::Blind
+        } else {
+            within(room?, limits).bound
+        };
         Ok(Scanned {
-            present: present + settled.left_alone,
+            present: present + settled.left_alone + settled.kept,
             window,
             bound: (outcome.over_budget > 0).then_some(bound),
+            blind,
             outcome,
             rehearsal,
-            stayed,
             locked: observed.locked,
-            history: History { refaulted, left, held: settled.left_alone, touched: settled.touched },
+            history: History {
+                refaulted,
+                left,
+                held: settled.left_alone,
+                kept: settled.kept,
+                touched: settled.touched,
+            },
             feedback: self.history.feedback(&settled, left),
             effort: Effort::of(&observed, processor_time),
         })
@@ -158,14 +157,9 @@ impl ProcessCycle<'_> {
         Ok(guard::room(self.settings.guards, memory, self.kernel.pressure.pressure()?, groups)?)
     }
 
-    /// The same after the looks, and no more than what refaulted allows.
-    fn room_within(&self, limits: RefaultLimits) -> Result<Room, End> {
-        let room = self.room(&self.kernel.memory.state()?)?;
-        Ok(if limits.paused {
-            Room { bytes: 0, bound: Bound::Paused }
-        } else {
-            room.or(limits.bytes.unwrap_or(u64::MAX), Bound::Probation)
-        })
+    /// The same after the looks.
+    fn room_now(&self) -> Result<Room, End> {
+        self.room(&self.kernel.memory.state()?)
     }
 
     /// Looks as often as a cycle does.
@@ -192,57 +186,15 @@ impl ProcessCycle<'_> {
             scan_lock.armed_since().filter(|_| continues && observed.is_whole()).unwrap_or(begun);
         Ok(Scan { observed, looked, window: looked.saturating_sub(armed_since) })
     }
-
-    /// Gives the coldest to the mover, at most `may` bytes.
-    fn act(
-        &self,
-        ranks: &HeatMap,
-        figures: &ProcessMemory,
-        limits: RefaultLimits,
-        may: u64,
-        looked: Duration,
-        attached: &mut Attached,
-    ) -> Acted {
-        let (settings, pacer) = (self.settings, self.pacer);
-        let histogram = ranks.histogram();
-        let most = may.min(self.history.bytes_within(ACT_LONGEST));
-        let (selection, cold) = policy::pick(settings.cold, limits.idle_cycles, most, &histogram, figures);
-        let plan = Plan::new(ranks, &histogram, selection);
-        let budget = Budget { bytes: may, until: Some(pacer.now() + ACT_LONGEST) };
-        let mut given = PageSetBuilder::default();
-        let start = pacer.processor_time();
-        let (mut outcome, rehearsal) = if settings.dry_run {
-            let (outcome, rehearsal) = act::rehearse(&plan, budget);
-            (outcome, Some(rehearsal))
-        } else {
-            let mut tools = Tools {
-                mover: &mut *attached.mover,
-                probe: if attached.probe.looks_without_clearing() {
-                    Some(&mut *attached.probe)
-                } else {
-                    None
-                },
-                fresh_until: looked + FRESH,
-                throttle: &self.history.throttle,
-                given: &mut given,
-                pacer,
-            };
-            (act::swap_out(&plan, budget, &mut tools), None)
-        };
-        let processor_time = pacer.processor_time().saturating_sub(start);
-        outcome.over_budget += cold.saturating_sub(may);
-        outcome.later += cold.min(may).saturating_sub(plan.bytes());
-        outcome.planned = cold;
-        Acted { present: histogram.total(), outcome, rehearsal, given: given.finish(), processor_time }
-    }
 }
 
-/// Whether the kernel refused a part, or less of a process left than it took, so that a look at what stayed is worth it. The
-/// kernel's own figures lag a little.
-const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, outcome: &Outcome) -> bool {
-    let gone = before.resident.saturating_sub(after.resident);
-    let applied = outcome.applied;
-    outcome.refused > 0 || gone + applied / 64 + (1 << 20) < applied
+/// What of `room` refaults leave.
+fn within(room: Room, limits: RefaultLimits) -> Room {
+    if limits.paused {
+        Room { bytes: 0, bound: Bound::Paused }
+    } else {
+        room.or(limits.bytes.unwrap_or(u64::MAX), Bound::Probation)
+    }
 }
 
 impl From<SkipReason> for End {

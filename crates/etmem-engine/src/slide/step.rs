@@ -6,7 +6,7 @@ use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use crate::contract::{TaskRunner, gone, no_process_yet};
-use crate::report::{ProcessReport, ProcessResult, StepReport};
+use crate::report::{Event, Level, Line, ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLocks;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard;
@@ -44,8 +44,8 @@ impl SlideRunner {
     }
 
     fn process(&self, process: ProcessId, kernel: &Kernel, pacer: &dyn Pacer) -> ProcessReport {
-        let Self { settings, scan_locks, history, swap_cache, back_off: _ } = self;
-        ProcessCycle { settings, scan_locks, history, swap_cache, process, kernel, pacer }.run()
+        let Self { settings, scan_locks, history, swap_cache: _, back_off: _ } = self;
+        ProcessCycle { settings, scan_locks, history, process, kernel, pacer }.run()
     }
 
     /// Works on `processes`, up to `max_threads` of them at once.
@@ -126,7 +126,7 @@ impl TaskRunner for SlideRunner {
             Ok(found) => {
                 self.scan_locks.forget_all_but(&found);
                 self.history.forget_all_but(&found);
-                self.history.begin();
+                self.history.begin(kernel.memory.state().ok());
                 StepReport {
                     gone: gone(&found, &self.settings.target, kernel),
                     ..self.all(&found, kernel, pacer)
@@ -134,6 +134,10 @@ impl TaskRunner for SlideRunner {
             }
             Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
         };
+        // Each cycle, also while nothing leaves.
+        if let Err(error) = self.swap_cache.keep_within(self.settings.swapcache_watermarks, kernel) {
+            report.events.push(Event::once(Level::Error, "swap_cache", Line::new(error)));
+        }
         report.processor_time += pacer.processor_time().saturating_sub(before);
         let before = std::mem::replace(&mut self.back_off, self.history.back_off());
         report.events.extend(back_off_event(before, self.back_off));
