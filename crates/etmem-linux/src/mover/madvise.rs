@@ -5,16 +5,15 @@
 //! replaces its program, the old addresses are not used on the new one.
 
 use super::pieces::Remaining;
+use super::residence::Pagemap;
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
 use crate::sys::pidfd::{self, PidFd};
 use crate::unavailable::Unavailable;
-use etmem_core::address::{AddressRange, PAGE_SIZE};
-use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
+use etmem_core::address::AddressRange;
+use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 const CALL: &str = "process_madvise(MADV_PAGEOUT)";
 
@@ -77,13 +76,14 @@ impl PageMover for Madvise {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
-        let path = self.proc.process(process.pid, "pagemap");
-        let call = path.display().to_string();
-        let address_space = File::open(path).map_err(|error| process_error(call, &error))?;
+        let address_space = Pagemap::open(&self.proc, process)?.ok_or_else(|| ProcessError::Refused {
+            call: CALL.into(),
+            reason: "the process has no pagemap, so nobody could tell what left".into(),
+        })?;
         let descriptor = pidfd::open(process.pid).map_err(|error| process_error("pidfd_open", &error))?;
         // Alive under its number after both were opened by that number: both belong to this process.
         check_alive(&self.proc, process)?;
-        Ok(Box::new(Advice { process: descriptor, address_space, proc: self.proc.clone(), id: process }))
+        Ok(Box::new(Advice { process: descriptor, address_space }))
     }
 }
 
@@ -91,26 +91,7 @@ impl PageMover for Madvise {
 #[derive(Debug)]
 struct Advice {
     process: PidFd,
-    address_space: File,
-    proc: ProcRoot,
-    id: ProcessId,
-}
-
-impl Advice {
-    /// Checks that the process still has the address space it had when this mover was made.
-    ///
-    /// `pagemap` of an address space that is no longer in use reads as empty (`fs/proc/task_mmu.c`, `pagemap_read`).
-    fn check_address_space(&self, range: AddressRange) -> Result<(), ProcessError> {
-        let mut entry = [0; 8];
-        match self.address_space.read_at(&mut entry, range.start / PAGE_SIZE * 8) {
-            Ok(0) => {
-                check_alive(&self.proc, self.id)?;
-                Err(ProcessError::Replaced)
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(process_error("reading pagemap", &error)),
-        }
-    }
+    address_space: Pagemap,
 }
 
 /// What the kernel said about the first piece of a call that got nowhere.
@@ -144,9 +125,15 @@ fn answer(error: &io::Error) -> Result<Answer, ProcessError> {
 impl SwapOut for Advice {
     fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError> {
         move_all(ranges, |pieces, first| {
-            self.check_address_space(first)?;
+            self.address_space.check(first.start)?;
             Ok(pidfd::page_out(&self.process, pieces))
         })
+    }
+
+    fn residence(&mut self, ranges: &[AddressRange], out: &mut Vec<Residence>) -> Result<bool, ProcessError> {
+        out.clear();
+        self.address_space.residence(ranges, out)?;
+        Ok(true)
     }
 }
 
@@ -202,6 +189,7 @@ fn retry(attempts: &mut usize, first: AddressRange, refused: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use etmem_core::address::PAGE_SIZE;
     use std::collections::VecDeque;
 
     const PAGE: u64 = PAGE_SIZE;
