@@ -33,6 +33,7 @@ void etmemd_free_vmas(struct vmas *vmas);
 /*
  * One scan: which pages of vmas are in memory, and which were touched since the scan before. Adds them into the list at
  * *page_refs (NULL: an empty one), in order of address, and counts to counts. 0, or -1 on failure: nothing was added.
+ * A mapping that does not end after its start is such a failure.
  */
 int etmemd_get_page_refs(const struct vmas *vmas, const char *pid, struct page_refs **page_refs, int flags);
 

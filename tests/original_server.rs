@@ -276,11 +276,11 @@ fn not_sent() -> Result<()> {
         ("project start -n test --bogus", 234),
         (&too_long, 234),
         (&long_name, 234),
-        ("engine showhostpages -n test", 234),
+        ("engine showhostpages -n test", 255),
         ("obj add -f /f.yaml /g.yaml", 249),
         ("project show one", 249),
         ("project restart -n test", 255),
-        ("objects add", 255),
+        ("objects add", 234),
     ] {
         // Where the name of the socket would be taken for a missing value, there is none.
         let mut command = if words.ends_with("-n") {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use built::{Plugin, Tools};
-use etmem_testkit::daemon::{ProjectFile, TaskKind};
+use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::machine::Need;
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::MIB;
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
             }),
             trial_or_skip("a_policy_for_large_mappings_leaves_small_ones_alone", &moving, large_leave),
             trial_or_skip("the_policy_in_rust_says_what_is_wrong", &bare, refusals),
+            trial_or_skip("a_process_of_its_own_starts_after_an_upgrade_of_the_daemon", &bare, upgraded),
             trial_or_skip("an_abort_in_a_process_of_its_own_ends_nothing_else", &moving, aborts),
             trial_or_skip("an_abort_while_it_is_loaded_is_a_refusal", &bare, aborts_when_loaded),
             trial_or_skip("a_hang_in_a_process_of_its_own_goes_with_its_engine", &bare, hangs),
@@ -155,6 +156,30 @@ fn refusals() -> Result<()> {
         }
         ensure!(!stage.daemon.must(&["project", "show"])?.contains("background"));
     }
+    Ok(())
+}
+
+fn upgraded() -> Result<()> {
+    let stage = Stage::without_swap()?;
+    let tools = Tools::build(&stage)?;
+    let folder = tempfile::tempdir()?;
+    let copy = folder.path().join("etmemd");
+    std::fs::copy(&stage.binaries.etmemd, &copy)?;
+    let daemon = Daemon::start(&Binaries { etmemd: copy.clone(), ..stage.binaries.clone() })?;
+    std::fs::remove_file(&copy)?;
+    std::fs::write(&copy, "no program")?;
+    daemon.add(&sample(&tools, Plugin::C, std::process::id(), true)?)?;
+    daemon.must(&["project", "start", "-n", "background"])?;
+    daemon.must(&["engine", "cycles", "-n", "background", "-e", "cold_pages", "-t", "background"])?;
+    let pid = daemon.pid();
+    let mut names = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let listed = std::fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
+        for child in listed.split_whitespace() {
+            names.push(std::fs::read_to_string(format!("/proc/{child}/comm"))?);
+        }
+    }
+    ensure!(names == ["etmemd-engine\n"], "{names:?}");
     Ok(())
 }
 

@@ -100,6 +100,14 @@ int main(void)
     CHECK(etmemd_get_page_refs(NULL, pid, &none, 0) == -1 && errno == EINVAL);
     CHECK(etmemd_get_page_refs(vmas, NULL, &none, 0) == -1 && errno == EINVAL);
     CHECK(etmemd_get_page_refs(vmas, pid, NULL, 0) == -1 && errno == EINVAL);
+    for (i = 0; i < 2; i++) {
+        struct vma *first = vmas->vma_list;
+        uint64_t end = first->end;
+
+        first->end = first->start - i * 4096;
+        CHECK(etmemd_get_page_refs(vmas, pid, &none, 0) == -1 && errno == EINVAL && none == NULL);
+        first->end = end;
+    }
     CHECK(etmemd_get_page_refs(&empty, "4194305", &none, 0) == -1 && errno == ESRCH && none == NULL);
     etmemd_scan_exit();
     etmemd_scan_exit();

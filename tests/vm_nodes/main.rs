@@ -2,6 +2,7 @@
 //!
 //! Two machines boot, and in each this same program tells one story after the other; each story is a test.
 
+mod bound;
 mod cslide;
 mod damon;
 mod inside;
@@ -26,10 +27,11 @@ const FOUR: Machine = Machine { nodes: "4", memory: "2G", ..Machine::of("6.12") 
 /// Its name, and what happens inside.
 type Story = (&'static str, fn(&Inside) -> Result<()>);
 
-const OF_TWO: [Story; 4] = [
+const OF_TWO: [Story; 5] = [
     ("pages_are_found_and_moved_between_two_nodes", ports::two_nodes),
     ("cslide_places_huge_pages_on_two_nodes", cslide::huge_pages_of_two_nodes),
     ("cslide_places_base_pages_on_two_nodes", cslide::base_pages_of_two_nodes),
+    ("cslide_leaves_what_programs_bound_themselves", bound::story),
     ("damon_tells_hot_from_cold_and_is_given_back", damon::story),
 ];
 const OF_FOUR: [Story; 2] = [
@@ -68,7 +70,7 @@ fn tell(name: &str, binaries: &Binaries) -> Result<()> {
 
 /// The commands that tell the stories.
 fn commands(stories: &[Story]) -> Result<Commands> {
-    let files = [guest::files()?, vec![built::program("hotset")?]].concat();
+    let files = [guest::files()?, vec![built::program("hotset")?, bound::built()?]].concat();
     let commands = stories.iter().map(|(name, _)| Ok((String::from(*name), guest::line(name)?)));
     Ok((files, commands.collect::<Result<_>>()?))
 }

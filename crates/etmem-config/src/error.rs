@@ -1,6 +1,7 @@
 //! Why a configuration file is refused.
 
 use crate::excerpt::{excerpt, path_excerpt};
+use crate::warning::meant_otherwise;
 use std::path::{Path, PathBuf};
 
 pub use crate::file::FileError;
@@ -104,7 +105,7 @@ fn instead(found: Option<&str>) -> String {
 
 /// A key that breaks a rule.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{}:{line}: {} {} {rule}", path_excerpt(.path), .form.group(.group), .form.pair(.key, .value.as_deref()))]
+#[error("{}:{line}: {} {} {rule}{}", path_excerpt(.path), .form.group(.group), .form.pair(.key, .value.as_deref()), meant_otherwise(.value.as_deref()))]
 pub struct SettingError {
     /// The file.
     pub path: PathBuf,

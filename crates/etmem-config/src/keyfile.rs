@@ -5,7 +5,7 @@
 //! keys may repeat and stay as they stand. General INI readers differ in just these points (`:` as a second
 //! separator, lines joined after `\`, a line without `=` joined to the next) and give no lines, hence this one.
 
-use crate::excerpt::excerpt;
+use crate::excerpt::{excerpt, is_invisible};
 use crate::form::Form;
 use crate::nearest::{Nearest, suggestion};
 use crate::written::{WrittenGroup, WrittenPair};
@@ -36,6 +36,9 @@ pub enum SyntaxFault {
     /// It is none of the four kinds of line.
     #[error("is not key=value, a [group] or a # comment")]
     NotPair,
+    /// It is none of the four kinds of line, and has a character that looks like a space and is none.
+    #[error("has the character {}, which looks like a space or like nothing; write plain spaces", .0.escape_unicode())]
+    Invisible(char),
     /// Nothing stands before the `=`.
     #[error("has no key before the =")]
     NoKey,
@@ -85,7 +88,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, SyntaxError> {
 pub(crate) fn groups(text: &str) -> Result<Vec<WrittenGroup>, SyntaxError> {
     let mut groups: Vec<WrittenGroup> = Vec::new();
     for (line, written) in (1..).zip(text.lines()) {
-        let refuse = |fault| SyntaxError { line, fault };
+        let refuse = |fault| match written.chars().find(|&character| is_invisible(character)) {
+            Some(character) if fault != SyntaxFault::Nul => {
+                SyntaxError { line, fault: SyntaxFault::Invisible(character) }
+            }
+            Some(_) | None => SyntaxError { line, fault },
+        };
         let written = written.trim_matches(|character: char| character.is_ascii_whitespace());
         if written.contains('\0') {
             return Err(refuse(SyntaxFault::Nul));
@@ -183,9 +191,16 @@ mod tests {
             ("[project] name=a", 1, SyntaxFault::Group),
             ("[[project]]", 1, SyntaxFault::Group),
             ("[project]\nname=a\0b", 2, SyntaxFault::Nul),
+            ("\u{a0}[project]\nname=a", 1, SyntaxFault::Invisible('\u{a0}')),
+            ("[project]\u{200b}\nname=a", 1, SyntaxFault::Invisible('\u{200b}')),
+            ("[project]\nloop\u{3000}3\n", 2, SyntaxFault::Invisible('\u{3000}')),
         ] {
             assert_eq!(groups(text), Err(SyntaxError { line, fault }), "{text:?}");
         }
+        let error = groups("[project]\n\u{a0}\n").unwrap_err();
+        let want =
+            "2: has the character \\u{a0}, which looks like a space or like nothing; write plain spaces";
+        assert_eq!(error.to_string(), want);
         let error = decode(b"[project]\nname=\xff").unwrap_err();
         assert_eq!(error.to_string(), "2: is not UTF-8 text; save the file as UTF-8");
         assert_eq!(decode(b"[project]"), Ok("[project]"));

@@ -83,7 +83,10 @@ pub fn load(path: &Path, kinds: Kinds<'_>) -> Result<ConfigFile, ConfigError> {
 /// # Errors
 /// Says which line breaks which rule: the first one found.
 pub fn parse(path: &Path, text: &str, kinds: Kinds<'_>) -> Result<ConfigFile, ConfigError> {
-    read(path, &groups(path, text)?, kinds)
+    let (text, mark) = without_mark(path, text, Form::KeyFile);
+    let mut file = read(path, &groups(path, text)?, kinds)?;
+    file.warnings.splice(..0, mark);
+    Ok(file)
 }
 
 /// Reads `groups` as [`parse`] does the groups of a text.
@@ -122,6 +125,7 @@ pub fn load_names(path: &Path, kinds: Kinds<'_>) -> Result<ListedObjects, Config
 /// # Errors
 /// Says which line cannot be read, or which name is missing or is none.
 pub fn parse_names(path: &Path, text: &str, kinds: Kinds<'_>) -> Result<ListedObjects, ConfigError> {
+    let (text, _) = without_mark(path, text, Form::KeyFile);
     section::list(path, &groups(path, text)?, &Tables::new(kinds))
 }
 
@@ -145,12 +149,23 @@ pub fn parse_older(
     project: &Name,
     kinds: Kinds<'_>,
 ) -> Result<ConfigFile, ConfigError> {
+    let (text, mark) = without_mark(path, text, Form::Older);
     let document = older::document(text).map_err(|none| match none {
         NoDocument::Empty => ConfigError::NoOptions(path.into()),
         NoDocument::KeyFile(line) => ConfigError::OtherForm { path: path.into(), line, form: Form::KeyFile },
         NoDocument::Syntax(fault) => ConfigError::syntax(path, fault),
     })?;
-    older::read(path, &document, project, kinds)
+    let mut file = older::read(path, &document, project, kinds)?;
+    file.warnings.splice(..0, mark);
+    Ok(file)
+}
+
+/// `text` without the byte order mark that editors of other systems put before it, and a warning if there is one.
+fn without_mark<'t>(path: &Path, text: &'t str, form: Form) -> (&'t str, Option<Warning>) {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => (rest, Some(Warnings::of_file(path, form, Ignored::ByteOrderMark))),
+        None => (text, None),
+    }
 }
 
 /// Checks the file at `path` and hands its text to `read`.

@@ -1,5 +1,6 @@
 //! The known word that a mistyped one was most likely meant to be.
 
+use crate::excerpt::is_invisible;
 use std::fmt;
 
 /// More than any known word and its mistypings have: of a longer word only the beginning is compared.
@@ -17,7 +18,9 @@ pub struct Nearest {
 impl Nearest {
     /// The one of `known` nearest to `word`; `None` if nothing is known.
     pub(crate) fn to(word: &str, known: impl IntoIterator<Item = &'static str>) -> Option<Self> {
-        let typed: String = word.chars().take(COMPARED).collect::<String>().to_lowercase();
+        // What cannot be seen was not meant.
+        let visible = word.chars().filter(|character| !is_invisible(*character));
+        let typed: String = visible.take(COMPARED).collect::<String>().to_lowercase();
         known
             .into_iter()
             .map(|candidate| (strsim::damerau_levenshtein(&typed, &candidate.to_lowercase()), candidate))
@@ -56,6 +59,7 @@ mod tests {
             ("lopo", "loop", true),
             ("Loop", "loop", true),
             ("t", "T", true),
+            ("T\u{a0}", "T", true),
             ("x", "T", false),
             ("intervall", "interval", true),
             ("colour_of_the_sky", "loop", false),

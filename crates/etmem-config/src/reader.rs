@@ -3,7 +3,7 @@
 use crate::error::{ConfigError, FaultClass, Order, Rule, SettingError};
 use crate::key::{Key, Row, Unread};
 use crate::nearest::Nearest;
-use crate::warning::{Ignored, Warnings};
+use crate::warning::{Ignored, ValuePart, Warnings};
 use crate::written::{WrittenGroup, WrittenPair};
 use std::collections::HashMap;
 use std::fmt;
@@ -174,6 +174,9 @@ impl<'a> Reader<'a> {
             let used = self.table.common.iter().chain(own).any(|row| row.about().name == pair.key);
             if !(last && used) {
                 warnings.add(pair.line, self.group, || self.ignored(pair, last));
+            } else if let Some(part) = ValuePart::of(&pair.value) {
+                let (key, value) = (pair.key.clone(), pair.value.clone());
+                warnings.add(pair.line, self.group, || Ignored::Misread { key, value, part });
             }
         }
     }

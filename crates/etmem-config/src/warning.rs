@@ -53,6 +53,17 @@ pub enum Ignored {
     /// A second `name` of a group that lacks `value`: it is no name, but taken for the value.
     /// What it says.
     NameForValue(String),
+    /// The byte order mark that the file begins with.
+    ByteOrderMark,
+    /// What a value was probably not meant to have: quotes around it, or a comment after it.
+    Misread {
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What it has.
+        part: ValuePart,
+    },
     /// One of two things to choose from.
     Choice {
         /// What leaves the choice.
@@ -69,6 +80,12 @@ impl fmt::Display for Warning {
         write!(f, "{}:{}: ", path_excerpt(&self.path), self.line)?;
         let group = self.form.group(&self.group);
         match &self.ignored {
+            Ignored::ByteOrderMark => {
+                f.write_str("the byte order mark is ignored; save the file as UTF-8 without one")
+            }
+            Ignored::Misread { key, value, part } => {
+                write!(f, "{group} {} {part}", self.form.pair(key, Some(value)))
+            }
             Ignored::Group(nearest) => {
                 write!(f, "unknown group {group} is ignored{}", suggestion(nearest.as_ref()))
             }
@@ -97,6 +114,45 @@ impl fmt::Display for Warning {
     }
 }
 
+/// What belongs to a value and was perhaps not meant to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValuePart {
+    /// `#` after a space.
+    Comment,
+    /// Quotes around it.
+    Quotes,
+}
+
+impl ValuePart {
+    /// What of `value` may not be meant.
+    pub(crate) fn of(value: &str) -> Option<Self> {
+        let quoted = |quote: char| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
+        if value.contains(" #") || value.contains("\t#") {
+            Some(Self::Comment)
+        } else if quoted('"') || quoted('\'') {
+            Some(Self::Quotes)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for ValuePart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Comment => {
+                "the # and what is after it belong to the value; a comment needs a line of its own"
+            }
+            Self::Quotes => "the quotes belong to the value; leave them out if they are not meant",
+        })
+    }
+}
+
+/// What the refusal of `value` adds if it may have been meant otherwise.
+pub(crate) fn meant_otherwise(value: Option<&str>) -> String {
+    value.and_then(ValuePart::of).map_or_else(String::new, |part| format!("; {part}"))
+}
+
 /// The warnings about a file, as they come up.
 #[derive(Debug)]
 pub(crate) struct Warnings<'a> {
@@ -107,6 +163,11 @@ pub(crate) struct Warnings<'a> {
 impl<'a> Warnings<'a> {
     pub(crate) fn new(path: &'a Path) -> Self {
         Self { path, warnings: Vec::new() }
+    }
+
+    /// A warning about the file as a whole.
+    pub(crate) fn of_file(path: &Path, form: Form, ignored: Ignored) -> Warning {
+        Warning { path: path.into(), line: 1, form, group: String::new(), ignored }
     }
 
     /// Adds a warning; what it says is worked out only if there is room for it.

@@ -145,12 +145,48 @@ pub(crate) fn gone(found: &[ProcessId], target: &Target, kernel: &Kernel) -> Opt
     if found.is_empty() { kernel.processes.gone(target) } else { None }
 }
 
-/// What a person should know of a task whose target names no process when it starts.
-pub(crate) fn no_process_yet(task: &str, target: &Target, kernel: &Kernel) -> String {
-    match kernel.processes.gone(target) {
+/// Most processes of a target that is no surprise to the person who starts its task.
+const FEW_PROCESSES: usize = 101;
+
+/// Most lines about processes that may be meant instead.
+const ALIKE_SHOWN: usize = 3;
+
+/// What a person who starts a task should know of the processes that its target names: that there are none yet, or many.
+pub(crate) fn notes_on_target(task: &str, target: &Target, kernel: &Kernel) -> Vec<String> {
+    match kernel.processes.find(target) {
+        Ok(found) if found.is_empty() => no_process_yet(task, target, kernel),
+        Ok(found) if found.len() > FEW_PROCESSES || is_first_process(target) => vec![format!(
+            "task {task}: {target} means {} processes, its descendants included; the task works on all of them",
+            found.len()
+        )],
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+/// Whether `target` is the process that all others descend from.
+fn is_first_process(target: &Target) -> bool {
+    match target {
+        Target::Pid(pid) | Target::Process(ProcessId { pid, .. }) => pid.get() == 1,
+        Target::Comm(_) | Target::Exe(_) => false,
+    }
+}
+
+/// The same of a target that names no process when the task starts.
+fn no_process_yet(task: &str, target: &Target, kernel: &Kernel) -> Vec<String> {
+    let first = match kernel.processes.gone(target) {
         Some(gone) => format!("task {task}: {gone}"),
         None => format!("task {task}: no {target} yet; waiting for it"),
+    };
+    let mut notes = vec![first];
+    let alike = kernel.processes.alike(target);
+    let further = alike.len().saturating_sub(ALIKE_SHOWN);
+    for line in alike.into_iter().take(ALIKE_SHOWN) {
+        notes.push(format!("task {task}: {line}; type=exe finds a process by its executable"));
     }
+    if further > 0 {
+        notes.push(format!("task {task}: {further} more processes are like these"));
+    }
+    notes
 }
 
 /// What a task does, cycle after cycle.
@@ -166,6 +202,11 @@ pub trait TaskRunner: fmt::Debug + Send {
     fn prepare(&mut self, kernel: &Kernel) -> Result<(), EngineError> {
         let _ = kernel;
         Ok(())
+    }
+
+    /// From now on it works on `kernel`, whose probe or mover is another than before. Called between two cycles.
+    fn renew(&mut self, kernel: &Kernel) {
+        let _ = kernel;
     }
 
     /// What was decided for all tasks of the engine alike, a line each.

@@ -147,6 +147,9 @@ reasons! {
     NodeFull = "node_full", Process,
         "cslide: the node that pages are to go to has no room, or no free huge page in its pool",
         "more huge pages there (`nr_hugepages`), or less on it";
+    Bound = "bound", Process,
+        "cslide: the program says itself on which nodes its memory is to lie (`mbind`, `set_mempolicy`), or its cpuset does not allow the nodes of any pair",
+        "nothing: it is left where it is; see `/proc/PID/numa_maps`, and `Mems_allowed_list` in `/proc/PID/status`";
     InUse = "in_use", Process,
         "cslide: pages that were to move are in use, such as pinned for input and output",
         "nothing: the next cycle tries again";

@@ -72,10 +72,17 @@ impl ProcessReport {
         let event = match &result {
             ProcessResult::Skipped(reason) => {
                 let key = format!("{:?}", discriminant(reason));
-                Event { repeated: Some(Level::Debug), ..Event::once(skip_level(*reason), key, text.clone()) }
+                let of_task = reason.is_of_machine();
+                let event = Event::once(skip_level(*reason), key, text.clone());
+                Event { repeated: Some(Level::Debug), of_task, ..event }
             }
             ProcessResult::Elsewhere(_) => Event::always(Level::Debug, text.clone()),
-            ProcessResult::Lost(ProcessError::Refused { .. }) => Event::always(Level::Error, text.clone()),
+            // The call may name the process; what the kernel answers is the same for all, as without a module.
+            ProcessResult::Lost(ProcessError::Refused { call, reason }) => {
+                let line = Line::new(format!("process {process}: {call}: {reason}"));
+                let event = Event::once(Level::Error, reason.clone(), line);
+                Event { repeated: Some(Level::Debug), of_task: true, ..event }
+            }
             ProcessResult::Lost(ProcessError::Exited | ProcessError::Replaced)
             | ProcessResult::WorkedOn(_)
             | ProcessResult::Stopped => Event::always(Level::Info, text.clone()),
@@ -209,6 +216,8 @@ pub struct Event {
     pub repeated: Option<Level>,
     /// What it is about: an event with the same key in the cycle before, of the same process, is the same.
     pub key: String,
+    /// Whether it is one fact for all processes of the task, and so one line.
+    pub of_task: bool,
     /// The line.
     pub text: Line,
 }
@@ -217,13 +226,13 @@ impl Event {
     /// Written in each cycle.
     #[must_use]
     pub const fn always(level: Level, text: Line) -> Self {
-        Self { level, repeated: Some(level), key: String::new(), text }
+        Self { level, repeated: Some(level), key: String::new(), of_task: false, text }
     }
 
     /// Written once for as long as it comes in each cycle.
     #[must_use]
     pub fn once(level: Level, key: impl Into<String>, text: Line) -> Self {
-        Self { level, repeated: None, key: key.into(), text }
+        Self { level, repeated: None, key: key.into(), of_task: false, text }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::capabilities::{Capabilities, Capability};
 use crate::groups::MachineGroups;
 use crate::mapping::Mappings;
 use crate::memory::MachineMemory;
+use crate::module::{IDLE_PAGES, SWAP_PAGES};
 use crate::mover::{self, madvise::Madvise};
 use crate::nodes::MachineNodes;
 use crate::pressure::MachinePressure;
@@ -24,7 +25,7 @@ use etmem_core::kernel::mover::PageMover;
 use etmem_core::kernel::nodes::Numa;
 use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::swap_cache::SwapCache;
-use etmem_core::kernel::wishes::{Choice, Chosen, Mover, Tracker, Wishes};
+use etmem_core::kernel::wishes::{Choice, Chosen, Modules, Mover, Tracker, Wishes};
 use etmem_core::kernel::{Kernel, Moving};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -168,6 +169,7 @@ impl Interfaces {
         let etmem = || Ok(Arc::new(mover::etmem::Etmem::detect(proc)?) as Arc<dyn PageMover>);
         let madvise = || {
             self.check_procfs()?;
+            check_own_pid(proc)?;
             Ok(Arc::new(Madvise::detect(proc)?) as Arc<dyn PageMover>)
         };
         let wish = match wishes.mover {
@@ -180,6 +182,13 @@ impl Interfaces {
             wish,
             &[Way { name: "etmem", detect: &etmem }, Way { name: "madvise", detect: &madvise }],
         )
+    }
+
+    /// Which of openEuler's modules are loaded now. Cheap enough to be asked for before each cycle.
+    #[must_use]
+    pub fn modules(&self) -> Modules {
+        let proc = &self.roots.proc;
+        Modules { scan: IDLE_PAGES.is_served(proc), swap: SWAP_PAGES.is_served(proc) }
     }
 
     /// The machine's nodes, and a mover between them.
@@ -198,6 +207,7 @@ impl Interfaces {
             return Ok(Arc::clone(bpf));
         }
         self.check_procfs()?;
+        check_own_pid(&self.roots.proc)?;
         let bpf = Arc::new(Bpf::detect(&self.roots.proc, &self.roots.sys)?);
         *loaded = Some(Arc::clone(&bpf));
         Ok(bpf)

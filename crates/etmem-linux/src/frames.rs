@@ -1,6 +1,7 @@
 //! Which pages of a process are in memory, in which frames of the machine, and which of them are huge:
 //! `/proc/PID/pagemap` and `/proc/kpageflags` (`Documentation/admin-guide/mm/pagemap.rst`).
 
+use crate::process::memory_files::memory_file;
 use crate::process::stat::{means_gone, process_error};
 use crate::root::ProcRoot;
 use crate::small_file;
@@ -80,7 +81,7 @@ impl Frames {
     /// # Errors
     /// When it is gone or the kernel refuses.
     pub(crate) fn open(proc: &ProcRoot, pid: Pid) -> Result<Self, ProcessError> {
-        let path = proc.process(pid, "pagemap");
+        let path = memory_file(proc, pid, "pagemap");
         let call = path.display().to_string();
         Ok(Self { pagemap: File::open(path).map_err(|error| process_error(call, &error))? })
     }

@@ -3,8 +3,10 @@
 //! Read line by line into one buffer: a process may have 60,000 mappings, and their names are of no use.
 
 pub mod line;
+pub(crate) mod numa_maps;
 
 use crate::figures::bytes_of;
+use crate::process::memory_files::memory_file;
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
 use crate::small_file;
@@ -34,7 +36,7 @@ impl Mappings {
     /// # Errors
     /// What open(2) answers.
     pub fn listing(&self, pid: Pid, with_flags: bool) -> io::Result<File> {
-        File::open(self.proc.process(pid, if with_flags { "smaps" } else { "maps" }))
+        File::open(memory_file(&self.proc, pid, if with_flags { "smaps" } else { "maps" }))
     }
 }
 
@@ -47,7 +49,7 @@ impl MappingSource for Mappings {
     ) -> Result<(), ProcessError> {
         out.clear();
         // Both files begin a mapping with the same line; the second has more lines about each.
-        let path = self.proc.process(process.pid, if flags.is_empty() { "maps" } else { "smaps" });
+        let path = memory_file(&self.proc, process.pid, if flags.is_empty() { "maps" } else { "smaps" });
         let failed = |error: &_| process_error(path.display().to_string(), error);
         let mut lines = BufReader::new(File::open(&path).map_err(|error| failed(&error))?);
         let mut line = Vec::new();
@@ -72,7 +74,7 @@ impl MappingSource for Mappings {
 
     fn locked(&self, process: ProcessId, out: &mut Vec<AddressRange>) -> Result<(), ProcessError> {
         out.clear();
-        let path = self.proc.process(process.pid, "status");
+        let path = memory_file(&self.proc, process.pid, "status");
         let failed = |error: &_| process_error(path.display().to_string(), error);
         let status = small_file::read(&path).map_err(|error| failed(&error))?;
         // The list with flags takes the kernel long: it is asked for only where there is anything to find.

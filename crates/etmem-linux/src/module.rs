@@ -56,6 +56,13 @@ impl ModuleFile {
         }
     }
 
+    /// Whether the module serves the file now. A procfs that shows us is not searched for another process.
+    pub(crate) fn is_served(self, proc: &ProcRoot) -> bool {
+        let own = proc.own(self.name);
+        let path = if proc.own("stat").exists() { own } else { self.any(proc) };
+        self.try_open(&path).map_or_else(|error| error.raw_os_error() == Some(libc::EBUSY), |_| true)
+    }
+
     /// Opens it for our own process, or for any that has it: for requests that are about the machine.
     ///
     /// # Errors

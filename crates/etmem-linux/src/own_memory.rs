@@ -26,7 +26,7 @@ pub fn lock(proc: &ProcRoot) -> Result<(), Unavailable> {
     let failed = |error| Unavailable::from_io("locking its own memory", &error, CAPABILITIES);
     if let Err(error) = sys::locked::lift_limit() {
         let read = |file| std::fs::read_to_string(proc.own(file)).unwrap_or_default();
-        if !is_initial_namespace(&read("uid_map")) || !has_capability(&read("status"), IPC_LOCK) {
+        if !is_in_initial_namespace(proc) || !has_capability(&read("status"), IPC_LOCK) {
             return Err(failed(error));
         }
     }
@@ -40,7 +40,7 @@ pub fn lock(proc: &ProcRoot) -> Result<(), Unavailable> {
 pub fn may_lock(proc: &ProcRoot) -> Result<(), Unavailable> {
     let read = |file| std::fs::read_to_string(proc.own(file)).unwrap_or_default();
     let (status, limits) = (read("status"), read("limits"));
-    let powerful = is_initial_namespace(&read("uid_map"))
+    let powerful = is_in_initial_namespace(proc)
         && (has_capability(&status, IPC_LOCK) || has_capability(&status, SYS_RESOURCE));
     if powerful || is_unlimited(&limits) {
         return Ok(());
@@ -53,6 +53,14 @@ fn is_unlimited(limits: &str) -> bool {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"));
     // The soft limit, the hard limit, the unit.
     line.and_then(|line| line.split_whitespace().nth(1)) == Some("unlimited")
+}
+
+/// Whether this process is in the first user namespace. A kernel without user namespaces has no `/proc/PID/uid_map`.
+fn is_in_initial_namespace(proc: &ProcRoot) -> bool {
+    match std::fs::read_to_string(proc.own("uid_map")) {
+        Ok(map) => is_initial_namespace(&map),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
 }
 
 /// Whether a process whose `/proc/PID/uid_map` is `map` is in the first user namespace: in others, capabilities
@@ -95,22 +103,27 @@ mod tests {
     #[test]
     fn who_may_lock() {
         for (namespace, capabilities, limit, may) in [
-            ("0 0 4294967295", "000001ffffffffff", "8388608", true),
-            ("0 0 4294967295", "0000000000004000", "8388608", true),
-            ("0 0 4294967295", "0000000001000000", "8388608", true),
-            ("0 0 4294967295", "0", "8388608", false),
-            ("0 0 4294967295", "0", "unlimited", true),
-            ("0 1000 1", "000001ffffffffff", "8388608", false),
-            ("0 1000 1", "000001ffffffffff", "unlimited", true),
+            (Some("0 0 4294967295"), "000001ffffffffff", "8388608", true),
+            (Some("0 0 4294967295"), "0000000000004000", "8388608", true),
+            (Some("0 0 4294967295"), "0000000001000000", "8388608", true),
+            (Some("0 0 4294967295"), "0", "8388608", false),
+            (Some("0 0 4294967295"), "0", "unlimited", true),
+            (Some("0 1000 1"), "000001ffffffffff", "8388608", false),
+            (Some("0 1000 1"), "000001ffffffffff", "unlimited", true),
+            // A kernel without user namespaces.
+            (None, "000001ffffffffff", "8388608", true),
+            (None, "0", "8388608", false),
         ] {
             let tree = tempfile::tempdir().unwrap();
             let folder = tree.path().join("self");
             std::fs::create_dir(&folder).unwrap();
-            std::fs::write(folder.join("uid_map"), namespace).unwrap();
+            if let Some(namespace) = namespace {
+                std::fs::write(folder.join("uid_map"), namespace).unwrap();
+            }
             std::fs::write(folder.join("status"), format!("CapEff:\t{capabilities}\n")).unwrap();
             std::fs::write(folder.join("limits"), format!("Max locked memory  1 {limit} bytes\n")).unwrap();
             let answer = may_lock(&ProcRoot::new(tree.path()));
-            assert_eq!(answer.is_ok(), may, "{namespace} {capabilities} {limit}");
+            assert_eq!(answer.is_ok(), may, "{namespace:?} {capabilities} {limit}");
         }
     }
 

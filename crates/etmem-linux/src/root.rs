@@ -46,6 +46,12 @@ impl Default for ProcRoot {
     }
 }
 
+/// The program that this process runs: the file that it was started from, even if another file has its name by now.
+#[must_use]
+pub fn own_program() -> PathBuf {
+    ProcRoot::default().own("exe")
+}
+
 /// Where sysfs is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SysRoot(PathBuf);

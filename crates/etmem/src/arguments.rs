@@ -11,7 +11,7 @@ use etmem_manual::Help;
 use etmem_wire::Request;
 
 use crate::dry_run::DryRun;
-use crate::failure::Failure;
+use crate::failure::{BAD_OPTION, Failure};
 use crate::watch::TaskShow;
 
 /// What the arguments ask for.
@@ -68,11 +68,11 @@ pub(crate) fn name(options: &ArgMatches, long: &'static str) -> Result<Option<Na
 
 /// `command` needs `option`, which was not given.
 pub(crate) const fn missing(command: &'static str, option: &'static str) -> Failure {
-    Failure::Missing { command, option }
+    Failure::Missing { command, option, number: BAD_OPTION }
 }
 
 /// `object` has no such command.
 pub(crate) fn unknown_command(object: &str) -> Failure {
     let text = format!("{object} has no such command; see etmem help");
-    Failure::command_line(Command::new("etmem").error(ErrorKind::InvalidSubcommand, text))
+    Failure::command_line(Command::new("etmem").error(ErrorKind::InvalidSubcommand, text), true)
 }

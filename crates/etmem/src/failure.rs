@@ -10,12 +10,12 @@ use etmem_wire::SocketName;
 
 /// The daemon answered with a failure, or did not answer as it should (the original's `-ECOMM`).
 pub(crate) const SERVER_SAID_NO: u8 = 186;
-/// An option is missing, unknown or has a bad value (`-EINVAL`).
-const BAD_OPTION: u8 = 234;
+/// Nothing is asked for, there is no such object, or an option is missing, unknown or has a bad value (`-EINVAL`).
+pub(crate) const BAD_OPTION: u8 = 234;
 /// There are more arguments than the command takes (`-E2BIG`).
 const SURPLUS: u8 = 249;
-/// There is no such command (`-1`).
-const UNKNOWN_COMMAND: u8 = 255;
+/// The object has no such command, or an engine's command or name is missing (`-1`).
+pub(crate) const UNKNOWN_COMMAND: u8 = 255;
 /// `EAGAIN`, as the original ends when a busy daemon accepts no connection for 10 s.
 const BUSY: u8 = 11;
 /// There is no etmemd to run (`-ENOENT`).
@@ -27,11 +27,11 @@ const NOT_PRINTED: u8 = 5;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The arguments are no command, or ask for help.
-    #[error("{0}")]
-    CommandLine(Box<clap::Error>),
+    #[error("{error}")]
+    CommandLine { error: Box<clap::Error>, number: u8 },
     /// A command needs an option that was not given.
     #[error("\"{command}\" needs {option}; see etmem help")]
-    Missing { command: &'static str, option: &'static str },
+    Missing { command: &'static str, option: &'static str, number: u8 },
     /// A value cannot be sent.
     #[error("{what} {value:?} {reason}")]
     Value { what: &'static str, value: String, reason: String },
@@ -80,18 +80,20 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn command_line(mut error: clap::Error) -> Self {
+    /// The arguments are no command, or ask for help. `known_object`: whether they name an object.
+    pub(crate) fn command_line(mut error: clap::Error, known_object: bool) -> Self {
         if unknown_argument(&error).is_some_and(|argument| argument.starts_with('-')) {
             let tip = "a value cannot begin with '-', which the protocol takes for an absent value";
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
         }
-        Self::CommandLine(Box::new(error))
+        let number = command_line_number(&error, known_object);
+        Self::CommandLine { error: Box::new(error), number }
     }
 
     /// Shows what is wrong on standard error, and help that was asked for on standard output.
     pub(crate) fn print(&self) {
         // If standard error cannot be written, the exit status remains.
-        let _unwritable = if let Self::CommandLine(error) = self {
+        let _unwritable = if let Self::CommandLine { error, .. } = self {
             error.print()
         } else {
             writeln!(stderr(), "etmem: {self}")
@@ -101,8 +103,8 @@ impl Failure {
     /// The exit status.
     pub(crate) fn number(&self) -> u8 {
         match self {
-            Self::CommandLine(error) => command_line_number(error),
-            Self::Missing { .. } | Self::Value { .. } | Self::WhichSocket(_) => BAD_OPTION,
+            Self::CommandLine { number, .. } | Self::Missing { number, .. } => *number,
+            Self::Value { .. } | Self::WhichSocket(_) => BAD_OPTION,
             Self::Connect { source, .. } => {
                 source.raw_os_error().and_then(|number| u8::try_from(number).ok()).unwrap_or(BUSY)
             }
@@ -119,19 +121,13 @@ impl Failure {
     }
 }
 
-fn command_line_number(error: &clap::Error) -> u8 {
+fn command_line_number(error: &clap::Error, known_object: bool) -> u8 {
     let kind = error.kind();
     if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
         return 0;
     }
-    if [
-        ErrorKind::InvalidSubcommand,
-        ErrorKind::MissingSubcommand,
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
-    ]
-    .contains(&kind)
-    {
-        return UNKNOWN_COMMAND;
+    if kind == ErrorKind::InvalidSubcommand {
+        return if known_object { UNKNOWN_COMMAND } else { BAD_OPTION };
     }
     if unknown_argument(error).is_some_and(|argument| !argument.starts_with('-')) {
         SURPLUS

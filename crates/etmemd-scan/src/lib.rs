@@ -22,7 +22,6 @@ mod listing;
 mod scanner;
 
 use etmem_abi::{PageRefs, Vma, Vmas};
-use etmem_core::address::AddressRange;
 use failure::Failure;
 use listing::Listed;
 use scanner::Scanner;
@@ -202,7 +201,7 @@ pub unsafe extern "C" fn etmemd_get_page_refs(
         for _ in 0..list.vma_cnt {
             // SAFETY: as above; a list that ends before this number ends in null.
             let Some(mapping) = (unsafe { vma.as_ref() }) else { break };
-            ranges.push(AddressRange::new(mapping.start, mapping.end));
+            ranges.push(scanner::range(mapping.start, mapping.end)?);
             vma = mapping.next;
         }
         // SAFETY: as above.

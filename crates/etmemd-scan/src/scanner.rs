@@ -52,6 +52,20 @@ pub(crate) fn flag(text: &[u8]) -> Result<[u8; 2], Failure> {
     })
 }
 
+/// The addresses of a mapping, which ends after its start.
+pub(crate) fn range(start: u64, end: u64) -> Result<AddressRange, Failure> {
+    let range = AddressRange::new(start, end);
+    if range.is_empty() {
+        let value = format!("{start:x}-{end:x}");
+        return Err(Failure::Argument {
+            what: "a mapping",
+            value,
+            rule: "a range that ends after its start",
+        });
+    }
+    Ok(range)
+}
+
 /// The mappings of `pid` that have all of `flags`.
 pub(crate) fn mappings(pid: Pid, flags: &[[u8; 2]], anonymous_only: bool) -> Result<Vec<Listed>, Failure> {
     let file = Mappings::new(proc_root()).listing(pid, !flags.is_empty())?;
@@ -60,7 +74,7 @@ pub(crate) fn mappings(pid: Pid, flags: &[[u8; 2]], anonymous_only: bool) -> Res
 
 /// The ranges in ascending order, without overlaps, and without addresses where no process has pages.
 fn apart(mut ranges: Vec<AddressRange>) -> Vec<AddressRange> {
-    ranges.retain(|range| !range.is_empty() && i64::try_from(range.end).is_ok());
+    ranges.retain(|range| i64::try_from(range.end).is_ok());
     ranges.sort_unstable();
     let mut out: Vec<AddressRange> = Vec::with_capacity(ranges.len());
     for range in ranges {
@@ -134,16 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn mapping_ends_after_its_start() {
+        assert_eq!(range(0x1000, 0x3000).unwrap(), AddressRange::new(0x1000, 0x3000));
+        for (start, end) in [(0, 0), (0x3000, 0x3000), (0x3000, 0x1000), (u64::MAX, 0)] {
+            let failure = range(start, end).unwrap_err();
+            let want =
+                format!("a mapping is \"{start:x}-{end:x}\"; it must be a range that ends after its start");
+            assert_eq!(failure.to_string(), want);
+        }
+    }
+
+    #[test]
     fn overlapping_ranges_are_merged() {
         let range = AddressRange::new;
-        let given = vec![
-            range(8, 9),
-            range(5, 5),
-            range(1, 3),
-            range(2, 4),
-            range(4, 6),
-            range(u64::MAX - 1, u64::MAX),
-        ];
+        let given = vec![range(8, 9), range(1, 3), range(2, 4), range(4, 6), range(u64::MAX - 1, u64::MAX)];
         assert_eq!(apart(given), [range(1, 6), range(8, 9)]);
     }
 }

@@ -7,8 +7,11 @@ use crate::exit::failed;
 use crate::log;
 use crate::options::Options;
 use etmem_linux::pacer::SystemPacer;
+use etmem_linux::root::own_program;
 use etmem_plugin::isolated::{self, Program};
+use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -23,15 +26,18 @@ const MARK: &str = "ETMEMD_ENGINE_PROCESS";
 /// What its command line begins with.
 const NAME: &str = "etmemd-engine";
 
+/// The same for the kernel, which would call it by the last part of the path that it is run by.
+const COMM: &CStr = c"etmemd-engine";
+
 /// Whether this process is one.
 pub(crate) fn is_inside() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-/// How to run one.
+/// How to run one: by the file that this process runs, since after an upgrade its name means another program.
 pub(crate) fn program() -> Program {
     Box::new(|| {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(own_program());
         command.arg0(NAME).args(std::env::args_os().skip(1)).env(MARK, "1");
         Ok(command)
     })
@@ -47,6 +53,7 @@ fn serve(options: &Options) -> Result<(), String> {
     // A request to all processes of a service to end means the daemon; this one ends with it.
     let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
     signals.thread_block().map_err(|error| format!("cannot block signals: {error}"))?;
+    prctl::set_name(COMM).map_err(|error| format!("cannot set its name: {error}"))?;
     let stream = take_standard_input().map_err(|error| format!("cannot take standard input: {error}"))?;
     log::init(options.log_level)?;
     let served = isolated::serve(stream, |project, section, deadline| {

@@ -2,6 +2,7 @@
 //! cycle before, is said by the event.
 
 use etmem_core::kernel::process::ProcessId;
+use etmem_core::kernel::wishes::Choice;
 use etmem_engine::{Event, Level, Line, StepReport};
 use std::collections::HashSet;
 use tracing::{debug, error, info, warn};
@@ -24,6 +25,11 @@ impl Journal {
     /// The task has stopped.
     pub(crate) fn stopped(&self) {
         info!("{}: stopped", self.label);
+    }
+
+    /// The task goes on by another probe or mover.
+    pub(crate) fn goes_on_by(&self, probe: &Choice, mover: &Choice) {
+        warn!("{}: goes on by probe {probe}, mover {mover}", self.label);
     }
 
     /// What the task set in the kernel stays there.
@@ -55,8 +61,12 @@ impl Journal {
         events.extend(report.events.iter().map(|event| (None, event.clone())));
         let mut keys = HashSet::new();
         let mut due = Vec::new();
-        for (process, Event { level, repeated, key, text }) in events {
+        for (process, Event { level, repeated, key, of_task, text }) in events {
+            let process = process.filter(|_| !of_task);
             let key = (process, key);
+            if of_task && keys.contains(&key) {
+                continue;
+            }
             let level = if self.last.contains(&key) { repeated } else { Some(level) };
             due.extend(level.map(|level| (level, process, text)));
             keys.insert(key);
@@ -125,18 +135,47 @@ mod tests {
     #[test]
     fn what_is_done_is_written_in_each_cycle() {
         let mut journal = Journal::new("t".to_owned());
-        let refused = ProcessError::Refused { call: "x".into(), reason: "y".into() };
         let results = [
             (1, ProcessResult::WorkedOn("scanned")),
             (2, ProcessResult::Elsewhere("other".to_owned())),
             (3, ProcessResult::Lost(ProcessError::Exited)),
-            (4, ProcessResult::Lost(refused)),
             (5, ProcessResult::Stopped),
         ];
         for _ in 0..2 {
-            let expected = [Level::Info, Level::Debug, Level::Info, Level::Error, Level::Info];
+            let expected = [Level::Info, Level::Debug, Level::Info, Level::Info];
             assert_eq!(levels(&mut journal, &results), expected);
         }
+    }
+
+    #[test]
+    fn one_fact_of_all_processes_is_one_line_until_it_changes() {
+        let of_all = |result: &dyn Fn(u32) -> ProcessResult| -> Vec<(u32, ProcessResult)> {
+            (1..=3001).map(|pid| (pid, result(pid))).collect()
+        };
+        let no_swap = of_all(&|_| ProcessResult::Skipped(SkipReason::NoSwap));
+        let refused = |reason: &'static str| {
+            of_all(&|pid| {
+                let call = format!("/proc/{pid}/idle_pages");
+                ProcessResult::Lost(ProcessError::Refused { call, reason: reason.into() })
+            })
+        };
+        let mut journal = Journal::new("t".to_owned());
+        for results in [no_swap, refused("not loaded"), refused("not permitted")] {
+            let first = due(&mut journal, &report(&results));
+            let text = results[0].1.to_string();
+            let process = if text.contains("/proc") { "process 1: " } else { "" };
+            assert_eq!(first, [(Level::Error, None, format!("{process}{text}"))]);
+            for _ in 0..3 {
+                assert_eq!(levels(&mut journal, &results), [Level::Debug], "{text}");
+            }
+        }
+        // A process of its own kind is one fact more.
+        let mixed = [
+            (1, ProcessResult::Skipped(SkipReason::NoSwap)),
+            (2, ProcessResult::Skipped(SkipReason::Small { resident: 1, above: 2 })),
+            (3, ProcessResult::Skipped(SkipReason::Small { resident: 1, above: 2 })),
+        ];
+        assert_eq!(levels(&mut journal, &mixed), [Level::Error, Level::Info, Level::Info]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::isolation;
 use etmem_config::{EngineSection, ProjectSection};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::ProcessTable;
-use etmem_core::kernel::wishes::{Chosen, Wishes};
+use etmem_core::kernel::wishes::{Chosen, Modules, Wishes};
 use etmem_engine::{Hosted, Refusal};
 use etmem_linux::choice::Interfaces;
 use etmem_linux::lasting;
@@ -35,6 +35,11 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     fn cleanup_records(&self, chosen: &Chosen, swap_cache: bool) -> io::Result<Vec<CleanupRecord>> {
         let _ = (chosen, swap_cache);
         Ok(Vec::new())
+    }
+
+    /// Which of openEuler's modules are loaded now.
+    fn modules(&self) -> Modules {
+        Modules::default()
     }
 
     /// All its ports, the probe and the mover chosen by `wishes`.
@@ -95,6 +100,10 @@ impl Machine for LinuxMachine {
         let folder = cleanup_records::folder();
         let settings = lasting::of_task(chosen, swap_cache, &self.proc, &self.sys);
         settings.iter().map(|setting| CleanupRecord::of(&folder, setting)).collect()
+    }
+
+    fn modules(&self) -> Modules {
+        self.interfaces.modules()
     }
 
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {

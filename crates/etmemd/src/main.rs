@@ -19,6 +19,7 @@ mod machine;
 mod manual;
 mod options;
 mod pid_file;
+mod ports;
 mod registry;
 mod registry_thread;
 mod server;

@@ -2,11 +2,11 @@
 //!
 //! Between two cycles the thread publishes what it has done, so that no reader waits for a cycle.
 
-use crate::cleanup_records::CleanupRecord;
 use crate::journal::Journal;
+use crate::ports::Ports;
 use crate::wait_group::Member;
-use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::wishes::Choice;
 use etmem_engine::{SharedSoFar, SoFar, TaskRunner, TaskStatus};
 use etmem_linux::pacer::SystemPacer;
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ pub(crate) struct Worker {
     pacer: Arc<SystemPacer>,
     progress: Arc<Mutex<Progress>>,
     so_far: SharedSoFar,
+    choices: Arc<Mutex<(Choice, Choice)>>,
     thread: JoinHandle<()>,
 }
 
@@ -60,16 +61,14 @@ pub(crate) struct Standing {
 }
 
 impl Worker {
-    /// Starts `work` on `kernel`; `label` names the task in the log, `records` are kept until what it sets is taken back,
-    /// and `member` until its thread ends.
+    /// Starts `work` on `ports`; `label` names the task in the log, and `member` is kept until its thread ends.
     ///
     /// # Errors
     /// When the system has no thread left.
     pub(crate) fn start(
         label: String,
         mut work: Box<dyn TaskRunner>,
-        kernel: Kernel,
-        records: Vec<CleanupRecord>,
+        mut ports: Ports,
         member: Member,
     ) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
@@ -77,12 +76,18 @@ impl Worker {
         let progress = Arc::new(Mutex::new(Progress { in_cycle: true, ..Progress::default() }));
         let so_far = work.so_far();
         let (clock, shared) = (Arc::clone(&pacer), Arc::clone(&progress));
+        let choices = Arc::new(Mutex::new((ports.chosen.probe.clone(), ports.chosen.mover.clone())));
+        let chosen = Arc::clone(&choices);
         let thread = thread::Builder::new().name("etmemd-task".to_owned()).spawn(move || {
             let mut journal = Journal::new(label);
             loop {
                 let began = clock.now();
                 change(&shared, |progress| (progress.in_cycle, progress.since) = (true, began));
-                let report = work.step(&kernel, &*clock);
+                if let Some(others) = ports.renew(&mut *work) {
+                    journal.goes_on_by(&others.0, &others.1);
+                    *chosen.lock() = others;
+                }
+                let report = work.step(&ports.chosen.kernel, &*clock);
                 journal.record(&report);
                 let ended = clock.now();
                 change(&shared, |progress| {
@@ -93,21 +98,16 @@ impl Worker {
                     break;
                 }
             }
-            let ended = work.end(&kernel);
-            // What its probe has set goes with it, and only then the records of it.
-            drop((work, kernel));
-            match ended {
-                Ok(()) => drop(records),
-                Err(error) => {
-                    journal.not_taken_back(&error);
-                    // Left for the next start to try again.
-                    std::mem::forget(records);
-                }
+            let ended = work.end(&ports.chosen.kernel);
+            drop(work);
+            if let Err(error) = &ended {
+                journal.not_taken_back(error);
             }
+            ports.end(ended.is_ok());
             journal.stopped();
             drop(member);
         })?;
-        Ok(Self { pacer, progress, so_far, thread })
+        Ok(Self { pacer, progress, so_far, choices, thread })
     }
 
     /// How the task stands. Never waits for a cycle.
@@ -121,6 +121,11 @@ impl Worker {
         };
         let so_far = Some(self.so_far.get()).filter(|so_far| doing == Doing::Working && so_far.found > 0);
         Standing { status, doing, lasting: running.saturating_sub(since), running, so_far }
+    }
+
+    /// The probe and the mover that it has now, and why.
+    pub(crate) fn choices(&self) -> (Choice, Choice) {
+        self.choices.lock().clone()
     }
 
     /// Whether its thread has ended.

@@ -6,6 +6,7 @@
 //! to be warned of.
 
 use super::settings::{OPTIONS, OPTIONS_KEYS, PARAM, PARAM_KEYS, POLICIES, POLICIES_KEYS};
+use crate::excerpt::is_invisible;
 use crate::form::Form;
 use crate::keyfile::{SyntaxError, SyntaxFault};
 use crate::nearest::Nearest;
@@ -116,7 +117,10 @@ fn checked_pair(line: usize, written: &str) -> Result<WrittenPair, SyntaxFault> 
     if written.contains('\0') {
         return Err(SyntaxFault::Nul);
     }
-    pair(line, written).ok_or(SyntaxFault::NotColonPair)
+    pair(line, written).ok_or_else(|| {
+        let invisible = written.chars().find(|&character| is_invisible(character));
+        invisible.map_or(SyntaxFault::NotColonPair, SyntaxFault::Invisible)
+    })
 }
 
 /// What stands before and after the first `:`.
@@ -263,6 +267,7 @@ mod tests {
             ("loop : 3\noptions:\n", syntax(1, SyntaxFault::NotOptions)),
             ("options", syntax(1, SyntaxFault::NotColonPair)),
             ("options:\nloop 3\n", syntax(2, SyntaxFault::NotColonPair)),
+            ("options:\nloop\u{a0}3\n", syntax(2, SyntaxFault::Invisible('\u{a0}'))),
             ("options:\n: 3\n", syntax(2, SyntaxFault::NotColonPair)),
             ("options:\n---\n", syntax(2, SyntaxFault::NotColonPair)),
             ("options:\nloop : 3\0\n", syntax(2, SyntaxFault::Nul)),

@@ -7,8 +7,11 @@
 use crate::error::Rule;
 use crate::values::name;
 use etmem_core::kernel::process::Target;
-use etmem_core::name::Name;
+use etmem_core::name::{NAME_MAX, Name};
 use std::collections::HashMap;
+
+/// Most characters that a number after a name takes.
+const NUMBER_MAX: usize = 8;
 
 /// The names given so far, each with the number that is tried next behind it.
 #[derive(Debug, Default)]
@@ -19,8 +22,14 @@ impl TaskNames {
     pub(super) fn name_for(&mut self, target: &Target) -> Result<Name, Rule> {
         let wanted = match target {
             Target::Comm(comm) if comm.starts_with('-') => format!("task{comm}"),
-            Target::Pid(_) | Target::Process(_) | Target::Comm(_) => target.written().1,
+            Target::Pid(_) | Target::Process(_) | Target::Comm(_) | Target::Exe(_) => target.written().1,
         };
+        // A process's name may hold what no name of a task may.
+        let wanted: String = wanted
+            .chars()
+            .map(|c| if c.is_ascii_graphic() { c } else { '_' })
+            .take(NAME_MAX - NUMBER_MAX)
+            .collect();
         let mut given = wanted.clone();
         while self.0.contains_key(&given) {
             let next = self.0.entry(wanted.clone()).or_insert(2);

@@ -11,14 +11,17 @@ use crate::sibling_groups::SiblingGroups;
 use crate::values::{name, within};
 use crate::warning::{Ignored, Warnings};
 use crate::written::{KeyError, WrittenGroup};
-use etmem_core::kernel::process::{Pid, Target};
+use etmem_core::kernel::process::{ExePattern, Pid, Target};
 use etmem_core::name::Name;
 use std::borrow::Cow;
 
 pub(crate) const GROUP: &str = "task";
 
-/// Most characters of a `value`: what the kernel keeps of a process's name (`TASK_COMM_LEN` less its zero).
-const VALUE_MAX: usize = 15;
+/// Most bytes of a process's name: what the kernel keeps of it (`TASK_COMM_LEN` less its zero).
+const COMM_MAX: usize = 15;
+
+/// Most bytes of a `value`: those of a path (`PATH_MAX` less its zero).
+const VALUE_MAX: usize = 4095;
 
 /// A `[task]` group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub enum TargetType {
     Pid,
     /// `value` is a process's name.
     Name,
+    /// `value` is the path of an executable, or a pattern of such paths.
+    Exe,
 }
 
 keys! { pub KEYS;
@@ -70,7 +75,9 @@ keys! { pub KEYS;
     NAME: Name = needed("name", name).help("The task's name, unique in its engine.").example("mysql");
     TYPE: TargetType = needed("type", target_type).help("How `value` names the target process.").example("name");
     VALUE: Box<str> = needed("value", target_value)
-        .help("The target process: its name exactly as in /proc/PID/comm, or its pid. Its descendants belong to it.")
+        .help("The target process: its name exactly as in /proc/PID/comm (at most 15 bytes), its pid, or with `type=exe` (ours) the \
+               path of its executable, in which `*`, `?` and `[a-z]` stand for characters other than `/`, and `**` for any folders. Its \
+               descendants belong to it.")
         .example("mysqld");
 }
 
@@ -78,18 +85,20 @@ fn target_type(text: &str) -> Result<TargetType, Rule> {
     match text {
         "pid" => Ok(TargetType::Pid),
         "name" => Ok(TargetType::Name),
+        "exe" => Ok(TargetType::Exe),
         // As the samples write it, where a reader is to choose.
         "pid/name" => Err(Rule::Form("either pid or name, and value the one to fit")),
-        _ => Err(Rule::Form("pid or name")),
+        _ => Err(Rule::Form("pid, name or exe")),
     }
 }
 
 fn target_value(text: &str) -> Result<Box<str>, Rule> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".%/_-".contains(&byte);
-    if (1..=VALUE_MAX).contains(&text.len()) && text.bytes().all(allowed) {
+    if (1..=VALUE_MAX).contains(&text.len()) && !text.contains(char::is_control) {
         Ok(text.into())
     } else {
-        Err(Rule::Form("1 to 15 characters out of A-Z a-z 0-9 . % / _ -, as in /proc/PID/comm"))
+        Err(Rule::Form(
+            "1 to 4095 bytes of text: a name of at most 15 bytes, a pid or the path of an executable",
+        ))
     }
 }
 
@@ -151,12 +160,19 @@ pub(crate) fn list(Source { path, group, tables }: Source<'_>) -> Result<ListedT
 pub(crate) fn target(reader: &Reader<'_>) -> Result<Target, ConfigError> {
     let target_type = reader.get(&TYPE)?;
     let value = reader.get(&VALUE)?;
+    let refuse = |form| reader.refuse(VALUE.name(), Rule::Form(form));
     match target_type {
+        TargetType::Name if value.len() > COMM_MAX => {
+            Err(refuse("at most 15 bytes, as in /proc/PID/comm; type=exe finds a process by its executable"))
+        }
         TargetType::Name => Ok(Target::Comm(value)),
         TargetType::Pid => within(&value, 1, i32::MAX.into())
             .ok()
             .and_then(Pid::new)
             .map(Target::Pid)
-            .ok_or_else(|| reader.refuse(VALUE.name(), Rule::Form("the number of a process, 1 or more"))),
+            .ok_or_else(|| refuse("the number of a process, 1 or more")),
+        TargetType::Exe => ExePattern::new(&value).map(Target::Exe).ok_or_else(|| {
+            refuse("the path of an executable from / on, or a pattern of such paths with * ? [a-z] **")
+        }),
     }
 }

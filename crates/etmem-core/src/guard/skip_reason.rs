@@ -57,6 +57,25 @@ pub enum SkipReason {
     },
 }
 
+impl SkipReason {
+    /// Whether it is about the machine, and so the same for all processes of a task.
+    #[must_use]
+    pub const fn is_of_machine(&self) -> bool {
+        match self {
+            Self::NoSwap
+            | Self::SwapFull
+            | Self::SwapFullMemoryFine { .. }
+            | Self::SwapUse { .. }
+            | Self::Pressure { .. }
+            | Self::MemoryFree { .. } => true,
+            Self::GroupSwap(_)
+            | Self::GroupProtected(_)
+            | Self::Small { .. }
+            | Self::SwappedEnough { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

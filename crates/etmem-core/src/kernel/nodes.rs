@@ -1,6 +1,7 @@
 //! NUMA nodes: what memory the machine has where, on which node a page lies, and moving it to another.
 
 use super::process::{ProcessError, ProcessId};
+use crate::address::AddressRange;
 use std::fmt;
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -117,6 +118,27 @@ pub trait NodePages: fmt::Debug {
     fn move_to(&mut self, pages: &[u64], node: NodeId) -> Result<Migrated, ProcessError>;
 }
 
+/// Where a program itself wants its memory, by mbind(2), set_mempolicy(2) or a cpuset.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnPlacement {
+    /// Ranges with a policy of the program's own, in ascending order.
+    pub bound: Vec<AddressRange>,
+    /// How many bytes of these are in memory.
+    pub bound_bytes: u64,
+    /// How many bytes of the process are in memory at all.
+    pub present_bytes: u64,
+    /// The only nodes that its cpuset allows; `None` if the kernel does not say.
+    pub allowed: Option<Vec<NodeId>>,
+}
+
+impl OwnPlacement {
+    /// Whether its cpuset allows this node.
+    #[must_use]
+    pub fn allows(&self, node: NodeId) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&node))
+    }
+}
+
 /// Makes movers between nodes. One per kernel interface.
 pub trait NodeMover: fmt::Debug + Send + Sync {
     /// Its short name, for the log.
@@ -127,4 +149,13 @@ pub trait NodeMover: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the process is gone or the kernel refuses.
     fn attach(&self, process: ProcessId) -> Result<Box<dyn NodePages>, ProcessError>;
+
+    /// Where the program that `process` runs wants its memory.
+    ///
+    /// # Errors
+    /// When the process is gone or the kernel refuses.
+    fn own_placement(&self, process: ProcessId) -> Result<OwnPlacement, ProcessError> {
+        let _ = process;
+        Ok(OwnPlacement::default())
+    }
 }

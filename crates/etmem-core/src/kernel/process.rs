@@ -1,7 +1,9 @@
 //! Finding processes, and telling one from another that got its pid later.
 
+use glob::{MatchOptions, Pattern};
 use std::fmt;
 use std::num::NonZeroU32;
+use std::path::Path;
 
 /// A process number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, derive_more::Display)]
@@ -41,6 +43,37 @@ pub enum Target {
     Process(ProcessId),
     /// `type=name`: every process whose `comm` is exactly this, and their descendants.
     Comm(Box<str>),
+    /// `type=exe`: every process that runs an executable of such a path, and their descendants.
+    Exe(ExePattern),
+}
+
+/// The path of an executable, from `/` on. `*`, `?` and `[a-z]` stand for characters other than `/`, `**` for any folders.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ExePattern(Pattern);
+
+impl ExePattern {
+    /// The pattern `text`; none if it is no path from `/` on, or a bracket is never closed.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        Pattern::new(text).ok().filter(|_| text.starts_with('/')).map(Self)
+    }
+
+    /// Whether an executable at `path` is meant.
+    #[must_use]
+    pub fn matches(&self, path: &Path) -> bool {
+        let options = MatchOptions {
+            case_sensitive: true,
+            require_literal_separator: true,
+            require_literal_leading_dot: false,
+        };
+        self.0.matches_path_with(path, options)
+    }
+}
+
+impl fmt::Display for ExePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 impl Target {
@@ -50,6 +83,7 @@ impl Target {
         match self {
             Self::Pid(pid) | Self::Process(ProcessId { pid, .. }) => ("pid", pid.to_string()),
             Self::Comm(comm) => ("name", comm.to_string()),
+            Self::Exe(pattern) => ("exe", pattern.to_string()),
         }
     }
 }
@@ -59,6 +93,7 @@ impl fmt::Display for Target {
         match self {
             Self::Pid(pid) | Self::Process(ProcessId { pid, .. }) => write!(f, "process {pid}"),
             Self::Comm(comm) => write!(f, "process named {comm}"),
+            Self::Exe(pattern) => write!(f, "process with executable {pattern}"),
         }
     }
 }
@@ -142,7 +177,8 @@ pub enum Gone {
 /// Finds processes. Called at the start of every cycle: processes come and go.
 pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// The processes that `target` names and all their descendants, each once, in ascending order of pid;
-    /// an empty list where there are none now. Kernel threads and the caller itself are left out.
+    /// an empty list where there are none now. Kernel threads and the caller itself are left out. Of processes that share
+    /// one memory, one is given.
     ///
     /// # Errors
     /// When the table itself cannot be read.
@@ -165,6 +201,19 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
                 Some(Gone::Reused(process.pid))
             }
         }
+    }
+
+    /// Processes that may be meant by `target`, which names none: what of them is called so, a line each. Called when a task
+    /// starts.
+    fn alike(&self, target: &Target) -> Vec<String> {
+        let _ = target;
+        Vec::new()
+    }
+
+    /// Whether both have the same memory, now: processes made by clone(2) with CLONE_VM, or by vfork(2). [`find`](Self::find)
+    /// gives one of several.
+    fn share_memory(&self, one: ProcessId, other: ProcessId) -> bool {
+        one == other
     }
 
     /// How much memory `process` uses now.

@@ -72,6 +72,15 @@ pub struct Wishes {
     pub nodes: bool,
 }
 
+/// Which of openEuler's modules are loaded: what `auto` chooses depends on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Modules {
+    /// etmem_scan.
+    pub scan: bool,
+    /// etmem_swap.
+    pub swap: bool,
+}
+
 /// What was chosen, and why.
 #[derive(Debug, Clone, PartialEq, Eq, derive_more::Display)]
 #[display("{name} ({reason})")]

@@ -121,7 +121,7 @@ impl Hands<'_, '_> {
             }
             let there = |seen: &&mut ScannedProcess<'_>| {
                 let of_kind = seen.member.settings.kind == kind;
-                of_kind && seen.is_there() && seen.census.at(way.from, count) > 0
+                of_kind && seen.is_there() && seen.may_go_to(way.to) && seen.census.at(way.from, count) > 0
             };
             for seen in self.seen.iter_mut().filter(there) {
                 let mut carried = Carried::default();

@@ -35,7 +35,7 @@ pub(crate) const KIND: Kind = Kind {
         own_name: None,
     },
     about: "Hot pages live on fast NUMA nodes and cold ones on slow nodes.",
-    figures: &[],
+    figures: report::FIGURES,
     commands: COMMANDS,
     make: Some(|section, turns| Ok(Box::new(Cslide::new(EngineSettings::new(section)?, turns)))),
 };

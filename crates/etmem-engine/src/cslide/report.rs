@@ -11,6 +11,11 @@ use etmem_core::policy::exchange::Exchange;
 use etmem_core::policy::pairs::Pair;
 use std::fmt;
 
+figures! { pub(super) FIGURES;
+    BOUND: Counter Bytes, "skipped_bound_bytes", "bound by the program", NonZero,
+        "not looked at, as the program itself, or its cpuset, says on which NUMA nodes it is to lie";
+}
+
 /// A process whose pages lie on NUMA nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placed {
@@ -18,6 +23,8 @@ pub struct Placed {
     pub present: u64,
     /// Bytes of them that are hot.
     pub hot: u64,
+    /// Bytes that were not looked at, as the program or its cpuset says where they are to lie.
+    pub bound: u64,
     /// Those that moved to fast nodes, or did not.
     pub up: Carried,
     /// Those that moved to slow nodes, or did not.
@@ -49,7 +56,7 @@ impl Placed {
     }
 
     fn figures(&self) -> Figures {
-        let Self { present, hot, up, down, ended: _ } = self;
+        let Self { present, hot, bound, up, down, ended: _ } = self;
         Figures::of([
             (&figures::SCANNED, *present),
             (&figures::HOT, *hot),
@@ -57,12 +64,16 @@ impl Placed {
             (&figures::MOVED_UP, up.bytes),
             (&figures::MOVED_DOWN, down.bytes),
             (&figures::NOT_CARRIED, up.pages.failed() + down.pages.failed()),
+            (&BOUND, *bound),
         ])
     }
 
     fn reason(&self) -> Option<Reason> {
         if let Some(ended) = &self.ended {
             return Some(ended.into());
+        }
+        if self.present == 0 && self.bound > 0 {
+            return self.is_bound();
         }
         if self.present == 0 {
             let text = "none of its memory is of the kind that was asked for by vm_flags= and anon_only=";
@@ -78,9 +89,17 @@ impl Placed {
             (of(|pages| pages.vanished), ReasonName::Vanished, "were gone meanwhile"),
         ];
         // The first of those of which there are most.
-        let (pages, name, what) =
-            failed.into_iter().rev().max_by_key(|(pages, ..)| *pages).filter(|(pages, ..)| *pages > 0)?;
+        let most = failed.into_iter().rev().max_by_key(|(pages, ..)| *pages).filter(|(pages, ..)| *pages > 0);
+        let Some((pages, name, what)) = most else { return self.is_bound() };
         Some(Reason::new(name, format!("{pages} of the pages that were to move {what}")))
+    }
+
+    fn is_bound(&self) -> Option<Reason> {
+        let text = format!(
+            "{} MiB are left where they are, as the program or its cpuset says on which nodes they are to lie",
+            mib(self.bound)
+        );
+        (self.bound > 0).then(|| Reason::new(ReasonName::Bound, text))
     }
 }
 
@@ -93,7 +112,7 @@ impl PairReport {
 
 impl fmt::Display for Placed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { present, hot, up, down, ended } = self;
+        let Self { present, hot, bound, up, down, ended } = self;
         write!(
             f,
             "scanned {} MiB, hot {} MiB, {} MiB moved to fast nodes, {} MiB to slow ones",
@@ -102,6 +121,9 @@ impl fmt::Display for Placed {
             mib(up.bytes),
             mib(down.bytes)
         )?;
+        if *bound > 0 {
+            write!(f, ", {} MiB bound by the program", mib(*bound))?;
+        }
         write_failures(f, up, down)?;
         write_end(f, ended.as_ref())
     }
@@ -162,10 +184,11 @@ mod tests {
             4 << 20,
             Migrated { moved: 2, vanished: 1, shared: 2, refused: 2, ..Migrated::default() },
         );
-        let placed = Placed { present: 90 << 20, hot: 40 << 20, up, down, ended: Some(Ended::Stopped) };
+        let ended = Some(Ended::Stopped);
+        let placed = Placed { present: 90 << 20, hot: 40 << 20, bound: 7 << 20, up, down, ended };
         assert_eq!(
             placed.to_string(),
-            "scanned 90 MiB, hot 40 MiB, 20 MiB moved to fast nodes, 4 MiB to slow ones, up: 1 page in use or pinned, \
+            "scanned 90 MiB, hot 40 MiB, 20 MiB moved to fast nodes, 4 MiB to slow ones, 7 MiB bound by the program, up: 1 page in use or pinned, \
              up: 3 pages without room on the node, down: 1 page gone meanwhile, down: 2 pages shared with other \
              processes, down: 2 pages refused, stopped"
         );
@@ -184,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn bound_memory_is_the_reason_where_nothing_else_is() {
+        let name = |placed: Placed| placed.reason().map(|reason| reason.name);
+        let bound = Placed { bound: 8 << 20, ..Placed::default() };
+        assert_eq!(name(bound.clone()), Some(ReasonName::Bound));
+        assert_eq!(name(Placed { present: 1, ..bound.clone() }), Some(ReasonName::Bound));
+        assert_eq!(name(Placed { present: 1, ..Placed::default() }), None);
+        let down = carried(0, Migrated { busy: 1, ..Migrated::default() });
+        assert_eq!(name(Placed { present: 1, down, ..bound }), Some(ReasonName::InUse));
+    }
+
+    #[test]
     fn what_moved_between_nodes_is_counted_by_direction() {
         let up = carried(6, Migrated { moved: 3, busy: 1, no_room: 2, ..Migrated::default() });
         let down =
@@ -195,7 +229,8 @@ mod tests {
             (&figures::MOVED_UP, 6),
             (&figures::MOVED_DOWN, 4),
             (&figures::NOT_CARRIED, 6),
+            (&BOUND, 8),
         ]);
-        assert_eq!(Placed { present: 100, hot: 40, up, down, ended: None }.figures(), expected);
+        assert_eq!(Placed { present: 100, hot: 40, bound: 8, up, down, ended: None }.figures(), expected);
     }
 }

@@ -10,7 +10,7 @@ use super::figures::{Figures, Heat, TaskFigures};
 use super::settings::{self, EngineSettings, Kind, Settings};
 use super::shared_cycle::{SharedCycle, SharedCycleSlot, SharedCycleTask};
 use super::watch::{self, Reports, ScannedProcess};
-use crate::contract::{EngineError, TaskRunner, no_process_yet};
+use crate::contract::{EngineError, TaskRunner, notes_on_target};
 use crate::report::StepReport;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::Node;
@@ -81,8 +81,10 @@ fn try_cycle(
     let (shared_cycle, Settings { hot_threshold, limits, .. }) = (&*slot.shared_cycle, &slot.member.settings);
     let begun = pacer.processor_time();
     let mut reports = Reports::default();
-    let pooled = has_huge_pool(&nodes(&slot.member)?);
-    let found = watch::find(members, shared_cycle, pooled, &mut reports, pacer)?;
+    let known = nodes(&slot.member)?;
+    let known_pairs = settings::pairs(engine, &known).map_err(refused)?;
+    let pooled = has_huge_pool(&known);
+    let found = watch::find(members, shared_cycle, pooled, &known_pairs, &mut reports, pacer)?;
     let mut seen = watch::look(&found, shared_cycle, &mut reports, pacer)?;
 
     let time = pacer.local_time();
@@ -160,6 +162,12 @@ impl TaskRunner for CslideRunner {
         Ok(())
     }
 
+    fn renew(&mut self, kernel: &Kernel) {
+        // The slot holds the ports. Another task may lead meanwhile.
+        self.slot = None;
+        self.slot(kernel);
+    }
+
     fn decisions(&self, kernel: &Kernel) -> Vec<String> {
         let nodes = kernel.moving.nodes().and_then(|numa| numa.nodes.nodes().ok()).unwrap_or_default();
         let pairs = settings::pairs(&self.engine, &nodes).unwrap_or_default();
@@ -181,11 +189,7 @@ impl TaskRunner for CslideRunner {
                  (nr_hugepages in /sys/devices/system/node/nodeN/hugepages/hugepages-2048kB)"
             ));
         }
-        if let Ok(found) = kernel.processes.find(target)
-            && found.is_empty()
-        {
-            notes.push(no_process_yet(task, target, kernel));
-        }
+        notes.extend(notes_on_target(task, target, kernel));
         notes
     }
 

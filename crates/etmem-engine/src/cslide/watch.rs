@@ -15,12 +15,13 @@ use crate::scan_locks::ScanLock;
 use etmem_core::address::AddressRange;
 use etmem_core::heat::HeatMap;
 use etmem_core::kernel::mapping::VmFlag;
-use etmem_core::kernel::nodes::{NodePages, Numa};
+use etmem_core::kernel::nodes::{NodeId, NodePages, Numa, OwnPlacement};
 use etmem_core::kernel::pacer::{Pacer, Stopped};
 use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::placement::{Carried, Census, take_census};
 use etmem_core::plan::Ended;
+use etmem_core::policy::pairs::Pair;
 use etmem_core::scan::{Looks, ScanEnd, Wanted};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,19 +56,22 @@ pub(super) struct Found<'a> {
     member: &'a SharedCycleTask,
     numa: &'a Numa,
     process: ProcessId,
-    /// Mappings whose pages come from another kind of memory than the task's.
+    /// Mappings whose pages come from another kind of memory than the task's, and those that are bound.
     without: Vec<AddressRange>,
+    placement: OwnPlacement,
 }
 
-/// Finds the processes of all `members`, each once; `pooled` says whether the machine has a pool of huge pages.
+/// Finds the processes of all `members`, each once; `pooled` says whether the machine has a pool of huge pages, `pairs` which
+/// nodes pages are to move between.
 pub(super) fn find<'a>(
     members: &'a [Arc<SharedCycleTask>],
     shared_cycle: &SharedCycle,
     pooled: bool,
+    pairs: &[Pair],
     reports: &mut Reports,
     pacer: &dyn Pacer,
 ) -> Result<Vec<Found<'a>>, Stopped> {
-    let mut taken: BTreeMap<ProcessId, &str> = BTreeMap::new();
+    let mut taken: BTreeMap<ProcessId, &SharedCycleTask> = BTreeMap::new();
     let mut found = Vec::new();
     for member in members {
         let Some(numa) = member.kernel.moving.nodes() else { continue };
@@ -81,13 +85,18 @@ pub(super) fn find<'a>(
         reports.of(member).gone = gone(&processes, &member.settings.target, &member.kernel);
         for process in processes {
             pacer.pace().or_stopped()?;
-            if let Some(task) = taken.get(&process) {
-                reports.add(member, process, ProcessResult::Elsewhere((*task).to_owned()));
+            if let Some(task) = taken_by(&taken, process, member) {
+                reports.add(member, process, ProcessResult::Elsewhere(task.to_owned()));
                 continue;
             }
-            taken.insert(process, &member.settings.task);
-            match other_memory(member, process, pooled) {
-                Ok(without) => found.push(Found { member, numa, process, without }),
+            taken.insert(process, member);
+            let left_out = other_memory(member, process, pooled)
+                .and_then(|without| Ok((without, placement(numa, process, pairs)?)));
+            match left_out {
+                Ok((mut without, placement)) => {
+                    without.extend_from_slice(&placement.bound);
+                    found.push(Found { member, numa, process, without, placement });
+                }
                 Err(error) => reports.add(member, process, ProcessResult::Lost(error)),
             }
         }
@@ -97,6 +106,20 @@ pub(super) fn find<'a>(
     let processes: Vec<ProcessId> = taken.into_keys().collect();
     shared_cycle.scan_locks.forget_all_but(&processes);
     Ok(found)
+}
+
+/// The task that has `process` already, or one of another task that shares its memory.
+fn taken_by<'a>(
+    taken: &BTreeMap<ProcessId, &'a SharedCycleTask>,
+    process: ProcessId,
+    member: &SharedCycleTask,
+) -> Option<&'a str> {
+    let shares = |(other, task): (&ProcessId, &&SharedCycleTask)| {
+        task.number != member.number && member.kernel.processes.share_memory(*other, process)
+    };
+    let found =
+        taken.get(&process).or_else(|| taken.iter().find(|(o, t)| shares((o, t))).map(|(_, task)| task));
+    found.map(|task| task.settings.task.as_str())
 }
 
 /// Where an ordinary task's process has pages of the pool of huge pages, which it leaves alone.
@@ -115,10 +138,23 @@ fn other_memory(
     Ok(listed.iter().map(|mapping| mapping.range).collect())
 }
 
+/// Where the program itself wants its memory. All of it is bound if its cpuset allows both nodes of no pair.
+fn placement(numa: &Numa, process: ProcessId, pairs: &[Pair]) -> Result<OwnPlacement, ProcessError> {
+    let mut placement = numa.mover.own_placement(process)?;
+    if !pairs.is_empty()
+        && !pairs.iter().any(|pair| placement.allows(pair.fast) && placement.allows(pair.slow))
+    {
+        placement.bound = vec![AddressRange::new(0, u64::MAX)];
+        placement.bound_bytes = placement.present_bytes;
+    }
+    Ok(placement)
+}
+
 /// A process that is looked at.
 struct Watched<'a> {
     member: &'a SharedCycleTask,
     process: ProcessId,
+    placement: &'a OwnPlacement,
     scan_lock: ScanLock<'a>,
     probe: Box<dyn AccessProbe>,
     mover: Box<dyn NodePages>,
@@ -129,6 +165,7 @@ struct Watched<'a> {
 pub(super) struct ScannedProcess<'a> {
     pub(super) member: &'a SharedCycleTask,
     pub(super) process: ProcessId,
+    placement: &'a OwnPlacement,
     /// Held until its pages have moved.
     _scan_lock: ScanLock<'a>,
     pub(super) mover: Box<dyn NodePages>,
@@ -151,11 +188,17 @@ impl ScannedProcess<'_> {
         self.ended.is_none() && !self.member.is_gone()
     }
 
+    /// Whether its cpuset allows its pages on `node`.
+    pub(super) fn may_go_to(&self, node: NodeId) -> bool {
+        self.placement.allows(node)
+    }
+
     pub(super) fn report(&self) -> ProcessReport {
-        let Self { census, up, down, ended, .. } = self;
+        let Self { census, placement, up, down, ended, .. } = self;
         let hot = census.hot_everywhere(self.member.settings.hot_threshold);
         let ended = ended.clone();
-        Placed { present: census.total(), hot, up: *up, down: *down, ended }.report(self.process)
+        let (present, bound) = (census.total(), placement.bound_bytes);
+        Placed { present, hot, bound, up: *up, down: *down, ended }.report(self.process)
     }
 }
 
@@ -228,9 +271,10 @@ fn attach<'a>(
     shared_cycle: &'a SharedCycle,
     pacer: &dyn Pacer,
 ) -> Result<(Watched<'a>, bool), ScanEnd> {
-    let Found { member, numa, process, without } = found;
+    let Found { member, numa, process, without, placement } = found;
     let (settings, kernel) = (&member.settings, &member.kernel);
-    let scan_lock = shared_cycle.scan_locks.take(*process, pacer).ok_or(ScanEnd::Stopped)?;
+    let scan_lock =
+        shared_cycle.scan_locks.take(*process, &*member.kernel.processes, pacer).ok_or(ScanEnd::Stopped)?;
     // Before the first look, so that both are bound to the program that is looked at.
     let mover = numa.mover.attach(*process)?;
     let mut probe = kernel.probe.attach(*process)?;
@@ -240,7 +284,7 @@ fn attach<'a>(
     if fresh {
         looks.arm(&mut *probe)?;
     }
-    Ok((Watched { member, process: *process, scan_lock, probe, mover, looks }, fresh))
+    Ok((Watched { member, process: *process, placement, scan_lock, probe, mover, looks }, fresh))
 }
 
 impl<'a> Watched<'a> {
@@ -252,7 +296,7 @@ impl<'a> Watched<'a> {
     }
 
     fn locate(self, pacer: &dyn Pacer) -> Result<ScannedProcess<'a>, ScanEnd> {
-        let Self { member, process, mut scan_lock, probe, mut mover, looks } = self;
+        let Self { member, process, placement, mut scan_lock, probe, mut mover, looks } = self;
         drop(probe);
         scan_lock.leave_armed(pacer.now());
         let heat = looks.into_heat();
@@ -261,6 +305,7 @@ impl<'a> Watched<'a> {
         Ok(ScannedProcess {
             member,
             process,
+            placement,
             _scan_lock: scan_lock,
             mover,
             heat,

@@ -1,6 +1,6 @@
 //! A cycle of a noop task: each of its processes is visited.
 
-use crate::contract::{TaskRunner, gone, no_process_yet};
+use crate::contract::{TaskRunner, gone, notes_on_target};
 use crate::figures::Figures;
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use etmem_core::kernel::Kernel;
@@ -41,9 +41,7 @@ impl TaskRunner for NoopRunner {
     }
 
     fn notes(&self, kernel: &Kernel) -> Vec<String> {
-        let found = kernel.processes.find(&self.target).unwrap_or_default();
-        let waits = found.is_empty().then(|| no_process_yet(&self.task, &self.target, kernel));
-        waits.into_iter().collect()
+        notes_on_target(&self.task, &self.target, kernel)
     }
 
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {

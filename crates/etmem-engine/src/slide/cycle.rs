@@ -75,7 +75,7 @@ impl<'a> ProcessCycle<'a> {
 
     /// Keeps other scanners away from the process.
     pub(super) fn lock(self) -> Result<(Self, ScanLock<'a>), Box<ProcessReport>> {
-        let scan_lock = self.scan_locks.take(self.process, self.pacer);
+        let scan_lock = self.scan_locks.take(self.process, &*self.kernel.processes, self.pacer);
         scan_lock.map(|lock| (self, lock)).ok_or_else(|| self.ended(End::Stopped))
     }
 

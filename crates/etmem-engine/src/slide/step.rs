@@ -6,7 +6,7 @@ use super::history::TaskHistory;
 use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
-use crate::contract::{TaskRunner, gone, no_process_yet};
+use crate::contract::{TaskRunner, gone, notes_on_target};
 use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
 use crate::so_far::SharedSoFar;
@@ -170,11 +170,7 @@ impl TaskRunner for SlideRunner {
                  swap cache, and it is not loaded"
             ));
         }
-        if let Ok(found) = kernel.processes.find(&self.settings.target)
-            && found.is_empty()
-        {
-            notes.push(no_process_yet(task, &self.settings.target, kernel));
-        }
+        notes.extend(notes_on_target(task, &self.settings.target, kernel));
         if let Ok(memory) = kernel.memory.state()
             && let Err(reason) = guard::swap_has_room(&memory)
         {

@@ -1,8 +1,10 @@
 //! Where pages lie after some cycles, and that every cycle keeps within its quota.
 
-use super::stand::{MIB, Memory, file, keys, lying, made, moved, pairs, step, works};
-use etmem_core::kernel::nodes::NodeId;
+use super::stand::{MIB, Memory, START, file, keys, lying, made, moved, pairs, placed, step, works};
+use etmem_core::address::AddressRange;
+use etmem_core::kernel::nodes::{NodeId, OwnPlacement};
 use etmem_core::kernel::probe::Access;
+use etmem_engine::ReasonName;
 use etmem_testkit::fake::{FakeMachine, Script};
 
 /// Looks in a cycle.
@@ -201,4 +203,39 @@ fn nothing_moves_without_a_quota() {
     let case = Case { quota: 0, ..HUGE_2 };
     let machine = case.run(fifth, 2);
     assert_eq!(lying(&machine, &[42], 0, |_| true), 0);
+}
+
+/// A process of two nodes' memory: the first half of its pages on node 1 is hot, the second on node 0 is cold.
+fn crossed(own_placement: OwnPlacement) -> FakeMachine {
+    fn halves(page: u64, _: u64) -> Access {
+        if page < 512 { Access::WRITTEN } else { Access::IDLE }
+    }
+    let mut process = Memory::Base.process(7, 4 * MIB, halves).placed(|page| u16::from(page < 512));
+    process.own_placement = own_placement;
+    let nodes = vec![Memory::Base.node(0, true, 64 * MIB), Memory::Base.node(1, false, 64 * MIB)];
+    FakeMachine::new(FakeMachine::roomy(), vec![process]).with_nodes(nodes)
+}
+
+#[test]
+fn memory_that_the_program_bound_stays_where_it_is() {
+    let file = file(&keys("1,0", 64, 0), &[Memory::Base.task()]);
+    let range = AddressRange::new(START, START + 4 * MIB);
+    let allowed = |nodes: &[u16]| Some(nodes.iter().copied().map(NodeId).collect());
+    let own = OwnPlacement { present_bytes: 4 * MIB, ..OwnPlacement::default() };
+    let bound = OwnPlacement { bound: vec![range], bound_bytes: 4 * MIB, ..own.clone() };
+    for (what, own, stays) in [
+        ("nothing of its own", own.clone(), false),
+        ("a cpuset of both nodes", OwnPlacement { allowed: allowed(&[0, 1]), ..own.clone() }, false),
+        ("a policy", bound, true),
+        ("a cpuset of one node", OwnPlacement { allowed: allowed(&[1]), ..own }, true),
+    ] {
+        let machine = crossed(own);
+        let engine = made(&file);
+        let report = step(&mut *works(&file, &*engine)[0], &machine);
+        let placed = placed(&report, 0);
+        assert_eq!(moved(&machine).is_empty(), stays, "{what}: {placed:?}");
+        assert_eq!(placed.bound, if stays { 4 * MIB } else { 0 }, "{what}");
+        let reason = report.processes[0].reason.as_ref().map(|reason| reason.name);
+        assert_eq!(reason == Some(ReasonName::Bound), stays, "{what}: {reason:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::case::{PAGES, START};
 use crate::quirk::{Quirk, Quirky};
+use etmem_core::kernel::nodes::OwnPlacement;
 use etmem_core::kernel::probe::Access;
 use etmem_engine::{ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script, fake_node};
@@ -77,6 +78,15 @@ pub(crate) fn node_full() -> Vec<StepReport> {
 pub(crate) fn in_use() -> Vec<StepReport> {
     let mut process = on_the_slow_node();
     process.pinned = BTreeSet::from([1, 2, 3]);
+    cycle(machine(process, 64 * MIB), Quirk::None)
+}
+
+/// The program says itself where its memory is to lie.
+pub(crate) fn bound() -> Vec<StepReport> {
+    let mut process = on_the_slow_node();
+    let bytes = process.mapping.range.bytes();
+    let bound = vec![process.mapping.range];
+    process.own_placement = OwnPlacement { bound, bound_bytes: bytes, present_bytes: bytes, allowed: None };
     cycle(machine(process, 64 * MIB), Quirk::None)
 }
 

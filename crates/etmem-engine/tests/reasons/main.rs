@@ -48,6 +48,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::Refused => vec![slide::refused, cslide::refused],
         ReasonName::Vanished => vec![slide::vanished, cslide::vanished],
         ReasonName::NodeFull => vec![cslide::node_full],
+        ReasonName::Bound => vec![cslide::bound],
         ReasonName::InUse => vec![cslide::in_use],
         ReasonName::Shared => vec![cslide::shared],
         ReasonName::Elsewhere => vec![cslide::elsewhere],

@@ -3,7 +3,7 @@
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
-use etmem_core::kernel::nodes::{Migrated, NodeId, NodeMover, NodePages, Numa, Place};
+use etmem_core::kernel::nodes::{Migrated, NodeId, NodeMover, NodePages, Numa, OwnPlacement, Place};
 use etmem_core::kernel::probe::{AccessProbe, AccessSink, ProbeSource};
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
@@ -136,6 +136,10 @@ impl NodeMover for Quirky {
             is_unmapped: false,
             inner: NodeMover::attach(&self.machine, process)?,
         }))
+    }
+
+    fn own_placement(&self, process: ProcessId) -> Result<OwnPlacement, ProcessError> {
+        self.machine.own_placement(process)
     }
 }
 

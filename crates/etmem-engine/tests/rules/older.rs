@@ -53,19 +53,27 @@ fn policies() {
     rule("type: pid or name").takes(["type : pid\nvalue : 1", "type : name"]).refuses(
         INTERNAL,
         [
-            ("type : comm", "f:6: policies: type : comm: must be pid or name"),
+            ("type : comm", "f:6: policies: type : comm: must be pid, name or exe"),
             (
                 "type : pid/name",
                 "f:6: policies: type : pid/name: must be either pid or name, and value the one to fit",
             ),
         ],
     );
-    let characters = "must be 1 to 15 characters out of A-Z a-z 0-9 . % / _ -, as in /proc/PID/comm";
-    let refused =
-        |value: &str| (format!("value : {value}"), format!("f:7: policies: value : {value}: {characters}"));
+    let refused = |value: &str, rule: &str| {
+        (format!("value : {value}"), format!("f:7: policies: value : {value}: must be {rule}"))
+    };
+    let long = "at most 15 bytes, as in /proc/PID/comm; type=exe finds a process by its executable";
+    let text = "1 to 4095 bytes of text: a name of at most 15 bytes, a pid or the path of an executable";
     rule("value: as in [task]")
-        .takes(["value : fifteen-letters", "value : a.b%c/d_e-f", "value : \"mysqld\"", "value : -x"])
-        .refuses(INTERNAL, ["sixteen-letters_", "a b", "a:b", ""].map(refused));
+        .takes([
+            "value : fifteen-letters",
+            "value : a.b%c/d_e-f",
+            "value : \"mysqld\"",
+            "value : -x",
+            "value : a b",
+        ])
+        .refuses(INTERNAL, [refused("sixteen-letters_", long), refused("", text)]);
     let refused = |value: &str| {
         let want = format!("f:7: policies: value : {value}: must be the number of a process, 1 or more");
         (format!("type : pid\nvalue : {value}"), want)

@@ -48,7 +48,11 @@ fn page_loop() {
                 ("loop=0x3", "f:3: [project] loop=0x3: must be 1..=120"),
                 ("loop=65537", "f:3: [project] loop=65537: must be 1..=120"),
                 ("loop=99999999999999999999", "f:3: [project] loop=99999999999999999999: must be 1..=120"),
-                ("loop=3 # times", "f:3: [project] loop=3 # times: must be 1..=120"),
+                (
+                    "loop=3 # times",
+                    "f:3: [project] loop=3 # times: must be 1..=120; \
+                     the # and what is after it belong to the value; a comment needs a line of its own",
+                ),
             ],
         );
 }

@@ -26,15 +26,15 @@ fn names() {
 #[test]
 fn target_type() {
     for text in [SLIDE_TASK, PLUGIN_TASK] {
-        Rule::of("type: needed, pid or name", text)
+        Rule::of("type: needed, pid, name or exe (ours)", text)
             .needs(INTERNAL, "every task", ["type"])
-            .takes(["type=name", "type=pid\nvalue=1"])
+            .takes(["type=name", "type=pid\nvalue=1", "type=exe\nvalue=/usr/sbin/mysqld"])
             .refuses(
                 INTERNAL,
                 [
-                    ("type=comm", "f:5: [task] type=comm: must be pid or name"),
-                    ("type=PID", "f:5: [task] type=PID: must be pid or name"),
-                    ("type=", "f:5: [task] type=: must be pid or name"),
+                    ("type=comm", "f:5: [task] type=comm: must be pid, name or exe"),
+                    ("type=PID", "f:5: [task] type=PID: must be pid, name or exe"),
+                    ("type=", "f:5: [task] type=: must be pid, name or exe"),
                     (
                         "type=pid/name",
                         "f:5: [task] type=pid/name: must be either pid or name, and value the one to fit",
@@ -46,27 +46,40 @@ fn target_type() {
 
 #[test]
 fn value() {
-    let refused = |value: &str| {
-        let want = format!(
-            "f:6: [task] value={value}: must be 1 to 15 characters out of A-Z a-z 0-9 . % / _ -, as in /proc/PID/comm"
-        );
-        (format!("value={value}"), want)
+    let refused = |rule: &'static str| {
+        move |value: &str| (format!("value={value}"), format!("f:6: [task] value={value}: must be {rule}"))
     };
-    let allowed = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain(".%/_-".chars());
-    Rule::of("value: needed, 1..=15 bytes of [A-Za-z0-9.%/_-]", SLIDE_TASK)
+    let long = "at most 15 bytes, as in /proc/PID/comm; type=exe finds a process by its executable";
+    let text = "1 to 4095 bytes of text: a name of at most 15 bytes, a pid or the path of an executable";
+    Rule::of("value of type=name: any text of 1..=15 bytes, as pgrep -x takes it", SLIDE_TASK)
         .needs(INTERNAL, "every task", ["value"])
-        .takes(allowed.clone().map(|character| format!("value={character}")))
-        .takes(["value=fifteen-letters", "value=-x"])
-        .refuses(INTERNAL, ["", "sixteen-letters_", "a b", "ééééééééé"].map(refused))
+        .takes(('!'..='~').map(|character| format!("value={character}")))
+        // In the middle: at the ends a space is no part of the value.
+        .takes(('\u{20}'..='~').map(|character| format!("value=a{character}b")))
+        .takes([
+            "value=fifteen-letters",
+            "value=-x",
+            "value=my db: main",
+            "value=ééééééé",
+            "value=数据库服务",
+        ])
+        .refuses(INTERNAL, ["sixteen-letters_", "éééééééé", "数据库服务a"].map(refused(long)))
+        .refuses(INTERNAL, [refused(text)("")])
         .refuses(
             INTERNAL,
-            (' '..='~').filter(|character| !allowed.clone().any(|allowed| allowed == *character)).map(
-                |character| {
-                    // In the middle: at the ends a space is no part of the value.
-                    refused(&format!("a{character}b"))
-                },
-            ),
+            [("value=a\u{7}b".to_owned(), format!("f:6: [task] value=a\\u{{7}}b: must be {text}"))],
         );
+    let path = "the path of an executable from / on, or a pattern of such paths with * ? [a-z] **";
+    const EXE_TASK: &str = "[task]\nproject=a\nengine=slide\nname=t\ntype=exe\nvalue=/usr/sbin/mysqld\nT=1\n";
+    Rule::of("value of type=exe (ours): a path or a pattern of paths", EXE_TASK)
+        .takes([
+            "value=/",
+            "value=/opt/*/bin/server",
+            "value=/usr/**/post[gm]*",
+            "value=/a b/c:d",
+            "value=/é?",
+        ])
+        .refuses(INTERNAL, ["mysqld", "*/mysqld", "./x", "/a[b", "/a**b"].map(refused(path)));
     let refused = |value: &str| {
         let want = format!("f:6: [task] value={value}: must be the number of a process, 1 or more");
         (format!("value={value}"), want)

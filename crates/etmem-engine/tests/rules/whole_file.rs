@@ -38,6 +38,58 @@ fn lines() {
 }
 
 #[test]
+fn byte_order_mark_is_skipped_with_a_warning() {
+    let file = read(&format!("\u{feff}{PAGE}")).unwrap();
+    let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, ["f:1: the byte order mark is ignored; save the file as UTF-8 without one"]);
+    assert_eq!(file.projects, read(PAGE).unwrap().projects);
+    let listed = |text: &str| {
+        etmem_config::parse_names(std::path::Path::new("f"), text, &etmem_engine::keys()).unwrap()
+    };
+    assert_eq!(listed(&format!("\u{feff}{PAGE}")), listed(PAGE));
+}
+
+#[test]
+fn characters_that_look_like_spaces_are_named() {
+    let error = read(&KEY_FILE.changed(SLIDE_TASK, "-T").replace("type", "T\u{a0}=1\ntype")).unwrap_err();
+    let want = "f:1: [task] T is missing; engine slide needs it; is T\\u{a0} a mistyping of it?";
+    assert_eq!(error.to_string(), want);
+    let error = read(&KEY_FILE.changed(SLIDE_TASK, "T=1\u{2009}")).unwrap_err();
+    assert_eq!(error.to_string(), "f:7: [task] T=1\\u{2009}: must be 0..=360");
+    let error = read(&format!("{PAGE}\u{a0}x\n")).unwrap_err();
+    let want = "f:6: has the character \\u{a0}, which looks like a space or like nothing; write plain spaces";
+    assert_eq!(error.to_string(), want);
+}
+
+#[test]
+fn comment_behind_a_value_belongs_to_it() {
+    let belongs = "the # and what is after it belong to the value; a comment needs a line of its own";
+    for (text, change, want) in [
+        (SLIDE_TASK, "T = 1 # one", format!("f:7: [task] T=1 # one: must be 0..=360; {belongs}")),
+        (PAGE, "loop=3\t# three", format!("f:3: [project] loop=3\\t# three: must be 1..=120; {belongs}")),
+    ] {
+        assert_eq!(read(&KEY_FILE.changed(text, change)).unwrap_err().to_string(), want);
+    }
+    // A name may hold it, so it is accepted with a warning.
+    let file = read(&KEY_FILE.changed(SLIDE_TASK, "value=db # main")).unwrap();
+    let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, [format!("f:6: [task] value=db # main: {belongs}")]);
+}
+
+#[test]
+fn quotes_belong_to_the_value() {
+    let belong = "the quotes belong to the value; leave them out if they are not meant";
+    for quoted in ["\"a\"", "'a'"] {
+        let file = read(&KEY_FILE.changed(PAGE, &format!("name={quoted}"))).unwrap();
+        assert_eq!(file.projects[0].name.as_str(), quoted);
+        let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [format!("f:2: [project] name={quoted}: {belong}")]);
+    }
+    let error = read(&KEY_FILE.changed(SLIDE_TASK, "T=\"1\"")).unwrap_err();
+    assert_eq!(error.to_string(), format!("f:7: [task] T=\"1\": must be 0..=360; {belong}"));
+}
+
+#[test]
 fn any_subset_in_any_number_and_order() {
     let groups = [PAGE, REGION, SLIDE, THIRDPARTY, SLIDE_TASK, CSLIDE_TASK];
     for (rule, order, counts) in [
@@ -283,6 +335,6 @@ fn a_second_name_is_the_value_where_there_is_none() {
     let error = read(&format!("{without}name=sixteen-letters_\n")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "f:7: [task] value=sixteen-letters_: must be 1 to 15 characters out of A-Z a-z 0-9 . % / _ -, as in /proc/PID/comm"
+        "f:7: [task] value=sixteen-letters_: must be at most 15 bytes, as in /proc/PID/comm; type=exe finds a process by its executable"
     );
 }

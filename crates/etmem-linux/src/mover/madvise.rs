@@ -6,6 +6,7 @@
 
 use super::pieces::Remaining;
 use super::residence::Pagemap;
+use crate::process::memory_files::thread_with_memory;
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
 use crate::sys::pidfd::{self, PidFd};
@@ -83,7 +84,7 @@ impl PageMover for Madvise {
         let descriptor = pidfd::open(process.pid).map_err(|error| process_error("pidfd_open", &error))?;
         // Alive under its number after both were opened by that number: both belong to this process.
         check_alive(&self.proc, process)?;
-        Ok(Box::new(Advice { process: descriptor, address_space }))
+        Ok(Box::new(Advice { process: descriptor, address_space, proc: self.proc.clone(), id: process }))
     }
 }
 
@@ -92,7 +93,20 @@ impl PageMover for Madvise {
 struct Advice {
     process: PidFd,
     address_space: Pagemap,
+    proc: ProcRoot,
+    id: ProcessId,
 }
+
+impl Advice {
+    /// Whether the process runs, but not its first thread.
+    fn first_thread_has_ended(&self) -> bool {
+        thread_with_memory(&self.proc, self.id.pid) != self.id.pid
+    }
+}
+
+/// What is refused to a process whose other threads run: a pidfd means its first thread (`pidfd_get_task`, kernel/pid.c).
+const FIRST_THREAD_ENDED: &str = "the first thread of the process has ended, and the kernel finds memory to page out by that \
+                                  thread only";
 
 /// What the kernel said about the first piece of a call that got nowhere.
 enum Answer {
@@ -126,7 +140,13 @@ impl SwapOut for Advice {
     fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError> {
         move_all(ranges, |pieces, first| {
             self.address_space.check(first.start)?;
-            Ok(pidfd::page_out(&self.process, pieces))
+            let answer = pidfd::page_out(&self.process, pieces);
+            match &answer {
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) && self.first_thread_has_ended() => {
+                    Err(ProcessError::Refused { call: CALL.into(), reason: FIRST_THREAD_ENDED.into() })
+                }
+                Ok(_) | Err(_) => Ok(answer),
+            }
         })
     }
 

@@ -8,13 +8,17 @@
 //! expander, the nearest. The thread may run where it did before once a call is over.
 
 use super::numa_batch::{self, Pages};
+use crate::mapping::numa_maps;
 use crate::nodes::MachineNodes;
 use crate::process::address_space::AddressSpace;
+use crate::process::memory_files::thread_with_memory;
 use crate::root::{ProcRoot, SysRoot};
 use crate::sys::affinity::ProcessorSet;
 use crate::sys::move_pages::{self, Whose};
 use crate::unavailable::Unavailable;
-use etmem_core::kernel::nodes::{Migrated, Node, NodeId, NodeMover, NodePages, NumaNodes, Place};
+use etmem_core::kernel::nodes::{
+    Migrated, Node, NodeId, NodeMover, NodePages, NumaNodes, OwnPlacement, Place,
+};
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
 use std::io;
 
@@ -66,8 +70,13 @@ impl NodeMover for Numa {
     fn attach(&self, process: ProcessId) -> Result<Box<dyn NodePages>, ProcessError> {
         let space = AddressSpace::open(&self.proc, process)?;
         let nodes = self.nodes.nodes()?;
-        let pages = ProcessPages { space, process: process.pid, whose: Whose::All };
+        let pages =
+            ProcessPages { space, process: thread_with_memory(&self.proc, process.pid), whose: Whose::All };
         Ok(Box::new(Between { pages, machine: self.nodes.clone(), nodes }))
+    }
+
+    fn own_placement(&self, process: ProcessId) -> Result<OwnPlacement, ProcessError> {
+        numa_maps::own_placement(&self.proc, process)
     }
 }
 

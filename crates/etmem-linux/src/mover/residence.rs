@@ -1,5 +1,6 @@
 //! Where the pages of a process are: its `pagemap` (`Documentation/admin-guide/mm/pagemap.rst`).
 
+use crate::process::memory_files::memory_file;
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
 use etmem_core::address::{AddressRange, PAGE_SIZE};
@@ -33,7 +34,7 @@ impl Pagemap {
     /// # Errors
     /// When the process is gone or the kernel refuses.
     pub(super) fn open(proc: &ProcRoot, process: ProcessId) -> Result<Option<Self>, ProcessError> {
-        let path = proc.process(process.pid, "pagemap");
+        let path = memory_file(proc, process.pid, "pagemap");
         match File::open(&path) {
             Ok(file) => Ok(Some(Self { file, proc: proc.clone(), process })),
             Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -3,7 +3,8 @@
 //! An open `/proc/PID/maps` belongs to the address space and reads as empty once no process uses that any more
 //! (`fs/proc/task_mmu.c`, `m_start`).
 
-use super::stat::{check_alive, means_gone, process_error};
+use super::memory_files::memory_file;
+use super::stat::{after_loss, check_alive, means_gone, process_error};
 use crate::root::ProcRoot;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use std::fs::File;
@@ -25,7 +26,7 @@ impl AddressSpace {
     /// # Errors
     /// When it is gone or the kernel refuses.
     pub(crate) fn open(proc: &ProcRoot, process: ProcessId) -> Result<Self, ProcessError> {
-        let path = proc.process(process.pid, "maps");
+        let path = memory_file(proc, process.pid, "maps");
         let maps = File::open(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
         check_alive(proc, process)?;
         Ok(Self { maps, proc: proc.clone(), process })
@@ -41,14 +42,11 @@ impl AddressSpace {
             return match self.maps.read_at(&mut byte, 0) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if !means_gone(&error) => {
-                    let path = self.proc.process(self.process.pid, "maps");
+                    let path = memory_file(&self.proc, self.process.pid, "maps");
                     Err(process_error(path.display().to_string(), &error))
                 }
                 Ok(1..) => Ok(()),
-                Ok(0) | Err(_) => {
-                    check_alive(&self.proc, self.process)?;
-                    Err(ProcessError::Replaced)
-                }
+                Ok(0) | Err(_) => Err(after_loss(&self.proc, self.process)),
             };
         }
     }

@@ -1,5 +1,6 @@
 //! `/proc/PID/status`: how much memory a process uses.
 
+use super::memory_files::memory_file;
 use super::stat::{alive, process_error};
 use crate::figures::bytes_of;
 use crate::root::ProcRoot;
@@ -11,7 +12,7 @@ use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 /// # Errors
 /// [`ProcessError::Exited`] where it is gone.
 pub(crate) fn memory(proc: &ProcRoot, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
-    let path = proc.process(process.pid, "status");
+    let path = memory_file(proc, process.pid, "status");
     let text = small_file::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
     let major_faults = alive(proc, process)?;
     // A process on its way out has no memory, and then no such lines.

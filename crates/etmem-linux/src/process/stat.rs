@@ -12,6 +12,9 @@ use std::io;
 /// PF_KTHREAD (`include/linux/sched.h`).
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
+/// PF_EXITING (`include/linux/sched.h`): set before the process gives up its memory (`do_exit`, kernel/exit.c).
+const EXITING: u32 = 0x0000_0004;
+
 /// What is used of a process's `stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat<'a> {
@@ -24,6 +27,7 @@ pub(crate) struct Stat<'a> {
     pub(crate) parent: u32,
     flags: u32,
     major_faults: u64,
+    threads: u64,
     start_time: u64,
 }
 
@@ -39,9 +43,10 @@ impl<'a> Stat<'a> {
         let state = *fields.next()?.first()?;
         let parent = number(fields.next()?)?;
         let flags = number(fields.nth(4)?)?;
-        // Field 12 here, 22 next.
+        // Field 12 here, 20 and 22 next.
         let major_faults = number(fields.nth(2)?)?;
-        let start_time = number(fields.nth(9)?)?;
+        let threads = number(fields.nth(7)?)?;
+        let start_time = number(fields.nth(1)?)?;
         let pid = Pid::new(u32::try_from(number(text.get(..open)?.trim_ascii())?).ok()?)?;
         Some(Self {
             pid,
@@ -50,6 +55,7 @@ impl<'a> Stat<'a> {
             parent: u32::try_from(parent).ok()?,
             flags: u32::try_from(flags).ok()?,
             major_faults,
+            threads,
             start_time,
         })
     }
@@ -64,9 +70,20 @@ impl<'a> Stat<'a> {
         self.flags & KERNEL_THREAD != 0
     }
 
-    /// Whether it has ended and only waits for its parent to notice.
+    /// Whether it has ended and only waits for its parent to notice. A process whose first thread has ended runs for as long as
+    /// another of its threads does.
     pub(crate) fn has_ended(&self) -> bool {
+        self.is_zombie() && self.threads <= 1
+    }
+
+    /// Whether its first thread has ended: then its memory is found by another thread only, if there is one.
+    pub(crate) fn is_zombie(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
+    }
+
+    /// Whether it is on its way out: it has given up its memory, or is about to, and may not be a zombie yet.
+    fn is_exiting(&self) -> bool {
+        self.flags & EXITING != 0
     }
 }
 
@@ -120,13 +137,36 @@ pub(crate) fn check_alive(proc: &ProcRoot, process: ProcessId) -> Result<(), Pro
 /// # Errors
 /// As `check_alive`.
 pub(crate) fn alive(proc: &ProcRoot, process: ProcessId) -> Result<u64, ProcessError> {
+    with_stat(
+        proc,
+        process,
+        |stat| {
+            if stat.has_ended() { Err(ProcessError::Exited) } else { Ok(stat.major_faults) }
+        },
+    )
+}
+
+/// What has become of `process`, whose memory is not that which it had: it has ended or is about to, or runs another program.
+pub(crate) fn after_loss(proc: &ProcRoot, process: ProcessId) -> ProcessError {
+    let lost = with_stat(proc, process, |stat| {
+        Ok(if stat.has_ended() || stat.is_exiting() { ProcessError::Exited } else { ProcessError::Replaced })
+    });
+    lost.unwrap_or_else(|error| error)
+}
+
+/// What `read` makes of the `stat` of `process`.
+fn with_stat<T>(
+    proc: &ProcRoot,
+    process: ProcessId,
+    read: impl FnOnce(&Stat<'_>) -> Result<T, ProcessError>,
+) -> Result<T, ProcessError> {
     let path = proc.process(process.pid, "stat");
     let text = small_file::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
     let stat = Stat::parse(&text).ok_or_else(|| ProcessError::Refused {
         call: path.display().to_string(),
         reason: "is not a process's stat as proc_pid_stat(5) describes it".into(),
     })?;
-    if stat.id() == process && !stat.has_ended() { Ok(stat.major_faults) } else { Err(ProcessError::Exited) }
+    if stat.id() == process { read(&stat) } else { Err(ProcessError::Exited) }
 }
 
 #[cfg(test)]
@@ -148,6 +188,9 @@ mod tests {
             assert!(!stat.is_kernel_thread() && !stat.has_ended());
         }
         assert!(Stat::parse(line("z", "Z").as_bytes()).unwrap().has_ended());
+        let others_run = line("z", "Z").replace(" 20 0 1 0 ", " 20 0 2 0 ");
+        let stat = Stat::parse(others_run.as_bytes()).unwrap();
+        assert!(stat.is_zombie() && !stat.has_ended(), "its first thread has ended, not the process");
         let mut bytes = line("xx", "S").into_bytes();
         bytes[6] = 0xff;
         assert_eq!(Stat::parse(&bytes).unwrap().comm, [0xff, b'x']);
@@ -191,6 +234,13 @@ mod tests {
         assert_eq!(alive(987_653), Err(ProcessError::Exited));
         std::fs::write(tree.path().join("4711/stat"), line("sh", "Z")).unwrap();
         assert_eq!(alive(987_654), Err(ProcessError::Exited));
+        let after_loss = |flags: &str| {
+            let text = line("sh", "R").replace(" 4194560 ", flags);
+            std::fs::write(tree.path().join("4711/stat"), text).unwrap();
+            super::after_loss(&proc, ProcessId { pid, start_time: 987_654 })
+        };
+        assert_eq!(after_loss(" 4194560 "), ProcessError::Replaced);
+        assert_eq!(after_loss(" 4194564 "), ProcessError::Exited, "killed, and not a zombie yet");
         std::fs::write(tree.path().join("4711/stat"), "nonsense").unwrap();
         assert!(matches!(alive(987_654), Err(ProcessError::Refused { .. })));
     }

@@ -4,6 +4,9 @@
 //! none, and for a name, from the parents in every process's `stat`. A process that ends meanwhile is left out, and so are
 //! processes whose parent has its number by then: they may be children of another process that was given the number.
 
+use super::memory_files::{numbered, thread_with_memory};
+use super::names::{executable, likeness};
+use super::sharing::{can_compare, is_shared, one_for_each_memory};
 use super::stat::{Stat, means_gone, process_error};
 use crate::root::ProcRoot;
 use crate::small_file;
@@ -11,13 +14,14 @@ use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
-use std::path::Path;
+use std::sync::OnceLock;
 
 /// The processes of the machine.
 #[derive(Debug, Clone)]
 pub struct Processes {
     proc: ProcRoot,
+    /// Whether system calls find the same processes by their numbers.
+    comparable: OnceLock<bool>,
 }
 
 /// What the table keeps of one process.
@@ -27,6 +31,8 @@ struct Entry {
     parent: u32,
     /// Has memory of its own: neither a kernel thread nor ended.
     has_memory: bool,
+    /// Its memory is found by another thread than the first.
+    first_thread_ended: bool,
     named: bool,
 }
 
@@ -36,6 +42,7 @@ impl Entry {
             id: stat.id(),
             parent: stat.parent,
             has_memory: !stat.is_kernel_thread() && !stat.has_ended(),
+            first_thread_ended: stat.is_zombie(),
             named: comm.is_some_and(|comm| comm.as_bytes() == stat.comm),
         }
     }
@@ -45,7 +52,11 @@ impl Processes {
     /// The processes whose procfs is at `proc`.
     #[must_use]
     pub fn new(proc: ProcRoot) -> Self {
-        Self { proc }
+        Self { proc, comparable: OnceLock::new() }
+    }
+
+    fn can_compare(&self) -> bool {
+        *self.comparable.get_or_init(|| can_compare(&self.proc))
     }
 
     /// The process that has the number `pid` now, whatever it is, the caller included.
@@ -162,15 +173,6 @@ impl Processes {
     }
 }
 
-/// The entries of the folder at `path` whose names are numbers.
-fn numbered(path: &Path) -> io::Result<Vec<Pid>> {
-    let numbers = std::fs::read_dir(path)?.filter_map(|entry| {
-        let name = entry.ok()?.file_name();
-        Pid::new(name.to_str()?.parse().ok()?)
-    });
-    Ok(numbers.collect())
-}
-
 impl ProcessTable for Processes {
     fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError> {
         let family = match target {
@@ -187,13 +189,26 @@ impl ProcessTable for Processes {
                 let named = all.iter().filter(|(_, entry)| entry.named && entry.has_memory);
                 self.families(&all, named.map(|(pid, _)| *pid))
             }
+            Target::Exe(pattern) => {
+                let all = self.all(None)?;
+                let runs =
+                    |pid: &Pid| executable(&self.proc, *pid).is_some_and(|path| pattern.matches(&path));
+                let running = all.iter().filter(|(pid, entry)| entry.has_memory && runs(pid));
+                self.families(&all, running.map(|(pid, _)| *pid))
+            }
         };
         let own = self.own_pid();
-        let mut found: Vec<ProcessId> = family
-            .into_iter()
-            .filter(|entry| entry.has_memory && Some(entry.id.pid) != own)
-            .map(|entry| entry.id)
-            .collect();
+        let found = family.into_iter().filter(|entry| entry.has_memory && Some(entry.id.pid) != own);
+        let found = found.map(|entry| {
+            let pid = entry.id.pid;
+            (entry.id, if entry.first_thread_ended { thread_with_memory(&self.proc, pid) } else { pid })
+        });
+        let found: Vec<(ProcessId, Pid)> = found.collect();
+        let mut found = if found.len() > 1 && self.can_compare() {
+            one_for_each_memory(found)
+        } else {
+            found.into_iter().map(|(process, _)| process).collect()
+        };
         found.sort_unstable();
         Ok(found)
     }
@@ -209,6 +224,23 @@ impl ProcessTable for Processes {
             Some(stat) if !stat.has_ended() => Ok(stat.id()),
             Some(_) | None => Err(TargetError::NoProcess(pid)),
         }
+    }
+
+    fn alike(&self, target: &Target) -> Vec<String> {
+        let Target::Comm(name) = target else { return Vec::new() };
+        let own = self.own_pid();
+        let likeness = |pid: Pid| {
+            let text = small_file::read(&self.proc.process(pid, "stat")).ok()?;
+            let stat = Stat::parse(&text).filter(|stat| !stat.is_kernel_thread() && Some(pid) != own)?;
+            likeness(&self.proc, pid, stat.comm, name)
+        };
+        let mut pids = numbered(self.proc.path()).unwrap_or_default();
+        pids.sort_unstable();
+        pids.into_iter().filter_map(likeness).collect()
+    }
+
+    fn share_memory(&self, one: ProcessId, other: ProcessId) -> bool {
+        one == other || self.can_compare() && is_shared(&self.proc, one.pid, other.pid)
     }
 
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {

@@ -6,6 +6,7 @@ pub(crate) mod affinity;
 pub(crate) mod folder_lock;
 pub(crate) mod heap;
 pub(crate) mod iterator;
+pub(crate) mod kcmp;
 pub(crate) mod locked;
 pub(crate) mod machine;
 pub(crate) mod module;

@@ -18,6 +18,7 @@ use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::{Kernel, Moving};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
@@ -149,6 +150,7 @@ impl ProcessTable for FakeMachine {
                 Target::Pid(pid) => process.id.pid == *pid,
                 Target::Process(id) => process.id == *id,
                 Target::Comm(comm) => *process.comm == **comm,
+                Target::Exe(pattern) => pattern.matches(&Path::new("/usr/bin").join(&*process.comm)),
             })
             .map(|process| process.id.pid)
             .collect();

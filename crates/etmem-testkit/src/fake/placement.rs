@@ -3,7 +3,9 @@
 use super::machine::{Attached, FakeMachine};
 use super::nodes::{FakeMove, FakeNodes};
 use super::process::FakeProcess;
-use etmem_core::kernel::nodes::{Migrated, Node, NodeId, NodeMover, NodePages, NumaNodes, Place};
+use etmem_core::kernel::nodes::{
+    Migrated, Node, NodeId, NodeMover, NodePages, NumaNodes, OwnPlacement, Place,
+};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 
 impl FakeMachine {
@@ -57,6 +59,10 @@ impl NodeMover for FakeMachine {
     fn attach(&self, process: ProcessId) -> Result<Box<dyn NodePages>, ProcessError> {
         self.with(process, |_| Ok(()))?;
         Ok(Box::new(Attached { machine: self.clone(), process }))
+    }
+
+    fn own_placement(&self, process: ProcessId) -> Result<OwnPlacement, ProcessError> {
+        self.with(process, |process| Ok(process.own_placement.clone()))
     }
 }
 

@@ -3,7 +3,7 @@
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::kernel::mapping::Mapping;
 use etmem_core::kernel::mover::Residence;
-use etmem_core::kernel::nodes::NodeId;
+use etmem_core::kernel::nodes::{NodeId, OwnPlacement};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +49,8 @@ pub struct FakeProcess {
     pub paged_out: u64,
     /// How often each page was read back from swap: each time it comes into another frame.
     pub read_back: BTreeMap<usize, u64>,
+    /// Where it wants its memory itself.
+    pub own_placement: OwnPlacement,
     /// Questions about its places and moves that are still answered before it exits.
     pub exits_after: Option<u64>,
     /// Windows observed so far.
@@ -87,6 +89,7 @@ impl FakeProcess {
             freed: BTreeSet::new(),
             paged_out: 0,
             read_back: BTreeMap::new(),
+            own_placement: OwnPlacement::default(),
             exits_after: None,
             windows: 0,
             armed: 0,

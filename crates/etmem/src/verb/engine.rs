@@ -5,7 +5,7 @@ use etmem_manual::Help;
 use etmem_wire::{CommandWord, Request};
 
 use crate::arguments::{Asked, Object, missing, name, option, text};
-use crate::failure::Failure;
+use crate::failure::{Failure, UNKNOWN_COMMAND};
 
 pub(crate) const OBJECT: Object = Object {
     command,
@@ -30,7 +30,6 @@ fn command() -> Command {
         .override_usage(
             "etmem engine COMMAND -n PROJECT -e ENGINE [-t TASK] [-s SOCKET]\n       etmem engine help",
         )
-        .arg_required_else_help(true)
 }
 
 /// Whether help is asked for, which is no command of any engine.
@@ -38,8 +37,13 @@ pub(crate) fn asks_for_help(options: &ArgMatches) -> bool {
     text(options, "command") == Some("help")
 }
 
+/// `etmem engine` needs `option`, which was not given. The original has another exit status for these two than for others.
+const fn missing_here(option: &'static str) -> Failure {
+    Failure::Missing { command: "engine", option, number: UNKNOWN_COMMAND }
+}
+
 fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
-    let command = text(options, "command").ok_or(missing("engine", "COMMAND"))?;
+    let command = text(options, "command").ok_or(missing_here("COMMAND"))?;
     let command = CommandWord::new(command).map_err(|error| Failure::Value {
         what: "command",
         value: command.to_owned(),
@@ -47,7 +51,7 @@ fn asked(options: &ArgMatches) -> Result<Asked, Failure> {
     })?;
     Ok(Asked::Send(Request::Engine {
         project: name(options, "proj_name")?.ok_or(missing("engine", "-n|--proj_name PROJECT"))?,
-        engine: name(options, "engine")?.ok_or(missing("engine", "-e|--engine ENGINE"))?,
+        engine: name(options, "engine")?.ok_or(missing_here("-e|--engine ENGINE"))?,
         command,
         task: name(options, "task_name")?,
     }))

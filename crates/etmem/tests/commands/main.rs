@@ -50,6 +50,24 @@ fn the_socket_of_the_environment() {
 }
 
 #[test]
+fn exit_statuses_are_those_of_the_table() {
+    let socket = unused_socket();
+    let mut rows = 0;
+    for row in include_str!("exit_statuses.txt").lines() {
+        if row.is_empty() || row.starts_with('#') {
+            continue;
+        }
+        let mut words = row.split_whitespace();
+        let status: i32 = words.next().expect("a status").parse().expect("a number");
+        assert!(["original", "ours"].contains(&words.next().expect("original or ours")), "{row}");
+        let arguments = words.map(|word| if word == "sock" { socket.as_str() } else { word });
+        assert_eq!(etmem(arguments).output().unwrap().status.code(), Some(status), "{row}");
+        rows += 1;
+    }
+    assert!(rows > 60, "{rows} rows");
+}
+
+#[test]
 fn faults_of_the_command_line_appear_on_standard_error() {
     let socket = unused_socket();
     for (line, number, text) in [

@@ -6,7 +6,6 @@ use crate::machine::Machine;
 use crate::wait_group::WaitGroup;
 use crate::worker::Worker;
 use etmem_config::{EngineSection, ProjectSection, TaskSection};
-use etmem_core::kernel::wishes::Choice;
 use etmem_core::name::Name;
 use etmem_engine::{Engine, Hosted, ScanLocks};
 use etmem_plugin::SharedProject;
@@ -60,9 +59,6 @@ pub(super) enum Running {
     Worked {
         /// Stops when dropped.
         worker: Worker,
-        /// How it sees, how it moves, and why so.
-        probe: Choice,
-        mover: Choice,
         /// What was decided for all tasks of its engine.
         decisions: Vec<String>,
     },

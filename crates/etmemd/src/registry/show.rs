@@ -37,11 +37,10 @@ impl TaskEntry {
     fn shown_work(&self, owner: &EngineEntry) -> ShownWork {
         let TaskSection { project, engine, name, target, .. } = &self.section;
         let running = self.running.as_ref().map(|running| match running {
-            Running::Worked { worker, probe, mover, .. } => ShownRun::Worked(Box::new(ShownRunning {
-                probe: probe.clone(),
-                mover: mover.clone(),
-                standing: worker.standing(),
-            })),
+            Running::Worked { worker, .. } => {
+                let ((probe, mover), standing) = (worker.choices(), worker.standing());
+                ShownRun::Worked(Box::new(ShownRunning { probe, mover, standing }))
+            }
             Running::Hosted => ShownRun::Hosted,
         });
         ShownWork {
@@ -99,7 +98,10 @@ fn remark(engine: &EngineEntry, task: &TaskEntry) -> String {
             Some(trouble) => format!("task {name}: stands still: {trouble}"),
             None => format!("task {name}: works by its plugin"),
         },
-        Some(Running::Worked { probe, mover, .. }) => format!("task {name}: tracker {probe}, mover {mover}"),
+        Some(Running::Worked { worker, .. }) => {
+            let (probe, mover) = worker.choices();
+            format!("task {name}: tracker {probe}, mover {mover}")
+        }
         None => format!("task {name}: not started"),
     }
 }

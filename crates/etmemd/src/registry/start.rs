@@ -7,14 +7,14 @@ use super::deadline::{ANSWER_LIMIT, Deadline, STOP_LIMIT};
 use super::denied::Denied;
 use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry};
 use super::hosting;
-use crate::cleanup_records::CleanupRecord;
 use crate::machine::Machine;
+use crate::ports::Ports;
 use crate::wait_group::WaitGroup;
 use crate::worker::Worker;
 use etmem_config::{ProjectSection, TaskSection};
-use etmem_core::kernel::wishes::Chosen;
 use etmem_core::name::Name;
 use etmem_engine::{Engine, TaskRunner};
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::info;
 
@@ -25,9 +25,8 @@ const RUNNING_MAX: usize = 1024;
 struct Ready {
     label: String,
     work: Box<dyn TaskRunner>,
-    chosen: Chosen,
+    ports: Ports,
     decisions: Vec<String>,
-    records: Vec<CleanupRecord>,
 }
 
 impl Registry {
@@ -57,7 +56,7 @@ impl Registry {
         for (ProjectEntry { section: project, .. }, engine, TaskEntry { section: task, .. }) in self.waiting()
         {
             match &engine.policy {
-                Policy::BuiltIn(engine) => ready.push(prepare(project, &**engine, task, &*self.machine)?),
+                Policy::BuiltIn(engine) => ready.push(prepare(project, &**engine, task, &self.machine)?),
                 Policy::Hosted(engine) => hosted.push((project, engine, task)),
             }
         }
@@ -156,11 +155,11 @@ impl ProjectEntry {
 /// What a person should know of tasks about to start; what holds for several of them once.
 fn all_notes(ready: &[Ready]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
-    for Ready { work, chosen, decisions, .. } in ready {
+    for Ready { work, ports, decisions, .. } in ready {
         let new = decisions.iter().filter(|decision| !notes.contains(decision));
         let new: Vec<String> = new.cloned().collect();
         notes.extend(new);
-        notes.extend(work.notes(&chosen.kernel));
+        notes.extend(work.notes(&ports.chosen.kernel));
     }
     notes
 }
@@ -170,32 +169,30 @@ fn prepare(
     project: &ProjectSection,
     engine: &dyn Engine,
     task: &TaskSection,
-    machine: &dyn Machine,
+    machine: &Arc<dyn Machine>,
 ) -> Result<Ready, Denied> {
     let mut work =
         engine.work(project, task).map_err(|error| Denied::Engine { place: String::new(), error })?;
     let label = hosting::label(project, task);
-    let chosen =
-        machine.kernel(&work.wishes()).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
+    let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
+    let mut ports = Ports::choose(machine, &mut *work).map_err(denied)?;
+    let chosen = &ports.chosen;
     work.prepare(&chosen.kernel).map_err(|error| Denied::Engine { place: String::new(), error })?;
     info!("{label}: probe {}, mover {}", chosen.probe, chosen.mover);
     let decisions = work.decisions(&chosen.kernel);
     for decision in &decisions {
         info!("{label}: {decision}");
     }
-    let failed = |error| Denied::Machine(format!("{label}: cannot write down what it sets: {error}"));
-    let swap_cache = work.sets_in_kernel(&chosen.kernel);
-    let records = machine.cleanup_records(&chosen, swap_cache).map_err(failed)?;
-    Ok(Ready { label, work, chosen, decisions, records })
+    ports.record(&*work).map_err(denied)?;
+    Ok(Ready { label, work, ports, decisions })
 }
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>, threads: &WaitGroup) -> Result<Vec<Running>, Denied> {
-    let launch = |Ready { label, work, chosen, decisions, records }| {
-        let Chosen { kernel, probe, mover } = chosen;
-        let worker = Worker::start(label, work, kernel, records, threads.member())
+    let launch = |Ready { label, work, ports, decisions }| {
+        let worker = Worker::start(label, work, ports, threads.member())
             .map_err(|error| Denied::Machine(format!("cannot start a thread: {error}")))?;
-        Ok(Running::Worked { worker, probe, mover, decisions })
+        Ok(Running::Worked { worker, decisions })
     };
     ready.into_iter().map(launch).collect()
 }

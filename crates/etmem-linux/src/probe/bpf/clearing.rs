@@ -7,6 +7,7 @@
 //! it would take every page's right to be written and spoil the tracking for its users: there, pages stay cached until
 //! something else evicts them.
 
+use crate::process::memory_files::memory_file;
 use crate::process::stat::process_error;
 use crate::root::ProcRoot;
 use etmem_core::kernel::process::{Pid, ProcessError};
@@ -32,7 +33,7 @@ impl Clearing {
     /// # Errors
     /// When there is none or the kernel refuses.
     pub(super) fn open(proc: &ProcRoot, pid: Pid, soft_dirty: bool) -> Result<Self, ProcessError> {
-        let path = proc.process(pid, "clear_refs");
+        let path = memory_file(proc, pid, "clear_refs");
         let call = path.display().to_string();
         let file = File::options().write(true).open(path).map_err(|error| process_error(call, &error))?;
         Ok(Self { file, flush: !soft_dirty })

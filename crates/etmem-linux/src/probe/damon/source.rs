@@ -6,6 +6,7 @@ use super::session::Session;
 use super::watch::{DamonWatch, Watched};
 use crate::frames::{Frames, MachineFrames};
 use crate::process::address_space::AddressSpace;
+use crate::process::memory_files::thread_with_memory;
 use crate::root::{ProcRoot, SysRoot};
 use crate::unavailable::Unavailable;
 use etmem_core::kernel::probe::{AccessProbe, ProbeSource};
@@ -133,7 +134,7 @@ impl Damon {
         if let Some(watched) = sessions.get(&process) {
             return Ok(Arc::clone(watched));
         }
-        let session = Session::new(self.shared.claim()?, process.pid)?;
+        let session = Session::new(self.shared.claim()?, thread_with_memory(&self.proc, process.pid))?;
         // Alive under its number after it was named by that number.
         let space = AddressSpace::open(&self.proc, process)?;
         let watched = Arc::new(Mutex::new(Watched { session, space }));

@@ -16,7 +16,7 @@ use super::leftover;
 use super::machine::{Machine, Observer};
 use super::mount::Tree;
 use super::process::{Counts, Process};
-use super::script::{Script, ScriptedMapping, ScriptedProcess};
+use super::script::{Modules, Script, ScriptedMapping, ScriptedProcess};
 use crate::clock::WallClock;
 use crate::undo::Undo;
 
@@ -203,6 +203,11 @@ impl FakeProc {
     /// Sets `SwapCached`, in bytes.
     pub fn set_swap_cached(&self, bytes: u64) {
         self.locked().swap_cached = bytes;
+    }
+
+    /// Loads or unloads the modules.
+    pub fn set_modules(&self, modules: Modules) {
+        self.locked().modules = modules;
     }
 
     /// Plans a fault.
