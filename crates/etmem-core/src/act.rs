@@ -5,16 +5,23 @@
 //!
 //! ```text
 //! plan -> stretch (64 MiB) -> recheck -> batches -> mover, which rests after each
+//!                                           |-> where are its pages now? left, stayed, freed
 //! ```
+//!
+//! What the kernel took is not what left: it keeps, without a word, pages that are shared, pinned or under writeback. So each
+//! batch is looked at before and after. A [`Trial`] moves a small sample of a plan first, to see whether it comes back.
 
 mod batch;
+mod fate;
 mod gathered;
 mod recheck;
+mod sample;
 mod tools;
 
+pub use sample::{Sample, Trial, leave_sample, watched};
 pub use tools::Tools;
 
-use crate::address::BLOCK_SIZE;
+use crate::address::{AddressRange, BLOCK_SIZE};
 use crate::plan::{Budget, Outcome, Piece, Plan};
 use batch::{BATCH_RANGES, leave};
 use gathered::Gathered;
@@ -26,33 +33,51 @@ const STRETCH_RANGES: usize = 8 * BATCH_RANGES;
 
 /// Moves what `plan` holds, in address order, each page once, at most `budget`.
 pub fn swap_out(plan: &Plan<'_>, budget: Budget, tools: &mut Tools<'_>) -> Outcome {
-    let mut outcome = Outcome { planned: plan.bytes(), ..Outcome::default() };
+    carry(plan.pieces(), plan.bytes(), budget, tools)
+}
+
+/// The same without the pages of `sample`.
+pub fn swap_out_rest(plan: &Plan<'_>, sample: &Sample, budget: Budget, tools: &mut Tools<'_>) -> Outcome {
+    carry(sample.rest_of(plan.pieces()), plan.bytes().saturating_sub(sample.bytes()), budget, tools)
+}
+
+/// Moves `pieces`, of `planned` bytes in all.
+fn carry(
+    pieces: impl Iterator<Item = Piece>,
+    planned: u64,
+    budget: Budget,
+    tools: &mut Tools<'_>,
+) -> Outcome {
+    let mut outcome = Outcome { planned, ..Outcome::default() };
     let mut stretch = Gathered::new(STRETCH_BYTES, STRETCH_RANGES);
-    let mut left = budget.bytes;
     let mut covered = 0;
     let mut goes_on = true;
-    'plan: for Piece { mut range, huge } in plan.pieces() {
-        if range.bytes() > left {
+    'plan: for Piece { mut range, huge } in pieces {
+        while !range.is_empty() {
+            let left = budget.bytes.saturating_sub(outcome.applied + stretch.bytes);
             // A huge page goes as a whole or not at all.
             let room = if huge { left & !(BLOCK_SIZE - 1) } else { left };
-            outcome.over_budget += range.bytes() - room;
-            range.end = range.start + room;
-        }
-        left -= range.bytes();
-        while !range.is_empty() {
-            let piece = stretch.take(&mut range, huge);
+            let mut part = AddressRange::new(range.start, range.end.min(range.start.saturating_add(room)));
+            let piece = stretch.take(&mut part, huge);
             covered += piece.bytes();
-            if piece.is_empty() {
-                goes_on = leave(&mut stretch, &mut outcome, budget, tools);
-                if !goes_on {
-                    break 'plan;
-                }
+            range.start += piece.bytes();
+            if !piece.is_empty() {
+                continue;
+            }
+            if stretch.ranges.is_empty() {
+                outcome.over_budget += range.bytes();
+                break;
+            }
+            // What of the stretch stays is not paid for out of the budget.
+            goes_on = leave(&mut stretch, &mut outcome, budget, tools);
+            if !goes_on {
+                break 'plan;
             }
         }
     }
     goes_on = goes_on && leave(&mut stretch, &mut outcome, budget, tools);
     if !goes_on && outcome.ended.is_none() {
-        outcome.later += plan.bytes().saturating_sub(covered + outcome.over_budget);
+        outcome.later += planned.saturating_sub(covered + outcome.over_budget);
     }
     outcome
 }
@@ -84,10 +109,10 @@ pub fn rehearse(plan: &Plan<'_>, budget: Budget) -> (Outcome, Rehearsal) {
 mod tests {
     use super::batch::BATCH_RANGES;
     use super::*;
-    use crate::address::{AddressRange, PAGE_SIZE, PAGES_PER_BLOCK};
+    use crate::address::{PAGE_SIZE, PAGES_PER_BLOCK};
     use crate::feedback::PageSetBuilder;
     use crate::heat::{HeatMap, HeatUpdate};
-    use crate::kernel::mover::{Moved, SwapOut};
+    use crate::kernel::mover::{Moved, Residence, SwapOut};
     use crate::kernel::pacer::{Pace, Pacer};
     use crate::kernel::probe::{Access, AccessProbe, AccessSink, Block};
     use crate::kernel::process::ProcessError;
@@ -145,6 +170,10 @@ mod tests {
             self.huge.extend(huge);
             self.swap_out(ranges)
         }
+
+        fn residence(&mut self, _: &[AddressRange], _: &mut Vec<Residence>) -> Result<bool, ProcessError> {
+            Ok(false)
+        }
     }
 
     fn idle_blocks(blocks: u64, alternating: bool) -> HeatMap {
@@ -168,6 +197,7 @@ mod tests {
             fresh_until: Duration::ZERO,
             throttle: &throttle,
             given: &mut PageSetBuilder::default(),
+            kept: &mut PageSetBuilder::default(),
             pacer: &StopAfter(Mutex::new(calls)),
         };
         swap_out(&plan, Budget { bytes: budget, until: None }, &mut tools)
@@ -334,6 +364,7 @@ mod tests {
             fresh_until: Duration::ZERO,
             throttle: &throttle,
             given: &mut given,
+            kept: &mut PageSetBuilder::default(),
             pacer: &pacer,
         };
         let outcome = swap_out(&plan, Budget { bytes: u64::MAX, until: None }, &mut tools);
@@ -381,6 +412,7 @@ mod tests {
             fresh_until: Duration::ZERO,
             throttle: &throttle,
             given: &mut PageSetBuilder::default(),
+            kept: &mut PageSetBuilder::default(),
             pacer: &pacer,
         };
         let until = Some(Duration::from_secs(10));

@@ -51,6 +51,10 @@ pub enum Bound {
     Probation,
     /// Nothing moves until the goal has paid for what refaulted.
     Paused,
+    /// The probe does not see what touches the process.
+    Blind,
+    /// Swap was taken away while pages were leaving.
+    SwapOff,
 }
 
 impl fmt::Display for Bound {
@@ -61,6 +65,8 @@ impl fmt::Display for Bound {
             Self::GroupProtected => "promised by its cgroup's memory.min or memory.low",
             Self::Probation => "held back after too much came back",
             Self::Paused => "held back as too much came back",
+            Self::Blind => "held back as the probe does not see what touches it",
+            Self::SwapOff => "kept as swap was taken away meanwhile (swapoff)",
         })
     }
 }

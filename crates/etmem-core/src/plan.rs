@@ -240,16 +240,20 @@ pub struct Budget {
     pub until: Option<Duration>,
 }
 
-/// What became of a plan, in bytes. `tried = applied + vanished + refused`, and what was planned and not tried was touched,
-/// is left for later, over the budget, or `ended` says that the act was cut short.
+/// What became of a plan, in bytes. `tried = applied + stayed + freed + vanished + refused`, and what was planned and not tried
+/// was touched, is left for later, over the budget, or `ended` says that the act was cut short.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// What was cold.
     pub planned: u64,
     /// Given to the mover.
     pub tried: u64,
-    /// Taken by the kernel.
+    /// No longer in memory, or read back since.
     pub applied: u64,
+    /// Taken by the kernel, and never left memory: shared, pinned or in use.
+    pub stayed: u64,
+    /// Freed by the kernel instead of swapped, as the process had allowed (`MADV_FREE`).
+    pub freed: u64,
     /// Unmapped since they were scanned.
     pub vanished: u64,
     /// Mappings that cannot be paged out.
@@ -262,6 +266,36 @@ pub struct Outcome {
     pub over_budget: u64,
     /// Why the act ended before the plan did.
     pub ended: Option<Ended>,
+}
+
+impl Outcome {
+    /// Adds what became of another part of the plan, which came after this one.
+    pub fn append(&mut self, other: Self) {
+        let Self {
+            planned,
+            tried,
+            applied,
+            stayed,
+            freed,
+            vanished,
+            refused,
+            touched,
+            later,
+            over_budget,
+            ended,
+        } = other;
+        self.planned += planned;
+        self.tried += tried;
+        self.applied += applied;
+        self.stayed += stayed;
+        self.freed += freed;
+        self.vanished += vanished;
+        self.refused += refused;
+        self.touched += touched;
+        self.later += later;
+        self.over_budget += over_budget;
+        self.ended = self.ended.take().or(ended);
+    }
 }
 
 /// Why an act ended early.

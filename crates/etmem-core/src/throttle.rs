@@ -83,11 +83,14 @@ impl Throttle {
         self.next.saturating_sub(now)
     }
 
-    /// Takes note of a batch of `bytes` that began at `start`, ended `now` and used `processor` of processor time.
+    /// Takes note of a batch of which `bytes` left, that began at `start`, ended `now` and used `processor` of processor time.
     pub fn moved(&mut self, start: Duration, now: Duration, processor: Duration, bytes: u64) {
         let took = now.saturating_sub(start);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        if let Some(ability) = bytes.saturating_mul(1_000_000).checked_div(micros) {
+        // Where nothing left, nothing is learned of what the machine can do.
+        if bytes > 0
+            && let Some(ability) = bytes.saturating_mul(1_000_000).checked_div(micros)
+        {
             self.ability = match self.ability {
                 0 => ability,
                 before => (before / WEIGHT).saturating_mul(WEIGHT - 1).saturating_add(ability / WEIGHT),

@@ -100,6 +100,8 @@ figures! { pub ROWS;
         "taken out of memory by the kernel";
     REFAULTED: Counter Bytes, "came_back_bytes", "came back", Always,
         "paged out before, and refaulted since";
+    FREED: Counter Bytes, "freed_bytes", "freed", NonZero,
+        "cold, and freed by the kernel instead of moved out, as the process had allowed (`MADV_FREE`)";
     LEFT_ALONE: Counter Bytes, "left_alone_bytes", "left alone, came back before", NonZero,
         "not moved, as they were refaulted before";
     MOVED_UP: Counter Bytes, "moved_up_bytes", "moved to fast nodes", NonZero,
@@ -114,8 +116,10 @@ figures! { pub ROWS;
         "cold, and touched again before they could be moved";
     LATER: Counter Bytes, "skipped_later_bytes", "left for later", NonZero,
         "cold, and left for later cycles by `max_rate`";
-    STAYED: Counter Bytes, "skipped_stayed_bytes", "shared, locked or in use", NonZero,
-        "accepted by the kernel, and still in memory: shared, locked or in use";
+    STAYED: Counter Bytes, "skipped_stayed_bytes", "shared, pinned or in use", NonZero,
+        "accepted by the kernel, and still in memory: shared with a forked process, pinned, or in use";
+    KEPT: Counter Bytes, "skipped_kept_bytes", "left alone, stayed before", NonZero,
+        "not tried, as the kernel kept it in memory again and again";
     LOCKED: Counter Bytes, "skipped_locked_bytes", "locked, not looked at", NonZero,
         "not looked at, as they are locked in memory";
     VANISHED: Counter Bytes, "skipped_vanished_bytes", "unmapped meanwhile", NonZero,

@@ -126,6 +126,9 @@ reasons! {
     TooManyRefaults = "came_back", Process,
         "more of what was moved out was refaulted than `max_refault` allows",
         "wait; [doing-no-harm.md](doing-no-harm.md) says for how long";
+    ProbeBlind = "probe_blind", Process,
+        "a sample of the pages that looked cold came back at once: the probe does not see what touches this process, so the rest stays; such a sample is tried again after 16 cycles, then after 64, 256 and so on",
+        "stop what else clears its accessed bits (`/proc/PID/clear_refs`, another scanner), or choose another `tracker`";
     Later = "later", Process,
         "more is cold than may leave in a cycle at `max_rate`",
         "wait, or a higher `max_rate`";
@@ -133,7 +136,7 @@ reasons! {
         "cold pages were touched again before they could leave",
         "nothing";
     Stayed = "stayed", Process,
-        "the kernel accepted pages and left them in memory: shared, locked or in use",
+        "the kernel accepted pages and left them in memory: shared with a forked process, pinned for input and output, under writeback or in use; what stays again and again is left alone for 16 cycles, then 64 and so on",
         "nothing";
     Refused = "refused", Process,
         "the kernel refuses a part: locked memory (`mlock`), pools of huge pages, devices",

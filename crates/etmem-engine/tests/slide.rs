@@ -79,7 +79,9 @@ fn the_cold_pages_leave_and_no_other() {
         assert_eq!(scanned.present, PAGES as u64 * 4096);
         assert_eq!(scanned.outcome.applied, want.len() as u64 * 4096);
         assert_eq!(scanned.outcome.planned, scanned.outcome.applied);
-        assert_eq!(pacer.pauses(), [Duration::from_secs(1); 3], "armed first, then three looks");
+        let watched = usize::from(!want.is_empty());
+        let pauses = vec![Duration::from_secs(1); 3 + watched];
+        assert_eq!(pacer.pauses(), pauses, "armed first, then three looks, then a sample is watched");
         assert_eq!(machine.process(42).unwrap().armed, 4);
     }
 }
@@ -91,7 +93,8 @@ fn later_cycles_begin_with_the_sleep_between_them() {
     let pacer = FakePacer::endless();
     work.step(&machine.kernel(), &pacer);
     work.step(&machine.kernel(), &pacer);
-    assert_eq!(pacer.pauses(), [Duration::from_secs(1); 3 + 2]);
+    // In the first, a sample is watched for a second more.
+    assert_eq!(pacer.pauses(), [Duration::from_secs(1); 4 + 2]);
     assert_eq!(machine.process(42).unwrap().armed, 4 + 3);
     assert_eq!(work.period(), Duration::from_secs(5));
 }
@@ -166,7 +169,8 @@ fn processes_share_their_windows() {
         let pacer = FakePacer::timeless();
         let report = work.step(&machine.kernel(), &pacer);
         assert_eq!(report.processes.len(), 50);
-        assert_eq!(pacer.pauses(), [Duration::from_secs(1); 3], "one wait for all, as for one process");
+        // Three between arming and looks, and one in which the samples are watched.
+        assert_eq!(pacer.pauses(), [Duration::from_secs(1); 4], "one wait for all, as for one process");
         assert_eq!(work.so_far().get().looked_at, 50);
         let whole = PAGES as u64 * 4096;
         assert_eq!(work.so_far().get().scanned_bytes, 50 * whole, "by the first look");
@@ -212,8 +216,19 @@ fn a_stop_ends_the_cycle_at_the_next_wait() {
         // What was seen is lost, so the next cycle arms again.
         let pacer = FakePacer::endless();
         work.step(&machine.kernel(), &pacer);
-        assert_eq!(pacer.pauses().len(), 3);
+        assert_eq!(pacer.pauses().len(), 3 + 1);
     }
+}
+
+#[test]
+fn a_stop_while_a_sample_is_watched_counts_what_left() {
+    let machine = machine(every_fifth);
+    let mut work = usual("type=pid\nvalue=42\nT=1");
+    let report = work.step(&machine.kernel(), &FakePacer::stopping_after(3));
+    let outcome = &scanned(&report).outcome;
+    assert_eq!(outcome.ended, Some(Ended::Stopped));
+    assert_eq!(outcome.applied, swapped(&machine, 42).len() as u64 * 4096);
+    assert_eq!(outcome.applied, 64 * 4096);
 }
 
 #[test]
@@ -277,9 +292,10 @@ fn a_dry_run_plans_and_moves_nothing() {
 fn the_time_over_which_touches_are_seen() {
     let machine = machine(every_fifth);
     let mut work = usual("type=pid\nvalue=42\nT=1");
-    // One clock for both cycles, as a task has: a first one of three intervals, then a sleep and two intervals.
+    // One clock for both cycles, as a task has: a first one of three intervals, then the second for which a sample was watched,
+    // a sleep and two intervals.
     let pacer = FakePacer::endless();
-    for want in [3, 5 + 2] {
+    for want in [3, 1 + 5 + 2] {
         let report = work.step(&machine.kernel(), &pacer);
         let scanned = scanned(&report);
         assert_eq!(scanned.window, Duration::from_secs(want));

@@ -100,10 +100,22 @@ impl Interfaces {
             pressure: Arc::new(MachinePressure(proc.clone())),
             groups: Arc::new(MachineGroups(self.roots.clone())),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
+            other_probes: self.other_probes(wishes, probe_choice.name),
             probe,
             moving,
         };
         Ok(Chosen { kernel, probe: probe_choice, mover: mover_choice })
+    }
+
+    /// The probes that `tracker=auto` has left where `first` is blind to a target. DAMON is not among them: what it sets in the
+    /// kernel has to be recorded when the task starts.
+    fn other_probes(&self, wishes: &Wishes, first: &str) -> Vec<Arc<dyn ProbeSource>> {
+        if wishes.tracker != Tracker::Auto {
+            return Vec::new();
+        }
+        let others =
+            TRACKERS.into_iter().filter(|tracker| *tracker != Tracker::Damon && tracker.name() != first);
+        others.filter_map(|tracker| Some(self.probe(&Wishes { tracker, ..*wishes }).ok()?.0)).collect()
     }
 
     /// A probe alone, for those who only look.
@@ -224,9 +236,7 @@ impl Interfaces {
         let tracker = |tracker| self.probe(&Wishes { tracker, ..Wishes::default() }).map(drop);
         let mover = |mover| self.mover(&Wishes { mover, ..Wishes::default() }).map(drop);
         Capabilities {
-            probes: [Tracker::Etmem, Tracker::Bpf, Tracker::Idle, Tracker::Damon]
-                .map(|probe| one(probe.name(), tracker(probe)))
-                .into(),
+            probes: TRACKERS.map(|probe| one(probe.name(), tracker(probe))).into(),
             movers: vec![
                 one("etmem", mover(Mover::Etmem)),
                 one("madvise", mover(Mover::Madvise)),
@@ -235,6 +245,9 @@ impl Interfaces {
         }
     }
 }
+
+/// All probes, the best first.
+const TRACKERS: [Tracker; 4] = [Tracker::Etmem, Tracker::Bpf, Tracker::Idle, Tracker::Damon];
 
 /// What of `wishes` no other scan than the module's can do: the key as written, and the way out.
 fn only_etmem(wishes: &Wishes) -> Option<(&'static str, &'static str)> {

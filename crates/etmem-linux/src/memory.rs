@@ -3,6 +3,7 @@
 use crate::figures::bytes_of;
 use crate::root::ProcRoot;
 use crate::small_file;
+use etmem_core::address::PAGE_SIZE;
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::process::ProcessError;
 
@@ -27,7 +28,22 @@ impl SystemMemory for MachineMemory {
             swap_cached: figure("SwapCached").unwrap_or(0),
         })
     }
+
+    fn swapped_in(&self) -> Option<u64> {
+        let text = small_file::read(&self.0.machine("vmstat")).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        let counted = text.lines().filter_map(|line| {
+            let (name, pages) = line.split_once(' ')?;
+            SWAPPED_IN.contains(&name).then(|| pages.parse::<u64>().ok())?
+        });
+        let (lines, pages) = counted.fold((0, 0u64), |(lines, sum), pages| (lines + 1, sum + pages));
+        (lines > 0).then(|| pages.saturating_mul(PAGE_SIZE))
+    }
 }
+
+/// Lines of `/proc/vmstat` that count pages read back from swap: from a device, from zswap, and those full of zeroes, which are
+/// kept nowhere.
+const SWAPPED_IN: [&str; 3] = ["pswpin", "zswpin", "swpin_zero"];
 
 #[cfg(test)]
 mod tests {
@@ -61,6 +77,21 @@ mod tests {
         assert_eq!(memory.state().unwrap().swap_total, 0);
         std::fs::write(&file, "MemTotal:       2048 pages\n").unwrap();
         assert!(memory.state().unwrap_err().to_string().contains("MemTotal"));
+    }
+
+    #[test]
+    fn counts_what_was_read_back_from_swap() {
+        let tree = tempfile::tempdir().unwrap();
+        let memory = MachineMemory(ProcRoot::new(tree.path()));
+        assert_eq!(memory.swapped_in(), None);
+        for (text, want) in [
+            ("nr_free_pages 7\n", None),
+            ("pgpgin 9\npswpin 3\npswpout 5\n", Some(3 * 4096)),
+            ("pswpin 3\nswpin_zero 2\nzswpin 4\nzswpout 50\n", Some(9 * 4096)),
+        ] {
+            std::fs::write(tree.path().join("vmstat"), text).unwrap();
+            assert_eq!(memory.swapped_in(), want, "{text}");
+        }
     }
 
     #[test]

@@ -20,8 +20,8 @@ use std::time::Duration;
 pub(crate) struct Worker {
     pacer: Arc<SystemPacer>,
     progress: Arc<Mutex<Progress>>,
-    choices: Arc<Mutex<(Choice, Choice)>>,
     so_far: SharedSoFar,
+    choices: Arc<Mutex<(Choice, Choice)>>,
     thread: JoinHandle<()>,
 }
 
@@ -107,7 +107,7 @@ impl Worker {
             journal.stopped();
             drop(member);
         })?;
-        Ok(Self { pacer, progress, choices, so_far, thread })
+        Ok(Self { pacer, progress, so_far, choices, thread })
     }
 
     /// How the task stands. Never waits for a cycle.

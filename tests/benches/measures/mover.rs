@@ -58,6 +58,7 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
             throttle: &throttle,
 
             given: &mut PageSetBuilder::default(),
+            kept: &mut PageSetBuilder::default(),
             pacer: &clock,
         };
         let outcome = act::swap_out(&plan, Budget { bytes: u64::MAX, until: None }, &mut tools);

@@ -4,7 +4,7 @@ use crate::report::{Measure, median};
 use crate::target::{GIB, kernel, scattered};
 use anyhow::{Context, Result, ensure};
 use etmem_core::address::AddressRange;
-use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
+use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::{AccessProbe, AccessSink, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
@@ -97,6 +97,10 @@ impl PageMover for Timed<Arc<dyn PageMover>> {
 impl SwapOut for Timed<Box<dyn SwapOut>> {
     fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError> {
         self.apart.run(|| self.inner.swap_out(ranges))
+    }
+
+    fn residence(&mut self, ranges: &[AddressRange], out: &mut Vec<Residence>) -> Result<bool, ProcessError> {
+        self.inner.residence(ranges, out)
     }
 }
 

@@ -1,9 +1,11 @@
 //! A stretch of a plan leaves in batches, each when the rate allows it.
 
+use super::fate::Fate;
 use super::gathered::Gathered;
 use super::recheck::recheck;
 use super::tools::Tools;
 use crate::kernel::pacer::Pace;
+use crate::kernel::process::ProcessError;
 use crate::plan::{Budget, Ended, Outcome};
 
 /// Ranges per call of the mover (Linux takes 1024 per `process_madvise`: `UIO_MAXIOV`).
@@ -56,23 +58,37 @@ fn send(batch: &mut Gathered, outcome: &mut Outcome, budget: Budget, tools: &mut
         outcome.ended = Some(Ended::Stopped);
         return false;
     }
-    let (start, processor) = (pacer.now(), pacer.processor_time());
-    outcome.tried += batch.bytes;
-    let result = tools.mover.swap_out_pages(&batch.ranges, &batch.huge);
-    let spent = pacer.processor_time().saturating_sub(processor);
-    tools.throttle().moved(start, pacer.now(), spent, batch.bytes);
-    match result {
-        Ok(moved) => {
-            outcome.applied += moved.applied;
-            outcome.vanished += moved.vanished;
-            outcome.refused += moved.refused;
-            batch.ranges.iter().for_each(|range| tools.given.add(*range));
-            batch.clear();
-            true
-        }
-        Err(error) => {
-            outcome.ended = Some(Ended::Process(error));
-            false
-        }
+    let result = move_out(batch, outcome, tools);
+    batch.clear();
+    if let Err(error) = result {
+        outcome.ended = Some(Ended::Process(error));
+        return false;
     }
+    true
+}
+
+/// Gives `batch` to the mover, and looks at what became of it, also where the mover failed on the way.
+fn move_out(batch: &Gathered, outcome: &mut Outcome, tools: &mut Tools<'_>) -> Result<(), ProcessError> {
+    let pacer = tools.pacer;
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    let is_seen = tools.mover.residence(&batch.ranges, &mut before)?;
+    outcome.tried += batch.bytes;
+    let (start, processor) = (pacer.now(), pacer.processor_time());
+    let result = tools.mover.swap_out_pages(&batch.ranges, &batch.huge);
+    let (end, spent) = (pacer.now(), pacer.processor_time().saturating_sub(processor));
+    let moved = result.clone().unwrap_or_default();
+    let fate = if is_seen && tools.mover.residence(&batch.ranges, &mut after)? {
+        Fate::of(&batch.ranges, &before, &after, &moved)
+    } else {
+        result.as_ref().map(|moved| Fate::as_told(&batch.ranges, moved)).unwrap_or_default()
+    };
+    tools.throttle().moved(start, end, spent, fate.bytes_left);
+    outcome.applied += fate.bytes_left;
+    outcome.stayed += fate.bytes_stayed;
+    outcome.refused += fate.refused;
+    outcome.freed += fate.freed;
+    outcome.vanished += fate.vanished;
+    fate.left.iter().for_each(|range| tools.given.add(*range));
+    fate.stayed.iter().for_each(|range| tools.kept.add(*range));
+    result.map(drop)
 }

@@ -19,8 +19,10 @@ pub struct Tools<'a> {
     pub fresh_until: Duration,
     /// How fast they may leave.
     pub throttle: &'a Mutex<Throttle>,
-    /// Takes the pages that were given to the mover.
+    /// Takes the pages that left.
     pub given: &'a mut PageSetBuilder,
+    /// Takes the pages that stayed where they were.
+    pub kept: &'a mut PageSetBuilder,
     /// The clock.
     pub pacer: &'a dyn Pacer,
 }

@@ -3,9 +3,8 @@
 use super::page_set::{PageSet, SetWalk};
 use super::standing::Standing;
 use super::standings::{BlockStanding, Reading, Standings, Writing};
-use super::walk::{Counted, HeatWalk, Part};
+use super::walk::Part;
 use crate::address::{PAGE_SIZE, PAGES_PER_BLOCK};
-use crate::heat::HeatMap;
 
 /// What became of the pages that were given to the mover.
 #[derive(Debug, Default, Clone)]
@@ -14,97 +13,74 @@ pub struct Marked {
     pub standings: Standings,
     /// Bytes that left.
     pub left: u64,
-    /// Bytes still in memory and not touched: the kernel left them alone without a word.
+    /// Bytes that stayed.
     pub stayed: u64,
 }
 
-/// Marks the pages in `given` as out. `after` is a look at them after the act, where there was one: pages that are still
-/// there and were not touched never left. Pages that are there and were touched left and refaulted, which the next cycle
-/// will find.
+/// Marks the pages in `left` as out, and those in `kept` as pages that stayed. No page is in both.
 #[must_use]
-pub fn mark_out(before: Standings, given: PageSet, after: Option<&HeatMap>) -> Marked {
+pub fn mark_out(before: Standings, left: PageSet, kept: PageSet) -> Marked {
     let mut marking = Marking {
         before: Reading::new(before),
         after: Writing::default(),
-        seen: after.map(HeatWalk::new),
-        left: 0,
-        stayed: 0,
+        given: [SetWalk::new(left), SetWalk::new(kept)],
+        pages: [0; 2],
     };
-    let mut given = SetWalk::new(given);
     let mut block = 0;
-    while let Some(blocks) = marking.step(block, &mut given) {
+    while let Some(blocks) = marking.step(block) {
         block += blocks;
     }
-    Marked {
-        standings: marking.after.finish(),
-        left: marking.left * PAGE_SIZE,
-        stayed: marking.stayed * PAGE_SIZE,
-    }
+    let [left, stayed] = marking.pages.map(|pages| pages * PAGE_SIZE);
+    Marked { standings: marking.after.finish(), left, stayed }
 }
 
-struct Marking<'a> {
+struct Marking {
     before: Reading,
     after: Writing,
-    seen: Option<HeatWalk<'a>>,
-    /// In pages.
-    left: u64,
-    stayed: u64,
+    /// What left, and what stayed.
+    given: [SetWalk; 2],
+    pages: [u64; 2],
 }
 
-impl Marking<'_> {
+/// How a page of each set stands afterwards.
+const AFTER: [fn(Standing) -> Standing; 2] = [Standing::moved_out, Standing::stayed];
+
+impl Marking {
     /// Blocks from `block` on: how many were marked or left as they are; none at the end.
-    fn step(&mut self, block: u64, given: &mut SetWalk) -> Option<u64> {
+    fn step(&mut self, block: u64) -> Option<u64> {
         let (known_blocks, known) = self.before.at(block);
-        let (given_blocks, part) = given.at(block);
-        let (seen_blocks, seen) = match (&mut self.seen, part) {
-            (Some(walk), Part::Whole | Part::Some(_)) => walk.at(block),
-            (Some(_) | None, _) => (u64::MAX, Counted::Nothing),
+        let [left, kept] = &mut self.given;
+        let ((left_blocks, left), (kept_blocks, kept)) = (left.at(block), kept.at(block));
+        let blocks = known_blocks.min(left_blocks).min(kept_blocks);
+        let whole = match (left, kept) {
+            (Part::Whole, _) => Some(0),
+            (_, Part::Whole) => Some(1),
+            (Part::Nothing | Part::Some(_), Part::Nothing | Part::Some(_)) => None,
         };
-        let blocks = known_blocks.min(given_blocks).min(seen_blocks);
-        match (known, part, seen) {
-            (BlockStanding::Alike(standing), Part::Nothing, _) => {
+        match (known, whole) {
+            (BlockStanding::Alike(standing), Some(set)) => {
+                self.after.alike(block, blocks, AFTER[set](Standing(standing)).0);
+                self.pages[set] += blocks * PAGES_PER_BLOCK as u64;
+                return Some(blocks);
+            }
+            (BlockStanding::Alike(standing), None) if (left, kept) == (Part::Nothing, Part::Nothing) => {
                 if blocks == u64::MAX {
                     return None;
                 }
                 self.after.alike(block, blocks, standing);
                 return Some(blocks);
             }
-            (BlockStanding::Mixed, Part::Nothing, _) => {
-                self.after.block(block, &self.before.block);
-                return Some(1);
-            }
-            (
-                BlockStanding::Alike(standing),
-                Part::Whole,
-                Counted::Nothing | Counted::Alike { count: 1.., .. },
-            ) => {
-                self.after.alike(block, blocks, Standing(standing).moved_out().0);
-                self.left += blocks * PAGES_PER_BLOCK as u64;
-                return Some(blocks);
-            }
-            (BlockStanding::Alike(_) | BlockStanding::Mixed, Part::Whole | Part::Some(_), _) => {}
+            (BlockStanding::Alike(_) | BlockStanding::Mixed, _) => {}
         }
         let mut standings = match known {
             BlockStanding::Alike(standing) => [standing; PAGES_PER_BLOCK],
             BlockStanding::Mixed => self.before.block,
         };
         for (page, standing) in standings.iter_mut().enumerate() {
-            let is_given = match part {
-                Part::Nothing => false,
-                Part::Whole => true,
-                Part::Some(bits) => bits.holds(page),
-            };
-            let count = match (seen, &self.seen) {
-                (Counted::Alike { count, .. }, _) => Some(count),
-                (Counted::Mixed, Some(walk)) => Some(walk.counts().0[page]),
-                (Counted::Mixed, None) | (Counted::Nothing, _) => None,
-            };
-            match (is_given, count) {
-                (false, _) => {}
-                (true, Some(0)) => self.stayed += 1,
-                (true, Some(_) | None) => {
-                    *standing = Standing(*standing).moved_out().0;
-                    self.left += 1;
+            for (set, part) in [left, kept].into_iter().enumerate() {
+                if part.holds(page) {
+                    *standing = AFTER[set](Standing(*standing)).0;
+                    self.pages[set] += 1;
                 }
             }
         }

@@ -8,6 +8,8 @@
 //!                  plan of the ranks, what left of it -> mark_out -> what is known now
 //! ```
 //!
+//! Before much leaves, a sample does: [`Trust`] says whether a probe is believed about a target.
+//!
 //! [`Standing`] is what is known of one page, [`Standings`] of all pages of a process, [`settle()`] and [`mark_out`] bring
 //! it forward, [`RefaultLimiter`] keeps a task within its goal. All of it is pure: time and figures are handed in.
 //!
@@ -23,6 +25,7 @@ mod refault_limiter;
 mod settle;
 mod standing;
 mod standings;
+mod trust;
 mod walk;
 
 pub use estimate::refaulted_by_faults;
@@ -33,3 +36,4 @@ pub(crate) use settle::TOUCHED_RANK;
 pub use settle::{ScannedCycle, Settled, settle};
 pub use standing::{AGE_MAX, IDLE_CYCLES_MAX, Standing};
 pub use standings::Standings;
+pub use trust::{Evidence, SAMPLE_LEAST, Trust};

@@ -14,6 +14,12 @@
 //!       a step for each calm     on probation: what moves is paid for in advance
 //! ```
 //!
+//! A floor holds for small programs: the goal pays for [`FLOOR_PAGES`] pages a minute at least, and what is owed of fewer pages
+//! than that holds nothing back. Otherwise a few pages would stop an idle program, whose working set is next to nothing, for days.
+//!
+//! A long pause is shortened by evidence: for each sample that left and stayed out, half of what is owed is forgiven
+//! ([`RefaultLimiter::stayed_out`]).
+//!
 //! After a pause, all that moves until step 0 is reached is paid for as if it were to refault, from half of what the goal
 //! pays: so such a program's second surprise costs no more than was saved for it. A step back takes as long a calm as the
 //! pause was.
@@ -26,6 +32,16 @@ use std::time::Duration;
 
 /// The last step before a pause.
 const STEPS: u8 = 3;
+
+/// Pages a minute that the goal pays for at least, if it pays anything.
+const FLOOR_PAGES: u32 = 256;
+const FLOOR: f64 = FLOOR_PAGES as f64 * 4096.0;
+
+/// How long a pause has lasted before a sample may leave, and how far apart such samples are.
+const SAMPLE_EVERY: Duration = Duration::from_secs(600);
+
+/// From this length of a pause on it is said how much is owed.
+const LONG_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Minutes of the goal that may be saved up.
 const SAVED_MINUTES: f64 = 5.0;
@@ -95,6 +111,8 @@ pub enum BackOff {
     Paused {
         /// How long that takes, if nothing more refaults.
         left: Duration,
+        /// Bytes that are owed.
+        owed: u64,
     },
 }
 
@@ -110,6 +128,8 @@ pub struct RefaultLimiter {
     paused: bool,
     probation: bool,
     paused_since: Duration,
+    /// When a sample left last, or the pause began.
+    sampled: Duration,
     /// A step back takes this long.
     calm: Duration,
     calm_since: Duration,
@@ -138,14 +158,17 @@ impl fmt::Display for BackOff {
                      the rate{most}"
                 )
             }
-            Self::Paused { left } if left.as_secs() > 365 * 86_400 => {
+            Self::Paused { left, .. } if left.as_secs() > 365 * 86_400 => {
                 f.write_str("more came back than max_refault will ever allow: nothing moves")
             }
-            Self::Paused { left } => write!(
-                f,
-                "far more came back than max_refault allows: nothing moves for {} min",
-                left.as_secs().div_ceil(60)
-            ),
+            Self::Paused { left, owed } => {
+                let minutes = left.as_secs().div_ceil(60);
+                write!(f, "far more came back than max_refault allows: nothing moves for {minutes} min")?;
+                if *left < LONG_PAUSE {
+                    return Ok(());
+                }
+                write!(f, ", until {} KiB are paid for; less if samples stay out", owed >> 10)
+            }
         }
     }
 }
@@ -162,6 +185,7 @@ impl RefaultLimiter {
             paused: false,
             probation: false,
             paused_since: Duration::ZERO,
+            sampled: Duration::ZERO,
             calm: CALM,
             calm_since: Duration::ZERO,
             last: None,
@@ -170,9 +194,19 @@ impl RefaultLimiter {
         }
     }
 
-    /// What the goal pays a minute, in bytes.
-    fn pay(&self) -> f64 {
+    /// What the goal pays a minute by the working set, in bytes.
+    fn share(&self) -> f64 {
         self.goal.map_or(0.0, |goal| goal.0 * self.working_set)
+    }
+
+    /// The least it pays a minute.
+    fn floor(&self) -> f64 {
+        self.goal.map_or(0.0, |goal| if goal.0 > 0.0 { FLOOR } else { 0.0 })
+    }
+
+    /// What it pays a minute.
+    fn pay(&self) -> f64 {
+        self.share().max(self.floor())
     }
 
     /// Takes note, `now`, of bytes that `refaulted` and of a working set of `working_set` bytes.
@@ -191,8 +225,8 @@ impl RefaultLimiter {
         let pay = self.pay();
         self.account = (self.account + pay * minutes - bytes(refaulted)).min(pay * SAVED_MINUTES);
         self.allowance = if self.paused { 0.0 } else { self.allowance + pay * minutes * PROBATION_SHARE };
-        if refaulted > 0 && self.account < 0.0 {
-            self.back_off(now, pay);
+        if refaulted > 0 && self.account < 0.0 && -self.account >= self.floor() {
+            self.back_off(now);
         } else if self.paused && self.account >= 0.0 {
             self.paused = false;
             self.step = STEPS;
@@ -206,14 +240,15 @@ impl RefaultLimiter {
         }
     }
 
-    fn back_off(&mut self, now: Duration, pay: f64) {
+    fn back_off(&mut self, now: Duration) {
         self.calm_since = now;
         if self.paused {
             return;
         }
-        if self.step == STEPS || -self.account > pay * OWED_MINUTES {
+        if self.step == STEPS || -self.account > (self.share() * OWED_MINUTES).max(self.floor()) {
             self.paused = true;
             self.paused_since = now;
+            self.sampled = now;
             return;
         }
         self.step += 1;
@@ -223,6 +258,22 @@ impl RefaultLimiter {
     pub fn left(&mut self, left: u64) {
         if self.probation {
             self.allowance = (self.allowance - bytes(left)).max(0.0);
+        }
+    }
+
+    /// Whether, `now`, a sample may leave though the task is paused. It is noted as tried.
+    pub fn may_sample(&mut self, now: Duration) -> bool {
+        let may = self.paused && self.floor() > 0.0 && now.saturating_sub(self.sampled) >= SAMPLE_EVERY;
+        if may {
+            self.sampled = now;
+        }
+        may
+    }
+
+    /// Takes note that a sample left in a pause and stayed out: half of what is owed is forgiven.
+    pub fn stayed_out(&mut self) {
+        if self.paused {
+            self.account /= 2.0;
         }
     }
 
@@ -273,7 +324,13 @@ impl RefaultLimiter {
             let minutes = -self.account / self.pay();
             // With nothing that pays, for ever.
             let left = Duration::try_from_secs_f64(minutes.max(0.0) * 60.0).unwrap_or(Duration::MAX);
-            BackOff::Paused { left }
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "never negative; saturates"
+            )]
+            let owed = (-self.account).max(0.0) as u64;
+            BackOff::Paused { left, owed }
         } else if self.step == 0 {
             BackOff::None
         } else {
@@ -338,7 +395,7 @@ mod tests {
         }
         assert_eq!(steps, [(2, 1, false), (3, 2, false), (4, 3, false), (4, 3, true)]);
         assert_eq!(limiter.look_every(), Some(LOOK_WHILE_PAUSED));
-        assert_eq!(limiter.state(), BackOff::Paused { left: minutes(4) });
+        assert_eq!(limiter.state(), BackOff::Paused { left: minutes(4), owed: 4 * MIB });
         limiter.refaulted(minutes(7), 0, 100 * MIB);
         assert!(limiter.limits().paused);
         limiter.refaulted(minutes(8), 0, 100 * MIB);
@@ -363,19 +420,19 @@ mod tests {
     #[test]
     fn a_flood_pauses_at_once_and_until_it_is_paid_for() {
         let mut limiter = limiter(0.2);
-        limiter.refaulted(minutes(0), 0, 100 * MIB);
-        limiter.refaulted(minutes(1), 100 * MIB, 100 * MIB);
+        limiter.refaulted(minutes(0), 0, 1000 * MIB);
+        limiter.refaulted(minutes(1), 1000 * MIB, 1000 * MIB);
         assert!(limiter.limits().paused);
-        let BackOff::Paused { left } = limiter.state() else { panic!("{:?}", limiter.state()) };
+        let BackOff::Paused { left, .. } = limiter.state() else { panic!("{:?}", limiter.state()) };
         assert!(left > minutes(498) && left < minutes(500), "{left:?}");
-        limiter.refaulted(minutes(499), 0, 100 * MIB);
+        limiter.refaulted(minutes(499), 0, 1000 * MIB);
         assert!(limiter.limits().paused);
-        limiter.refaulted(minutes(501), 0, 100 * MIB);
+        limiter.refaulted(minutes(501), 0, 1000 * MIB);
         assert!(!limiter.limits().paused);
         // A step back takes as long as the pause was.
-        limiter.refaulted(minutes(900), 0, 100 * MIB);
+        limiter.refaulted(minutes(900), 0, 1000 * MIB);
         assert_eq!(limiter.limits().halvings, 3);
-        limiter.refaulted(minutes(1002), 0, 100 * MIB);
+        limiter.refaulted(minutes(1002), 0, 1000 * MIB);
         assert_eq!(limiter.limits().halvings, 2);
     }
 
@@ -393,8 +450,48 @@ mod tests {
     fn a_goal_of_nothing_never_forgives() {
         let mut limiter = limiter(0.0);
         limiter.refaulted(minutes(1), 4096, 100 * MIB);
-        assert_eq!(limiter.state(), BackOff::Paused { left: Duration::MAX });
+        assert_eq!(limiter.state(), BackOff::Paused { left: Duration::MAX, owed: 4096 });
         limiter.refaulted(minutes(10_000), 0, 100 * MIB);
-        assert!(limiter.limits().paused);
+        assert!(limiter.limits().paused && !limiter.may_sample(minutes(10_000)), "no sample forgives");
+    }
+
+    #[test]
+    fn a_few_pages_never_hold_back_a_program_that_uses_next_to_nothing() {
+        const PAGE: u64 = 4096;
+        let mut limiter = limiter(0.2);
+        limiter.refaulted(minutes(0), 0, 4 * PAGE);
+        for minute in 1..=500 {
+            limiter.refaulted(minutes(minute), 255 * PAGE, 4 * PAGE);
+            assert_eq!((limiter.limits(), limiter.state()), (NO_LIMITS, BackOff::None), "minute {minute}");
+        }
+        // All at once, with nothing saved up; more than that holds, for as long as the floor takes to pay for it.
+        let mut limiter = self::limiter(0.2);
+        limiter.refaulted(minutes(0), 255 * PAGE, 4 * PAGE);
+        assert_eq!(limiter.limits(), NO_LIMITS);
+        limiter.refaulted(minutes(0), 900 * PAGE, 4 * PAGE);
+        let BackOff::Paused { left, .. } = limiter.state() else { panic!("{:?}", limiter.state()) };
+        assert!(left < minutes(5), "{left:?}");
+    }
+
+    #[test]
+    fn samples_that_stay_out_shorten_a_long_pause() {
+        let mut limiter = limiter(0.2);
+        limiter.refaulted(minutes(0), 0, 1000 * MIB);
+        limiter.refaulted(minutes(1), 1000 * MIB, 1000 * MIB);
+        assert_eq!(
+            limiter.state().to_string(),
+            "far more came back than max_refault allows: nothing moves for 499 min, until 1021952 KiB are paid for; less \
+             if samples stay out"
+        );
+        assert!(!limiter.may_sample(minutes(10)));
+        let mut minute = 1;
+        while limiter.limits().paused {
+            minute += 1;
+            limiter.refaulted(minutes(minute), 0, 1000 * MIB);
+            if limiter.may_sample(minutes(minute)) {
+                limiter.stayed_out();
+            }
+        }
+        assert!((30..=61).contains(&minute), "{minute} min");
     }
 }

@@ -23,6 +23,8 @@ pub struct ScannedCycle<'a> {
     pub working_set_cycles: u8,
     /// Whether pages that refaulted are left alone for some cycles.
     pub leave_alone: bool,
+    /// Whether swap was taken away since the last cycle (swapoff): what was out is back, and nobody touched it.
+    pub swap_shrank: bool,
 }
 
 /// What came of it.
@@ -33,7 +35,7 @@ pub struct Settled {
     /// The pages that may go, each with its rank in the place of a count: the lower, the colder. Those that were not
     /// touched in this cycle rank by how long that is so, then those touched by their count.
     pub ranks: HeatMap,
-    /// Bytes that were moved out and were touched since: refaults.
+    /// Bytes that were moved out and are in memory again: refaults.
     pub refaulted: u64,
     /// Bytes touched in this cycle.
     pub touched: u64,
@@ -43,6 +45,8 @@ pub struct Settled {
     pub out: u64,
     /// Bytes left alone, as they refaulted.
     pub left_alone: u64,
+    /// Bytes left alone, as the kernel kept them in memory.
+    pub kept: u64,
 }
 
 /// The rank of a page that may go.
@@ -57,8 +61,8 @@ const fn rank(standing: Standing, count: u16) -> u16 {
     }
 }
 
-/// What is to be counted of a page: refaulted, working set, out, left alone; touched is known without.
-const COUNTERS: usize = 4;
+/// What is to be counted of a page: refaulted, working set, out, left alone, kept; touched is known without.
+const COUNTERS: usize = 5;
 
 /// What becomes of a page by how it stood and how it was seen: looked up, as it is asked for every page.
 struct Rules {
@@ -73,14 +77,19 @@ impl Rules {
         for (number, seen) in PageSeen::ALL.into_iter().enumerate() {
             for byte in 0..=u8::MAX {
                 let before = Standing(byte);
-                let after = before.after(seen, cycle.number);
+                let is_back = before.is_out() && seen != PageSeen::Absent;
+                let refaulted = is_back && !cycle.swap_shrank;
+                let after = if is_back && cycle.swap_shrank {
+                    before.brought_back()
+                } else {
+                    before.after(seen, cycle.number)
+                };
                 let after =
                     if cycle.leave_alone || !after.is_left_alone() { after } else { Standing::idle(0) };
-                let refaulted = before.is_out() && seen == PageSeen::Touched;
                 let touched = seen == PageSeen::Touched;
                 let recent = after.age().is_some_and(|age| age < cycle.working_set_cycles);
                 let in_set = touched || (recent && seen != PageSeen::Absent);
-                let bits = [refaulted, in_set, after.is_out(), after.is_left_alone()];
+                let bits = [refaulted, in_set, after.is_out(), after.is_left_alone(), after.is_kept()];
                 let counts = bits.iter().rev().fold(0, |sum, bit| (sum << 12) | u64::from(*bit));
                 rules.after[number][usize::from(byte)] = after.0;
                 rules.counts[number][usize::from(byte)] = counts;
@@ -237,7 +246,7 @@ pub fn settle(before: Standings, heat: &HeatMap, cycle: &ScannedCycle<'_>) -> Se
         block = next + settling.step(next, end - next, &mut ranges);
     }
     settling.keep(end.max(block), u64::MAX);
-    let [refaulted, working_set, out, left_alone] = settling.pages.map(|pages| pages * PAGE_SIZE);
+    let [refaulted, working_set, out, left_alone, kept] = settling.pages.map(|pages| pages * PAGE_SIZE);
     Settled {
         standings: settling.after.finish(),
         ranks: settling.ranks.finish(),
@@ -246,13 +255,14 @@ pub fn settle(before: Standings, heat: &HeatMap, cycle: &ScannedCycle<'_>) -> Se
         working_set,
         out,
         left_alone,
+        kept,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::mark::mark_out;
-    use super::super::page_set::PageSetBuilder;
+    use super::super::page_set::{PageSet, PageSetBuilder};
     use super::*;
     use crate::heat::{Entry, HeatUpdate};
     use crate::kernel::probe::{Access, AccessSink, Block};
@@ -372,7 +382,7 @@ mod tests {
                         }).collect()),
                     }
                 }).collect();
-                let cycle = ScannedCycle { number, window, ranges: &ranges, working_set_cycles: 2, leave_alone: true };
+                let cycle = ScannedCycle { number, window, ranges: &ranges, working_set_cycles: 2, leave_alone: true, swap_shrank: false };
                 let settled = settle(standings, &heat(&shapes), &cycle);
                 let ranks = spread(&settled.ranks);
                 let [mut back, mut touched, mut out] = [0, 0, 0];
@@ -392,7 +402,7 @@ mod tests {
                         Access::IDLE => PageSeen::Idle,
                         _ => PageSeen::Touched,
                     };
-                    back += u64::from(stood.is_out() && seen == PageSeen::Touched);
+                    back += u64::from(stood.is_out() && seen != PageSeen::Absent);
                     touched += u64::from(seen == PageSeen::Touched);
                     model[index] = stood.after(seen, number);
                     out += u64::from(model[index].is_out());
@@ -412,7 +422,7 @@ mod tests {
                     let index = usize::try_from((at - address(0)) / PAGE_SIZE).unwrap();
                     model[index] = model[index].moved_out();
                 }
-                standings = mark_out(settled.standings, given.finish(), None).standings;
+                standings = mark_out(settled.standings, given.finish(), PageSet::default()).standings;
                 for page in (0..pages).step_by(37) {
                     prop_assert_eq!(standings.of(address(page)), model[usize::try_from(page).unwrap()]);
                 }
@@ -431,11 +441,12 @@ mod tests {
             ranges: &range,
             working_set_cycles: 2,
             leave_alone: true,
+            swap_shrank: false,
         };
         let settled = settle(Standings::default(), &heat(&[Shape::Alike(Access::IDLE)]), &cycle(1));
         let mut given = PageSetBuilder::default();
         given.add(AddressRange::new(block, block + PAGE_SIZE));
-        let standings = mark_out(settled.standings, given.finish(), None).standings;
+        let standings = mark_out(settled.standings, given.finish(), PageSet::default()).standings;
         // One page of it refaulted and is left alone: so is the huge page that it has become part of.
         let settled = settle(standings, &heat(&[Shape::Huge(Access::READ)]), &cycle(2));
         assert_eq!(settled.refaulted, PAGE_SIZE);
@@ -449,19 +460,36 @@ mod tests {
         let block = FIRST * BLOCK_SIZE;
         let range = [AddressRange::new(block, block + BLOCK_SIZE)];
         let window = AddressRange::new(0, u64::MAX);
-        let cycle =
-            ScannedCycle { number: 1, window, ranges: &range, working_set_cycles: 2, leave_alone: true };
-        let settled = settle(Standings::default(), &heat(&[Shape::Alike(Access::IDLE)]), &cycle);
-        let mut given = PageSetBuilder::default();
-        given.add(range[0]);
-        // Behind the act the first hundred are there and idle, the next hundred there and touched, the rest gone.
-        let mut after = vec![Access::ABSENT; PAGES_PER_BLOCK];
-        after[..100].fill(Access::IDLE);
-        after[100..200].fill(Access::READ);
-        let marked = mark_out(settled.standings, given.finish(), Some(&heat(&[Shape::Mixed(after)])));
-        assert_eq!((marked.stayed, marked.left), (100 * PAGE_SIZE, 412 * PAGE_SIZE));
-        assert!(
-            !marked.standings.of(block).is_out() && marked.standings.of(block + 150 * PAGE_SIZE).is_out()
-        );
+        let cycle = |number, swap_shrank| ScannedCycle {
+            number,
+            window,
+            ranges: &range,
+            working_set_cycles: 2,
+            leave_alone: true,
+            swap_shrank,
+        };
+        let all_idle = heat(&[Shape::Alike(Access::IDLE)]);
+        let mut standings = Standings::default();
+        for number in 1..=2 {
+            let settled = settle(standings, &all_idle, &cycle(number, false));
+            assert_eq!((settled.refaulted, settled.kept), (0, 0), "cycle {number}");
+            let (mut left, mut kept) = (PageSetBuilder::default(), PageSetBuilder::default());
+            kept.add(AddressRange::new(block, block + 100 * PAGE_SIZE));
+            left.add(AddressRange::new(block + 100 * PAGE_SIZE, range[0].end));
+            let left = if number == 1 { PageSetBuilder::default() } else { left };
+            let marked = mark_out(settled.standings, left.finish(), kept.finish());
+            let gone = if number == 1 { 0 } else { 412 };
+            assert_eq!((marked.stayed, marked.left), (100 * PAGE_SIZE, gone * PAGE_SIZE));
+            standings = marked.standings;
+            assert!(!standings.of(block).is_out());
+        }
+        assert!(standings.of(block + 150 * PAGE_SIZE).is_out());
+        // What stayed twice is left alone; what left and is there was read back, unless swap was taken away.
+        for (swap_shrank, refaulted) in [(false, 412), (true, 0)] {
+            let settled = settle(standings.clone(), &all_idle, &cycle(3, swap_shrank));
+            let bytes = (settled.refaulted, settled.kept, settled.out);
+            assert_eq!(bytes, (refaulted * PAGE_SIZE, 100 * PAGE_SIZE, 0));
+            assert_eq!(spread(&settled.ranks).len(), 412 - usize::try_from(refaulted).unwrap());
+        }
     }
 }

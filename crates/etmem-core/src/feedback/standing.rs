@@ -14,16 +14,25 @@ const OUT: u8 = AGE_MAX + 1;
 
 /// Steps for which a page that refaulted is left alone; from `OUT + 1` on.
 const ALONE_STEPS: u8 = 5;
+const FIRST_ALONE: u8 = OUT + 1;
 
 /// Ways in which a page of one level can stand.
 const PHASES: u8 = OUT + ALONE_STEPS + 1;
 
+/// Steps for which a page that stayed is left alone; from `PHASES` on. They have numbers of their own, after all levels.
+const KEPT: u8 = PHASES;
+const KEPT_FIRST: u8 = (LEVEL_MAX + 1) * PHASES;
+const KEPT_END: u8 = KEPT_FIRST + LEVEL_MAX * ALONE_STEPS;
+
 /// What is known of a page between two cycles, in a byte: how often it refaulted, and one of
 /// - present, and idle for a number of cycles in a row (0: touched in the last one),
 /// - moved out,
-/// - left alone for some steps more, as it refaulted.
+/// - left alone for some steps more, as it refaulted,
+/// - left alone for some steps more, as the kernel kept it in memory again and again.
 ///
-/// A page that refaulted for the nth time is left alone for 4ⁿ cycles at least: 4, 16, 64, 256, 1024, and not more.
+/// A page that refaulted for the nth time is left alone for 4ⁿ cycles at least: 4, 16, 64, 256, 1024, and not more. A page that
+/// stayed once may go again in the next cycle: it may have been under writeback. From the second time on it is left alone as
+/// one that refaulted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Standing(pub(super) u8);
 
@@ -32,7 +41,11 @@ impl Standing {
     pub const UNKNOWN: Self = Self(u8::MAX);
 
     const fn new(level: u8, phase: u8) -> Self {
-        Self(level * PHASES + phase)
+        if phase < KEPT {
+            return Self(level * PHASES + phase);
+        }
+        let level = if level > 0 { level - 1 } else { 0 };
+        Self(KEPT_FIRST + level * ALONE_STEPS + (phase - KEPT))
     }
 
     /// Present and idle for `age` cycles in a row.
@@ -42,7 +55,14 @@ impl Standing {
     }
 
     const fn parts(self) -> Option<(u8, u8)> {
-        if self.0 == u8::MAX { None } else { Some((self.0 / PHASES, self.0 % PHASES)) }
+        match self.0 {
+            KEPT_END.. => None,
+            KEPT_FIRST.. => {
+                let number = self.0 - KEPT_FIRST;
+                Some((number / ALONE_STEPS + 1, KEPT + number % ALONE_STEPS))
+            }
+            _ => Some((self.0 / PHASES, self.0 % PHASES)),
+        }
     }
 
     /// Whether it was moved out and has not refaulted yet.
@@ -51,13 +71,19 @@ impl Standing {
         matches!(self.parts(), Some((_, OUT)))
     }
 
-    /// Whether it is left alone.
+    /// Whether it is left alone, as it refaulted.
     #[must_use]
     pub const fn is_left_alone(self) -> bool {
-        matches!(self.parts(), Some((_, phase)) if phase > OUT)
+        matches!(self.parts(), Some((_, phase)) if phase > OUT && phase < KEPT)
     }
 
-    /// How often it refaulted, as far as that is counted.
+    /// Whether it is left alone, as the kernel kept it in memory.
+    #[must_use]
+    pub const fn is_kept(self) -> bool {
+        matches!(self.parts(), Some((_, phase)) if phase >= KEPT)
+    }
+
+    /// How often it refaulted or stayed, as far as that is counted.
     #[must_use]
     pub const fn level(self) -> u8 {
         match self.parts() {
@@ -81,6 +107,24 @@ impl Standing {
         Self::new(self.level(), OUT)
     }
 
+    /// The same page once it was to move and stayed.
+    #[must_use]
+    pub const fn stayed(self) -> Self {
+        match self.level() {
+            0 => Self::new(1, 0),
+            level => {
+                let level = if level < LEVEL_MAX { level + 1 } else { LEVEL_MAX };
+                Self::new(level, KEPT + ALONE_STEPS - 1)
+            }
+        }
+    }
+
+    /// The same page after swap was taken away (swapoff): it is in memory again, and nobody touched it.
+    #[must_use]
+    pub(super) const fn brought_back(self) -> Self {
+        Self::new(self.level(), 0)
+    }
+
     /// The same page after cycle number `cycle`, in which it was seen as `seen`.
     #[must_use]
     pub(super) const fn after(self, seen: PageSeen, cycle: u64) -> Self {
@@ -93,18 +137,17 @@ impl Standing {
         };
         match (phase, seen) {
             (OUT, PageSeen::Absent) => self,
-            (OUT, PageSeen::Touched) => {
+            // It did leave, so somebody touched it, also where the accessed bit was cleared since.
+            (OUT, PageSeen::Touched | PageSeen::Idle) => {
                 let level = if level < LEVEL_MAX { level + 1 } else { LEVEL_MAX };
                 Self::new(level, OUT + ALONE_STEPS)
             }
-            // It never left: the kernel leaves alone, without a word, what is shared, locked or in use.
-            (OUT, PageSeen::Idle) => Self::new(level, 1),
             (OUT.., _) => {
                 // A step of level n is 4ⁿ⁻¹ cycles, and the first may be cut short.
                 let is_step = cycle.is_multiple_of(1 << (2 * (level.saturating_sub(1))));
-                match (phase - OUT, is_step) {
+                match (phase, is_step) {
                     (_, false) => self,
-                    (1, true) => Self::new(level, 0),
+                    (FIRST_ALONE | KEPT, true) => Self::new(level, 0),
                     (_, true) => Self::new(level, phase - 1),
                 }
             }
@@ -141,6 +184,15 @@ mod tests {
         assert!(u16::from(LEVEL_MAX + 1) * u16::from(PHASES) <= u16::from(u8::MAX));
         let last = Standing::new(LEVEL_MAX, PHASES - 1);
         assert!(last != Standing::UNKNOWN && last.is_left_alone() && last.level() == LEVEL_MAX);
+        let mut all = std::collections::BTreeSet::from([Standing::UNKNOWN.0]);
+        for level in 0..=LEVEL_MAX {
+            let kept = if level > 0 { KEPT..KEPT + ALONE_STEPS } else { KEPT..KEPT };
+            for phase in (0..PHASES).chain(kept) {
+                let standing = Standing::new(level, phase);
+                assert!(all.insert(standing.0), "level {level}, phase {phase}");
+                assert_eq!(standing.parts(), Some((level, phase)));
+            }
+        }
         assert!(!Standing::UNKNOWN.is_out() && !Standing::UNKNOWN.is_left_alone());
         assert_eq!(Standing::UNKNOWN.age(), None);
     }
@@ -182,9 +234,31 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_never_left_did_not_refault() {
+    fn a_page_that_left_and_is_there_was_read_back() {
         let out = Standing::idle(2).moved_out();
-        let page = out.after(PageSeen::Idle, 1);
-        assert_eq!((page.age(), page.level()), (Some(1), 0));
+        for seen in [PageSeen::Idle, PageSeen::Touched] {
+            let page = out.after(seen, 1);
+            assert!(page.is_left_alone() && page.level() == 1, "{seen:?}");
+        }
+        assert_eq!(out.brought_back(), Standing::idle(0));
+    }
+
+    #[test]
+    fn a_page_that_never_left_did_not_refault_and_is_left_alone_longer_each_time() {
+        let mut page = Standing::idle(2).stayed();
+        assert_eq!((page.age(), page.level(), page.is_kept()), (Some(0), 1, false));
+        let mut cycle = 1000;
+        for level in 2..=7u8 {
+            page = page.after(PageSeen::Idle, cycle).stayed();
+            assert!(page.is_kept() && !page.is_left_alone() && !page.is_out(), "{page:?}");
+            let mut held: u64 = 0;
+            while page.is_kept() {
+                (cycle, held) = (cycle + 1, held + 1);
+                page = page.after(PageSeen::Idle, cycle);
+            }
+            let least = 4u64.pow(u32::from(level.min(LEVEL_MAX)));
+            assert!((least..=least + least / 4).contains(&held), "time {level}: {held} cycles");
+            assert_eq!(page.age(), Some(0));
+        }
     }
 }

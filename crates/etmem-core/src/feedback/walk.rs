@@ -85,6 +85,17 @@ pub(super) enum Part {
     Some(PageBits),
 }
 
+impl Part {
+    /// Whether page number `page` of the block is in it.
+    pub(super) const fn holds(self, page: usize) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Whole => true,
+            Self::Some(bits) => bits.holds(page),
+        }
+    }
+}
+
 /// Pages of a block, a bit each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct PageBits([u64; PAGES_PER_BLOCK / 64]);

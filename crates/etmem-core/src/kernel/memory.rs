@@ -27,4 +27,10 @@ pub trait SystemMemory: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the kernel does not tell.
     fn state(&self) -> Result<MemoryState, ProcessError>;
+
+    /// Bytes that the machine has read back from swap since it was started, read ahead or not; `None` if the kernel does not
+    /// count them. No process can have had more of its pages read back.
+    fn swapped_in(&self) -> Option<u64> {
+        None
+    }
 }

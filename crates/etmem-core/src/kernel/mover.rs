@@ -4,15 +4,39 @@ use super::process::{ProcessError, ProcessId};
 use crate::address::AddressRange;
 use std::fmt;
 
-/// What became of the ranges of one call, in bytes.
+/// What the kernel answered about the ranges of one call, in bytes. What became of them only [`SwapOut::residence`] tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// The kernel took them. It leaves alone, without a word, pages that are shared, locked or in use.
+    /// The kernel took them. Without a word it leaves alone pages that are shared, pinned or in use.
     pub applied: u64,
     /// No longer mapped when the call came.
     pub vanished: u64,
     /// Refused: mappings that cannot be paged out (locked, huge page pool, device memory).
     pub refused: u64,
+}
+
+/// Where a page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residence {
+    /// Neither in memory nor in swap: never used, freed or unmapped.
+    Nowhere,
+    /// In swap.
+    Swap,
+    /// In memory.
+    Memory {
+        /// The number of its frame; 0 where the kernel does not show it.
+        frame: u64,
+        /// Whether it is a page of a file, or of shared memory.
+        file: bool,
+    },
+}
+
+impl Residence {
+    /// Whether it is in memory.
+    #[must_use]
+    pub const fn is_memory(self) -> bool {
+        matches!(self, Self::Memory { .. })
+    }
 }
 
 /// Moves pages of one process.
@@ -36,6 +60,16 @@ pub trait SwapOut: fmt::Debug + Send {
         let _ = huge;
         self.swap_out(ranges)
     }
+
+    /// Where each page of `ranges` is now, in order, into `out` (cleared first). Returns false, and no pages, where this
+    /// kernel does not tell.
+    ///
+    /// Called right before and right after `swap_out` of the same ranges: what was in memory and no longer is has left; what
+    /// is still there, in the same frame, stayed.
+    ///
+    /// # Errors
+    /// When the process is gone or the kernel refuses.
+    fn residence(&mut self, ranges: &[AddressRange], out: &mut Vec<Residence>) -> Result<bool, ProcessError>;
 }
 
 /// Makes movers. One per kernel interface.

@@ -2,7 +2,9 @@
 
 use crate::program::{PAGES, Program};
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
-use etmem_core::feedback::{Goal, PageSetBuilder, RefaultLimiter, ScannedCycle, Standings, mark_out, settle};
+use etmem_core::feedback::{
+    Goal, PageSet, PageSetBuilder, RefaultLimiter, ScannedCycle, Standings, mark_out, settle,
+};
 use etmem_core::heat::{HeatMap, HeatUpdate};
 use etmem_core::kernel::probe::{Access, AccessSink, Block};
 use etmem_core::kernel::process::ProcessMemory;
@@ -12,6 +14,9 @@ use std::time::Duration;
 
 /// Two weeks.
 const MINUTES: u64 = 14 * 24 * 60;
+/// Each page of the program stands for this many of a real one, which is too large to be simulated: the goal's floor is for
+/// programs that are really small.
+const SCALE: u64 = 512;
 /// Bytes that may leave in a minute, before anything holds them back: all is out in three.
 const PER_CYCLE: u64 = PAGES as u64 * PAGE_SIZE / 4;
 
@@ -61,15 +66,20 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
             ranges: &[range],
             working_set_cycles: 2,
             leave_alone: goal.is_some(),
+            swap_shrank: false,
         };
         let settled = settle(standings, &heat, &cycle);
-        limiter.refaulted(Duration::from_secs(60 * minute), settled.refaulted, settled.working_set);
+        limiter.refaulted(
+            Duration::from_secs(60 * minute),
+            settled.refaulted * SCALE,
+            settled.working_set * SCALE,
+        );
         back.push(settled.refaulted);
         sets.push(settled.working_set.max(1));
         let limits = limiter.limits();
         paused += u64::from(limits.paused);
         let budget = if limits.paused { 0 } else { PER_CYCLE >> limits.halvings };
-        let budget = budget.min(limits.bytes.unwrap_or(u64::MAX));
+        let budget = budget.min(limits.bytes.map_or(u64::MAX, |bytes| bytes / SCALE));
         let ranks = settled.ranks.histogram();
         let figures = ProcessMemory::default();
         let (selection, _) = pick(ColdRule::Below(1), limits.idle_cycles, budget, &ranks, &figures);
@@ -80,8 +90,8 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
                 out_since[usize::try_from((at - BLOCK_SIZE) / PAGE_SIZE).unwrap()] = Some(minute);
             }
         }
-        let marked = mark_out(settled.standings, given.finish(), None);
-        limiter.left(marked.left);
+        let marked = mark_out(settled.standings, given.finish(), PageSet::default());
+        limiter.left(marked.left * SCALE);
         standings = marked.standings;
         if minute >= MINUTES / 2 {
             let out = out_since.iter().zip(&cold).filter(|(out, cold)| out.is_some() && **cold).count();

@@ -2,36 +2,27 @@
 //!
 //! ```text
 //! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> page them out, at a rate
-//!                            -> what really left?
+//!                               (a sample first: does it come back?)     -> what really left?
 //! ```
 
-use super::history::{ProcessHistory, TaskHistory};
+use super::acting::{Act, Acted};
+use super::history::TaskHistory;
 use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
-use super::swap_cache::SwapCacheKeeper;
 use crate::report::{ProcessReport, ProcessResult};
 use crate::scan_locks::{ScanLock, ScanLocks};
 use crate::so_far::SharedSoFar;
-use etmem_core::act::{self, Rehearsal, Tools};
-use etmem_core::feedback::{PageSet, PageSetBuilder, RefaultLimits};
+use etmem_core::address::PAGE_SIZE;
+use etmem_core::feedback::{RefaultLimits, Settled};
 use etmem_core::guard::{self, Bound, Room, SkipReason};
-use etmem_core::heat::HeatMap;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::probe::AccessProbe;
-use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
-use etmem_core::plan::{Budget, Outcome, Plan};
-use etmem_core::policy;
-use etmem_core::scan::{self, Looks, Observed, ScanEnd, Wanted};
+use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted};
 use std::time::Duration;
-
-/// The longest that a cycle moves pages of one process: what is known of them ages meanwhile.
-const ACT_LONGEST: Duration = Duration::from_secs(10);
-
-/// How long after the scan pages leave without being looked at once more: as long as the shortest observation window.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// Why a process's cycle ended early.
 #[derive(Debug)]
@@ -47,7 +38,6 @@ pub(super) struct ProcessCycle<'a> {
     pub(super) settings: &'a Settings,
     pub(super) scan_locks: &'a ScanLocks,
     pub(super) history: &'a TaskHistory,
-    pub(super) swap_cache: &'a SwapCacheKeeper,
     pub(super) so_far: &'a SharedSoFar,
     pub(super) process: ProcessId,
     pub(super) kernel: &'a Kernel,
@@ -55,9 +45,9 @@ pub(super) struct ProcessCycle<'a> {
 }
 
 /// What looks at the process, and what moves its pages.
-struct Attached {
-    probe: Box<dyn AccessProbe>,
-    mover: Box<dyn SwapOut>,
+pub(super) struct Attached {
+    pub(super) probe: Box<dyn AccessProbe>,
+    pub(super) mover: Box<dyn SwapOut>,
 }
 
 /// A process that is looked at.
@@ -73,16 +63,6 @@ pub(super) struct Watched<'a> {
     /// Whether touches count only from the beginning on.
     fresh: bool,
     looked: bool,
-}
-
-/// What was given to the mover.
-struct Acted {
-    /// Bytes that could have been.
-    present: u64,
-    outcome: Outcome,
-    rehearsal: Option<Rehearsal>,
-    given: PageSet,
-    processor_time: Duration,
 }
 
 impl<'a> ProcessCycle<'a> {
@@ -110,8 +90,8 @@ impl<'a> ProcessCycle<'a> {
         // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
         // between, nothing moves.
         let mover = kernel.moving.out()?.attach(process)?;
-        let mut attached = Attached { probe: kernel.probe.attach(process)?, mover };
-        let (was_whole, slice) = self.history.looks_at(process);
+        let (source, was_whole, slice) = self.history.looks_at(process, kernel);
+        let mut attached = Attached { probe: source.attach(process)?, mover };
         let armed_since = scan_lock.armed_since().filter(|_| was_whole);
         let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without: &[] };
         let mut looks = Looks::new(process, &*kernel.mappings, wanted);
@@ -135,65 +115,73 @@ impl<'a> ProcessCycle<'a> {
         Box::new(ProcessReport::new(self.process, result))
     }
 
-    /// What of it leaves, after the looks.
-    fn act_on(
+    /// What of it may leave, after the looks; a sample leaves.
+    fn begin_acting(
         &self,
-        observed: &Observed,
-        attached: &mut Attached,
+        observed: Observed,
+        mut attached: Attached,
         looked: Duration,
         window: Duration,
-    ) -> Result<Scanned, End> {
-        let mut known = self.history.take(self.process);
-        let result = self.act_with(&mut known, observed, attached, looked, window);
-        self.history.put_back(self.process, known);
-        result
+    ) -> Result<Acting, End> {
+        let Self { process, kernel, pacer, .. } = *self;
+        let mut known = self.history.take(process);
+        let mut settled = self.history.settle(&mut known, &observed);
+        let begun = || -> Result<Acting, End> {
+            let before = kernel.processes.memory(process)?;
+            let swapped_in = kernel.memory.swapped_in();
+            let exact = known.probe(kernel).is_page_exact();
+            let (refaulted, limits) =
+                self.history.account(&mut known, &settled, exact, before, swapped_in, pacer.now());
+            let room = self.room_now();
+            let free = room.as_ref().map_or(0, |room| room.bytes);
+            let ranks = std::mem::take(&mut settled.ranks);
+            let rooms = (free, may(&room, limits));
+            let act = self.begin_act(ranks, (before, limits), rooms, looked, &mut known, &mut attached);
+            Ok(Acting { observed, attached, window, settled, refaulted, act })
+        }();
+        self.history.put_back(process, known);
+        begun
     }
 
-    fn act_with(
-        &self,
-        known: &mut ProcessHistory,
-        observed: &Observed,
-        attached: &mut Attached,
-        looked: Duration,
-        window: Duration,
-    ) -> Result<Scanned, End> {
-        let Self { settings, process, kernel, pacer, .. } = *self;
-        let settled = self.history.settle(known, observed);
-        let before = kernel.processes.memory(process)?;
-        let exact = kernel.probe.is_page_exact();
-        let (refaulted, limits) = self.history.account(known, &settled, exact, before, pacer.now());
-        let room = self.room_within(limits);
-        let may = room.as_ref().map_or(0, |room| room.bytes);
-
-        let Acted { present, outcome, rehearsal, given, processor_time } =
-            self.act(&settled.ranks, &before, limits, may, looked, attached);
-        let probe = &mut *attached.probe;
-        let figures = kernel.processes.memory(process).unwrap_or(before);
-        let is_worth_a_look = outcome.ended.is_none() && some_stayed(&before, &figures, &outcome);
-        let after = if is_worth_a_look && probe.looks_without_clearing() {
-            scan::glance(probe, &observed.ranges).ok()
-        } else {
-            None
-        };
-        let (left, stayed) = self.history.left(known, given, after.as_ref(), figures);
-        // What was refused is still there as well, and is reported already.
-        let stayed = stayed.saturating_sub(outcome.refused);
-        let swap_cache = self.swap_cache.keep_within(settings.swapcache_watermarks, kernel);
-        swap_cache?;
+    /// The rest leaves, as far as the sample stayed out.
+    fn end_acting(&self, acting: Acting) -> Result<Scanned, End> {
+        let Acting { observed, mut attached, window, settled, refaulted, mut act } = acting;
+        let limits = act.limits;
+        let mut known = self.history.take(self.process);
+        let room = self.room_now();
+        let may = may(&room, limits);
+        self.end_act(&mut act, may, &mut known, &mut attached);
+        let figures = self.kernel.processes.memory(self.process).unwrap_or(act.figures);
+        let present = act.present();
+        let Acted { outcome, rehearsal, blind, swap_off, left, processor_time } = act.acted;
+        self.history.end(&mut known, figures, settled.out + left);
+        self.history.put_back(self.process, known);
 
         // An error is what has come up since the scan began.
-        let bound = room?.bound;
+        let bound = if swap_off {
+            Bound::SwapOff
+        } else if blind.is_some() && may > 0 {
+            Bound::Blind
+        } else {
+            within(room?, limits).bound
+        };
         Ok(Scanned {
-            present: present + settled.left_alone,
+            present: present + settled.left_alone + settled.kept,
             window,
             bound: (outcome.over_budget > 0).then_some(bound),
+            blind,
             outcome,
             rehearsal,
-            stayed,
             locked: observed.locked,
-            history: History { refaulted, left, held: settled.left_alone, touched: settled.touched },
+            history: History {
+                refaulted,
+                left,
+                held: settled.left_alone,
+                kept: settled.kept,
+                touched: settled.touched,
+            },
             feedback: self.history.feedback(&settled, left),
-            effort: Effort::of(observed, processor_time),
+            effort: Effort::of(&observed, processor_time),
         })
     }
 
@@ -211,69 +199,13 @@ impl<'a> ProcessCycle<'a> {
         Ok(guard::room(self.settings.guards, memory, self.kernel.pressure.pressure()?, groups)?)
     }
 
-    /// The same after the looks, and no more than what refaulted allows.
-    fn room_within(&self, limits: RefaultLimits) -> Result<Room, End> {
-        let room = self.room(&self.kernel.memory.state()?)?;
-        Ok(if limits.paused {
-            Room { bytes: 0, bound: Bound::Paused }
-        } else {
-            room.or(limits.bytes.unwrap_or(u64::MAX), Bound::Probation)
-        })
-    }
-
-    /// Gives the coldest to the mover, at most `may` bytes.
-    fn act(
-        &self,
-        ranks: &HeatMap,
-        figures: &ProcessMemory,
-        limits: RefaultLimits,
-        may: u64,
-        looked: Duration,
-        attached: &mut Attached,
-    ) -> Acted {
-        let (settings, pacer) = (self.settings, self.pacer);
-        let histogram = ranks.histogram();
-        let most = may.min(self.history.bytes_within(ACT_LONGEST));
-        let (selection, cold) = policy::pick(settings.cold, limits.idle_cycles, most, &histogram, figures);
-        let plan = Plan::new(ranks, &histogram, selection);
-        let budget = Budget { bytes: may, until: Some(pacer.now() + ACT_LONGEST) };
-        let mut given = PageSetBuilder::default();
-        let start = pacer.processor_time();
-        let (mut outcome, rehearsal) = if settings.dry_run {
-            let (outcome, rehearsal) = act::rehearse(&plan, budget);
-            (outcome, Some(rehearsal))
-        } else {
-            let mut tools = Tools {
-                mover: &mut *attached.mover,
-                probe: if attached.probe.looks_without_clearing() {
-                    Some(&mut *attached.probe)
-                } else {
-                    None
-                },
-                fresh_until: looked + FRESH,
-                throttle: &self.history.throttle,
-                given: &mut given,
-                pacer,
-            };
-            (act::swap_out(&plan, budget, &mut tools), None)
-        };
-        let processor_time = pacer.processor_time().saturating_sub(start);
-        outcome.over_budget += cold.saturating_sub(may);
-        outcome.later += cold.min(may).saturating_sub(plan.bytes());
-        outcome.planned = cold;
-        Acted { present: histogram.total(), outcome, rehearsal, given: given.finish(), processor_time }
+    /// The same after the looks.
+    fn room_now(&self) -> Result<Room, End> {
+        self.room(&self.kernel.memory.state()?)
     }
 }
 
-/// Whether the kernel refused a part, or less of a process left than it took, so that a look at what stayed is worth it. The
-/// kernel's own figures lag a little.
-const fn some_stayed(before: &ProcessMemory, after: &ProcessMemory, outcome: &Outcome) -> bool {
-    let gone = before.resident.saturating_sub(after.resident);
-    let applied = outcome.applied;
-    outcome.refused > 0 || gone + applied / 64 + (1 << 20) < applied
-}
-
-impl Watched<'_> {
+impl<'a> Watched<'a> {
     /// Whether touches count only from now on, so that an interval passes before the first look.
     pub(super) const fn is_fresh(&self) -> bool {
         self.fresh
@@ -297,17 +229,68 @@ impl Watched<'_> {
         }
     }
 
-    /// Acts on what the looks saw.
-    pub(super) fn finish(self) -> Box<ProcessReport> {
-        let Self { cycle, mut scan_lock, mut attached, looks, begun, armed_since, .. } = self;
+    /// Begins to act on what the looks saw.
+    pub(super) fn begin_acting(self) -> Result<Tried<'a>, Box<ProcessReport>> {
+        let Self { cycle, mut scan_lock, attached, looks, begun, armed_since, .. } = self;
         let looked = cycle.pacer.now();
         scan_lock.leave_armed(looked);
         let observed = looks.finish();
         let since = armed_since.filter(|_| observed.is_whole()).unwrap_or(begun);
-        match cycle.act_on(&observed, &mut attached, looked, looked.saturating_sub(since)) {
+        let window = looked.saturating_sub(since);
+        let acting =
+            cycle.begin_acting(observed, attached, looked, window).map_err(|end| cycle.ended(end))?;
+        Ok(Tried { cycle, _scan_lock: scan_lock, acting })
+    }
+}
+
+/// What is known between the sample and the rest.
+struct Acting {
+    observed: Observed,
+    attached: Attached,
+    window: Duration,
+    settled: Settled,
+    refaulted: u64,
+    act: Act,
+}
+
+/// A process of which a sample has left, where one was needed.
+pub(super) struct Tried<'a> {
+    cycle: ProcessCycle<'a>,
+    /// Held until its pages have moved.
+    _scan_lock: ScanLock<'a>,
+    acting: Acting,
+}
+
+impl Tried<'_> {
+    /// Whether a sample is to be watched.
+    pub(super) fn is_tried(&self) -> bool {
+        self.acting.act.is_tried()
+    }
+
+    /// Ends the act.
+    pub(super) fn finish(self) -> Box<ProcessReport> {
+        let Self { cycle, acting, _scan_lock } = self;
+        match cycle.end_acting(acting) {
             Ok(scanned) => Box::new(scanned.report(cycle.process)),
             Err(end) => cycle.ended(end),
         }
+    }
+}
+
+/// Bytes that may leave: whole pages.
+fn may(room: &Result<Room, End>, limits: RefaultLimits) -> u64 {
+    match room {
+        Ok(room) if !limits.paused => within(*room, limits).bytes & !(PAGE_SIZE - 1),
+        Ok(_) | Err(_) => 0,
+    }
+}
+
+/// What of `room` refaults leave.
+fn within(room: Room, limits: RefaultLimits) -> Room {
+    if limits.paused {
+        Room { bytes: 0, bound: Bound::Paused }
+    } else {
+        room.or(limits.bytes.unwrap_or(u64::MAX), Bound::Probation)
     }
 }
 

@@ -4,10 +4,12 @@ use super::settings::Settings;
 use crate::report::Feedback;
 use etmem_core::address::{AddressRange, BLOCK_SIZE};
 use etmem_core::feedback::{
-    AGE_MAX, BackOff, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, mark_out,
-    refaulted_by_faults, settle,
+    AGE_MAX, BackOff, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, Trust,
+    mark_out, refaulted_by_faults, settle,
 };
-use etmem_core::heat::HeatMap;
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::memory::MemoryState;
+use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
 use etmem_core::scan::{self, Observed, Slice};
 use etmem_core::throttle::Throttle;
@@ -42,6 +44,15 @@ pub(super) struct ProcessHistory {
     cost: Option<(u64, Duration)>,
     /// Its figures at the end of the last cycle, after pages have left.
     figures: Option<ProcessMemory>,
+    /// What the machine had read back from swap by then.
+    swapped_in: Option<u64>,
+    /// How often swap had been taken away by then.
+    swapoffs: u64,
+    /// Bytes of it that were out after the last cycle.
+    out: u64,
+    /// Whether its probe is believed, and which of the task's probes that is.
+    pub(super) trust: Trust,
+    probe: usize,
 }
 
 /// What a task remembers; its threads share it.
@@ -58,6 +69,8 @@ pub(super) struct TaskHistory {
     looking_percent: u32,
     /// Whether pages that refaulted are left alone for some cycles.
     leaves_alone: bool,
+    /// `SwapTotal` when it was asked for last, and how often it was less than before.
+    swap: Mutex<(u64, u64)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -75,6 +88,7 @@ impl TaskHistory {
             cycle_time: settings.cycle_time(),
             looking_percent: settings.looking_percent,
             leaves_alone: settings.goal.is_some(),
+            swap: Mutex::default(),
         }
     }
 
@@ -100,8 +114,23 @@ impl TaskHistory {
     }
 
     /// A new cycle begins.
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(&self, memory: Option<MemoryState>) {
         *lock(&self.rest) = Duration::ZERO;
+        if let Some(memory) = memory {
+            self.has_lost_swap(&memory);
+        }
+    }
+
+    /// Whether swap was taken away since this was asked last, by what `memory` has now.
+    pub(super) fn has_lost_swap(&self, memory: &MemoryState) -> bool {
+        let (total, times) = &mut *lock(&self.swap);
+        let is_less = memory.swap_total < std::mem::replace(total, memory.swap_total);
+        *times += u64::from(is_less);
+        is_less
+    }
+
+    fn swapoffs(&self) -> u64 {
+        lock(&self.swap).1
     }
 
     /// How long to rest after having looked for so long.
@@ -114,14 +143,16 @@ impl TaskHistory {
         *lock(&self.rest) += self.rest_after(spent);
     }
 
-    /// Takes note of what refaulted, by the pages seen or, where those are not `exact`, by the process's `figures`. Returns
-    /// bytes that refaulted and what holds for the act that follows.
+    /// Takes note of what refaulted, by the pages seen or, where those are not `exact`, by the process's `figures`; and not more
+    /// than the machine has read back from swap at all: an address that was unmapped and mapped again looks like a refault.
+    /// Returns bytes that refaulted and what holds for the act that follows.
     pub(super) fn account(
         &self,
         known: &mut ProcessHistory,
         settled: &Settled,
         exact: bool,
         figures: ProcessMemory,
+        swapped_in: Option<u64>,
         now: Duration,
     ) -> (u64, RefaultLimits) {
         let refaulted = match known.figures {
@@ -129,6 +160,10 @@ impl TaskHistory {
             Some(before) => refaulted_by_faults(&before, &figures),
             None => 0,
         };
+        let read_back = known.swapped_in.zip(swapped_in).map(|(before, now)| now.saturating_sub(before));
+        let refaulted = refaulted.min(read_back.unwrap_or(u64::MAX));
+        known.swapped_in = swapped_in;
+        known.trust.settled(refaulted, known.out);
         let others: u64 = lock(&self.known).values().map(|known| known.working_set).sum();
         let mut limiter = lock(&self.limiter);
         limiter.refaulted(now, refaulted, others + known.working_set);
@@ -137,25 +172,36 @@ impl TaskHistory {
         (refaulted, limits)
     }
 
-    /// Takes note of the pages in `given`, which were given to the mover, and of a look `after` that. Returns bytes that
-    /// left, and bytes that never did.
-    pub(super) fn left(
-        &self,
-        known: &mut ProcessHistory,
-        given: PageSet,
-        after: Option<&HeatMap>,
-        figures: ProcessMemory,
-    ) -> (u64, u64) {
-        let marked = mark_out(std::mem::take(&mut known.standings), given, after);
+    /// Takes note of the pages that `left`, and of those that were `kept` in memory.
+    pub(super) fn moved(&self, known: &mut ProcessHistory, left: PageSet, kept: PageSet) {
+        let marked = mark_out(std::mem::take(&mut known.standings), left, kept);
         known.standings = marked.standings;
-        known.figures = Some(figures);
         lock(&self.limiter).left(marked.left);
-        (marked.left, marked.stayed)
     }
 
-    /// Whether the last cycle looked at all of `process`, and what of it the next one may look at, so that it takes no more of
-    /// a processor than it may.
-    pub(super) fn looks_at(&self, process: ProcessId) -> (bool, Slice) {
+    /// Takes note of how a process is at the end of its cycle, with `out` bytes of it out.
+    pub(super) fn end(&self, known: &mut ProcessHistory, figures: ProcessMemory, out: u64) {
+        known.figures = Some(figures);
+        known.out = out;
+    }
+
+    /// Whether, `now`, a sample may leave though nothing else may.
+    pub(super) fn may_sample(&self, now: Duration) -> bool {
+        lock(&self.limiter).may_sample(now)
+    }
+
+    /// Takes note that such a sample stayed out.
+    pub(super) fn stayed_out(&self) {
+        lock(&self.limiter).stayed_out();
+    }
+
+    /// Which probe looks at `process`, whether the last cycle looked at all of it, and what of it the next one may look at, so
+    /// that it takes no more of a processor than it may.
+    pub(super) fn looks_at<'a>(
+        &self,
+        process: ProcessId,
+        kernel: &'a Kernel,
+    ) -> (&'a dyn ProbeSource, bool, Slice) {
         let all = lock(&self.known);
         let none = ProcessHistory::default();
         let known = all.get(&process).unwrap_or(&none);
@@ -167,14 +213,14 @@ impl TaskHistory {
             }
             Some(_) | None => FIRST_SLICE,
         };
-        (known.was_whole, Slice { most: Some(slice), resume: known.resume })
+        (known.probe(kernel), known.was_whole, Slice { most: Some(slice), resume: known.resume })
     }
 
     /// Settles what a cycle saw.
     pub(super) fn settle(&self, known: &mut ProcessHistory, seen: &Observed) -> Settled {
         let paused_for = lock(&self.limiter).look_every().unwrap_or_default();
         let cycles = WORKING_SET.as_millis().div_ceil(self.cycle_time.max(paused_for).as_millis().max(1));
-        known.settle(seen, cycles, self.leaves_alone)
+        known.settle(seen, cycles, self.leaves_alone, self.swapoffs())
     }
 
     /// Most bytes that leave in an act of this length; without bound where that is not known yet.
@@ -199,8 +245,15 @@ impl TaskHistory {
 
 impl ProcessHistory {
     /// Settles what a cycle saw; `working_set_cycles` cycles take as long as pages stay in the working set.
-    fn settle(&mut self, seen: &Observed, working_set_cycles: u128, leave_alone: bool) -> Settled {
+    fn settle(
+        &mut self,
+        seen: &Observed,
+        working_set_cycles: u128,
+        leave_alone: bool,
+        swapoffs: u64,
+    ) -> Settled {
         self.cycles += 1;
+        let swap_shrank = std::mem::replace(&mut self.swapoffs, swapoffs) < swapoffs;
         self.rounds += u64::from(seen.window.start == 0);
         self.resume = seen.resume;
         self.was_whole = seen.is_whole();
@@ -217,6 +270,7 @@ impl ProcessHistory {
                 ranges: &seen.ranges,
                 working_set_cycles: u8::try_from(cycles).unwrap_or(u8::MAX).min(AGE_MAX),
                 leave_alone,
+                swap_shrank,
             },
         );
         self.standings = std::mem::take(&mut settled.standings);
@@ -227,6 +281,28 @@ impl ProcessHistory {
         }
         settled.working_set = self.working_set;
         settled
+    }
+}
+
+impl ProcessHistory {
+    /// The number of the cycle that was settled last.
+    pub(super) const fn cycle(&self) -> u64 {
+        self.cycles
+    }
+
+    /// The probe that looks at it.
+    pub(super) fn probe<'a>(&self, kernel: &'a Kernel) -> &'a dyn ProbeSource {
+        let other = self.probe.checked_sub(1).and_then(|number| kernel.other_probes.get(number));
+        &**other.unwrap_or(&kernel.probe)
+    }
+
+    /// Its probe is blind to it: another looks from the next cycle on, where the task has one that was not tried yet.
+    pub(super) fn next_probe(&mut self, kernel: &Kernel) {
+        if self.probe < kernel.other_probes.len() {
+            self.probe += 1;
+            self.was_whole = false;
+            self.trust.another_probe(self.cycles);
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Slide: the cold pages of a task's processes go to swap.
 //!
-//! `settings` is what a task asks for; `step` is a cycle of all its processes, `cycle` that of one, the page to read first; `history`
-//! is what is remembered from one to the next; `report` is what is said of it; `swap_cache` keeps openEuler's watermarks.
+//! `settings` is what a task asks for; `step` is a cycle of all its processes, `cycle` that of one, the page to read first; `acting`
+//! moves pages, a sample first; `history` is what is remembered from one to the next; `report` is what is said of it; `swap_cache` keeps openEuler's watermarks.
 
+mod acting;
 mod cycle;
 mod history;
 mod keys;
@@ -11,7 +12,7 @@ mod settings;
 mod step;
 mod swap_cache;
 
-pub use report::{Effort, History, Scanned};
+pub use report::{Blind, Effort, History, Scanned};
 pub use settings::Settings;
 pub use step::SlideRunner;
 

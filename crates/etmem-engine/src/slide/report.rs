@@ -3,7 +3,7 @@
 use crate::figures::{self, Figures, nanoseconds};
 use crate::reason::{Reason, ReasonName};
 use crate::report::{Event, Feedback, Level, Line, ProcessReport, mib, write_end};
-use etmem_core::act::Rehearsal;
+use etmem_core::act::{Rehearsal, Trial};
 use etmem_core::address::AddressRange;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::Bound;
@@ -26,8 +26,8 @@ pub struct Scanned {
     pub rehearsal: Option<Rehearsal>,
     /// What bounded it, where more was cold than may leave.
     pub bound: Option<Bound>,
-    /// Bytes that the kernel accepted and left in memory: shared, locked or in use.
-    pub stayed: u64,
+    /// Why the rest stays, where the probe is not trusted with the process.
+    pub blind: Option<Blind>,
     /// Bytes of mappings not looked at because they are locked in memory.
     pub locked: u64,
     /// What the pages that left before do now.
@@ -47,8 +47,35 @@ pub struct History {
     pub left: u64,
     /// Bytes left alone, as they were refaulted before.
     pub held: u64,
+    /// Bytes left alone, as the kernel kept them in memory again and again.
+    pub kept: u64,
     /// Bytes touched in this cycle.
     pub touched: u64,
+}
+
+/// Why a probe is not trusted with a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blind {
+    /// Its name.
+    pub probe: &'static str,
+    /// The sample that came back.
+    pub sample: Trial,
+    /// For how many cycles nothing leaves.
+    pub cycles: u64,
+}
+
+impl fmt::Display for Blind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { probe, sample: Trial { left, back }, cycles } = self;
+        write!(
+            f,
+            "probe {probe} does not see what touches it: of a sample of {} KiB that looked cold, {} KiB came back at once. \
+             Nothing leaves for {cycles} cycles; another tracker= may see it, and whatever else clears its accessed bits \
+             (/proc/PID/clear_refs, another scanner) has to stop",
+            left >> 10,
+            back >> 10
+        )
+    }
 }
 
 /// What a cycle over a process cost.
@@ -91,19 +118,21 @@ impl Scanned {
     }
 
     fn figures(&self) -> Figures {
-        let Self { present, window, outcome, rehearsal, bound: _, stayed, locked, history, .. } = self;
+        let Self { present, window, outcome, rehearsal, locked, history, .. } = self;
         Figures::of([
             (&figures::SCANNED, *present),
             (&figures::HOT, present.saturating_sub(outcome.planned)),
             (&figures::COLD, outcome.planned),
-            (&figures::MOVED, outcome.applied.saturating_sub(*stayed)),
+            (&figures::MOVED, outcome.applied),
+            (&figures::FREED, outcome.freed),
+            (&figures::KEPT, history.kept),
             (&figures::REFAULTED, history.refaulted),
             (&figures::LEFT_ALONE, history.held),
             (&figures::WOULD_MOVE, rehearsal.map_or(0, |rehearsal| rehearsal.bytes)),
             (&figures::VANISHED, outcome.vanished),
             (&figures::TOUCHED, outcome.touched),
             (&figures::LATER, outcome.later),
-            (&figures::STAYED, *stayed),
+            (&figures::STAYED, outcome.stayed),
             (&figures::LOCKED, *locked),
             (&figures::REFUSED, outcome.refused),
             (&figures::NO_ROOM, outcome.over_budget),
@@ -122,6 +151,9 @@ impl Scanned {
         if outcome.planned == 0 {
             return Some(self.nothing_cold());
         }
+        if let Some(blind) = self.blind.filter(|_| self.bound == Some(Bound::Blind)) {
+            return Some(Reason::new(ReasonName::ProbeBlind, blind.to_string()));
+        }
         let stay = |bytes: u64, what: &str| format!("{} KiB of what is cold {what}", bytes >> 10);
         if outcome.over_budget > 0 {
             let bound = self.bound.unwrap_or(Bound::Swap);
@@ -139,9 +171,9 @@ impl Scanned {
             (outcome.later, ReasonName::Later, "are left for later cycles by max_rate"),
             (outcome.refused, ReasonName::Refused, "cannot be paged out, such as locked memory"),
             (
-                self.stayed,
+                outcome.stayed,
                 ReasonName::Stayed,
-                "stayed in memory: the kernel keeps what is shared, locked or in use",
+                "stayed in memory: the kernel keeps what is shared with a forked process, pinned or in use",
             ),
             (outcome.touched, ReasonName::Touched, "were touched again before they could leave"),
             (outcome.vanished, ReasonName::Vanished, "were unmapped before they could leave"),
@@ -169,6 +201,14 @@ impl Scanned {
     }
 
     fn nothing_cold(&self) -> Reason {
+        if self.history.kept > 0 && self.history.held == 0 {
+            let text = format!(
+                "nothing else is cold: {} KiB are left alone for some cycles, as the kernel kept them in memory again and again: \
+                 shared with a forked process, pinned or in use",
+                self.history.kept >> 10
+            );
+            return Reason::new(ReasonName::Stayed, text);
+        }
         if self.history.held > 0 {
             let text = format!(
                 "nothing else is cold: {} KiB are left alone for some cycles, as they came back before",
@@ -189,16 +229,19 @@ const fn bound_name(bound: Bound) -> ReasonName {
         Bound::GroupSwap => ReasonName::CgroupSwap,
         Bound::GroupProtected => ReasonName::CgroupProtected,
         Bound::Probation | Bound::Paused => ReasonName::TooManyRefaults,
+        Bound::Blind => ReasonName::ProbeBlind,
+        Bound::SwapOff => ReasonName::NoSwap,
     }
 }
 
 impl fmt::Display for Scanned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Outcome { planned, tried: _, applied, vanished, refused, touched, later, over_budget, ended } =
-            &self.outcome;
+        let Outcome {
+            planned, applied, stayed, freed, vanished, refused, touched, later, over_budget, ..
+        } = &self.outcome;
         write!(f, "scanned {} MiB, cold {} MiB, ", mib(self.present), mib(*planned))?;
         match &self.rehearsal {
-            None => write!(f, "paged out {} MiB", mib(applied.saturating_sub(self.stayed)))?,
+            None => write!(f, "paged out {} MiB", mib(*applied))?,
             Some(Rehearsal { bytes, ranges }) => {
                 let noun = if *ranges == 1 { "range" } else { "ranges" };
                 write!(f, "dry run: would page out {} MiB in {ranges} {noun}", mib(*bytes))?;
@@ -208,10 +251,12 @@ impl fmt::Display for Scanned {
         for (bytes, what) in [
             (self.history.refaulted, "came back"),
             (self.history.held, "left alone as it came back before"),
+            (self.history.kept, "left alone as it stayed before"),
+            (*freed, "freed"),
             (*vanished, "unmapped meanwhile"),
             (*touched, "touched meanwhile"),
             (*refused, "cannot be paged out"),
-            (self.stayed, "shared, locked or in use"),
+            (*stayed, "shared, pinned or in use"),
             (self.locked, "locked"),
             (*later, "left for later"),
             (*over_budget, &over),
@@ -223,7 +268,7 @@ impl fmt::Display for Scanned {
         if self.feedback.back_off != BackOff::None {
             write!(f, "; {}", self.feedback.back_off)?;
         }
-        write_end(f, ended.as_ref())
+        write_end(f, self.outcome.ended.as_ref())
     }
 }
 
@@ -253,14 +298,15 @@ mod tests {
         let outcome = Outcome {
             planned: 60,
             tried: 50,
-            applied: 30,
+            applied: 22,
+            stayed: 8,
             vanished: 15,
             refused: 5,
             over_budget: 10,
             ..Outcome::default()
         };
         let window = Duration::from_secs(3);
-        let scanned = Scanned { present: 100, window, outcome, stayed: 8, locked: 2, ..Scanned::default() };
+        let scanned = Scanned { present: 100, window, outcome, locked: 2, ..Scanned::default() };
         let expected = Figures::of([
             (&figures::SCANNED, 100),
             (&figures::HOT, 40),
@@ -279,7 +325,7 @@ mod tests {
     #[test]
     fn the_log_says_once_how_a_task_is_held_back_and_that_it_no_longer_is() {
         let slower = |step| BackOff::Slower { step, idle_cycles: 2, divisor: 2, probation: false };
-        let paused = |secs| BackOff::Paused { left: Duration::from_secs(secs) };
+        let paused = |secs| BackOff::Paused { left: Duration::from_secs(secs), owed: 0 };
         let event = |before, now| {
             back_off_event(before, now).map(|event| (event.level, event.key, event.text.to_string()))
         };
@@ -318,11 +364,10 @@ mod tests {
             present: 200 << 20,
             outcome,
             bound: Some(Bound::GroupSwap),
-            stayed: 0,
             locked: 8192,
             history: History { refaulted: 12 << 10, ..History::default() },
             feedback: Feedback {
-                back_off: BackOff::Paused { left: Duration::from_secs(61) },
+                back_off: BackOff::Paused { left: Duration::from_secs(61), owed: 0 },
                 ..Feedback::default()
             },
             ..Scanned::default()

@@ -1,12 +1,13 @@
 //! A step of a slide task: its processes are found, and each has its cycle, up to `max_threads` of them at once.
 
-use super::cycle::{ProcessCycle, Watched};
+use super::acting;
+use super::cycle::{ProcessCycle, Tried, Watched};
 use super::history::TaskHistory;
 use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use crate::contract::{TaskRunner, gone, notes_on_target};
-use crate::report::{ProcessReport, StepReport};
+use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
 use crate::so_far::SharedSoFar;
 use etmem_core::feedback::BackOff;
@@ -63,18 +64,9 @@ impl SlideRunner {
 
     /// Works on `processes`, which share their windows: all are armed, one wait, all are looked at.
     fn together(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer, report: &mut StepReport) {
-        let Self { settings, scan_locks, history, swap_cache, so_far, back_off: _ } = self;
+        let Self { settings, scan_locks, history, so_far, swap_cache: _, back_off: _ } = self;
         let Schedule { loops, interval } = settings.schedule;
-        let cycle = |process| ProcessCycle {
-            settings,
-            scan_locks,
-            history,
-            swap_cache,
-            so_far,
-            process,
-            kernel,
-            pacer,
-        };
+        let cycle = |process| ProcessCycle { settings, scan_locks, history, so_far, process, kernel, pacer };
         let cycles = processes.iter().copied().map(cycle).collect();
         let needed = self.side_by_side(cycles, ProcessCycle::is_needed, pacer, report);
         // One after the other in the order of their numbers, as all engines do, so that no two wait for each other.
@@ -104,7 +96,12 @@ impl SlideRunner {
         }
         let spent: Duration = watched.iter().map(Watched::spent).sum();
         history.rest(spent.saturating_sub(rested));
-        self.side_by_side::<_, ()>(watched, |one| Err(one.finish()), pacer, report);
+        let tried = self.side_by_side(watched, Watched::begin_acting, pacer, report);
+        if tried.iter().any(Tried::is_tried) {
+            // A stop shows at each process.
+            let _ = pacer.pause(acting::watch(interval));
+        }
+        self.side_by_side::<_, ()>(tried, |one| Err(one.finish()), pacer, report);
     }
 
     /// Does `work` on each of `items`, up to `max_threads` of them at once, in their order. What ends is reported, the others go on.
@@ -192,7 +189,7 @@ impl TaskRunner for SlideRunner {
             Ok(found) => {
                 self.scan_locks.forget_all_but(&found);
                 self.history.forget_all_but(&found);
-                self.history.begin();
+                self.history.begin(kernel.memory.state().ok());
                 StepReport {
                     gone: gone(&found, &self.settings.target, kernel),
                     ..self.all(&found, kernel, pacer)
@@ -200,6 +197,10 @@ impl TaskRunner for SlideRunner {
             }
             Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
         };
+        // Each cycle, also while nothing leaves.
+        if let Err(error) = self.swap_cache.keep_within(self.settings.swapcache_watermarks, kernel) {
+            report.events.push(Event::once(Level::Error, "swap_cache", Line::new(error)));
+        }
         report.processor_time += pacer.processor_time().saturating_sub(before);
         let before = std::mem::replace(&mut self.back_off, self.history.back_off());
         report.events.extend(back_off_event(before, self.back_off));

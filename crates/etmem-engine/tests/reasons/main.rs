@@ -41,6 +41,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::LeftAlone => vec![slide::left_alone],
         ReasonName::NoRoom => vec![slide::no_room],
         ReasonName::TooManyRefaults => vec![slide::too_many_refaults],
+        ReasonName::ProbeBlind => vec![slide::probe_blind],
         ReasonName::Later => vec![slide::later],
         ReasonName::Touched => vec![slide::touched],
         ReasonName::Stayed => vec![slide::stayed],
@@ -95,7 +96,7 @@ const fn number_of_skip_reason(reason: &SkipReason) -> usize {
 }
 
 /// The same of what bounds an act.
-const BOUNDS: usize = 5;
+const BOUNDS: usize = 7;
 const fn number_of_bound(bound: Bound) -> usize {
     match bound {
         Bound::Swap => 0,
@@ -103,6 +104,8 @@ const fn number_of_bound(bound: Bound) -> usize {
         Bound::GroupProtected => 2,
         Bound::Probation => 3,
         Bound::Paused => 4,
+        Bound::Blind => 5,
+        Bound::SwapOff => 6,
     }
 }
 
@@ -142,7 +145,9 @@ fn every_figure_is_counted() {
     let mut sum = Figures::default();
     let reports = all_reports().into_iter().map(|(_, report)| report);
     let of_own = KINDS.iter().filter(|kind| !kind.figures.is_empty()).map(|kind| case::first_cycle_of(kind));
-    for report in reports.chain([slide::with_cost(), cslide::both_ways()]).chain(of_own) {
+    for report in
+        reports.chain([slide::with_cost(), cslide::both_ways()]).chain(slide::no_reason()).chain(of_own)
+    {
         let mut status = TaskStatus::default();
         status.record(report, Duration::from_secs(1));
         sum.add_all(&status.last.unwrap().figures);

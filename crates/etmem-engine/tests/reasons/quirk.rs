@@ -1,7 +1,8 @@
 //! A machine that answers as no scripted one does.
 
 use etmem_core::address::AddressRange;
-use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
+use etmem_core::kernel::memory::MemoryState;
+use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
 use etmem_core::kernel::nodes::{Migrated, NodeId, NodeMover, NodePages, Numa, OwnPlacement, Place};
 use etmem_core::kernel::probe::{AccessProbe, AccessSink, ProbeSource};
 use etmem_core::kernel::process::{
@@ -23,6 +24,8 @@ pub(crate) enum Quirk {
     Unmapped,
     /// The process replaces its program before its pages leave.
     Replaces,
+    /// Swap is taken away while its pages leave.
+    SwapOff,
     /// Processes cannot be looked for.
     NoTable,
 }
@@ -37,7 +40,10 @@ pub(crate) struct Quirky {
 /// A mover or a probe of it.
 #[derive(Debug)]
 struct Hand<T: ?Sized> {
+    machine: FakeMachine,
     quirk: Quirk,
+    /// The pages given last were unmapped meanwhile.
+    is_unmapped: bool,
     inner: Box<T>,
 }
 
@@ -80,7 +86,12 @@ impl PageMover for Quirky {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
-        Ok(Box::new(Hand { quirk: self.quirk, inner: PageMover::attach(&self.machine, process)? }))
+        Ok(Box::new(Hand {
+            machine: self.machine.clone(),
+            quirk: self.quirk,
+            is_unmapped: false,
+            inner: PageMover::attach(&self.machine, process)?,
+        }))
     }
 }
 
@@ -92,9 +103,24 @@ impl SwapOut for Hand<dyn SwapOut> {
             Quirk::None | Quirk::NoTable => self.inner.swap_out(ranges),
             Quirk::Keeps => Ok(Moved { applied: bytes, ..nothing }),
             Quirk::Refuses => Ok(Moved { refused: bytes, ..nothing }),
-            Quirk::Unmapped => Ok(Moved { vanished: bytes, ..nothing }),
+            Quirk::Unmapped => {
+                self.is_unmapped = true;
+                Ok(Moved { vanished: bytes, ..nothing })
+            }
+            Quirk::SwapOff => {
+                self.machine.set_memory(MemoryState { swap_total: 0, ..FakeMachine::roomy() });
+                Ok(Moved { applied: bytes, ..nothing })
+            }
             Quirk::Replaces => Err(ProcessError::Replaced),
         }
+    }
+
+    fn residence(&mut self, ranges: &[AddressRange], out: &mut Vec<Residence>) -> Result<bool, ProcessError> {
+        let tells = self.inner.residence(ranges, out)?;
+        if std::mem::take(&mut self.is_unmapped) {
+            out.fill(Residence::Nowhere);
+        }
+        Ok(tells)
     }
 }
 
@@ -104,7 +130,12 @@ impl NodeMover for Quirky {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn NodePages>, ProcessError> {
-        Ok(Box::new(Hand { quirk: self.quirk, inner: NodeMover::attach(&self.machine, process)? }))
+        Ok(Box::new(Hand {
+            machine: self.machine.clone(),
+            quirk: self.quirk,
+            is_unmapped: false,
+            inner: NodeMover::attach(&self.machine, process)?,
+        }))
     }
 
     fn own_placement(&self, process: ProcessId) -> Result<OwnPlacement, ProcessError> {
@@ -120,7 +151,7 @@ impl NodePages for Hand<dyn NodePages> {
     fn move_to(&mut self, pages: &[u64], node: NodeId) -> Result<Migrated, ProcessError> {
         let (all, none) = (pages.len() as u64, Migrated::default());
         match self.quirk {
-            Quirk::None | Quirk::NoTable => self.inner.move_to(pages, node),
+            Quirk::None | Quirk::NoTable | Quirk::SwapOff => self.inner.move_to(pages, node),
             Quirk::Keeps => Ok(Migrated { shared: all, ..none }),
             Quirk::Refuses => Ok(Migrated { refused: all, ..none }),
             Quirk::Unmapped => Ok(Migrated { vanished: all, ..none }),
@@ -135,7 +166,12 @@ impl ProbeSource for Quirky {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
-        Ok(Box::new(Hand { quirk: self.quirk, inner: ProbeSource::attach(&self.machine, process)? }))
+        Ok(Box::new(Hand {
+            machine: self.machine.clone(),
+            quirk: self.quirk,
+            is_unmapped: false,
+            inner: ProbeSource::attach(&self.machine, process)?,
+        }))
     }
 }
 

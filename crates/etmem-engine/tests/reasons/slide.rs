@@ -24,7 +24,8 @@ fn idle(_: u64, _: u64) -> Access {
     Access::IDLE
 }
 
-/// Half of the pages are hot; in the third window it becomes the other half.
+/// Half of the pages are hot; in the third window it becomes the other half. The first cycle has two windows: its look, and the
+/// last look before what follows the sample leaves.
 fn jumps(page: u64, window: u64) -> Access {
     if (page < 1500) == (window < 2) { Access::READ } else { Access::IDLE }
 }
@@ -57,7 +58,10 @@ pub(crate) fn no_table() -> Vec<StepReport> {
 }
 
 pub(crate) fn no_swap() -> Vec<StepReport> {
-    reports([Case::memory(|memory| (memory.swap_total, memory.swap_free) = (0, 0))])
+    reports([
+        Case::memory(|memory| (memory.swap_total, memory.swap_free) = (0, 0)),
+        Case::quirk(Quirk::SwapOff),
+    ])
 }
 
 pub(crate) fn swap_full() -> Vec<StepReport> {
@@ -126,10 +130,16 @@ pub(crate) fn no_room() -> Vec<StepReport> {
 
 pub(crate) fn too_many_refaults() -> Vec<StepReport> {
     reports([
-        Case { cycles: 3, ..Case::of(PAGES, jumps) },
+        Case { cycles: 2, ..Case::of(PAGES, jumps) },
         // Hours later, what came back is paid for, and what leaves is paid for in advance.
         Case { cycles: 2000, until: Some(Bound::Probation), ..Case::of(PAGES, jumps) },
     ])
+}
+
+/// The probe sees nothing of what touches it.
+pub(crate) fn probe_blind() -> Vec<StepReport> {
+    let blind = |cycles| Case { cycles, ..Case::process(|process| process.truth = Some(hot)) };
+    reports([blind(1), blind(10)])
 }
 
 pub(crate) fn later() -> Vec<StepReport> {
@@ -141,7 +151,9 @@ pub(crate) fn touched() -> Vec<StepReport> {
 }
 
 pub(crate) fn stayed() -> Vec<StepReport> {
-    reports([Case::quirk(Quirk::Keeps)])
+    let kept = |cycles| Case { cycles, ..Case::quirk(Quirk::Keeps) };
+    // From the third cycle on it is left alone.
+    reports([kept(1), kept(2), kept(3)])
 }
 
 pub(crate) fn refused() -> Vec<StepReport> {
@@ -183,9 +195,9 @@ pub(crate) fn stopped() -> Vec<StepReport> {
     ])
 }
 
-/// All that is cold leaves.
+/// All that is cold leaves, or is freed.
 pub(crate) fn no_reason() -> Vec<StepReport> {
-    reports([Case::new()])
+    reports([Case::new(), Case::process(|process| process.lazily_freed.extend(0..1000))])
 }
 
 /// A cycle that uses processor time.

@@ -1,9 +1,11 @@
 //! The mover of openEuler's module etmem_swap: `/proc/PID/swap_pages`. The same file reclaims the machine's swap cache.
 //!
 //! It takes addresses, a line each, and pages out the page at each of them; one address is enough for a huge page. Of a
-//! page that is gone, pinned or shared it says nothing, so what counts as applied is what it took.
+//! page that is gone, pinned or shared it says nothing, and it has a second look of its own, which keeps pages touched since:
+//! what left is read from the process's pagemap.
 
 use super::lines::{self, Lines};
+use super::residence::Pagemap;
 use crate::module::SWAP_PAGES;
 use crate::process::address_space::AddressSpace;
 use crate::root::ProcRoot;
@@ -12,7 +14,7 @@ use crate::sys::module::{RECLAIM_NOW, RECLAIM_OFF, SET_WATERMARKS, request};
 use crate::unavailable::Unavailable;
 use etmem_core::address::AddressRange;
 use etmem_core::idle_pages::PageSizes;
-use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
+use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::kernel::swap_cache::SwapCache;
 use std::fs::File;
@@ -45,8 +47,9 @@ impl PageMover for Etmem {
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
         let file = SWAP_PAGES.open(&self.proc, process)?;
         let path = self.proc.process(process.pid, SWAP_PAGES.name).display().to_string();
+        let pagemap = Pagemap::open(&self.proc, process)?;
         let space = AddressSpace::open(&self.proc, process)?;
-        Ok(Box::new(SwapPages { file, path, space, sizes: self.sizes, lines: Lines::default() }))
+        Ok(Box::new(SwapPages { file, path, space, pagemap, sizes: self.sizes, lines: Lines::default() }))
     }
 }
 
@@ -56,6 +59,7 @@ struct SwapPages {
     file: File,
     path: String,
     space: AddressSpace,
+    pagemap: Option<Pagemap>,
     sizes: PageSizes,
     lines: Lines,
 }
@@ -73,6 +77,13 @@ impl SwapOut for SwapPages {
         self.space.check()?;
         let moved = lines::write_all(&mut self.lines, self.sizes, ranges, huge, &mut self.file);
         moved.map_err(|error| SWAP_PAGES.error(self.path.clone(), &error))
+    }
+
+    fn residence(&mut self, ranges: &[AddressRange], out: &mut Vec<Residence>) -> Result<bool, ProcessError> {
+        out.clear();
+        let Some(pagemap) = &self.pagemap else { return Ok(false) };
+        pagemap.residence(ranges, out)?;
+        Ok(true)
     }
 }
 

@@ -5,17 +5,16 @@
 //! replaces its program, the old addresses are not used on the new one.
 
 use super::pieces::Remaining;
-use crate::process::memory_files::{memory_file, thread_with_memory};
-use crate::process::stat::{after_loss, check_alive, process_error};
+use super::residence::Pagemap;
+use crate::process::memory_files::thread_with_memory;
+use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
 use crate::sys::pidfd::{self, PidFd};
 use crate::unavailable::Unavailable;
-use etmem_core::address::{AddressRange, PAGE_SIZE};
-use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
+use etmem_core::address::AddressRange;
+use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 const CALL: &str = "process_madvise(MADV_PAGEOUT)";
 
@@ -78,9 +77,10 @@ impl PageMover for Madvise {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
-        let path = memory_file(&self.proc, process.pid, "pagemap");
-        let call = path.display().to_string();
-        let address_space = File::open(path).map_err(|error| process_error(call, &error))?;
+        let address_space = Pagemap::open(&self.proc, process)?.ok_or_else(|| ProcessError::Refused {
+            call: CALL.into(),
+            reason: "the process has no pagemap, so nobody could tell what left".into(),
+        })?;
         let descriptor = pidfd::open(process.pid).map_err(|error| process_error("pidfd_open", &error))?;
         // Alive under its number after both were opened by that number: both belong to this process.
         check_alive(&self.proc, process)?;
@@ -92,7 +92,7 @@ impl PageMover for Madvise {
 #[derive(Debug)]
 struct Advice {
     process: PidFd,
-    address_space: File,
+    address_space: Pagemap,
     proc: ProcRoot,
     id: ProcessId,
 }
@@ -101,18 +101,6 @@ impl Advice {
     /// Whether the process runs, but not its first thread.
     fn first_thread_has_ended(&self) -> bool {
         thread_with_memory(&self.proc, self.id.pid) != self.id.pid
-    }
-
-    /// Checks that the process still has the address space it had when this mover was made.
-    ///
-    /// `pagemap` of an address space that is no longer in use reads as empty (`fs/proc/task_mmu.c`, `pagemap_read`).
-    fn check_address_space(&self, range: AddressRange) -> Result<(), ProcessError> {
-        let mut entry = [0; 8];
-        match self.address_space.read_at(&mut entry, range.start / PAGE_SIZE * 8) {
-            Ok(0) => Err(after_loss(&self.proc, self.id)),
-            Ok(_) => Ok(()),
-            Err(error) => Err(process_error("reading pagemap", &error)),
-        }
     }
 }
 
@@ -151,7 +139,7 @@ fn answer(error: &io::Error) -> Result<Answer, ProcessError> {
 impl SwapOut for Advice {
     fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError> {
         move_all(ranges, |pieces, first| {
-            self.check_address_space(first)?;
+            self.address_space.check(first.start)?;
             let answer = pidfd::page_out(&self.process, pieces);
             match &answer {
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) && self.first_thread_has_ended() => {
@@ -160,6 +148,12 @@ impl SwapOut for Advice {
                 Ok(_) | Err(_) => Ok(answer),
             }
         })
+    }
+
+    fn residence(&mut self, ranges: &[AddressRange], out: &mut Vec<Residence>) -> Result<bool, ProcessError> {
+        out.clear();
+        self.address_space.residence(ranges, out)?;
+        Ok(true)
     }
 }
 
@@ -215,6 +209,7 @@ fn retry(attempts: &mut usize, first: AddressRange, refused: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use etmem_core::address::PAGE_SIZE;
     use std::collections::VecDeque;
 
     const PAGE: u64 = PAGE_SIZE;

@@ -7,7 +7,7 @@ use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, 
 use etmem_core::kernel::groups::{ControlGroups, GroupLimits};
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
-use etmem_core::kernel::mover::{Moved, PageMover, SwapOut};
+use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
 use etmem_core::kernel::nodes::{Node, Numa};
 use etmem_core::kernel::pressure::{MemoryPressure, Pressure};
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block, ProbeSource};
@@ -74,6 +74,7 @@ impl FakeMachine {
             processes: machine.clone(),
             mappings: machine.clone(),
             probe: machine.clone(),
+            other_probes: Vec::new(),
             moving: if machine.lock().nodes.is_empty() {
                 Moving::Out(machine.clone())
             } else {
@@ -171,8 +172,9 @@ impl ProcessTable for FakeMachine {
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
         self.with(process, |process| {
             let swapped = process.swapped_pages().len() as u64 * PAGE_SIZE;
+            let freed = process.freed.len() as u64 * PAGE_SIZE;
             Ok(ProcessMemory {
-                resident: process.mapping.range.bytes() - swapped,
+                resident: process.mapping.range.bytes() - swapped - freed,
                 swapped,
                 major_faults: process.major_faults,
             })
@@ -209,6 +211,11 @@ impl MappingSource for FakeMachine {
 impl SystemMemory for FakeMachine {
     fn state(&self) -> Result<MemoryState, ProcessError> {
         Ok(self.lock().memory)
+    }
+
+    fn swapped_in(&self) -> Option<u64> {
+        let pages = self.lock().processes.values().map(FakeProcess::pages_read_back).sum::<u64>();
+        Some(pages * PAGE_SIZE)
     }
 }
 
@@ -279,13 +286,9 @@ impl AccessProbe for Attached {
                         if address < range.start || address >= range.end {
                             continue;
                         }
-                        let number = (address - first) / PAGE_SIZE;
-                        let access = (process.script)(number, window);
-                        let swapped = &mut process.swapped[usize::try_from(number).unwrap_or(usize::MAX)];
-                        // A page in swap that is touched refaults.
-                        process.major_faults += u64::from(*swapped && access != Access::IDLE);
-                        *swapped = *swapped && access == Access::IDLE;
-                        *page = if *swapped { Access::ABSENT } else { access };
+                        let number = usize::try_from((address - first) / PAGE_SIZE).unwrap_or(usize::MAX);
+                        let access = process.live(number, window);
+                        *page = if process.residence(number).is_memory() { access } else { Access::ABSENT };
                     }
                     sink.block(start, Block::Pages(&pages));
                     start += BLOCK_SIZE;
@@ -317,10 +320,26 @@ impl SwapOut for Attached {
                 moved.applied += inside.bytes();
                 let first = (inside.start - process.mapping.range.start) / PAGE_SIZE;
                 for page in first..first + inside.bytes() / PAGE_SIZE {
-                    process.swapped[usize::try_from(page).unwrap_or(usize::MAX)] = true;
+                    process.page_out(usize::try_from(page).unwrap_or(usize::MAX));
                 }
             }
             Ok(moved)
+        })
+    }
+
+    /// What the probe is blind to goes on meanwhile.
+    fn residence(&mut self, ranges: &[AddressRange], out: &mut Vec<Residence>) -> Result<bool, ProcessError> {
+        out.clear();
+        self.machine.with(self.process, |process| {
+            let (first, window) = (process.mapping.range.start, process.windows);
+            for at in ranges.iter().flat_map(|range| (range.start..range.end).step_by(4096)) {
+                let page = usize::try_from((at - first) / PAGE_SIZE).unwrap_or(usize::MAX);
+                if process.truth.is_some() {
+                    process.live(page, window);
+                }
+                out.push(process.residence(page));
+            }
+            Ok(true)
         })
     }
 }

@@ -2,10 +2,11 @@
 
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::kernel::mapping::Mapping;
+use etmem_core::kernel::mover::Residence;
 use etmem_core::kernel::nodes::{NodeId, OwnPlacement};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What page number `page` of a process (counted from its first address) does in window number `window` of
 /// observation (counted from 0).
@@ -26,6 +27,8 @@ pub struct FakeProcess {
     pub locked: Vec<AddressRange>,
     /// How its pages are touched.
     pub script: Script,
+    /// How they really are, where the probe is blind to it and sees only what `script` says.
+    pub truth: Option<Script>,
     /// How it ends, and in which window.
     pub end: Option<(u64, ProcessError)>,
     /// Pages now in swap.
@@ -36,8 +39,16 @@ pub struct FakeProcess {
     pub huge: bool,
     /// The node each page lies on, where the machine has nodes.
     pub places: Vec<NodeId>,
-    /// Pages that the kernel holds on to: they do not move.
+    /// Pages that the kernel holds on to, without a word: they do not move.
     pub pinned: BTreeSet<usize>,
+    /// Pages that may be freed instead of swapped (`MADV_FREE`).
+    pub lazily_freed: BTreeSet<usize>,
+    /// Pages that were, and are nowhere since.
+    pub freed: BTreeSet<usize>,
+    /// How often a page went to swap.
+    pub paged_out: u64,
+    /// How often each page was read back from swap: each time it comes into another frame.
+    pub read_back: BTreeMap<usize, u64>,
     /// Where it wants its memory itself.
     pub own_placement: OwnPlacement,
     /// Questions about its places and moves that are still answered before it exits.
@@ -67,12 +78,17 @@ impl FakeProcess {
             },
             locked: Vec::new(),
             script,
+            truth: None,
             end: None,
             swapped: vec![false; pages],
             major_faults: 0,
             huge: false,
             places: Vec::new(),
             pinned: BTreeSet::new(),
+            lazily_freed: BTreeSet::new(),
+            freed: BTreeSet::new(),
+            paged_out: 0,
+            read_back: BTreeMap::new(),
             own_placement: OwnPlacement::default(),
             exits_after: None,
             windows: 0,
@@ -114,5 +130,50 @@ impl FakeProcess {
     #[must_use]
     pub fn swapped_pages(&self) -> Vec<usize> {
         self.swapped.iter().enumerate().filter(|(_, swapped)| **swapped).map(|(page, _)| page).collect()
+    }
+
+    /// Pages of it that were read back from swap, each time counted.
+    #[must_use]
+    pub fn pages_read_back(&self) -> u64 {
+        self.read_back.values().sum()
+    }
+
+    /// Page `page` does what the script of this window says: if it is touched, it comes back from where it is.
+    pub(super) fn live(&mut self, page: usize, window: u64) -> Access {
+        let number = page as u64;
+        let access = (self.script)(number, window);
+        if self.truth.map_or(access, |truth| truth(number, window)) == Access::IDLE {
+            return access;
+        }
+        self.freed.remove(&page);
+        if std::mem::take(&mut self.swapped[page]) {
+            self.major_faults += 1;
+            *self.read_back.entry(page).or_default() += 1;
+        }
+        access
+    }
+
+    /// Page `page` is to go to swap.
+    pub(super) fn page_out(&mut self, page: usize) {
+        if self.pinned.contains(&page) || self.freed.contains(&page) {
+            return;
+        }
+        if self.lazily_freed.remove(&page) {
+            self.freed.insert(page);
+        } else if !std::mem::replace(&mut self.swapped[page], true) {
+            self.paged_out += 1;
+        }
+    }
+
+    /// Where page `page` is.
+    pub(super) fn residence(&self, page: usize) -> Residence {
+        if self.swapped[page] {
+            return Residence::Swap;
+        }
+        if self.freed.contains(&page) {
+            return Residence::Nowhere;
+        }
+        let times = self.read_back.get(&page).copied().unwrap_or(0);
+        Residence::Memory { frame: 1 + page as u64 + times * self.swapped.len() as u64, file: false }
     }
 }

@@ -1,0 +1,275 @@
+//! The act of a cycle: a sample first where the probe is not trusted with the process yet, then the rest.
+
+use super::cycle::{Attached, ProcessCycle};
+use super::history::ProcessHistory;
+use super::report::Blind;
+use etmem_core::act::{self, Rehearsal, Sample, Tools, Trial};
+use etmem_core::feedback::{Evidence, PageSetBuilder, RefaultLimits, SAMPLE_LEAST};
+use etmem_core::heat::{HeatMap, Histogram};
+use etmem_core::kernel::pacer::Pace;
+use etmem_core::kernel::process::ProcessMemory;
+use etmem_core::plan::{Budget, Ended, Outcome, Plan, Selection};
+use etmem_core::policy;
+use std::time::Duration;
+
+/// The longest that a cycle moves pages of one process: what is known of them ages meanwhile.
+const ACT_LONGEST: Duration = Duration::from_secs(10);
+
+/// How long after the scan pages leave without being looked at once more: as long as the shortest observation window.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a sample is watched: as long as the time between two looks, within these bounds.
+const WATCH_SHORTEST: Duration = Duration::from_secs(1);
+const WATCH_LONGEST: Duration = Duration::from_secs(10);
+
+/// How long the samples of a cycle are watched.
+pub(super) fn watch(interval: Duration) -> Duration {
+    interval.clamp(WATCH_SHORTEST, WATCH_LONGEST)
+}
+
+/// An act that has begun.
+pub(super) struct Act {
+    /// The pages that may go, and how many are in memory.
+    ranks: HeatMap,
+    histogram: Histogram,
+    pub(super) figures: ProcessMemory,
+    pub(super) limits: RefaultLimits,
+    way: Way,
+    /// Bytes that may leave.
+    may: u64,
+    /// When the last look was.
+    looked: Duration,
+    /// What left first, and what became of it.
+    sample: Option<(Sample, Outcome)>,
+    pub(super) acted: Acted,
+}
+
+/// What came of an act.
+#[derive(Default)]
+pub(super) struct Acted {
+    pub(super) outcome: Outcome,
+    pub(super) rehearsal: Option<Rehearsal>,
+    /// Why the probe is not trusted with the process.
+    pub(super) blind: Option<Blind>,
+    /// Swap was taken away meanwhile.
+    pub(super) swap_off: bool,
+    /// Bytes that left.
+    pub(super) left: u64,
+    pub(super) processor_time: Duration,
+}
+
+/// What leaves of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Whole,
+    SampleFirst(u64),
+    /// While refaults have paused the task, or its probe was blind.
+    SampleAlone(u64),
+    Nothing,
+}
+
+impl Act {
+    /// Whether something left that is to be watched.
+    pub(super) fn is_tried(&self) -> bool {
+        self.sample.as_ref().is_some_and(|(_, outcome)| outcome.applied > 0 && outcome.ended.is_none())
+    }
+
+    /// Bytes that could have been moved.
+    pub(super) fn present(&self) -> u64 {
+        self.histogram.total()
+    }
+}
+
+impl ProcessCycle<'_> {
+    /// Begins an act on the pages of `ranks`, of which `may` bytes may leave and `free` have room: a sample leaves, where the
+    /// probe is not trusted with the process.
+    pub(super) fn begin_act(
+        &self,
+        ranks: HeatMap,
+        (figures, limits): (ProcessMemory, RefaultLimits),
+        (free, may): (u64, u64),
+        looked: Duration,
+        known: &mut ProcessHistory,
+        attached: &mut Attached,
+    ) -> Act {
+        let pacer = self.pacer;
+        let start = pacer.processor_time();
+        let histogram = ranks.histogram();
+        let dry_run = self.settings.dry_run;
+        let eases = limits.paused && free > 0 && !dry_run && self.history.may_sample(pacer.now());
+        let may = if eases { free } else { may };
+        let acted = Acted::default();
+        let mut act =
+            Act { ranks, histogram, figures, limits, way: Way::Whole, may, looked, sample: None, acted };
+        let (selection, cold) = self.pick(&act, may);
+        if eases {
+            act.way = Way::SampleAlone(SAMPLE_LEAST);
+        } else if !dry_run {
+            act.way = way(known.trust.evidence(known.cycle(), cold, act.present()), may);
+        }
+        if let Way::SampleFirst(bytes) | Way::SampleAlone(bytes) = act.way {
+            let sample = Sample::of(&Plan::new(&act.ranks, &act.histogram, selection), bytes);
+            let outcome = self.move_out(known, attached, looked, &mut act.acted, |budget, tools| {
+                act::leave_sample(&sample, Budget { bytes: may, ..budget }, tools)
+            });
+            act.sample = Some((sample, outcome));
+        }
+        act.acted.processor_time = pacer.processor_time().saturating_sub(start);
+        act
+    }
+
+    /// Ends an act: gives the coldest to the mover, as far as there is room, now for `may` bytes, and evidence.
+    pub(super) fn end_act(
+        &self,
+        act: &mut Act,
+        may: u64,
+        known: &mut ProcessHistory,
+        attached: &mut Attached,
+    ) {
+        let start = self.pacer.processor_time();
+        // What the others of the task took since is no longer there.
+        act.may = act.may.min(may.saturating_add(act.acted.outcome.applied));
+        let may = if matches!(act.way, Way::SampleAlone(_)) && act.limits.paused { 0 } else { act.may };
+        let (selection, cold) = self.pick(act, act.may);
+        let mut acted = std::mem::take(&mut act.acted);
+        let plan = Plan::new(&act.ranks, &act.histogram, selection);
+        if self.settings.dry_run {
+            let (outcome, rehearsal) = act::rehearse(&plan, Budget { bytes: may, until: None });
+            (acted.outcome, acted.rehearsal) = (outcome, Some(rehearsal));
+        } else if self.leave(act, &plan, known, attached, &mut acted) && may > 0 {
+            known.trust.acted(cold, act.present());
+        }
+        let outcome = &mut acted.outcome;
+        match act.way {
+            Way::Whole | Way::SampleFirst(_) => {
+                outcome.over_budget += cold.saturating_sub(may);
+                outcome.later += cold.min(may).saturating_sub(plan.bytes());
+            }
+            Way::SampleAlone(_) | Way::Nothing => {
+                outcome.over_budget = cold.saturating_sub(outcome.tried + outcome.touched + outcome.later);
+            }
+        }
+        outcome.planned = cold;
+        if let Some((sample, cycles)) = known.trust.blind(known.cycle() + 1) {
+            acted.blind = Some(Blind { probe: known.probe(self.kernel).name(), sample, cycles });
+        }
+        acted.processor_time += self.pacer.processor_time().saturating_sub(start);
+        act.acted = acted;
+    }
+
+    /// The coldest, of which `may` bytes may leave; and bytes that are cold.
+    fn pick(&self, act: &Act, may: u64) -> (Selection, u64) {
+        let most = may.min(self.history.bytes_within(ACT_LONGEST));
+        policy::pick(self.settings.cold, act.limits.idle_cycles, most, &act.histogram, &act.figures)
+    }
+
+    /// What leaves of `plan`. Returns whether nothing but the room held it back.
+    fn leave(
+        &self,
+        act: &Act,
+        plan: &Plan<'_>,
+        known: &mut ProcessHistory,
+        attached: &mut Attached,
+        acted: &mut Acted,
+    ) -> bool {
+        let Some((sample, first)) = &act.sample else {
+            if act.way == Way::Nothing {
+                return false;
+            }
+            self.move_out(known, attached, act.looked, acted, |budget, tools| {
+                act::swap_out(plan, Budget { bytes: act.may, ..budget }, tools)
+            });
+            return true;
+        };
+        let trial = if act.is_tried() { self.trial(sample, first, attached, acted) } else { None };
+        let stays = trial.is_none_or(|trial| self.judge(trial, known, act.limits.paused));
+        if acted.outcome.ended.is_some() || matches!(act.way, Way::SampleAlone(_)) {
+            return false;
+        }
+        if !stays {
+            acted.outcome.over_budget += plan.bytes().saturating_sub(sample.bytes());
+            return false;
+        }
+        // Without evidence, as nothing of the sample left, no more may leave than it would have been.
+        let most = if trial.is_some() { u64::MAX } else { sample.bytes() };
+        let room = act.may.saturating_sub(acted.outcome.applied).min(most);
+        self.move_out(known, attached, act.looked, acted, |budget, tools| {
+            act::swap_out_rest(plan, sample, Budget { bytes: room, ..budget }, tools)
+        });
+        trial.is_some()
+    }
+
+    /// What became of `sample`, which was watched.
+    fn trial(
+        &self,
+        sample: &Sample,
+        first: &Outcome,
+        attached: &mut Attached,
+        acted: &mut Acted,
+    ) -> Option<Trial> {
+        if self.pacer.pace() == Pace::Stop {
+            acted.outcome.ended = Some(Ended::Stopped);
+            return None;
+        }
+        act::watched(sample, first, &mut *attached.mover).unwrap_or_else(|error| {
+            acted.outcome.ended = Some(Ended::Process(error));
+            None
+        })
+    }
+
+    /// Takes note of what a sample showed. Returns whether it stayed out.
+    fn judge(&self, trial: Trial, known: &mut ProcessHistory, paused: bool) -> bool {
+        let stays = known.trust.tried(known.cycle(), trial);
+        if !stays {
+            known.next_probe(self.kernel);
+        } else if paused {
+            self.history.stayed_out();
+        }
+        stays
+    }
+
+    /// Moves by `each`, which has a budget in time, and takes note of what left and what stayed. Returns its outcome.
+    fn move_out(
+        &self,
+        known: &mut ProcessHistory,
+        attached: &mut Attached,
+        looked: Duration,
+        acted: &mut Acted,
+        each: impl FnOnce(Budget, &mut Tools<'_>) -> Outcome,
+    ) -> Outcome {
+        let (mut left, mut kept) = (PageSetBuilder::default(), PageSetBuilder::default());
+        let is_clear = !attached.probe.looks_without_clearing();
+        let mut tools = Tools {
+            mover: &mut *attached.mover,
+            probe: if is_clear { None } else { Some(&mut *attached.probe) },
+            fresh_until: looked + FRESH,
+            throttle: &self.history.throttle,
+            given: &mut left,
+            kept: &mut kept,
+            pacer: self.pacer,
+        };
+        let budget = Budget { bytes: 0, until: Some(self.pacer.now() + ACT_LONGEST) };
+        let mut outcome = each(budget, &mut tools);
+        if outcome.stayed > 0 && self.kernel.memory.state().is_ok_and(|now| self.history.has_lost_swap(&now))
+        {
+            acted.swap_off = true;
+            outcome.over_budget += std::mem::take(&mut outcome.stayed);
+            kept = PageSetBuilder::default();
+        }
+        acted.left += outcome.applied;
+        acted.outcome.append(outcome.clone());
+        self.history.moved(known, left.finish(), kept.finish());
+        outcome
+    }
+}
+
+/// What leaves by `evidence`, where `may` bytes may.
+const fn way(evidence: Evidence, may: u64) -> Way {
+    match evidence {
+        _ if may == 0 => Way::Whole,
+        Evidence::Enough => Way::Whole,
+        Evidence::Sample(bytes) => Way::SampleFirst(bytes),
+        Evidence::SampleAlone(bytes) => Way::SampleAlone(bytes),
+        Evidence::Blind => Way::Nothing,
+    }
+}

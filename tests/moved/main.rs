@@ -1,0 +1,259 @@
+//! Moved means no longer resident, and a refault is a page that was read back: engine slide on programs whose memory this
+//! machine's kernel keeps, frees or returns, against what `/proc/PID/pagemap` shows.
+
+mod target;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use etmem_core::feedback::BackOff;
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::wishes::Wishes;
+use etmem_core::plan::Ended;
+use etmem_engine::figures::{FREED, MOVED, REFAULTED, STAYED};
+use etmem_engine::slide::Scanned;
+use etmem_engine::{Figures, ProcessReport, ScanLocks, TaskRunner, engine};
+use etmem_linux::choice::Interfaces;
+use etmem_linux::pacer::SystemPacer;
+use etmem_linux::root::Roots;
+use etmem_testkit::machine::{Need, counter};
+use etmem_testkit::size::{MIB, PAGE};
+use etmem_testkit::swap::{SwapGuard, areas};
+use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use target::{HALF, PAGES, Target};
+
+const SWAP: usize = 256 * MIB;
+/// By how many pages a figure may differ from what pagemap shows.
+const ODD: u64 = 64;
+
+fn main() -> ExitCode {
+    let needs = [Need::Root, Need::Bpf, Need::Swap(SWAP), Need::Program("gcc")];
+    let alone = [Need::Root, Need::Bpf, Need::SwapAlone(SWAP, 0), Need::Program("gcc")];
+    let usual = |name: &str, body: fn() -> Result<()>| {
+        trial_or_skip(name, &needs, move || {
+            let _swap = SwapGuard::acquire(SWAP)?;
+            body()
+        })
+    };
+    run_in_turn(vec![
+        usual("pages_shared_with_a_forked_child_stay", || stays("shared")),
+        usual("pinned_pages_stay", || stays("pinned")),
+        usual("lazily_freed_pages_are_neither_moved_nor_refaulted", freed),
+        usual("a_stop_in_the_middle_of_an_act_counts_what_left", stopped),
+        usual("a_target_whose_accessed_bits_another_program_clears", cleared_by_another),
+        trial_or_skip("swap_that_is_taken_away_in_mid_cycle", &alone, swap_off),
+    ])
+}
+
+/// A task of slide in this process, over this machine.
+struct Task {
+    kernel: Kernel,
+    work: Box<dyn TaskRunner>,
+}
+
+impl Task {
+    fn new(target: &Target, lines: &str) -> Result<Self> {
+        let text = format!(
+            "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=1\n[engine]\nproject=p\nname=slide\n\
+             [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue={}\nT=1\nmax_pressure=none\n{lines}\n",
+            target.pid()
+        );
+        let file = etmem_config::parse(Path::new("moved.yaml"), &text, &etmem_engine::keys())?;
+        let work =
+            engine(&file.engines[0], &ScanLocks::default())?.work(&file.projects[0], &file.tasks[0])?;
+        Ok(Self { kernel: Interfaces::new(Roots::default()).kernel(&Wishes::default())?.kernel, work })
+    }
+
+    /// A cycle: the reports of all processes.
+    fn cycle(&mut self, pacer: &dyn Pacer) -> Vec<ProcessReport> {
+        self.work.step(&self.kernel, pacer).processes
+    }
+}
+
+fn scanned(report: &ProcessReport) -> Result<&Scanned> {
+    report.text.value::<Scanned>().with_context(|| format!("{report:?}"))
+}
+
+fn figures(reports: &[ProcessReport]) -> Figures {
+    let mut sum = Figures::default();
+    reports.iter().for_each(|report| sum.add_all(&report.figures));
+    sum
+}
+
+/// Whether a figure is what was counted, but for a few pages.
+fn agrees(name: &str, bytes: u64, pages: usize) -> Result<()> {
+    let figure = bytes / PAGE as u64;
+    ensure!(figure.abs_diff(pages as u64) <= ODD, "{name}: {figure} pages, pagemap shows {pages}");
+    Ok(())
+}
+
+fn folder() -> Result<tempfile::TempDir> {
+    Ok(tempfile::tempdir()?)
+}
+
+/// The first half of the target is kept by the kernel, though it accepts it.
+fn stays(role: &str) -> Result<()> {
+    let folder = folder()?;
+    let mut target = Target::start(folder.path(), role)?;
+    let (mut task, pacer) = (Task::new(&target, "")?, SystemPacer::new());
+    let (mut moved, mut tried) = (0, Vec::new());
+    for cycle in 0..5 {
+        let before = target.residency()?.present;
+        let reports = task.cycle(&pacer);
+        let (figures, gone) = (figures(&reports), before - target.residency()?.present);
+        // Beside its memory, a few pages of the program's own data leave as well.
+        agrees("moved", figures.get(&MOVED).unwrap_or(0), gone)?;
+        agrees("refaulted", figures.get(&REFAULTED).unwrap_or(0), 0)?;
+        moved += gone;
+        tried.push(figures.get(&MOVED).unwrap_or(0) + figures.get(&STAYED).unwrap_or(0));
+        for report in &reports {
+            ensure!(scanned(report)?.feedback.back_off == BackOff::None, "cycle {cycle}: {report:?}");
+        }
+    }
+    ensure!(moved.abs_diff(HALF) <= 64, "{moved} of {HALF} pages have left");
+    ensure!(target.residency_of(0)?.present == HALF, "the first half stays");
+    let half = (HALF * PAGE) as u64;
+    ensure!(tried[0] >= 2 * half && tried[1] >= half, "what stays is tried twice: {tried:?}");
+    ensure!(tried[2..].iter().all(|bytes| *bytes < half / 4), "and then left alone: {tried:?}");
+    // What really left comes back: that, and nothing else, is a refault.
+    let before = counter("pswpin");
+    target.touch(0)?;
+    target.touch(1)?;
+    let back = counter("pswpin") - before;
+    let figures = figures(&task.cycle(&pacer));
+    agrees("refaulted", figures.get(&REFAULTED).unwrap_or(0), HALF)?;
+    ensure!(back.abs_diff(HALF as u64) <= 8 * ODD, "{back} pages were read from swap");
+    Ok(())
+}
+
+/// The first half of the target may be freed.
+fn freed() -> Result<()> {
+    let folder = folder()?;
+    let mut target = Target::start(folder.path(), "freed")?;
+    let (mut task, pacer) = (Task::new(&target, "max_refault=none")?, SystemPacer::new());
+    let sum = figures(&task.cycle(&pacer));
+    let (first, second) = (target.residency_of(0)?, target.residency_of(1)?);
+    agrees("freed", sum.get(&FREED).unwrap_or(0), first.absent)?;
+    agrees("moved", sum.get(&MOVED).unwrap_or(0), second.swapped)?;
+    ensure!(first.absent > HALF / 2, "the kernel frees them: {first:?}");
+    target.touch(0)?;
+    agrees("refaulted", figures(&task.cycle(&pacer)).get(&REFAULTED).unwrap_or(0), 0)?;
+    target.touch(1)?;
+    agrees("refaulted", figures(&task.cycle(&pacer)).get(&REFAULTED).unwrap_or(0), second.swapped)
+}
+
+/// A clock that asks for a stop after a while of moving.
+#[derive(Debug)]
+struct StopsSoon {
+    pacer: SystemPacer,
+    after: Duration,
+}
+
+impl Pacer for StopsSoon {
+    fn pause(&self, duration: Duration) -> Pace {
+        let left = self.after.saturating_sub(self.now());
+        if self.pacer.pause(duration.min(left)) == Pace::Stop || left < duration {
+            return Pace::Stop;
+        }
+        Pace::Continue
+    }
+
+    fn pace(&self) -> Pace {
+        if self.now() >= self.after { Pace::Stop } else { Pace::Continue }
+    }
+
+    fn now(&self) -> Duration {
+        self.pacer.now()
+    }
+}
+
+fn stopped() -> Result<()> {
+    let folder = folder()?;
+    let target = Target::start(folder.path(), "plain")?;
+    let mut task = Task::new(&target, "max_rate=16m")?;
+    let pacer = SystemPacer::new();
+    let after = pacer.now() + Duration::from_millis(3500);
+    let reports = task.cycle(&StopsSoon { pacer, after });
+    let outcome = &scanned(&reports[0])?.outcome;
+    ensure!(outcome.ended == Some(Ended::Stopped), "{outcome:?}");
+    let swapped = target.residency()?.swapped;
+    ensure!(swapped > 256 && swapped < PAGES, "stopped on the way: {swapped} pages are out");
+    agrees("moved", figures(&reports).get(&MOVED).unwrap_or(0), swapped)
+}
+
+/// Writes to the target's `clear_refs` twenty times a second until this is true.
+fn clear(pid: u32, stop: &AtomicBool) -> Result<()> {
+    let clock = SystemPacer::new();
+    while !stop.load(Ordering::Relaxed) {
+        fs::write(format!("/proc/{pid}/clear_refs"), "1")?;
+        let _ = clock.pause(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// All of the target is in use, and the accessed bits hardly show it.
+fn cleared_by_another() -> Result<()> {
+    let folder = folder()?;
+    let target = Target::start(folder.path(), "runs")?;
+    let (mut task, pacer) = (Task::new(&target, "max_refault=none")?, SystemPacer::new());
+    let stop = AtomicBool::new(false);
+    let (moved, reasons) = thread::scope(|scope| -> Result<_> {
+        let clearing = scope.spawn(|| clear(target.pid(), &stop));
+        let (mut moved, mut reasons) = (0, Vec::new());
+        for _ in 0..10 {
+            let reports = task.cycle(&pacer);
+            moved += figures(&reports).get(&MOVED).unwrap_or(0);
+            reasons.extend(reports.into_iter().filter_map(|report| report.reason));
+        }
+        stop.store(true, Ordering::Relaxed);
+        match clearing.join() {
+            Ok(result) => result?,
+            Err(_) => bail!("the thread that clears has panicked"),
+        }
+        Ok((moved, reasons))
+    })?;
+    // A few pages of the program's own data are really cold.
+    let most = (PAGES / 100) as u64 + ODD;
+    ensure!(moved / PAGE as u64 <= most, "{} pages have left, at most {most} may", moved / PAGE as u64);
+    let said = reasons.iter().filter(|reason| reason.name.word() == "probe_blind").count();
+    ensure!(said >= 9, "it says why: {reasons:?}");
+    Ok(())
+}
+
+fn swap_off() -> Result<()> {
+    let _swap = SwapGuard::acquire_alone(SWAP)?;
+    let folder = folder()?;
+    let target = Target::start(folder.path(), "plain")?;
+    let mut task = Task::new(&target, "max_rate=8m")?;
+    let pacer = SystemPacer::new();
+    let areas = areas()?;
+    let area = areas.first().context("no swap")?;
+    let reports = thread::scope(|scope| -> Result<_> {
+        let away = scope.spawn(|| {
+            let _ = SystemPacer::new().pause(Duration::from_secs(4));
+            Command::new("swapoff").arg(&area.path).status()
+        });
+        let reports = task.cycle(&pacer);
+        let status = away.join().map_err(|_| anyhow::anyhow!("the thread has panicked"))??;
+        ensure!(status.success(), "swapoff: {status}");
+        Ok(reports)
+    })?;
+    let reason = reports[0].reason.as_ref().context("no reason")?;
+    ensure!(reason.name.word() == "no_swap" && reason.text.contains("swapoff"), "{reason:?}");
+    ensure!(figures(&reports).get(&STAYED).unwrap_or(0) == 0, "{:?}", figures(&reports));
+    ensure!(target.residency()?.swapped == 0, "all of it is back");
+    // Once there is swap again, what swapoff brought back is no refault.
+    ensure!(Command::new("swapon").arg(&area.path).status()?.success(), "swapon");
+    for _ in 0..2 {
+        let reports = task.cycle(&pacer);
+        agrees("refaulted", figures(&reports).get(&REFAULTED).unwrap_or(0), 0)?;
+        ensure!(scanned(&reports[0])?.feedback.back_off == BackOff::None, "{reports:?}");
+    }
+    Ok(())
+}

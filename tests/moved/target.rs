@@ -1,0 +1,80 @@
+//! The program of `target.c`, in the hands of a test.
+
+use std::io::{BufRead, BufReader, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use etmem_testkit::pagemap::{Place, Residency, look, residency};
+use etmem_testkit::size::PAGE;
+
+/// Pages of a target.
+pub(crate) const PAGES: usize = 64 << 8;
+pub(crate) const HALF: usize = PAGES / 2;
+
+/// A target that lives as long as this.
+pub(crate) struct Target {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    pub(crate) memory: Range<usize>,
+}
+
+impl Target {
+    /// Compiles it in `folder`, and starts it in this role.
+    pub(crate) fn start(folder: &Path, role: &str) -> Result<Self> {
+        let program = folder.join("target");
+        if !program.exists() {
+            let mut gcc = Command::new("gcc");
+            gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program);
+            let status =
+                gcc.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/moved/target.c")).status().context("gcc")?;
+            ensure!(status.success(), "target.c does not compile");
+        }
+        let mut command = Command::new(program);
+        command.args([role, &PAGES.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let input = child.stdin.take().context("no input")?;
+        let mut output = BufReader::new(child.stdout.take().context("no output")?);
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        let (start, end) = line.trim().split_once('-').with_context(|| format!("{role}: {line:?}"))?;
+        let address = |text| usize::from_str_radix(text, 16);
+        let memory = address(start)?..address(end)?;
+        Ok(Self { child, input, output, memory })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Touches its first or second half.
+    pub(crate) fn touch(&mut self, half: usize) -> Result<()> {
+        writeln!(self.input, "{half}")?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        ensure!(line == "done\n", "{line:?}");
+        Ok(())
+    }
+
+    /// Where its pages are.
+    pub(crate) fn residency(&self) -> Result<Residency> {
+        residency(self.pid(), &self.memory)
+    }
+
+    /// Where the pages of one half are.
+    pub(crate) fn residency_of(&self, half: usize) -> Result<Residency> {
+        let start = self.memory.start + half * HALF * PAGE;
+        let mut sum = Residency::default();
+        look(self.pid(), &(start..start + HALF * PAGE), |_, place: Place| sum.count(place))?;
+        Ok(sum)
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
