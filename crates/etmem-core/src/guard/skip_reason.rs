@@ -80,7 +80,8 @@ impl fmt::Display for SkipReason {
             ),
             Self::GroupSwap(group) => write!(
                 f,
-                "its cgroup has no room in swap: memory.swap.max is {} MiB and {} MiB are used",
+                "its cgroup has no room in swap: memory.swap.max, memory.swap.high or its part of zswap is {} MiB and \
+                 {} MiB are used",
                 group.bound >> 20,
                 group.used >> 20
             ),

@@ -77,6 +77,9 @@ impl ProcessCycle<'_> {
         let most = room.min(self.history.bytes_within(ACT_LONGEST));
         let (selection, cold) = policy::pick(settings.cold, limits.idle_cycles, most, &histogram, figures);
         let plan = Plan::new(ranks, &histogram, selection);
+        // Only what was not touched is evidence of anything.
+        let idle = Plan::new(ranks, &histogram, policy::untouched(selection));
+        let idle_bytes = policy::untouched_bytes(&histogram).min(cold);
         let start = pacer.processor_time();
         let mut acted = Acted {
             present,
@@ -90,13 +93,13 @@ impl ProcessCycle<'_> {
         let way = if eases {
             Way::SampleAlone(SAMPLE_LEAST)
         } else {
-            way(known.trust.evidence(known.cycle(), cold, present), may)
+            way(known.trust.evidence(known.cycle(), idle_bytes, present), may)
         };
         if settings.dry_run {
             let (outcome, rehearsal) = act::rehearse(&plan, Budget { bytes: may, until: None });
             (acted.outcome, acted.rehearsal) = (outcome, Some(rehearsal));
-        } else if self.leave(way, &plan, room, given, known, attached, &mut acted) && may > 0 {
-            known.trust.acted(cold, present);
+        } else if self.leave(way, (&plan, &idle), room, given, known, attached, &mut acted) && may > 0 {
+            known.trust.acted(idle_bytes, present);
         }
         acted.processor_time = pacer.processor_time().saturating_sub(start);
         let outcome = &mut acted.outcome;
@@ -116,12 +119,12 @@ impl ProcessCycle<'_> {
         acted
     }
 
-    /// What leaves of `plan` by `way`, at most `room` bytes. Returns whether nothing but the room held it back.
+    /// What leaves of `plan`, the `idle` pages of which make a sample, by `way`, at most `room` bytes. Returns whether nothing but the room held it back.
     #[expect(clippy::too_many_arguments, reason = "one call, which has all of them at hand")]
     fn leave(
         &self,
         way: Way,
-        plan: &Plan<'_>,
+        (plan, idle): (&Plan<'_>, &Plan<'_>),
         room: u64,
         given: &Given<'_>,
         known: &mut ProcessHistory,
@@ -138,7 +141,7 @@ impl ProcessCycle<'_> {
             Way::SampleFirst(bytes) | Way::SampleAlone(bytes) => bytes,
             Way::Nothing => return false,
         };
-        let sample = Sample::of(plan, bytes);
+        let sample = Sample::of(idle, bytes);
         let watch = self.settings.schedule.interval.clamp(WATCH_SHORTEST, WATCH_LONGEST);
         let trial = self.move_out(known, attached, given.looked, acted, |budget, tools| {
             act::try_sample(&sample, watch, Budget { bytes: room, ..budget }, tools)
