@@ -94,7 +94,7 @@ impl Interfaces {
         let kernel = Kernel {
             processes: Arc::new(Processes::new(proc.clone())),
             mappings: Arc::new(Mappings::new(proc.clone())),
-            memory: Arc::new(MachineMemory::new(proc.clone())),
+            memory: Arc::new(MachineMemory::new(&self.roots)),
             pressure: Arc::new(MachinePressure::new(proc.clone())),
             groups: Arc::new(MachineGroups::new(&self.roots)),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),

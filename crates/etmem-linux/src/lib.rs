@@ -31,6 +31,7 @@ mod small_file;
 #[expect(unsafe_code, reason = "system calls without a crate, and memory shared with the BPF program")]
 mod sys;
 pub mod unavailable;
+mod zram;
 
 use etmem_core::kernel::Kernel;
 

@@ -1,8 +1,9 @@
 //! `/proc/meminfo`: the state of the machine's memory and swap.
 
 use crate::figures::bytes_of;
-use crate::root::ProcRoot;
+use crate::root::{ProcRoot, Roots, SysRoot};
 use crate::small_file;
+use crate::zram;
 use etmem_core::address::PAGE_SIZE;
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::process::ProcessError;
@@ -11,13 +12,14 @@ use etmem_core::kernel::process::ProcessError;
 #[derive(Debug, Clone)]
 pub struct MachineMemory {
     proc: ProcRoot,
+    sys: SysRoot,
 }
 
 impl MachineMemory {
-    /// The memory of the machine whose procfs is at `proc`.
+    /// The memory of the machine whose file systems are mounted at `roots`.
     #[must_use]
-    pub fn new(proc: ProcRoot) -> Self {
-        Self { proc }
+    pub fn new(roots: &Roots) -> Self {
+        Self { proc: roots.proc.clone(), sys: roots.sys.clone() }
     }
 }
 
@@ -36,6 +38,7 @@ impl SystemMemory for MachineMemory {
             swap_total: figure("SwapTotal").unwrap_or(0),
             swap_free: figure("SwapFree").unwrap_or(0),
             swap_cached: figure("SwapCached").unwrap_or(0),
+            swap_limit: zram::limit(&self.proc, &self.sys),
         })
     }
 
@@ -59,10 +62,14 @@ const SWAPPED_IN: [&str; 3] = ["pswpin", "zswpin", "swpin_zero"];
 mod tests {
     use super::*;
 
+    fn roots(path: &std::path::Path) -> Roots {
+        Roots { proc: ProcRoot::new(path), sys: SysRoot::new(path) }
+    }
+
     #[test]
     fn reads_meminfo() {
         let tree = tempfile::tempdir().unwrap();
-        let memory = MachineMemory::new(ProcRoot::new(tree.path()));
+        let memory = MachineMemory::new(&roots(tree.path()));
         assert!(memory.state().unwrap_err().to_string().contains("meminfo"));
         let file = tree.path().join("meminfo");
         std::fs::write(
@@ -80,7 +87,8 @@ mod tests {
                 available: 700 * kib,
                 swap_total: 100 * kib,
                 swap_free: 90 * kib,
-                swap_cached: 4 * kib
+                swap_cached: 4 * kib,
+                swap_limit: None,
             }
         );
         std::fs::write(&file, "MemTotal:       2048 kB\nMemFree:         512 kB\n").unwrap();
@@ -92,7 +100,7 @@ mod tests {
     #[test]
     fn counts_what_was_read_back_from_swap() {
         let tree = tempfile::tempdir().unwrap();
-        let memory = MachineMemory::new(ProcRoot::new(tree.path()));
+        let memory = MachineMemory::new(&roots(tree.path()));
         assert_eq!(memory.swapped_in(), None);
         for (text, want) in [
             ("nr_free_pages 7\n", None),
@@ -106,7 +114,7 @@ mod tests {
 
     #[test]
     fn reads_this_machine() {
-        let state = MachineMemory::new(ProcRoot::default()).state().unwrap();
+        let state = MachineMemory::new(&Roots::default()).state().unwrap();
         assert!(state.total > 0 && state.free < state.total && state.swap_free <= state.swap_total);
     }
 }

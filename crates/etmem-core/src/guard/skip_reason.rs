@@ -16,6 +16,11 @@ pub enum SkipReason {
         /// Bytes of memory available.
         available: u64,
     },
+    /// Swap is in zram, which has taken as much memory as it may.
+    ZramLimit {
+        /// In bytes.
+        limit: u64,
+    },
     /// Swap is used up to `max_swap_use`.
     SwapUse {
         /// In percent.
@@ -69,6 +74,12 @@ impl fmt::Display for SkipReason {
                 "swap is full though {} MiB of memory are available, so nothing is moved out until there is room: \
                  make swap larger, or move less",
                 available >> 20
+            ),
+            Self::ZramLimit { limit } => write!(
+                f,
+                "zram has taken the {} MiB of memory that its mem_limit allows, so what is moved out would stay in the swap \
+                 cache: a higher limit (/sys/block/zram*/mem_limit), or other swap",
+                limit >> 20
             ),
             Self::SwapUse { used_percent, most } => write!(
                 f,
