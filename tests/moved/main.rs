@@ -22,7 +22,7 @@ use etmem_engine::{Figures, ProcessReport, ScanLocks, TaskRunner, engine};
 use etmem_linux::choice::Interfaces;
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::root::Roots;
-use etmem_testkit::machine::{Need, counter};
+use etmem_testkit::machine::{Need, counter, meminfo};
 use etmem_testkit::size::{MIB, PAGE};
 use etmem_testkit::swap::{SwapGuard, areas};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         usual("a_stop_in_the_middle_of_an_act_counts_what_left", stopped),
         usual("a_target_whose_accessed_bits_another_program_clears", cleared_by_another),
         trial_or_skip("swap_that_is_taken_away_in_mid_cycle", &alone, swap_off),
+        trial_or_skip("compressed_memory_at_its_limit_takes_no_more", &alone, zram_limit),
     ])
 }
 
@@ -255,5 +256,30 @@ fn swap_off() -> Result<()> {
         agrees("refaulted", figures(&reports).get(&REFAULTED).unwrap_or(0), 0)?;
         ensure!(scanned(&reports[0])?.feedback.back_off == BackOff::None, "{reports:?}");
     }
+    Ok(())
+}
+
+/// Compressed memory that may take 8 MiB, which is half of what the target needs at least.
+fn zram_limit() -> Result<()> {
+    let _swap = SwapGuard::acquire_alone(SWAP)?;
+    let areas = areas()?;
+    let path = &areas.first().context("no swap")?.path;
+    let Some(name) = path.strip_prefix("/dev/zram") else { return Ok(()) };
+    let file = |file: &str| format!("/sys/block/zram{name}/{file}");
+    fs::write(file("mem_limit"), "8M")?;
+    let folder = folder()?;
+    let target = Target::start(folder.path(), "plain")?;
+    let (mut task, pacer) = (Task::new(&target, "")?, SystemPacer::new());
+    let mut said = Vec::new();
+    for _ in 0..8 {
+        let before = target.residency()?.swapped;
+        let reports = task.cycle(&pacer);
+        agrees("moved", figures(&reports).get(&MOVED).unwrap_or(0), target.residency()?.swapped - before)?;
+        said.extend(reports.into_iter().filter_map(|report| report.reason).map(|reason| reason.name.word()));
+    }
+    ensure!(said.iter().all(|word| *word == "zram_limit"), "{said:?}");
+    let (cached, out) = (meminfo("SwapCached"), target.residency()?.swapped * PAGE);
+    ensure!(out > 4 * MIB, "{out} bytes are out");
+    ensure!(cached < 2 * MIB, "{cached} bytes are in the swap cache");
     Ok(())
 }

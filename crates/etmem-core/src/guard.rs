@@ -8,7 +8,7 @@ pub use skip_reason::SkipReason;
 
 use crate::address::PAGE_SIZE;
 use crate::kernel::groups::GroupLimits;
-use crate::kernel::memory::MemoryState;
+use crate::kernel::memory::{MemoryState, SwapLimit};
 use crate::kernel::pressure::{Pressure, Share};
 use crate::kernel::process::ProcessMemory;
 use std::fmt;
@@ -43,6 +43,8 @@ pub struct Guards {
 pub enum Bound {
     /// What swap has left below `max_swap_use`.
     Swap,
+    /// What zram may still take below its limit.
+    ZramLimit,
     /// What the process's cgroup may still put in swap.
     GroupSwap,
     /// What the process's cgroup has beyond what it is promised.
@@ -61,6 +63,7 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Swap => "no room in swap below max_swap_use",
+            Self::ZramLimit => "no room in zram below its mem_limit",
             Self::GroupSwap => "over its cgroup's memory.swap.max",
             Self::GroupProtected => "promised by its cgroup's memory.min or memory.low",
             Self::Probation => "held back after too much came back",
@@ -157,6 +160,12 @@ pub fn room(
         return Err(SkipReason::Pressure { some, most });
     }
     let mut room = Room { bytes: left.min(memory.swap_free), bound: Bound::Swap };
+    if let Some(SwapLimit { limit, room: left }) = memory.swap_limit {
+        room = room.or(left & !(PAGE_SIZE - 1), Bound::ZramLimit);
+        if left < PAGE_SIZE {
+            return Err(SkipReason::ZramLimit { limit });
+        }
+    }
     if let Some(swap) = groups.swap {
         room = room.or(swap.bound.saturating_sub(swap.used), Bound::GroupSwap);
         if swap.bound <= swap.used {
@@ -289,6 +298,9 @@ mod tests {
         ] {
             assert_eq!(room(guards, &memory, pressure, groups), want, "{name}");
         }
+        let limited = |room| MemoryState { swap_limit: Some(SwapLimit { limit: MIB, room }), ..memory(0) };
+        assert_eq!(room(guards, &limited(30 * MIB + 1), None, none), room_of(30, Bound::ZramLimit));
+        assert_eq!(room(guards, &limited(4095), None, none), Err(SkipReason::ZramLimit { limit: MIB }));
         let whatever = Guards { pressure: None, ..guards };
         assert_eq!(room(whatever, &memory(0), pressure(9999), none), room_of(80, Bound::Swap));
         let all = Guards { swap_use_percent: 100, ..guards };

@@ -52,6 +52,19 @@ pub fn pick(
     (coldest(ranks, cold.min(bytes)), cold)
 }
 
+/// What of `selection` was not touched at all: of a page that was touched, and leaves as it was touched less than others, nothing
+/// else is to be expected than that it comes back.
+#[must_use]
+pub const fn untouched(selection: Selection) -> Selection {
+    if selection.below < TOUCHED_RANK { selection } else { Selection::below(TOUCHED_RANK) }
+}
+
+/// Bytes of the pages of these `ranks` that were not touched at all.
+#[must_use]
+pub fn untouched_bytes(ranks: &Histogram) -> u64 {
+    ranks.below(TOUCHED_RANK)
+}
+
 /// The coldest `bytes` of what the histogram holds.
 fn coldest(histogram: &Histogram, bytes: u64) -> Selection {
     let mut left = bytes;

@@ -84,6 +84,9 @@ reasons! {
     SwapFull = "swap_full", Process,
         "swap has no room at all",
         "add swap, or stop what fills it; the task continues once there is room";
+    ZramLimit = "zram_limit", Process,
+        "swap is in compressed memory (zram) that has taken as much memory as its `mem_limit` allows, or nearly: what is moved out beyond that stays in memory, in the swap cache",
+        "a higher `/sys/block/zram*/mem_limit`, or other swap";
     SwapUse = "swap_use", Process,
         "more of swap is in use than `max_swap_use` allows",
         "add swap, or a higher `max_swap_use`";
@@ -212,6 +215,7 @@ impl From<&SkipReason> for Reason {
         let name = match skip {
             SkipReason::NoSwap => ReasonName::NoSwap,
             SkipReason::SwapFull | SkipReason::SwapFullMemoryFine { .. } => ReasonName::SwapFull,
+            SkipReason::ZramLimit { .. } => ReasonName::ZramLimit,
             SkipReason::SwapUse { .. } => ReasonName::SwapUse,
             SkipReason::Pressure { .. } => ReasonName::Pressure,
             SkipReason::GroupSwap(_) => ReasonName::CgroupSwap,

@@ -277,6 +277,7 @@ const fn skip_level(reason: SkipReason) -> Level {
         SkipReason::SwapFull
         | SkipReason::SwapFullMemoryFine { .. }
         | SkipReason::SwapUse { .. }
+        | SkipReason::ZramLimit { .. }
         | SkipReason::Pressure { .. }
         | SkipReason::GroupSwap(_)
         | SkipReason::GroupProtected(_) => Level::Warn,

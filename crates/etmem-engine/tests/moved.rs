@@ -41,9 +41,10 @@ fn ticks(page: u64, window: u64) -> Access {
 }
 
 fn work(task: &str) -> Box<dyn TaskRunner> {
+    let task = if task.contains("T=") { task.to_owned() } else { format!("{task}\nT=1") };
     let text = format!(
         "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=1\n[engine]\nproject=p\nname=slide\n\
-         [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n{task}\n"
+         [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\n{task}\n"
     );
     let file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
     engine(&file.engines[0], &ScanLocks::default()).unwrap().work(&file.projects[0], &file.tasks[0]).unwrap()
@@ -185,6 +186,16 @@ fn at_most_8_mib_of_a_target_that_the_probe_is_blind_to_ever_leave() {
             assert_eq!(report.reason.unwrap().name.word(), "probe_blind");
         }
     }
+}
+
+#[test]
+fn pages_that_are_touched_and_leave_all_the_same_are_no_evidence() {
+    // Read once in each window, so that T=3 calls them cold.
+    let machine = machine(PAGES, hot);
+    machine.change(42, |process| process.truth = Some(hot));
+    let reports = run(&machine, "max_refault=none\nT=3", 5);
+    assert_eq!(reports[0].outcome.applied, PAGES as u64 * PAGE);
+    assert!(reports.iter().all(|scanned| scanned.blind.is_none()));
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Interfaces {
         let kernel = Kernel {
             processes: Arc::new(Processes::new(proc.clone())),
             mappings: Arc::new(Mappings::new(proc.clone())),
-            memory: Arc::new(MachineMemory(proc.clone())),
+            memory: Arc::new(MachineMemory::new(&self.roots)),
             pressure: Arc::new(MachinePressure(proc.clone())),
             groups: Arc::new(MachineGroups(self.roots.clone())),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),

@@ -33,6 +33,22 @@ fn figure(folder: &Path, file: &str) -> Result<Option<u64>, ProcessError> {
     }
 }
 
+/// What limits how much the group of `folder` may put in swap: each limit, and the file of what is used of it.
+fn swap_limits(folder: &Path, zswap: bool) -> Result<Vec<GroupUse>, ProcessError> {
+    let mut limits =
+        vec![("memory.swap.max", "memory.swap.current"), ("memory.swap.high", "memory.swap.current")];
+    // Where nothing may be written from zswap to a device, what zswap does not take stays in memory (Linux 6.8). A group above
+    // decides for those below.
+    if zswap && figure(folder, "memory.zswap.writeback")? == Some(0) {
+        limits.push(("memory.zswap.max", "memory.zswap.current"));
+    }
+    let limit = |(bound, used)| -> Result<Option<GroupUse>, ProcessError> {
+        let Some(bound) = figure(folder, bound)? else { return Ok(None) };
+        Ok(Some(GroupUse { bound, used: figure(folder, used)?.unwrap_or(0) }))
+    };
+    limits.into_iter().filter_map(|files| limit(files).transpose()).collect()
+}
+
 /// Takes the group that has less: by `room`, what is left of the bound or beyond it.
 fn tighter(one: Option<GroupUse>, other: Option<GroupUse>, room: fn(GroupUse) -> u64) -> Option<GroupUse> {
     [one, other].into_iter().flatten().min_by_key(|group| room(*group))
@@ -60,11 +76,11 @@ impl ControlGroups for MachineGroups {
             .map(|part| root.join(part))
             .collect();
         let mut limits = GroupLimits::default();
+        let zswap = small_file::read(&self.0.sys.zswap()).is_ok_and(|text| text.starts_with(b"Y"));
         for folder in folders {
-            if let Some(bound) = figure(&folder, "memory.swap.max")? {
-                let used = figure(&folder, "memory.swap.current")?.unwrap_or(0);
-                let swap = Some(GroupUse { bound, used });
-                limits.swap = tighter(limits.swap, swap, |group| group.bound.saturating_sub(group.used));
+            for swap in swap_limits(&folder, zswap)? {
+                let room = |group: GroupUse| group.bound.saturating_sub(group.used);
+                limits.swap = tighter(limits.swap, Some(swap), room);
             }
             // No bound where it says max: all of it is promised.
             let promised = |file| -> Result<Option<u64>, ProcessError> {
@@ -141,6 +157,16 @@ mod tests {
             ),
             (
                 &[
+                    ("a.slice/memory.swap.max", "1000\n"),
+                    ("a.slice/memory.swap.high", "800\n"),
+                    ("a.slice/memory.swap.current", "900\n"),
+                ],
+                GroupLimits { swap: group(800, 900), ..none },
+            ),
+            // Zswap is not on: that nothing is written from there matters to nobody.
+            (&[("a.slice/memory.zswap.writeback", "0\n"), ("a.slice/memory.zswap.max", "7\n")], none),
+            (
+                &[
                     ("a.slice/b.service/memory.min", "100\n"),
                     ("a.slice/b.service/memory.low", "300\n"),
                     ("a.slice/b.service/memory.current", "700\n"),
@@ -159,6 +185,28 @@ mod tests {
         let (_tree, groups) = machine(in_group, false, &[("a.slice/memory.swap.max", "much\n")]);
         let error = groups.limits(process()).unwrap_err().to_string();
         assert!(error.contains("a.slice/memory.swap.max") && error.contains("much"), "{error}");
+    }
+
+    #[test]
+    fn zswap_is_a_limit_where_nothing_is_written_from_it() {
+        for (enabled, writeback, want) in [
+            ("Y\n", "0\n", Some(GroupUse { bound: 700, used: 500 })),
+            ("Y\n", "1\n", Some(GroupUse { bound: 1000, used: 100 })),
+            ("N\n", "0\n", Some(GroupUse { bound: 1000, used: 100 })),
+        ] {
+            let files = [
+                ("a/memory.swap.max", "1000\n"),
+                ("a/memory.swap.current", "100\n"),
+                ("a/memory.zswap.writeback", writeback),
+                ("a/memory.zswap.max", "700\n"),
+                ("a/memory.zswap.current", "500\n"),
+            ];
+            let (tree, groups) = machine("0::/a/b\n", false, &files);
+            let file = tree.path().join("sys/module/zswap/parameters/enabled");
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, enabled).unwrap();
+            assert_eq!(groups.limits(process()).unwrap().swap, want, "{enabled}{writeback}");
+        }
     }
 
     #[test]

@@ -30,5 +30,6 @@ mod small_file;
 #[expect(unsafe_code, reason = "system calls without a crate, and memory shared with the BPF program")]
 mod sys;
 pub mod unavailable;
+mod zram;
 
 pub use sys::heap::give_back_free_memory;

@@ -1,19 +1,31 @@
 //! `/proc/meminfo`: the state of the machine's memory and swap.
 
 use crate::figures::bytes_of;
-use crate::root::ProcRoot;
+use crate::root::{ProcRoot, Roots, SysRoot};
 use crate::small_file;
+use crate::zram;
 use etmem_core::address::PAGE_SIZE;
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::process::ProcessError;
 
 /// The memory of the machine.
 #[derive(Debug, Clone)]
-pub struct MachineMemory(pub ProcRoot);
+pub struct MachineMemory {
+    proc: ProcRoot,
+    sys: SysRoot,
+}
+
+impl MachineMemory {
+    /// The memory of the machine whose file systems are mounted at `roots`.
+    #[must_use]
+    pub fn new(roots: &Roots) -> Self {
+        Self { proc: roots.proc.clone(), sys: roots.sys.clone() }
+    }
+}
 
 impl SystemMemory for MachineMemory {
     fn state(&self) -> Result<MemoryState, ProcessError> {
-        let path = self.0.machine("meminfo");
+        let path = self.proc.machine("meminfo");
         let refused = |reason: String| ProcessError::refused(path.display(), reason);
         let text = small_file::read(&path).map_err(|error| refused(error.to_string()))?;
         let figure = |name| bytes_of(&text, name).ok_or_else(|| refused(format!("has no {name} in kB")));
@@ -26,11 +38,12 @@ impl SystemMemory for MachineMemory {
             swap_total: figure("SwapTotal").unwrap_or(0),
             swap_free: figure("SwapFree").unwrap_or(0),
             swap_cached: figure("SwapCached").unwrap_or(0),
+            swap_limit: zram::limit(&self.proc, &self.sys),
         })
     }
 
     fn swapped_in(&self) -> Option<u64> {
-        let text = small_file::read(&self.0.machine("vmstat")).ok()?;
+        let text = small_file::read(&self.proc.machine("vmstat")).ok()?;
         let text = String::from_utf8_lossy(&text);
         let counted = text.lines().filter_map(|line| {
             let (name, pages) = line.split_once(' ')?;
@@ -49,10 +62,14 @@ const SWAPPED_IN: [&str; 3] = ["pswpin", "zswpin", "swpin_zero"];
 mod tests {
     use super::*;
 
+    fn roots(path: &std::path::Path) -> Roots {
+        Roots { proc: ProcRoot::new(path), sys: SysRoot::new(path) }
+    }
+
     #[test]
     fn reads_meminfo() {
         let tree = tempfile::tempdir().unwrap();
-        let memory = MachineMemory(ProcRoot::new(tree.path()));
+        let memory = MachineMemory::new(&roots(tree.path()));
         assert!(memory.state().unwrap_err().to_string().contains("meminfo"));
         let file = tree.path().join("meminfo");
         std::fs::write(
@@ -70,7 +87,8 @@ mod tests {
                 available: 700 * kib,
                 swap_total: 100 * kib,
                 swap_free: 90 * kib,
-                swap_cached: 4 * kib
+                swap_cached: 4 * kib,
+                swap_limit: None,
             }
         );
         std::fs::write(&file, "MemTotal:       2048 kB\nMemFree:         512 kB\n").unwrap();
@@ -82,7 +100,7 @@ mod tests {
     #[test]
     fn counts_what_was_read_back_from_swap() {
         let tree = tempfile::tempdir().unwrap();
-        let memory = MachineMemory(ProcRoot::new(tree.path()));
+        let memory = MachineMemory::new(&roots(tree.path()));
         assert_eq!(memory.swapped_in(), None);
         for (text, want) in [
             ("nr_free_pages 7\n", None),
@@ -96,7 +114,7 @@ mod tests {
 
     #[test]
     fn reads_this_machine() {
-        let state = MachineMemory(ProcRoot::default()).state().unwrap();
+        let state = MachineMemory::new(&Roots::default()).state().unwrap();
         assert!(state.total > 0 && state.free < state.total && state.swap_free <= state.swap_total);
     }
 }

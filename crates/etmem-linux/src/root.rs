@@ -104,6 +104,11 @@ impl SysRoot {
         [self.0.join("fs/cgroup"), self.0.join("fs/cgroup/unified")]
     }
 
+    /// Whether pages go to zswap before they go to swap.
+    pub(crate) fn zswap(&self) -> PathBuf {
+        self.0.join("module/zswap/parameters/enabled")
+    }
+
     /// What the kernel keeps even from root (`CONFIG_SECURITY_LOCKDOWN_LSM`).
     pub(crate) fn lockdown(&self) -> PathBuf {
         self.0.join("kernel/security/lockdown")

@@ -16,6 +16,11 @@ pub enum SkipReason {
         /// Bytes of memory available.
         available: u64,
     },
+    /// Swap is in zram, which has taken as much memory as it may.
+    ZramLimit {
+        /// In bytes.
+        limit: u64,
+    },
     /// Swap is used up to `max_swap_use`.
     SwapUse {
         /// In percent.
@@ -65,6 +70,7 @@ impl SkipReason {
             Self::NoSwap
             | Self::SwapFull
             | Self::SwapFullMemoryFine { .. }
+            | Self::ZramLimit { .. }
             | Self::SwapUse { .. }
             | Self::Pressure { .. }
             | Self::MemoryFree { .. } => true,
@@ -89,6 +95,12 @@ impl fmt::Display for SkipReason {
                  make swap larger, or move less",
                 available >> 20
             ),
+            Self::ZramLimit { limit } => write!(
+                f,
+                "zram has taken the {} MiB of memory that its mem_limit allows, so what is moved out would stay in the swap \
+                 cache: a higher limit (/sys/block/zram*/mem_limit), or other swap",
+                limit >> 20
+            ),
             Self::SwapUse { used_percent, most } => write!(
                 f,
                 "{used_percent} % of swap is in use; max_swap_use={most} keeps the rest for the machine's own need"
@@ -99,7 +111,8 @@ impl fmt::Display for SkipReason {
             ),
             Self::GroupSwap(group) => write!(
                 f,
-                "its cgroup has no room in swap: memory.swap.max is {} MiB and {} MiB are used",
+                "its cgroup has no room in swap: memory.swap.max, memory.swap.high or its part of zswap is {} MiB and \
+                 {} MiB are used",
                 group.bound >> 20,
                 group.used >> 20
             ),

@@ -9,8 +9,9 @@ pub struct GroupLimits {
     /// Where a group promises memory (`memory.min`, `memory.low`, the greater of both): of the group that has least beyond
     /// its promise, the promise and what it has (`memory.current`).
     pub protection: Option<GroupUse>,
-    /// Where a group limits swap (`memory.swap.max`): of the group that has least room, the limit and what it uses
-    /// (`memory.swap.current`).
+    /// Where a group limits swap: of the group that has least room, the limit and what it uses. Limits are `memory.swap.max`,
+    /// `memory.swap.high`, above which the kernel slows the group down, and `memory.zswap.max` where the group may use no other
+    /// swap than zswap (`memory.zswap.writeback`).
     pub swap: Option<GroupUse>,
 }
 

@@ -18,6 +18,17 @@ pub struct MemoryState {
     pub swap_free: u64,
     /// `SwapCached`.
     pub swap_cached: u64,
+    /// What swap may still take, where a device of it is compressed memory with a limit.
+    pub swap_limit: Option<SwapLimit>,
+}
+
+/// A limit of swap that `SwapFree` does not show: what is beyond it stays in memory, in the swap cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SwapLimit {
+    /// Bytes of memory that the devices with a limit may take (`mem_limit` of zram).
+    pub limit: u64,
+    /// Bytes of pages that may still go to swap, by what those that are there compress to.
+    pub room: u64,
 }
 
 /// Tells the state of memory.

@@ -1,12 +1,15 @@
 //! The act of a cycle: a sample first where the probe is not trusted with the process yet, then the rest.
 
-use super::cycle::{Attached, ProcessCycle};
-use super::history::ProcessHistory;
+use super::history::{ProcessHistory, TaskHistory};
 use super::report::Blind;
+use super::settings::Settings;
 use etmem_core::act::{self, Rehearsal, Sample, Tools, Trial};
 use etmem_core::feedback::{Evidence, PageSetBuilder, RefaultLimits, SAMPLE_LEAST};
 use etmem_core::heat::{HeatMap, Histogram};
-use etmem_core::kernel::pacer::Pace;
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::mover::SwapOut;
+use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::ProcessMemory;
 use etmem_core::plan::{Budget, Ended, Outcome, Plan, Selection};
 use etmem_core::policy;
@@ -25,6 +28,12 @@ const WATCH_LONGEST: Duration = Duration::from_secs(10);
 /// How long the samples of a cycle are watched.
 pub(super) fn watch(interval: Duration) -> Duration {
     interval.clamp(WATCH_SHORTEST, WATCH_LONGEST)
+}
+
+/// What looks at the process, and what moves its pages.
+pub(super) struct Attached {
+    pub(super) probe: Box<dyn AccessProbe>,
+    pub(super) mover: Box<dyn SwapOut>,
 }
 
 /// An act that has begun.
@@ -74,13 +83,26 @@ impl Act {
         self.sample.as_ref().is_some_and(|(_, outcome)| outcome.applied > 0 && outcome.ended.is_none())
     }
 
+    /// Bytes that were not touched, of those that are `cold`.
+    fn idle(&self, cold: u64) -> u64 {
+        policy::untouched_bytes(&self.histogram).min(cold)
+    }
+
     /// Bytes that could have been moved.
     pub(super) fn present(&self) -> u64 {
         self.histogram.total()
     }
 }
 
-impl ProcessCycle<'_> {
+/// What acts on the processes of a task.
+pub(super) struct Actor<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) history: &'a TaskHistory,
+    pub(super) kernel: &'a Kernel,
+    pub(super) pacer: &'a dyn Pacer,
+}
+
+impl Actor<'_> {
     /// Begins an act on the pages of `ranks`, of which `may` bytes may leave and `free` have room: a sample leaves, where the
     /// probe is not trusted with the process.
     pub(super) fn begin_act(
@@ -105,10 +127,12 @@ impl ProcessCycle<'_> {
         if eases {
             act.way = Way::SampleAlone(SAMPLE_LEAST);
         } else if !dry_run {
-            act.way = way(known.trust.evidence(known.cycle(), cold, act.present()), may);
+            // Only what was not touched is evidence of anything.
+            act.way = way(known.trust.evidence(known.cycle(), act.idle(cold), act.present()), may);
         }
         if let Way::SampleFirst(bytes) | Way::SampleAlone(bytes) = act.way {
-            let sample = Sample::of(&Plan::new(&act.ranks, &act.histogram, selection), bytes);
+            let idle = policy::untouched(selection);
+            let sample = Sample::of(&Plan::new(&act.ranks, &act.histogram, idle), bytes);
             let outcome = self.move_out(known, attached, looked, &mut act.acted, |budget, tools| {
                 act::leave_sample(&sample, Budget { bytes: may, ..budget }, tools)
             });
@@ -137,7 +161,7 @@ impl ProcessCycle<'_> {
             let (outcome, rehearsal) = act::rehearse(&plan, Budget { bytes: may, until: None });
             (acted.outcome, acted.rehearsal) = (outcome, Some(rehearsal));
         } else if self.leave(act, &plan, known, attached, &mut acted) && may > 0 {
-            known.trust.acted(cold, act.present());
+            known.trust.acted(act.idle(cold), act.present());
         }
         let outcome = &mut acted.outcome;
         match act.way {

@@ -5,7 +5,7 @@
 //!                               (a sample first: does it come back?)     -> what really left?
 //! ```
 
-use super::acting::{Act, Acted};
+use super::acting::{Act, Acted, Actor, Attached};
 use super::history::TaskHistory;
 use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
@@ -17,9 +17,7 @@ use etmem_core::feedback::{RefaultLimits, Settled};
 use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
-use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted};
 use std::time::Duration;
@@ -42,12 +40,6 @@ pub(super) struct ProcessCycle<'a> {
     pub(super) process: ProcessId,
     pub(super) kernel: &'a Kernel,
     pub(super) pacer: &'a dyn Pacer,
-}
-
-/// What looks at the process, and what moves its pages.
-pub(super) struct Attached {
-    pub(super) probe: Box<dyn AccessProbe>,
-    pub(super) mover: Box<dyn SwapOut>,
 }
 
 /// A process that is looked at.
@@ -136,7 +128,8 @@ impl<'a> ProcessCycle<'a> {
             let free = room.as_ref().map_or(0, |room| room.bytes);
             let ranks = std::mem::take(&mut settled.ranks);
             let rooms = (free, may(&room, limits));
-            let act = self.begin_act(ranks, (before, limits), rooms, looked, &mut known, &mut attached);
+            let act =
+                self.actor().begin_act(ranks, (before, limits), rooms, looked, &mut known, &mut attached);
             Ok(Acting { observed, attached, window, settled, refaulted, act })
         }();
         self.history.put_back(process, known);
@@ -150,7 +143,7 @@ impl<'a> ProcessCycle<'a> {
         let mut known = self.history.take(self.process);
         let room = self.room_now();
         let may = may(&room, limits);
-        self.end_act(&mut act, may, &mut known, &mut attached);
+        self.actor().end_act(&mut act, may, &mut known, &mut attached);
         let figures = self.kernel.processes.memory(self.process).unwrap_or(act.figures);
         let present = act.present();
         let Acted { outcome, rehearsal, blind, swap_off, left, processor_time } = act.acted;
@@ -183,6 +176,11 @@ impl<'a> ProcessCycle<'a> {
             feedback: self.history.feedback(&settled, left),
             effort: Effort::of(&observed, processor_time),
         })
+    }
+
+    const fn actor(&self) -> Actor<'_> {
+        let Self { settings, history, kernel, pacer, .. } = *self;
+        Actor { settings, history, kernel, pacer }
     }
 
     fn is_there_a_need(&self) -> Result<(), End> {

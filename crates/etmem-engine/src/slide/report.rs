@@ -226,6 +226,7 @@ impl Scanned {
 const fn bound_name(bound: Bound) -> ReasonName {
     match bound {
         Bound::Swap => ReasonName::NoRoom,
+        Bound::ZramLimit => ReasonName::ZramLimit,
         Bound::GroupSwap => ReasonName::CgroupSwap,
         Bound::GroupProtected => ReasonName::CgroupProtected,
         Bound::Probation | Bound::Paused => ReasonName::TooManyRefaults,

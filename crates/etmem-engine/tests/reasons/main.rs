@@ -27,6 +27,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::NoTable => vec![slide::no_table],
         ReasonName::NoSwap => vec![slide::no_swap],
         ReasonName::SwapFull => vec![slide::swap_full],
+        ReasonName::ZramLimit => vec![slide::zram_limit],
         ReasonName::SwapUse => vec![slide::swap_use],
         ReasonName::Pressure => vec![slide::pressure],
         ReasonName::CgroupSwap => vec![slide::cgroup_swap],
@@ -79,7 +80,7 @@ fn shown(report: StepReport) -> Option<Reason> {
 }
 
 /// The variants of a skip reason, by number: a new one gets the next number and a way to it.
-const SKIP_REASONS: usize = 10;
+const SKIP_REASONS: usize = 11;
 const fn number_of_skip_reason(reason: &SkipReason) -> usize {
     match reason {
         SkipReason::NoSwap => 0,
@@ -92,11 +93,12 @@ const fn number_of_skip_reason(reason: &SkipReason) -> usize {
         SkipReason::MemoryFree { .. } => 7,
         SkipReason::Small { .. } => 8,
         SkipReason::SwappedEnough { .. } => 9,
+        SkipReason::ZramLimit { .. } => 10,
     }
 }
 
 /// The same of what bounds an act.
-const BOUNDS: usize = 7;
+const BOUNDS: usize = 8;
 const fn number_of_bound(bound: Bound) -> usize {
     match bound {
         Bound::Swap => 0,
@@ -106,6 +108,7 @@ const fn number_of_bound(bound: Bound) -> usize {
         Bound::Paused => 4,
         Bound::Blind => 5,
         Bound::SwapOff => 6,
+        Bound::ZramLimit => 7,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::case::{Case, PAGES};
 use crate::quirk::Quirk;
 use etmem_core::guard::Bound;
+use etmem_core::kernel::memory::SwapLimit;
 use etmem_core::kernel::pressure::{Pressure, Share};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::ProcessError;
@@ -61,6 +62,13 @@ pub(crate) fn no_swap() -> Vec<StepReport> {
     reports([
         Case::memory(|memory| (memory.swap_total, memory.swap_free) = (0, 0)),
         Case::quirk(Quirk::SwapOff),
+    ])
+}
+
+pub(crate) fn zram_limit() -> Vec<StepReport> {
+    reports([
+        Case::memory(|memory| memory.swap_limit = Some(SwapLimit { limit: MIB, room: 0 })),
+        Case::memory(|memory| memory.swap_limit = Some(SwapLimit { limit: MIB, room: 8 * MIB })),
     ])
 }
 

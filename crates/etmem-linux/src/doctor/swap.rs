@@ -47,10 +47,16 @@ impl Device {
         let compressed = self.zram().map_or_else(String::new, |name| {
             let algorithms = line_of(&sys.file(&format!("block/{name}/comp_algorithm"))).unwrap_or_default();
             let chosen = algorithms.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
-            format!(
-                ", compressed memory{}",
-                chosen.map_or_else(String::new, |(name, _)| format!(" by {name}"))
-            )
+            let state = line_of(&sys.file(&format!("block/{name}/mm_stat"))).unwrap_or_default();
+            let mut state = state.split_whitespace().skip(2).map(|word| word.parse::<u64>().unwrap_or(0));
+            let (used, limit) = (state.next().unwrap_or(0), state.next().unwrap_or(0));
+            let limit = if limit == 0 {
+                String::new()
+            } else {
+                format!(", takes {} of memory, mem_limit {}", size(used), size(limit))
+            };
+            let chosen = chosen.map_or_else(String::new, |(name, _)| format!(" by {name}"));
+            format!(", compressed memory{chosen}{limit}")
         });
         let free = size(bytes.saturating_sub(*used));
         format!("{path}: {kind}{compressed}, {}, {free} free, priority {priority}", size(*bytes))

@@ -2,7 +2,7 @@
 
 use etmem_core::kernel::memory::SystemMemory;
 use etmem_linux::memory::MachineMemory;
-use etmem_linux::root::ProcRoot;
+use etmem_linux::root::Roots;
 use libtest_mimic::Failed;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
@@ -47,7 +47,7 @@ pub(crate) fn possible() -> Result<(), String> {
 }
 
 fn has_room() -> bool {
-    MachineMemory(ProcRoot::default()).state().is_ok_and(|state| state.swap_free >= ROOM)
+    MachineMemory::new(&Roots::default()).state().is_ok_and(|state| state.swap_free >= ROOM)
 }
 
 fn run(program: &str) -> Result<(), Failed> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::fake::proc::script::{Life, ScriptedMapping, Segment, When};
-use etmem_testkit::fake::proc::script::{PageSize, Texture};
+use etmem_testkit::fake::proc::script::{PageSize, Script, ScriptedProcess, Texture};
 use etmem_testkit::fake::proc::{Call, Fault, File as Which, Planned};
 use nix::errno::Errno;
 
@@ -149,7 +149,6 @@ pub(crate) fn phases_by_time() -> Result<()> {
     let grows = Life::hole().then(after(10), &Life::cold());
     let segments = [cools, warms, grows].map(|life| Segment::solid(1, life));
     let stage = Stage::private(segments.to_vec())?;
-    let file = stage.idle_pages()?;
     let kib = |stage: &Stage| -> Result<String> {
         let status = stage.text("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -163,10 +162,27 @@ pub(crate) fn phases_by_time() -> Result<()> {
         (12, &[0x51, 0x31, 0x51], "12 kB"),
     ] {
         stage.clock.pass(Duration::from_secs(seconds).saturating_sub(stage.clock.now()));
-        let stream = read(&file, START, 32)?;
+        let stream = read(&stage.idle_pages()?, START, 32)?;
         ensure!(entries(&stream, START)? == want, "second {seconds}: {stream:x?}");
         ensure!(kib(&stage)? == resident, "second {seconds}: {}", kib(&stage)?);
     }
+    Ok(())
+}
+
+/// What is touched through a cached translation does not show until the file is closed.
+pub(crate) fn translations_stay_cached_while_the_file_is_open() -> Result<()> {
+    let mapping = ScriptedMapping::private(START, vec![Segment::solid(1, Life::hot())]);
+    let process = ScriptedProcess::new(PID, "scripted", vec![mapping]);
+    let stage = Stage::at_its_worst(Script::new(vec![process]))?;
+    let pass = || stage.clock.pass(Duration::from_secs(1));
+    let file = stage.idle_pages()?;
+    for (look, want) in [("the first", 0x01), ("a second", 0x51), ("a third", 0x51)] {
+        ensure!(entries(&read(&file, START, 32)?, START)? == [want], "{look} look");
+        pass();
+    }
+    drop(file);
+    pass();
+    ensure!(entries(&read(&stage.idle_pages()?, START, 32)?, START)? == [0x01], "touched since then");
     Ok(())
 }
 

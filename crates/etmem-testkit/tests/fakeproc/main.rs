@@ -41,6 +41,10 @@ fn main() -> ExitCode {
         ("edges::exec_in_mid_scan", edges::exec_in_mid_scan),
         ("edges::two_scans_at_once_are_told", edges::two_scans_at_once),
         ("edges::phases_by_time", edges::phases_by_time),
+        (
+            "edges::translations_stay_cached_while_the_file_is_open",
+            edges::translations_stay_cached_while_the_file_is_open,
+        ),
         ("swapping::pages_go_out_and_every_file_says_so", swapping::every_file_says_so),
         ("swapping::a_cut_address_is_lost", swapping::a_cut_address_is_lost),
         ("swapping::what_stays", swapping::what_stays),
@@ -76,7 +80,13 @@ impl Stage {
         Self::of(vec![ScriptedMapping::private(START, segments)])
     }
 
-    pub(crate) fn with(script: Script) -> Result<Self> {
+    /// All that is touched shows, as in the reads that were recorded.
+    pub(crate) fn with(mut script: Script) -> Result<Self> {
+        script.processes.iter_mut().for_each(|process| process.caches_translations = false);
+        Self::at_its_worst(script)
+    }
+
+    pub(crate) fn at_its_worst(script: Script) -> Result<Self> {
         let clock = Arc::new(HandClock::default());
         Ok(Self { fake: FakeProc::mount_with_clock(script, clock.clone())?, clock })
     }

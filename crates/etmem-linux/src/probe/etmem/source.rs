@@ -3,6 +3,7 @@
 use super::watch::EtmemWatch;
 use crate::module::IDLE_PAGES;
 use crate::process::address_space::AddressSpace;
+use crate::process::stat::check_alive;
 use crate::root::ProcRoot;
 use crate::sys::machine;
 use crate::unavailable::Unavailable;
@@ -38,10 +39,15 @@ impl ProbeSource for Etmem {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
-        let file = IDLE_PAGES.open(&self.proc, process)?;
         let path = self.proc.process(process.pid, IDLE_PAGES.name).display().to_string();
         let space = AddressSpace::open(&self.proc, process)?;
-        Ok(Box::new(EtmemWatch::new(file, path, space, self.sizes, self.wishes)?))
+        let proc = self.proc.clone();
+        let open = Box::new(move || {
+            let file = IDLE_PAGES.open(&proc, process)?;
+            check_alive(&proc, process)?;
+            Ok(file)
+        });
+        Ok(Box::new(EtmemWatch::new(open, path, space, self.sizes, self.wishes)?))
     }
 }
 

@@ -10,11 +10,18 @@ use etmem_core::idle_pages::PageSizes;
 use etmem_core::kernel::probe::{Access, AccessProbe, AccessSink, Block};
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::wishes::ScanWishes;
+use std::fmt;
 
-/// Watches one process. Its file belongs to the memory that the process had when this was made.
-#[derive(Debug)]
+/// Opens the file of the process.
+pub(super) type Open<F> = Box<dyn Fn() -> Result<F, ProcessError> + Send>;
+
+/// Watches one process, and the memory that it had when this was made.
+///
+/// The file is opened for each walk and closed after it: the module clears accessed bits, but lets processors keep the
+/// translations that they have cached until the file is closed. While it is open, a page that is touched again does not show
+/// it.
 pub(super) struct EtmemWatch<F: IdlePages> {
-    file: F,
+    open: Open<F>,
     path: String,
     space: AddressSpace,
     sizes: PageSizes,
@@ -23,6 +30,21 @@ pub(super) struct EtmemWatch<F: IdlePages> {
     /// What the last `check` read, and thereby cleared; empty once that window has begun.
     cleared: Vec<AddressRange>,
     skipped: u64,
+}
+
+impl<F: IdlePages> fmt::Debug for EtmemWatch<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EtmemWatch").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// The open file, with the flags that a task wishes.
+#[derive(Debug)]
+struct Flagged<'a, F: IdlePages> {
+    file: F,
+    path: &'a str,
+    /// Those that were set, to be taken back.
+    wishes: ScanWishes,
 }
 
 /// Takes what is to be forgotten.
@@ -37,61 +59,37 @@ impl AccessSink for Forgotten {
 }
 
 impl<F: IdlePages> EtmemWatch<F> {
-    /// Watches the process of `file`, which is at `path`, from now on.
+    /// Watches the process whose file, which is at `path`, `open` opens.
     ///
     /// # Errors
     /// When the kernel does not do what `wishes` need.
     pub(super) fn new(
-        file: F,
+        open: Open<F>,
         path: String,
         space: AddressSpace,
         sizes: PageSizes,
         wishes: ScanWishes,
     ) -> Result<Self, ProcessError> {
-        let mut watch = Self {
-            file,
+        let watch = Self {
+            open,
             path,
             space,
             sizes,
-            wishes: ScanWishes::default(),
+            wishes,
             buffer: vec![0; BUFFER_BYTES],
             cleared: Vec::new(),
             skipped: 0,
         };
-        watch.ask_for(wishes)?;
+        Flagged::new((watch.open)()?, &watch.path, wishes)?;
         Ok(watch)
-    }
-
-    /// Sets the flags that `wishes` need; kept are those that were set, to be taken back.
-    fn ask_for(&mut self, wishes: ScanWishes) -> Result<(), ProcessError> {
-        let flags = scan_flags(wishes);
-        if flags != 0 {
-            let call = || format!("{}: scan flags {flags:#o}", self.path);
-            self.file.request(ADD_SCAN_FLAGS, flags).map_err(|error| IDLE_PAGES.error(call(), &error))?;
-            self.wishes = ScanWishes { only_marked: false, ..wishes };
-        }
-        let flags = mapping_flags(wishes);
-        if flags != 0 {
-            let call = || format!("{}: only mappings marked by MADV_SWAPFLAG (swap_flag=yes)", self.path);
-            self.file.request(ADD_MAPPING_FLAGS, flags).map_err(|error| {
-                match IDLE_PAGES.error(call(), &error) {
-                    ProcessError::Refused { call, reason } => ProcessError::Refused {
-                        call,
-                        reason: format!(
-                            "{reason}; or leave swap_flag out and name the mappings by vm_flags="
-                        ),
-                    },
-                    gone @ (ProcessError::Exited | ProcessError::Replaced) => gone,
-                }
-            })?;
-            self.wishes = wishes;
-        }
-        Ok(())
     }
 
     fn walk(&mut self, ranges: &[AddressRange], sink: &mut dyn AccessSink) -> Result<(), ProcessError> {
         self.cleared.clear();
-        let walked = walk(&self.file, self.sizes, ranges, &mut self.buffer, sink);
+        let opened = (self.open)().and_then(|file| Flagged::new(file, &self.path, self.wishes));
+        // Should another process have the number by now, nothing is looked at.
+        self.space.check()?;
+        let walked = walk(&opened?.file, self.sizes, ranges, &mut self.buffer, sink);
         // First of all: a process that is gone explains everything else.
         self.space.check()?;
         let skipped = walked.map_err(|end| {
@@ -132,7 +130,37 @@ impl<F: IdlePages> AccessProbe for EtmemWatch<F> {
     }
 }
 
-impl<F: IdlePages> Drop for EtmemWatch<F> {
+impl<'a, F: IdlePages> Flagged<'a, F> {
+    /// Sets the flags that `wishes` need.
+    fn new(file: F, path: &'a str, wishes: ScanWishes) -> Result<Self, ProcessError> {
+        let mut flagged = Self { file, path, wishes: ScanWishes::default() };
+        let flags = scan_flags(wishes);
+        if flags != 0 {
+            let call = || format!("{path}: scan flags {flags:#o}");
+            flagged.file.request(ADD_SCAN_FLAGS, flags).map_err(|error| IDLE_PAGES.error(call(), &error))?;
+            flagged.wishes = ScanWishes { only_marked: false, ..wishes };
+        }
+        let flags = mapping_flags(wishes);
+        if flags != 0 {
+            let call = || format!("{path}: only mappings marked by MADV_SWAPFLAG (swap_flag=yes)");
+            flagged.file.request(ADD_MAPPING_FLAGS, flags).map_err(|error| {
+                match IDLE_PAGES.error(call(), &error) {
+                    ProcessError::Refused { call, reason } => ProcessError::Refused {
+                        call,
+                        reason: format!(
+                            "{reason}; or leave swap_flag out and name the mappings by vm_flags="
+                        ),
+                    },
+                    gone @ (ProcessError::Exited | ProcessError::Replaced) => gone,
+                }
+            })?;
+            flagged.wishes = wishes;
+        }
+        Ok(flagged)
+    }
+}
+
+impl<F: IdlePages> Drop for Flagged<'_, F> {
     fn drop(&mut self) {
         // What was set is taken back; where the process is gone, so are the flags.
         for (ask, flags) in
@@ -165,6 +193,7 @@ mod tests {
     /// A module that reports 64 pages, written since the last read, and records what it was asked.
     #[derive(Debug, Default, Clone)]
     struct Module {
+        opened: Arc<AtomicUsize>,
         reads: Arc<AtomicUsize>,
         /// What the next reads answer instead.
         fails: Arc<Mutex<Vec<i32>>>,
@@ -210,7 +239,12 @@ mod tests {
         let proc = ProcRoot::default();
         let stat = std::fs::read(proc.process(Pid::new(pid).unwrap(), "stat")).unwrap();
         let space = AddressSpace::open(&proc, Stat::parse(&stat).unwrap().id())?;
-        EtmemWatch::new(module.clone(), "idle_pages".into(), space, PageSizes::FOUR_KIB, wishes)
+        let module = module.clone();
+        let open = Box::new(move || {
+            module.opened.fetch_add(1, Ordering::Relaxed);
+            Ok(module.clone())
+        });
+        EtmemWatch::new(open, "idle_pages".into(), space, PageSizes::FOUR_KIB, wishes)
     }
 
     #[test]
@@ -257,6 +291,7 @@ mod tests {
         reads("a check reads once", 1);
         watch.prepare(&[AddressRange::new(BASE, BASE + 4096)]).unwrap();
         reads("nor for other ranges", 1);
+        assert_eq!(module.opened.load(Ordering::Relaxed), 1 + 5, "to begin with, and for each walk");
         module.fails.lock().push(libc::EIO);
         watch.check(&RANGE, &mut written).unwrap_err();
         reads("a check that fails", 1);

@@ -33,6 +33,8 @@ pub enum Node {
     ClearRefs,
     /// `idle_pages`.
     IdlePages,
+    /// `pagemap`.
+    Pagemap,
     /// `swap_pages`.
     SwapPages,
     /// `self`: the process that asks is none of the script's, so it is led to what the real kernel says of it.
@@ -64,6 +66,7 @@ impl Machine {
             "idle_pages" => modules.then_some(Node::IdlePages),
             "swap_pages" => modules.then_some(Node::SwapPages),
             "clear_refs" => Some(Node::ClearRefs),
+            "pagemap" => Some(Node::Pagemap),
             "children" => None,
             file if OF_PROCESSES.contains(&file) || OF_THREADS.contains(&file) => Some(Node::Text),
             other => {
@@ -93,7 +96,7 @@ impl Machine {
                 }
             }
         }
-        let candidates = ["task", "idle_pages", "swap_pages", "clear_refs"];
+        let candidates = ["task", "idle_pages", "swap_pages", "clear_refs", "pagemap"];
         let own = path.split('/').next().unwrap_or(path);
         for name in candidates.iter().chain(&OF_THREADS).chain(&OF_PROCESSES).chain([&own]) {
             if self.node(&format!("{path}/{name}")).is_some() {

@@ -1,4 +1,8 @@
 //! `/proc/PID/idle_pages`: a read walks page tables, test-and-clears, and tells.
+//!
+//! Translations stay cached until the file is closed, as the module flushes them only then: a page that was looked at through an
+//! open file and is touched again does not show it. Measured on the module, of 4,096 hot pages between 8 and 4,096 were seen by a
+//! second look through the same file, and all by one through another. Here it is none.
 
 use std::ops::Range;
 
@@ -86,7 +90,11 @@ impl Process {
             Err(Full(at)) => at.max(offset),
         };
         for range in seen {
-            self.looked.set(range.start..range.end.min(reached), now);
+            let range = range.start..range.end.min(reached);
+            self.looked.set(range.clone(), now);
+            if self.script.caches_translations {
+                self.cached.set(range, ());
+            }
         }
         Ok(Answer { bytes: stream.finish(), says_one: false, reached })
     }
@@ -152,6 +160,10 @@ fn shown(life: &Life, stretch: &Stretch, now: Moment) -> Shown {
     }
     if stretch.out.is_some() {
         return Shown::Hole;
+    }
+    // What was there at the last look is touched through a cached translation.
+    if stretch.cached && stretch.looked.is_some_and(|looked| life.is_there(looked)) {
+        return Shown::Idle;
     }
     match life.touched(stretch.looked, now) {
         None => Shown::Idle,

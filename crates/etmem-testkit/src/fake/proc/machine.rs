@@ -180,8 +180,14 @@ impl Machine {
 
     /// The process closes what it opened: no more scanning through it.
     pub fn close(&mut self, number: u64) {
-        if let Some(open) = self.open.get_mut(&number) {
-            open.closed = true;
+        let Some(open) = self.open.get_mut(&number) else { return };
+        open.closed = true;
+        let (pid, file) = (open.pid, open.file);
+        let time = self.clock.now();
+        if file == File::IdlePages
+            && let Some(process) = self.processes.get_mut(&pid)
+        {
+            process.flush(process.moment(time));
         }
     }
 
@@ -256,6 +262,13 @@ impl Machine {
             now.pass
         ));
         Ok(answer.bytes)
+    }
+
+    /// A read of `pagemap`: whole words; none of a process that is gone.
+    pub(super) fn pagemap(&mut self, pid: u32, offset: u64, room: usize) -> Vec<u8> {
+        let Some((process, now)) = self.living(pid) else { return Vec::new() };
+        let words = process.pagemap(offset / 8, room / 8, now);
+        words.into_iter().flat_map(u64::to_ne_bytes).collect()
     }
 
     /// A write to `swap_pages`: how many bytes of it were taken.

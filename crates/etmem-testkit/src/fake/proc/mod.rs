@@ -18,6 +18,7 @@ mod leftover;
 pub mod life;
 pub mod machine;
 pub mod mount;
+mod pagemap;
 pub mod process;
 pub mod program;
 pub mod random;

@@ -100,7 +100,7 @@ impl Tree {
         let (kind, perm) = match node {
             Node::Folder => (FileType::Directory, 0o555),
             Node::Text => (FileType::RegularFile, 0o444),
-            Node::IdlePages => (FileType::RegularFile, 0o400),
+            Node::IdlePages | Node::Pagemap => (FileType::RegularFile, 0o400),
             Node::SwapPages | Node::ClearRefs => (FileType::RegularFile, 0o200),
             Node::Oneself => (FileType::Symlink, 0o777),
         };
@@ -132,9 +132,10 @@ impl Tree {
         match node {
             Node::IdlePages => machine.open(pid, File::IdlePages, nonblocking).map_err(errno),
             Node::SwapPages => machine.open(pid, File::SwapPages, nonblocking).map_err(errno),
-            Node::Text | Node::ClearRefs => {
+            Node::Text | Node::ClearRefs | Node::Pagemap => {
                 let said = machine.text(path).unwrap_or_default();
-                let of_memory = ["/maps", "/smaps", "/smaps_rollup"].iter().any(|file| path.ends_with(file));
+                let of_memory =
+                    ["/maps", "/smaps", "/smaps_rollup", "/pagemap"].iter().any(|file| path.ends_with(file));
                 let memory_of = machine.program(pid).filter(|_| of_memory).map(|program| (pid, program));
                 let mut texts = locked(&self.texts);
                 let free = (FIRST_TEXT..).find(|number| !texts.contains_key(number)).unwrap_or(FIRST_TEXT);
@@ -157,6 +158,9 @@ impl Tree {
         let text = texts.get(&handle.0).ok_or(Errno::EBADF)?;
         if text.memory_of.is_some_and(|(pid, program)| locked(&self.machine).program(pid) != Some(program)) {
             return Ok(Vec::new());
+        }
+        if let Some((pid, _)) = text.memory_of.filter(|_| path.ends_with("/pagemap")) {
+            return Ok(locked(&self.machine).pagemap(pid, offset, size));
         }
         let text = text.said.as_bytes();
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());

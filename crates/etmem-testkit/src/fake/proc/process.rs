@@ -46,6 +46,11 @@ pub struct Process {
     pub ever_out: Runs<()>,
     /// When the accessed bits were cleared last.
     pub(super) looked: Runs<Moment>,
+    /// How many pages had been read back when these were.
+    pub(super) read_back: Runs<u64>,
+    /// Pages whose translations processors have cached since they were looked at: what is touched there does not show until the
+    /// file is closed.
+    pub(super) cached: Runs<()>,
     /// Huge pages that were split into base pages when they were paged out.
     pub(super) split: Runs<()>,
     /// How often it has replaced its program.
@@ -63,6 +68,8 @@ pub(super) struct Stretch {
     pub(super) size: PageSize,
     pub(super) looked: Option<Moment>,
     pub(super) out: Option<Moment>,
+    /// Its translations are cached since it was looked at.
+    pub(super) cached: bool,
 }
 
 impl Process {
@@ -75,6 +82,8 @@ impl Process {
             out: Runs::default(),
             ever_out: Runs::default(),
             looked: Runs::default(),
+            read_back: Runs::default(),
+            cached: Runs::default(),
             split: Runs::default(),
             programs: 0,
             pass: 0,
@@ -95,6 +104,13 @@ impl Process {
             self.pass += 1;
         }
         self.last_read = Some(address);
+    }
+
+    /// `idle_pages` is closed: the translations are flushed, and from now on touches show again.
+    pub(super) fn flush(&mut self, now: Moment) {
+        for (range, ()) in std::mem::take(&mut self.cached).iter() {
+            self.looked.set(range, now);
+        }
     }
 
     /// Whether it is gone.
@@ -149,6 +165,7 @@ impl Process {
             }
             let (end, looked) = self.looked.stretch(at, last);
             let (end, out) = self.out.stretch(at, end);
+            let (end, cached) = self.cached.stretch(at, end);
             let (end, split) = match huge {
                 PageSize::Huge => self.split.stretch(at, end),
                 PageSize::Base | PageSize::Pool | PageSize::Gigantic => (end, None),
@@ -156,7 +173,7 @@ impl Process {
             let size = if split.is_some() { PageSize::Base } else { huge };
             // A page is whole, except where a huge one was split.
             let end = at + (end - at).next_multiple_of(size.bytes());
-            let stretch = Stretch { range: at..end, size, looked, out };
+            let stretch = Stretch { range: at..end, size, looked, out, cached: cached.is_some() };
             at = end;
             Some(stretch)
         })
@@ -192,8 +209,10 @@ impl Process {
         for (range, there) in back {
             self.out.clear(range.clone());
             self.looked.clear(range.clone());
+            self.cached.clear(range.clone());
             if there {
                 self.counts.came_back += (range.end - range.start) / PAGE;
+                self.read_back.set(range, self.counts.came_back);
             }
         }
     }

@@ -269,6 +269,9 @@ pub struct ScriptedProcess {
     pub exits: Option<When>,
     /// Its mappings, ascending.
     pub mappings: Vec<ScriptedMapping>,
+    /// Whether processors keep translations until `idle_pages` is closed, at their worst: what is touched through them never
+    /// shows. Where not, all of it does.
+    pub caches_translations: bool,
 }
 
 impl ScriptedProcess {
@@ -276,7 +279,15 @@ impl ScriptedProcess {
     #[must_use]
     pub fn new(pid: u32, comm: &str, mappings: Vec<ScriptedMapping>) -> Self {
         let start_time = 1000 + u64::from(pid);
-        Self { pid, comm: comm.into(), parent: 1, start_time, exits: None, mappings }
+        Self {
+            pid,
+            comm: comm.into(),
+            parent: 1,
+            start_time,
+            exits: None,
+            mappings,
+            caches_translations: true,
+        }
     }
 }
 

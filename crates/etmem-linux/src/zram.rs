@@ -1,0 +1,109 @@
+//! Swap in compressed memory (zram) that may take only so much memory: `/proc/swaps`, `/sys/block/zram*/mm_stat`.
+//!
+//! A device at its `mem_limit` fails each write. The pages stay in the swap cache, so that they count as swapped and memory gets
+//! no freer.
+
+use crate::root::{ProcRoot, SysRoot};
+use crate::small_file;
+use etmem_core::kernel::memory::SwapLimit;
+
+/// A device counts as full when it has no more left than this, in bytes: the allocator takes several pages at once.
+const SLACK: u64 = 256 << 10;
+
+/// What swap may still take, where a device has a limit; `None` where none has.
+pub(crate) fn limit(proc: &ProcRoot, sys: &SysRoot) -> Option<SwapLimit> {
+    let text = small_file::read(&proc.machine("swaps")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let mut sum = SwapLimit { limit: 0, room: 0 };
+    for line in text.lines().skip(1) {
+        let mut words = line.split_whitespace();
+        let [path, _, size, used] = std::array::from_fn(|_| words.next().unwrap_or_default());
+        let bytes = |kib: &str| kib.parse::<u64>().unwrap_or(0).saturating_mul(1024);
+        let free = bytes(size).saturating_sub(bytes(used));
+        let state = path.strip_prefix("/dev/").filter(|name| name.starts_with("zram")).and_then(|name| {
+            let text = small_file::read(&sys.file(&format!("block/{name}/mm_stat"))).ok()?;
+            State::parse(&String::from_utf8_lossy(&text))
+        });
+        match state.filter(|state| state.limit > 0) {
+            Some(state) => {
+                sum.limit += state.limit;
+                sum.room += state.room().min(free);
+            }
+            None => sum.room += free,
+        }
+    }
+    (sum.limit > 0).then_some(sum)
+}
+
+/// The first figures of `mm_stat` (`Documentation/admin-guide/blockdev/zram.rst`), in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    /// Of the pages that are in it.
+    original: u64,
+    /// Memory that it takes.
+    used: u64,
+    /// Most memory that it may take; 0: no limit.
+    limit: u64,
+}
+
+impl State {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace().map(|word| word.parse::<u64>().ok());
+        let [original, _compressed, used, limit] = std::array::from_fn(|_| words.next().flatten());
+        Some(Self { original: original?, used: used?, limit: limit? })
+    }
+
+    /// Bytes of pages that still fit in it, if they compress as those that are in it; until then as if they did not.
+    fn room(self) -> u64 {
+        let left = self.limit.saturating_sub(self.used);
+        if left <= SLACK {
+            return 0;
+        }
+        let (original, used) = (u128::from(self.original.max(self.used)), u128::from(self.used.max(1)));
+        let room = if self.used == 0 { left.into() } else { u128::from(left) * original / used };
+        u64::try_from(room).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn only_devices_with_a_limit_count() {
+        let tree = tempfile::tempdir().unwrap();
+        let (proc, sys) = (ProcRoot::new(tree.path()), SysRoot::new(tree.path()));
+        assert_eq!(limit(&proc, &sys), None);
+        let swaps = |lines: &str| {
+            fs::write(tree.path().join("swaps"), format!("Filename Type Size Used Priority\n{lines}"))
+                .unwrap();
+        };
+        let zram = |mm_stat: String| {
+            fs::create_dir_all(tree.path().join("block/zram0")).unwrap();
+            fs::write(tree.path().join("block/zram0/mm_stat"), mm_stat).unwrap();
+        };
+        swaps("/dev/zram0 partition 1048576 0 100\n");
+        assert_eq!(limit(&proc, &sys), None, "it says nothing");
+        for (original, used, most, want) in [
+            (0, 0, 0, None),
+            (0, 0, 64, Some(64)),
+            (60, 20, 64, Some(132)),
+            // What does not compress takes a little more than it is.
+            (40, 44, 64, Some(20)),
+            (300, 64, 64, Some(0)),
+            (300, 70, 64, Some(0)),
+        ] {
+            zram(format!("{} 1 {} {} 0 0 0 0 0\n", original * MIB, used * MIB, most * MIB));
+            let got = limit(&proc, &sys);
+            let want = want.map(|room: u64| SwapLimit { limit: most * MIB, room: room * MIB });
+            assert_eq!(got, want, "{original} in {used} of {most}");
+        }
+        swaps("/dev/zram0 partition 1048576 0 100\n/swap\\040file file 1024 24 -2\n");
+        assert_eq!(limit(&proc, &sys), Some(SwapLimit { limit: 64 * MIB, room: 1000 << 10 }));
+        zram("garbage\n".to_owned());
+        assert_eq!(limit(&proc, &sys), None);
+    }
+}
