@@ -163,7 +163,7 @@ mod tests {
                 ],
                 GroupLimits { swap: group(800, 900), ..none },
             ),
-            // Zswap is not on: that nothing is written from there matters to nobody.
+            // Zswap is not on: it does not matter that nothing is written from there.
             (&[("a.slice/memory.zswap.writeback", "0\n"), ("a.slice/memory.zswap.max", "7\n")], none),
             (
                 &[
