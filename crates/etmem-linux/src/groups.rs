@@ -173,7 +173,7 @@ mod tests {
                 ],
                 GroupLimits { swap: group(800, 900), ..none },
             ),
-            // Zswap is not on: that nothing is written from there matters to nobody.
+            // Zswap is not on: that nothing is written from there does not matter.
             (&[("a.slice/memory.zswap.writeback", "0\n"), ("a.slice/memory.zswap.max", "7\n")], none),
             (
                 &[

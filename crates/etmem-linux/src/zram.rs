@@ -10,7 +10,7 @@ use etmem_core::kernel::memory::SwapLimit;
 /// A device counts as full when it has no more left than this, in bytes: the allocator takes several pages at once.
 const SLACK: u64 = 256 << 10;
 
-/// What swap may still take, where a device has a limit; `None` where none has.
+/// What swap may still take, if a device has a limit; otherwise `None`.
 pub(crate) fn limit(proc: &ProcRoot, sys: &SysRoot) -> Option<SwapLimit> {
     let text = small_file::read(&proc.machine("swaps")).ok()?;
     let text = String::from_utf8_lossy(&text);

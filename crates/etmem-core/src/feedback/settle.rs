@@ -23,7 +23,7 @@ pub struct ScannedCycle<'a> {
     pub working_set_cycles: u8,
     /// Whether pages that refaulted are left alone for some cycles.
     pub leave_alone: bool,
-    /// Whether swap was taken away since the last cycle (swapoff): what was out is back, and nobody touched it.
+    /// Whether swap was taken away since the last cycle (swapoff): what was out is back without having been touched.
     pub swap_shrank: bool,
 }
 

@@ -119,7 +119,7 @@ impl Standing {
         }
     }
 
-    /// The same page after swap was taken away (swapoff): it is in memory again, and nobody touched it.
+    /// The same page after swap was taken away (swapoff): it is in memory again without having been touched.
     #[must_use]
     pub(super) const fn brought_back(self) -> Self {
         Self::new(self.level(), 0)
@@ -137,7 +137,7 @@ impl Standing {
         };
         match (phase, seen) {
             (OUT, PageSeen::Absent) => self,
-            // It did leave, so somebody touched it, also where the accessed bit was cleared since.
+            // It did leave, so it was touched, also where the accessed bit was cleared since.
             (OUT, PageSeen::Touched | PageSeen::Idle) => {
                 let level = if level < LEVEL_MAX { level + 1 } else { LEVEL_MAX };
                 Self::new(level, OUT + ALONE_STEPS)

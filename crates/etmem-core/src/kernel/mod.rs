@@ -31,7 +31,7 @@ pub struct Kernel {
     pub mappings: Arc<dyn mapping::MappingSource>,
     /// Sees which pages were touched.
     pub probe: Arc<dyn probe::ProbeSource>,
-    /// Others that may be tried where that one is blind to a target; none where the task names its probe.
+    /// Others that may be tried where that one is blind to a target; empty if the task names its probe.
     pub other_probes: Vec<Arc<dyn probe::ProbeSource>>,
     /// Moves pages, as the task wishes.
     pub moving: Moving,

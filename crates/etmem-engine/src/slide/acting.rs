@@ -1,11 +1,15 @@
 //! The act of a cycle: a sample first where the probe is not trusted with the process yet, then the rest.
 
-use super::cycle::{Attached, ProcessCycle};
-use super::history::ProcessHistory;
+use super::history::{ProcessHistory, TaskHistory};
 use super::report::Blind;
+use super::settings::Settings;
 use etmem_core::act::{self, Rehearsal, Sample, Tools, Trial};
 use etmem_core::feedback::{Evidence, PageSetBuilder, RefaultLimits, SAMPLE_LEAST};
 use etmem_core::heat::HeatMap;
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::mover::SwapOut;
+use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::ProcessMemory;
 use etmem_core::plan::{Budget, Outcome, Plan};
 use etmem_core::policy;
@@ -20,6 +24,20 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long a sample is watched: as long as the time between two looks, within these bounds.
 const WATCH_SHORTEST: Duration = Duration::from_secs(1);
 const WATCH_LONGEST: Duration = Duration::from_secs(10);
+
+/// What looks at the process, and what moves its pages.
+pub(super) struct Attached {
+    pub(super) probe: Box<dyn AccessProbe>,
+    pub(super) mover: Box<dyn SwapOut>,
+}
+
+/// Moves pages of one process for a task.
+pub(super) struct Acting<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) history: &'a TaskHistory,
+    pub(super) kernel: &'a Kernel,
+    pub(super) pacer: &'a dyn Pacer,
+}
 
 /// What an act works with.
 pub(super) struct Given<'a> {
@@ -60,7 +78,7 @@ enum Way {
     Nothing,
 }
 
-impl ProcessCycle<'_> {
+impl Acting<'_> {
     /// Gives the coldest to the mover, as far as there is room and evidence.
     pub(super) fn act(
         &self,

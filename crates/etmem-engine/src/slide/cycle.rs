@@ -5,7 +5,7 @@
 //!                               (a sample first: does it come back?)     -> what really left?
 //! ```
 
-use super::acting::{Acted, Given};
+use super::acting::{Acted, Acting, Attached, Given};
 use super::history::{ProcessHistory, TaskHistory};
 use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
@@ -16,7 +16,6 @@ use etmem_core::feedback::RefaultLimits;
 use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
-use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
@@ -40,12 +39,6 @@ pub(super) struct ProcessCycle<'a> {
     pub(super) process: ProcessId,
     pub(super) kernel: &'a Kernel,
     pub(super) pacer: &'a dyn Pacer,
-}
-
-/// What looks at the process, and what moves its pages.
-pub(super) struct Attached {
-    pub(super) probe: Box<dyn AccessProbe>,
-    pub(super) mover: Box<dyn SwapOut>,
 }
 
 /// What the looks saw.
@@ -87,7 +80,7 @@ impl ProcessCycle<'_> {
         scan_lock: &mut ScanLock<'_>,
         known: &mut ProcessHistory,
     ) -> Result<Scanned, End> {
-        let Self { process, kernel, pacer, .. } = *self;
+        let Self { settings, history, process, kernel, pacer, .. } = *self;
         // Before the scan, so that both are bound to the program that is scanned: should it be replaced in
         // between, nothing moves.
         let mover = kernel.moving.out()?.attach(process)?;
@@ -108,9 +101,10 @@ impl ProcessCycle<'_> {
             Ok(_) | Err(_) => 0,
         };
         let free = room.as_ref().map_or(0, |room| room.bytes);
+        let acting = Acting { settings, history, kernel, pacer };
         let given = Given { ranks: &settled.ranks, figures: &before, limits, free, may, looked };
         let Acted { present, outcome, rehearsal, blind, swap_off, left, processor_time } =
-            self.act(&given, known, &mut attached);
+            acting.act(&given, known, &mut attached);
         self.history.end(known, kernel.processes.memory(process).unwrap_or(before), settled.out + left);
         self.history.rest(observed.unrested);
 

@@ -78,7 +78,7 @@ impl PageMover for Madvise {
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
         let address_space = Pagemap::open(&self.proc, process)?.ok_or_else(|| ProcessError::Refused {
             call: CALL.into(),
-            reason: "the process has no pagemap, so nobody could tell what left".into(),
+            reason: "the process has no pagemap, which alone tells what left".into(),
         })?;
         let descriptor = pidfd::open(process.pid).map_err(|error| process_error("pidfd_open", &error))?;
         // Alive under its number after both were opened by that number: both belong to this process.

@@ -28,7 +28,7 @@ pub(super) struct Pagemap {
 }
 
 impl Pagemap {
-    /// Opens that of `process`, which must be checked to live under its number afterwards. None where the kernel has none.
+    /// Opens that of `process`, which must be checked to live under its number afterwards. `None` if the kernel has no such file.
     ///
     /// # Errors
     /// When the process is gone or the kernel refuses.
