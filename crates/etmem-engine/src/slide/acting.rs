@@ -39,6 +39,9 @@ pub(super) struct Acting<'a> {
     pub(super) pacer: &'a dyn Pacer,
 }
 
+/// Most bytes that leave where all of a sample stayed in memory, so that it shows nothing.
+const UNPROVEN_MOST: u64 = 8 << 20;
+
 /// What an act works with.
 pub(super) struct Given<'a> {
     /// The pages that may go.
@@ -173,12 +176,16 @@ impl Acting<'_> {
             acted.outcome.over_budget += rest;
             return false;
         }
-        // Without evidence, as nothing of the sample left, no more may leave than it would have been.
-        let most = if trial.is_some() { u64::MAX } else { bytes };
-        let room = room.saturating_sub(acted.outcome.applied).min(most);
+        // Without evidence, as the kernel kept all of the sample, no more may leave than the largest sample.
+        let most = if trial.is_some() { u64::MAX } else { bytes.max(UNPROVEN_MOST) };
+        let (left, before) = (room.saturating_sub(acted.outcome.applied), acted.outcome.over_budget);
         self.move_out(known, attached, given.looked, acted, |budget, tools| {
-            (act::swap_out_rest(plan, &sample, Budget { bytes: room, ..budget }, tools), None)
+            (act::swap_out_rest(plan, &sample, Budget { bytes: left.min(most), ..budget }, tools), None)
         });
+        if most < left && !acted.swap_off {
+            acted.outcome.later += acted.outcome.over_budget - before;
+            acted.outcome.over_budget = before;
+        }
         trial.is_some()
     }
 
