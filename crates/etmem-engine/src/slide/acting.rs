@@ -30,6 +30,9 @@ pub(super) fn watch(interval: Duration) -> Duration {
     interval.clamp(WATCH_SHORTEST, WATCH_LONGEST)
 }
 
+/// Most bytes that leave where all of a sample stayed in memory, so that it shows nothing.
+const UNPROVEN_MOST: u64 = 8 << 20;
+
 /// What looks at the process, and what moves its pages.
 pub(super) struct Attached {
     pub(super) probe: Box<dyn AccessProbe>,
@@ -214,12 +217,16 @@ impl Actor<'_> {
             acted.outcome.over_budget += plan.bytes().saturating_sub(sample.bytes());
             return false;
         }
-        // Without evidence, as nothing of the sample left, no more may leave than it would have been.
-        let most = if trial.is_some() { u64::MAX } else { sample.bytes() };
-        let room = act.may.saturating_sub(acted.outcome.applied).min(most);
+        // Without evidence, as the kernel kept all of the sample, no more may leave than the largest sample.
+        let most = if trial.is_some() { u64::MAX } else { sample.bytes().max(UNPROVEN_MOST) };
+        let (left, before) = (act.may.saturating_sub(acted.outcome.applied), acted.outcome.over_budget);
         self.move_out(known, attached, act.looked, acted, |budget, tools| {
-            act::swap_out_rest(plan, sample, Budget { bytes: room, ..budget }, tools)
+            act::swap_out_rest(plan, sample, Budget { bytes: left.min(most), ..budget }, tools)
         });
+        if most < left && !acted.swap_off {
+            acted.outcome.later += acted.outcome.over_budget - before;
+            acted.outcome.over_budget = before;
+        }
         trial.is_some()
     }
 
