@@ -17,7 +17,7 @@ pub(crate) enum Lane {
 }
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
-const FIRST: [(&str, &str); 14] = [
+const FIRST: [(&str, &str); 17] = [
     ("etmem-tests::slide", "swap"),
     ("etmem-tests::plugin_examples", "swap"),
     ("etmem-tests::killed", "swap, and kills at measured moments"),
@@ -29,6 +29,9 @@ const FIRST: [(&str, &str); 14] = [
     ("etmem-tests::jumping", "swap, and what comes back from it"),
     ("etmem-tests::demo", "swap"),
     ("etmem-tests::task_show", "swap, or none"),
+    ("etmem-tests::moved", "swap, and zram at its limit"),
+    ("etmem-tests::targets", "swap"),
+    ("etmem-tests::many", "swap"),
     ("etmemd::service", "swap"),
     ("etmem-linux::machine", "swap"),
     ("etmem-testkit::machine", "swap"),

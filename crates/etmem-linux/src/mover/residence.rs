@@ -64,15 +64,22 @@ impl Pagemap {
         out: &mut Vec<Residence>,
     ) -> Result<(), ProcessError> {
         let mut entries = [0; READ_BYTES];
-        for range in ranges {
+        // What was read: from this address on, so many pages.
+        let (mut begin, mut pages) = (0, 0);
+        for (number, range) in ranges.iter().enumerate() {
             let mut at = range.start;
             while at < range.end {
-                let pages = usize::try_from((range.end - at) / PAGE_SIZE).unwrap_or(usize::MAX);
-                let wanted = pages.max(1).saturating_mul(ENTRY).min(READ_BYTES);
-                let read = self.read(at, &mut entries[..wanted])?;
-                let (whole, _) = entries[..read].as_chunks();
+                if at < begin || at >= begin + pages as u64 * PAGE_SIZE {
+                    let end = end_of_near(&ranges[number..], at + (READ_BYTES / ENTRY) as u64 * PAGE_SIZE);
+                    let wanted = usize::try_from((end - at) / PAGE_SIZE).unwrap_or(usize::MAX).max(1);
+                    let wanted = wanted.saturating_mul(ENTRY).min(READ_BYTES);
+                    (begin, pages) = (at, self.read(at, &mut entries[..wanted])? / ENTRY);
+                }
+                let number = |address| usize::try_from((address - begin) / PAGE_SIZE).unwrap_or(usize::MAX);
+                let (from, to) = (number(at), number(range.end).min(pages));
+                let whole = &entries.as_chunks().0[from..to];
                 out.extend(whole.iter().map(|entry| residence(u64::from_ne_bytes(*entry))));
-                at += whole.len() as u64 * PAGE_SIZE;
+                at = begin + to as u64 * PAGE_SIZE;
             }
         }
         Ok(())
@@ -92,6 +99,16 @@ impl Pagemap {
             };
         }
     }
+}
+
+/// Pages between two ranges that are rather read than skipped by another call.
+const NEAR: u64 = 16 * PAGE_SIZE;
+
+/// Where the ranges end that follow the first closely and begin below `limit`.
+fn end_of_near(ranges: &[AddressRange], limit: u64) -> u64 {
+    let follows = |pair: &&[AddressRange]| pair[1].start < limit && pair[1].start - pair[0].end <= NEAR;
+    let last = ranges.windows(2).take_while(follows).last().map(|pair| pair[1]);
+    last.or(ranges.first().copied()).map_or(limit, |range| range.end)
 }
 
 const fn residence(entry: u64) -> Residence {

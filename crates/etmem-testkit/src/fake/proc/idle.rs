@@ -266,6 +266,8 @@ mod tests {
         assert_eq!(middle[..9], first[..9], "a huge page is told from where it begins");
         assert_eq!(middle[9..], [0x61], "32 bytes stand for half of one");
         let flags = Flags { scan: SCAN_AS_HUGE, ..Flags::default() };
+        // Closed, so that touches show again.
+        process.flush(process.moment(Duration::ZERO));
         assert_eq!(read(&mut process, START, room, flags)[9..], [0x61, 0x41, 0x72]);
         let mut gigantic = ScriptedMapping::private(1 << 40, vec![huge(PageSize::Gigantic, Life::cold())]);
         gigantic.pinned = true;

@@ -108,7 +108,7 @@ impl Machine {
         if process.has_exited(now) {
             return None;
         }
-        process.settle(now);
+        process.settle_soon(now);
         Some((process, now))
     }
 

@@ -4,6 +4,7 @@
 //! page was touched is not kept at all: it follows from the script and from the moment of the last look.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::runs::Runs;
 use super::script::{BLOCK, Life, Moment, PAGE, PageSize, ScriptedMapping, ScriptedProcess, Segment, When};
@@ -33,6 +34,9 @@ pub struct Counts {
     pub came_back: u64,
 }
 
+/// Touches that go by time show so much later at most.
+const STEP: Duration = Duration::from_millis(20);
+
 /// A process that follows its script.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -51,6 +55,8 @@ pub struct Process {
     /// Pages whose translations processors have cached since they were looked at: what is touched there does not show until the
     /// file is closed.
     pub(super) cached: Runs<()>,
+    /// When what was touched while it was out was brought back last.
+    settled: Option<Moment>,
     /// Huge pages that were split into base pages when they were paged out.
     pub(super) split: Runs<()>,
     /// How often it has replaced its program.
@@ -84,6 +90,7 @@ impl Process {
             looked: Runs::default(),
             read_back: Runs::default(),
             cached: Runs::default(),
+            settled: None,
             split: Runs::default(),
             programs: 0,
             pass: 0,
@@ -177,6 +184,15 @@ impl Process {
             at = end;
             Some(stretch)
         })
+    }
+
+    /// Settles, unless that was just done: a touch shows after the next look, or within the step of time.
+    pub(super) fn settle_soon(&mut self, now: Moment) {
+        let is_new = |at: Moment| at.pass != now.pass || now.time.saturating_sub(at.time) >= STEP;
+        if self.settled.is_none_or(is_new) {
+            self.settle(now);
+            self.settled = Some(now);
+        }
     }
 
     /// Brings back what was touched while it was out.
