@@ -64,7 +64,7 @@ impl Pagemap {
         out: &mut Vec<Residence>,
     ) -> Result<(), ProcessError> {
         let mut entries = [0; READ_BYTES];
-        // What was read: from this address on, so many pages.
+        // What was read: from this address on, that number of pages.
         let (mut begin, mut pages) = (0, 0);
         for (number, range) in ranges.iter().enumerate() {
             let mut at = range.start;

@@ -56,7 +56,7 @@ pub struct Process {
     /// file is closed.
     pub(super) cached: Runs<()>,
     /// When what was touched while it was out was brought back last.
-    settled: Option<Moment>,
+    pub(super) settled: Option<Moment>,
     /// Huge pages that were split into base pages when they were paged out.
     pub(super) split: Runs<()>,
     /// How often it has replaced its program.

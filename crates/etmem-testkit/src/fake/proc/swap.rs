@@ -62,6 +62,7 @@ impl Process {
 
     fn leave(&mut self, range: Range<u64>, now: Moment) {
         self.counts.paged_out += (range.end - range.start) / PAGE;
+        self.settled = None;
         self.out.set(range.clone(), now);
         self.ever_out.set(range, ());
     }
