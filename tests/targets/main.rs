@@ -241,6 +241,12 @@ fn scan_without_first_thread() -> Result<()> {
 fn shared_memory() -> Result<()> {
     for (helpers, threads) in [(2, 1), (4, 4), (64, 1), (64, 4)] {
         let stage = Stage::with_swap(SWAP)?;
+        let named = Target::Comm("shared_memory".into());
+        stage.clock.wait_until(
+            LIMIT,
+            "the helpers of before have ended",
+            || Ok(found(&named)?.is_empty()),
+        )?;
         let running = with_helpers(helpers)?;
         let target = TaskKind::Name("shared_memory".into());
         let lines = ["T=1", &format!("max_threads={threads}")];

@@ -11,10 +11,16 @@
 
 #define STACK (64 << 10)
 
+static pid_t parent;
+
 static int stay(void *unused)
 {
     (void)unused;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* It may have ended before that. */
+    if (getppid() != parent) {
+        _exit(0);
+    }
     for (;;) {
         pause();
     }
@@ -31,6 +37,7 @@ int main(int argc, char **argv)
     if (memory == MAP_FAILED) {
         return 1;
     }
+    parent = getpid();
     madvise(memory, bytes, MADV_NOHUGEPAGE);
     memset(memory, 7, bytes);
     for (i = 0; i < helpers; i++) {

@@ -1,7 +1,8 @@
 //! How far the cycle under way has come, for readers who do not wait for its end.
 
+use parking_lot::Mutex;
 use serde::Serialize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// How far a cycle has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -21,26 +22,19 @@ pub struct SharedSoFar(Arc<Mutex<SoFar>>);
 impl SharedSoFar {
     /// A cycle over `found` processes begins.
     pub fn begin(&self, found: usize) {
-        self.change(|so_far| *so_far = SoFar { found: found as u64, ..SoFar::default() });
+        *self.0.lock() = SoFar { found: found as u64, ..SoFar::default() };
     }
 
     /// A process with so much in memory was looked at.
     pub fn looked_at(&self, bytes: u64) {
-        self.change(|so_far| {
-            so_far.looked_at += 1;
-            so_far.scanned_bytes += bytes;
-        });
+        let mut so_far = self.0.lock();
+        so_far.looked_at += 1;
+        so_far.scanned_bytes += bytes;
     }
 
     /// How far it has come by now.
     #[must_use]
     pub fn get(&self) -> SoFar {
-        let mut now = SoFar::default();
-        self.change(|so_far| now = *so_far);
-        now
-    }
-
-    fn change(&self, change: impl FnOnce(&mut SoFar)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        *self.0.lock()
     }
 }

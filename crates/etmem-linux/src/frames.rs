@@ -14,9 +14,10 @@ use std::io;
 /// What a program needs for the kernel to show it frame numbers.
 const CAPABILITIES: &str = "CAP_SYS_ADMIN";
 
-/// Of an entry of `pagemap`: in memory, and the frame.
-const PRESENT: u64 = 1 << 63;
-const FRAME: u64 = (1 << 55) - 1;
+/// Of an entry of `pagemap`: in memory.
+pub(crate) const PRESENT: u64 = 1 << 63;
+/// The frame of such an entry.
+pub(crate) const FRAME: u64 = (1 << 55) - 1;
 
 /// Flags of a frame: the first or another page of a larger one, and of the huge page pool
 /// (`include/uapi/linux/kernel-page-flags.h`).

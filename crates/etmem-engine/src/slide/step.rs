@@ -17,7 +17,7 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::scan::Schedule;
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -78,10 +78,11 @@ impl SlideRunner {
             }
         }
         let mut watched = self.side_by_side(locked, ProcessCycle::begin, pacer, report);
+        let spent = |watched: &[Watched<'_>]| -> Duration { watched.iter().map(Watched::spent).sum() };
         let mut rested = Duration::ZERO;
         // A stop shows in the next look, at each process.
         let mut wait = |watched: &[Watched<'_>]| {
-            let spent: Duration = watched.iter().map(Watched::spent).sum();
+            let spent = spent(watched);
             let rest = history.rest_after(spent.saturating_sub(std::mem::replace(&mut rested, spent)));
             let _ = pacer.pause(interval.max(rest));
         };
@@ -94,8 +95,7 @@ impl SlideRunner {
                 wait(&watched);
             }
         }
-        let spent: Duration = watched.iter().map(Watched::spent).sum();
-        history.rest(spent.saturating_sub(rested));
+        history.rest(spent(&watched).saturating_sub(rested));
         let tried = self.side_by_side(watched, Watched::begin_acting, pacer, report);
         if tried.iter().any(Tried::is_tried) {
             // A stop shows at each process.
@@ -117,7 +117,7 @@ impl SlideRunner {
         let take_on = || {
             let (mut done, mut ended) = (Vec::new(), Vec::new());
             loop {
-                let item = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let item = next.lock().next();
                 match item.map(|(number, item)| (number, work(item))) {
                     None => break (done, ended),
                     Some((number, Ok(item))) => done.push((number, item)),

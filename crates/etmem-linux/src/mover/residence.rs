@@ -1,5 +1,6 @@
 //! Where the pages of a process are: its `pagemap` (`Documentation/admin-guide/mm/pagemap.rst`).
 
+use crate::frames::{FRAME, PRESENT};
 use crate::process::memory_files::memory_file;
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
@@ -10,11 +11,9 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 
-/// Of an entry: in memory, in swap, of a file or shared, and the frame.
-const PRESENT: u64 = 1 << 63;
+/// Of an entry: in swap, and of a file or shared.
 const SWAP: u64 = 1 << 62;
 const FILE: u64 = 1 << 61;
-const FRAME: u64 = (1 << 55) - 1;
 
 /// Bytes of an entry, and of a read.
 const ENTRY: usize = 8;
