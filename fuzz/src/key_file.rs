@@ -13,8 +13,9 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// Every group of the text is there, in its order, at its line.
+/// Every group of the text is there, in its order, at its line. A byte order mark is no part of the first line.
 fn check_groups(text: &str, file: &ConfigFile) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = |group: &str| -> Vec<usize> {
         let is_group = |line: &str| line.trim_ascii() == group;
         (1..).zip(text.lines()).filter(|(_, line)| is_group(line)).map(|(number, _)| number).collect()
