@@ -85,7 +85,7 @@ pub fn load(path: &Path, kinds: Kinds<'_>) -> Result<ConfigFile, ConfigError> {
 pub fn parse(path: &Path, text: &str, kinds: Kinds<'_>) -> Result<ConfigFile, ConfigError> {
     let (text, mark) = without_mark(path, text, Form::KeyFile);
     let mut file = read(path, &groups(path, text)?, kinds)?;
-    file.warnings.splice(..0, mark);
+    warning::put_first(&mut file.warnings, mark);
     Ok(file)
 }
 
@@ -156,7 +156,7 @@ pub fn parse_older(
         NoDocument::Syntax(fault) => ConfigError::syntax(path, fault),
     })?;
     let mut file = older::read(path, &document, project, kinds)?;
-    file.warnings.splice(..0, mark);
+    warning::put_first(&mut file.warnings, mark);
     Ok(file)
 }
 

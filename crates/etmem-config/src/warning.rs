@@ -153,6 +153,22 @@ pub(crate) fn meant_otherwise(value: Option<&str>) -> String {
     value.and_then(ValuePart::of).map_or_else(String::new, |part| format!("; {part}"))
 }
 
+/// Puts a warning about the file as a whole, if there is one, before the others; no more than the most remain.
+pub(crate) fn put_first(warnings: &mut Vec<Warning>, first: Option<Warning>) {
+    warnings.splice(..0, first);
+    let full = warnings.len() > WARNINGS_MAX;
+    match warnings.pop_if(|last| full && !matches!(last.ignored, Ignored::Further(_))) {
+        Some(last) => warnings.push(Warning { ignored: Ignored::Further(1), ..last }),
+        None if warnings.len() > WARNINGS_MAX + 1 => {
+            warnings.remove(WARNINGS_MAX);
+            if let Some(Warning { ignored: Ignored::Further(count), .. }) = warnings.last_mut() {
+                *count += 1;
+            }
+        }
+        None => {}
+    }
+}
+
 /// The warnings about a file, as they come up.
 #[derive(Debug)]
 pub(crate) struct Warnings<'a> {
@@ -186,5 +202,36 @@ impl<'a> Warnings<'a> {
     pub(crate) fn into_vec(mut self) -> Vec<Warning> {
         self.warnings.sort_by_key(|warning| (matches!(warning.ignored, Ignored::Further(_)), warning.line));
         self.warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ignored, WARNINGS_MAX, Warning, Warnings, put_first};
+    use crate::form::Form;
+    use crate::written::WrittenGroup;
+    use std::path::Path;
+
+    #[test]
+    fn a_mark_before_many_warnings_does_not_exceed_the_most() {
+        let path = Path::new("f.conf");
+        let group = WrittenGroup { form: Form::KeyFile, name: "g".into(), line: 1, pairs: Vec::new() };
+        let mark = || Some(Warnings::of_file(path, Form::KeyFile, Ignored::ByteOrderMark));
+        for (count, further) in [(0, 0), (49, 0), (50, 1), (51, 2), (70, 21)] {
+            let mut warnings = Warnings::new(path);
+            (0..count).for_each(|line| warnings.add(line, &group, || Ignored::Group(None)));
+            let mut warnings = warnings.into_vec();
+            put_first(&mut warnings, None);
+            assert_eq!(warnings.len(), count.min(WARNINGS_MAX + 1));
+            put_first(&mut warnings, mark());
+            let counted = |warning: &Warning| match warning.ignored {
+                Ignored::Further(count) => count,
+                _ => 1,
+            };
+            assert_eq!(warnings[0].ignored, Ignored::ByteOrderMark, "{count}");
+            assert_eq!(warnings.iter().map(counted).sum::<usize>(), count + 1, "{count}");
+            assert_eq!(warnings.last().map(counted), Some(further.max(1)), "{count}");
+            assert!(warnings.len() <= WARNINGS_MAX + 1, "{count}");
+        }
     }
 }
