@@ -17,6 +17,7 @@ mod journal;
 mod log;
 mod machine;
 mod manual;
+mod metrics;
 mod options;
 mod pid_file;
 mod ports;

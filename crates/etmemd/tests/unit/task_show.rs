@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
-fn report(results: Vec<ProcessResult>) -> StepReport {
+pub(crate) fn report(results: Vec<ProcessResult>) -> StepReport {
     let processes = (4711..).zip(results).map(|(pid, result)| {
         let process = ProcessId { pid: Pid::new(pid).unwrap(), start_time: 1 };
         if result == SCANNED { scanned().report(process) } else { ProcessReport::new(process, result) }
@@ -36,7 +36,7 @@ fn scanned() -> Scanned {
     Scanned { present: 256 * MIB, window, outcome, feedback, ..Scanned::default() }
 }
 
-fn shown(running: Option<Standing>) -> ShownWork {
+pub(crate) fn shown(running: Option<Standing>) -> ShownWork {
     let choice = |name, reason: &str| Choice { name, reason: reason.to_owned() };
     ShownWork {
         project: Name::new("p").unwrap(),
@@ -54,7 +54,7 @@ fn shown(running: Option<Standing>) -> ShownWork {
     }
 }
 
-fn standing(reports: Vec<StepReport>, doing: Doing) -> Standing {
+pub(crate) fn standing(reports: Vec<StepReport>, doing: Doing) -> Standing {
     let mut status = TaskStatus::default();
     for report in reports {
         status.record(report, Duration::from_millis(3250));
