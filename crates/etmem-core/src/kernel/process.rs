@@ -1,6 +1,7 @@
 //! Finding processes, and telling one from another that got its pid later.
 
 use glob::{MatchOptions, Pattern};
+use std::cmp::Ordering;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -210,10 +211,16 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether both have the same memory, now: processes made by clone(2) with CLONE_VM, or by vfork(2). [`find`](Self::find)
-    /// gives one of several.
+    /// How the memory of one process stands to that of another, in an order that is the same for as long as both have it: equal
+    /// where it is one, as of processes made by clone(2) with CLONE_VM, or by vfork(2). [`find`](Self::find) gives one of several.
+    /// `None` if one of them is gone.
+    fn order_of_memory(&self, one: ProcessId, other: ProcessId) -> Option<Ordering> {
+        Some(one.cmp(&other))
+    }
+
+    /// Whether both have the same memory, now.
     fn share_memory(&self, one: ProcessId, other: ProcessId) -> bool {
-        one == other
+        one == other || self.order_of_memory(one, other) == Some(Ordering::Equal)
     }
 
     /// How much memory `process` uses now.

@@ -7,6 +7,7 @@ mod acting;
 mod cycle;
 mod history;
 mod keys;
+mod machine;
 mod report;
 mod settings;
 mod step;
