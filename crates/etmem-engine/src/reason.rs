@@ -114,6 +114,9 @@ reasons! {
     Locked = "locked", Process,
         "all of its memory that slide could move is locked (`mlock`), and not even looked at",
         "nothing";
+    NotLookedAt = "not_looked_at", Process,
+        "most of its memory, and at least 16 MiB, is of a kind that slide does not look at: shared memory, files, the pool of huge pages, pages shared by copy-on-write with a forked process, executable, or without the flags that `vm_flags` and `swap_flag` ask for; the text says how much is of which kind",
+        "nothing; for flags, other `vm_flags`";
     AllOut = "all_out", Process,
         "all that slide could move has left before, and nothing was refaulted",
         "nothing: it is done";

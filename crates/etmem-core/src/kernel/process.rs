@@ -99,7 +99,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// A process's use of memory (`VmRSS` and `VmSwap` of `/proc/PID/status`).
+/// A process's use of memory: figures of `/proc/PID/status`, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessMemory {
     /// Bytes in memory.
@@ -108,6 +108,14 @@ pub struct ProcessMemory {
     pub swapped: u64,
     /// Major faults since it started: how often something had to be fetched for it (field 12 of `/proc/PID/stat`).
     pub major_faults: u64,
+    /// Bytes in memory that are the program's own (`RssAnon`); these and the following are 0 before Linux 4.5.
+    pub anonymous: u64,
+    /// Bytes in memory of files: programs, libraries and mapped files (`RssFile`).
+    pub file: u64,
+    /// Bytes in memory that are shared memory (`RssShmem`): `MAP_SHARED` without a file, SysV, tmpfs, memfd.
+    pub shared: u64,
+    /// Bytes of the pool of huge pages (`HugetlbPages`), which `resident` does not count.
+    pub huge_pool: u64,
 }
 
 impl ProcessMemory {

@@ -8,6 +8,7 @@
 use super::acting::{Act, Acted, Actor, Attached};
 use super::history::TaskHistory;
 use super::machine::{Machine, MachineFigures};
+use super::not_looked_at::NotLookedAt;
 use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
 use crate::report::{ProcessReport, ProcessResult};
@@ -19,7 +20,7 @@ use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted};
+use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted, leave_out_forked};
 use std::time::Duration;
 
 /// Why a process's cycle ended early.
@@ -124,12 +125,15 @@ impl<'a> ProcessCycle<'a> {
     /// What of it may leave, after the looks; a sample leaves.
     fn begin_acting(
         &self,
-        observed: Observed,
+        mut observed: Observed,
         mut attached: Attached,
         looked: Duration,
         window: Duration,
     ) -> Result<Acting, End> {
         let Self { process, kernel, pacer, .. } = *self;
+        let start = pacer.processor_time();
+        let forked = leave_out_forked(&mut observed.heat, &mut *attached.mover)?;
+        observed.processor_time += pacer.processor_time().saturating_sub(start);
         let mut known = self.history.take(process);
         let mut settled = self.history.settle(&mut known, &observed);
         let begun = || -> Result<Acting, End> {
@@ -145,7 +149,8 @@ impl<'a> ProcessCycle<'a> {
             let rooms = (free, may(&room, limits));
             let act =
                 self.actor().begin_act(ranks, (before, limits), rooms, looked, &mut known, &mut attached);
-            Ok(Acting { observed, attached, window, settled, refaulted, act })
+            let not_looked_at = NotLookedAt::of(self.settings, &observed, forked, &before);
+            Ok(Acting { observed, not_looked_at, attached, window, settled, refaulted, act })
         }();
         self.history.put_back(process, known);
         begun
@@ -153,7 +158,7 @@ impl<'a> ProcessCycle<'a> {
 
     /// The rest leaves, as far as the sample stayed out.
     fn end_acting(&self, acting: Acting) -> Result<Scanned, End> {
-        let Acting { observed, mut attached, window, settled, refaulted, mut act } = acting;
+        let Acting { observed, not_looked_at, mut attached, window, settled, refaulted, mut act } = acting;
         let limits = act.limits;
         let mut known = self.history.take(self.process);
         let room = self.machine_now().and_then(|machine| self.room(machine));
@@ -181,6 +186,7 @@ impl<'a> ProcessCycle<'a> {
             outcome,
             rehearsal,
             locked: observed.locked,
+            not_looked_at,
             history: History {
                 refaulted,
                 left,
@@ -270,6 +276,7 @@ impl<'a> Watched<'a> {
 /// What is known between the sample and the rest.
 struct Acting {
     observed: Observed,
+    not_looked_at: NotLookedAt,
     attached: Attached,
     window: Duration,
     settled: Settled,

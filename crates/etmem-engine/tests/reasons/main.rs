@@ -37,6 +37,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::SwappedEnough => vec![slide::swapped_enough],
         ReasonName::NothingSuitable => vec![slide::nothing_suitable, cslide::nothing_suitable],
         ReasonName::Locked => vec![slide::locked],
+        ReasonName::NotLookedAt => vec![slide::not_looked_at],
         ReasonName::AllOut => vec![slide::all_out],
         ReasonName::NotCold => vec![slide::not_cold],
         ReasonName::LeftAlone => vec![slide::left_alone],

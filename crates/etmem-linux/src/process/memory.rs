@@ -18,5 +18,13 @@ pub(crate) fn memory(proc: &ProcRoot, process: ProcessId) -> Result<ProcessMemor
     let major_faults = alive(proc, process)?;
     // A process on its way out has no memory, and then no such lines.
     let figure = |name| bytes_of(&text, name).unwrap_or(0);
-    Ok(ProcessMemory { resident: figure("VmRSS"), swapped: figure("VmSwap"), major_faults })
+    Ok(ProcessMemory {
+        resident: figure("VmRSS"),
+        swapped: figure("VmSwap"),
+        major_faults,
+        anonymous: figure("RssAnon"),
+        file: figure("RssFile"),
+        shared: figure("RssShmem"),
+        huge_pool: figure("HugetlbPages"),
+    })
 }

@@ -403,11 +403,18 @@ mod tests {
         let processes = Processes::new(ProcRoot::new(tree.path()));
         let process = ProcessId { pid: Pid::new(10).unwrap(), start_time: 100 };
         assert_eq!(processes.memory(process), Err(ProcessError::Exited));
-        std::fs::write(tree.path().join("10/status"), "VmRSS:\t 8 kB\nVmSwap:\t 4 kB\n").unwrap();
-        assert_eq!(
-            processes.memory(process),
-            Ok(ProcessMemory { resident: 8192, swapped: 4096, major_faults: 3 })
-        );
+        let status = "VmRSS:\t 8 kB\nRssAnon:\t 5 kB\nRssFile:\t 2 kB\nRssShmem:\t 1 kB\nVmSwap:\t 4 kB\nHugetlbPages:\t 2048 kB\n";
+        std::fs::write(tree.path().join("10/status"), status).unwrap();
+        let expected = ProcessMemory {
+            resident: 8 << 10,
+            swapped: 4 << 10,
+            major_faults: 3,
+            anonymous: 5 << 10,
+            file: 2 << 10,
+            shared: 1 << 10,
+            huge_pool: 2 << 20,
+        };
+        assert_eq!(processes.memory(process), Ok(expected));
         let later = ProcessId { start_time: 101, ..process };
         assert_eq!(processes.memory(later), Err(ProcessError::Exited));
     }

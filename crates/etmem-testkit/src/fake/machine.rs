@@ -174,11 +174,10 @@ impl ProcessTable for FakeMachine {
         self.with(process, |process| {
             let swapped = process.swapped_pages().len() as u64 * PAGE_SIZE;
             let freed = process.freed.len() as u64 * PAGE_SIZE;
-            Ok(ProcessMemory {
-                resident: process.mapping.range.bytes() - swapped - freed,
-                swapped,
-                major_faults: process.major_faults,
-            })
+            let resident = process.mapping.range.bytes() - swapped - freed;
+            let anonymous = if process.mapping.shared { 0 } else { resident };
+            let major_faults = process.major_faults;
+            Ok(ProcessMemory { resident, swapped, major_faults, anonymous, ..process.others })
         })
     }
 }

@@ -67,9 +67,12 @@ impl ShownWork {
 /// The figures of the last cycle beside those of all cycles.
 fn table(cycle: &Cycle, standing: &Standing) -> String {
     let mut text = format!("\n  {:<22} {:>12} {:>12}\n", "", "last cycle", "in all");
-    for (row, all) in standing.status.totals.amounts() {
-        if row.shown == Shown::Always || all.is_some_and(|all| all > 0) {
-            let amounts = [cycle.figures.get(row), all];
+    let totals = &standing.status.totals;
+    let mut rows = totals.clone();
+    rows.add_all(&cycle.figures);
+    for (row, _) in rows.amounts() {
+        let amounts = [cycle.figures.get(row), totals.get(row)];
+        if row.shown == Shown::Always || amounts.into_iter().flatten().any(|amount| amount > 0) {
             let [last, all] =
                 amounts.map(|amount| amount.map(|amount| shown(row.unit, amount)).unwrap_or_default());
             let line = format!("  {:<22} {last:>12} {all:>12}", row.label);

@@ -6,7 +6,7 @@ use etmem_core::guard::SkipReason;
 use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
 use etmem_core::plan::Outcome;
 use etmem_engine::slide::Scanned;
-use etmem_engine::{Feedback, ProcessReport, ProcessResult, SoFar, StepReport, TaskStatus};
+use etmem_engine::{Feedback, KINDS, ProcessReport, ProcessResult, SoFar, StepReport, TaskStatus};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -97,6 +97,21 @@ fn text_for_people() {
     );
 }
 
+/// Gauges have no sum, and are of the last cycle.
+#[test]
+fn what_is_not_looked_at_is_shown_for_the_last_cycle() {
+    let slide = KINDS.iter().find(|kind| kind.keys.name == "slide").unwrap();
+    let row = |name: &str| *slide.figures.iter().find(|row| row.name == name).unwrap();
+    let mut report = report(vec![SCANNED]);
+    report.processes[0].figures.add(row("skipped_shared_bytes"), 128 * MIB);
+    report.processes[0].figures.add(row("skipped_file_bytes"), 0);
+    let shown = shown(Some(standing(vec![report], Doing::Resting)));
+    let text = task_show(&shown.project, std::slice::from_ref(&shown), TaskForm::Text);
+    assert!(text.contains("\n  shared, not looked at     128.0 MiB\n"), "{text}");
+    assert!(!text.contains(row("skipped_file_bytes").label), "{text}");
+    assert_eq!(shown.json()["last_cycle"]["skipped_shared_bytes"], json!(128 * MIB));
+}
+
 #[test]
 fn how_far_the_cycle_under_way_has_come() {
     let so_far = Some(SoFar { found: 46, looked_at: 32, scanned_bytes: 130 * MIB });
@@ -116,8 +131,13 @@ fn json_for_programs() {
     let text = task_show(&Name::new("p").unwrap(), &[task, shown(None)], TaskForm::Json);
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let [running, stopped] = &lines[..] else { panic!("{text}") };
+    let mut of_cycle = running["last_cycle"].clone();
+    for kind in ["shared", "forked", "file", "huge_pool", "executable", "flags"] {
+        let figure = of_cycle.as_object_mut().unwrap().remove(&format!("skipped_{kind}_bytes"));
+        assert_eq!(figure, Some(json!(0)), "{kind}");
+    }
     assert_eq!(
-        running["last_cycle"],
+        of_cycle,
         json!({
             "found": 3, "looked_at": 1, "scanned_bytes": 256 * MIB, "hot_bytes": 56 * MIB,
             "cold_bytes": 200 * MIB, "moved_bytes": 150 * MIB, "came_back_bytes": 0, "left_alone_bytes": 0,
