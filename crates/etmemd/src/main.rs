@@ -23,6 +23,7 @@ mod pid_file;
 mod ports;
 mod registry;
 mod registry_thread;
+mod rest;
 mod server;
 mod service;
 mod task_show;

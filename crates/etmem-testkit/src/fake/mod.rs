@@ -9,9 +9,11 @@ mod placement;
 pub mod proc;
 mod process;
 mod swap_cache;
+mod trigger;
 
 pub use machine::FakeMachine;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;
 pub use process::{FakeProcess, Script};
 pub use swap_cache::FakeSwapCache;
+pub use trigger::{FakeTriggers, FakeWait};

@@ -2,6 +2,7 @@
 
 use super::text::{LINES_SHOWN, size, time};
 use super::*;
+use crate::rest::{ShownTrigger, WokenBy};
 use etmem_core::guard::SkipReason;
 use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
 use etmem_core::plan::Outcome;
@@ -60,7 +61,7 @@ pub(crate) fn standing(reports: Vec<StepReport>, doing: Doing) -> Standing {
         status.record(report, Duration::from_millis(3250));
     }
     let (lasting, running) = (Duration::from_millis(1500), Duration::from_secs(120));
-    Standing { status, doing, lasting, running, so_far: None }
+    Standing { status, doing, lasting, running, so_far: None, triggers: Vec::new(), woken_by: None }
 }
 
 #[test]
@@ -122,6 +123,41 @@ fn how_far_the_cycle_under_way_has_come() {
     let json: Value =
         serde_json::from_str(&task_show(&Name::new("p").unwrap(), &task, TaskForm::Json)).unwrap();
     assert_eq!(json["so_far"], json!({"found": 46, "looked_at": 32, "scanned_bytes": 130 * MIB}));
+}
+
+#[test]
+fn what_woke_a_task_and_what_cannot_be_watched() {
+    let trigger = |trigger: &str, fault: Option<&str>| ShownTrigger {
+        trigger: trigger.to_owned(),
+        fault: fault.map(ToOwned::to_owned),
+    };
+    let woken_by = WokenBy {
+        cause: "trigger",
+        trigger: Some("free 10%".to_owned()),
+        evidence: Some("700 MiB are free".to_owned()),
+    };
+    let standing = Standing {
+        triggers: vec![trigger("free 10%", None), trigger("high db", Some("there is no control group db"))],
+        woken_by: Some(woken_by),
+        ..standing(Vec::new(), Doing::Working)
+    };
+    let task = [shown(Some(standing))];
+    let text = task_show(&Name::new("p").unwrap(), &task, TaskForm::Text);
+    let lines = "\n  woken by  trigger free 10% (700 MiB are free)\n  trigger   free 10%\n  trigger   high db cannot be watched: \
+                 there is no control group db\n";
+    assert!(text.contains(lines), "{text}");
+    let json: Value =
+        serde_json::from_str(&task_show(&Name::new("p").unwrap(), &task, TaskForm::Json)).unwrap();
+    assert_eq!(
+        (&json["woken_by"], &json["triggers"]),
+        (
+            &json!({"cause": "trigger", "trigger": "free 10%", "evidence": "700 MiB are free"}),
+            &json!([
+                {"trigger": "free 10%", "fault": null},
+                {"trigger": "high db", "fault": "there is no control group db"},
+            ])
+        )
+    );
 }
 
 #[test]
