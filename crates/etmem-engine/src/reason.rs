@@ -109,7 +109,7 @@ reasons! {
         "as much of it is in swap as `sysmem_threshold` asks for",
         "nothing, or a `swap_threshold`, which then decides";
     NothingSuitable = "nothing_suitable", Process,
-        "nothing it has in memory is of the kind that slide moves: private, not executable, and marked or flagged as `swap_flag` and `vm_flags` ask; with cslide, of the kind that `vm_flags` and `anon_only` ask for",
+        "nothing it has in memory is of the kind that slide moves: private, not executable, and marked or flagged as `swap_flag` and `vm_flags` ask; with cslide, of the kind that `vm_flags` and `anon_only` ask for; with memdcd, without a file and flagged as `vm_flags` asks",
         "look at `/proc/PID/smaps`";
     Locked = "locked", Process,
         "all of its memory that slide could move is locked (`mlock`), and not even looked at",
@@ -162,6 +162,9 @@ reasons! {
     Shared = "shared", Process,
         "cslide: pages that were to move are shared with other processes, which takes CAP_SYS_NICE",
         "run etmemd as root, or with that capability";
+    Decider = "decider", Process,
+        "memdcd: no decider listens at `Sock`, it did not answer within 10 s, or it answered something else than `success`",
+        "start the decider, or see its own log; the next cycle tries again";
     Elsewhere = "elsewhere", Process,
         "another task of the engine looks at the process",
         "nothing, or end one of the two tasks";

@@ -1,7 +1,7 @@
 //! Processes whose pages are touched by script.
 
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
-use etmem_core::kernel::mapping::Mapping;
+use etmem_core::kernel::mapping::{Mapping, VmFlag};
 use etmem_core::kernel::mover::Residence;
 use etmem_core::kernel::nodes::{NodeId, OwnPlacement};
 use etmem_core::kernel::probe::Access;
@@ -23,6 +23,8 @@ pub struct FakeProcess {
     pub parent: Option<Pid>,
     /// Its only mapping.
     pub mapping: Mapping,
+    /// Flags of that mapping.
+    pub flags: Vec<VmFlag>,
     /// Ranges of it that are locked in memory.
     pub locked: Vec<AddressRange>,
     /// How its pages are touched.
@@ -81,6 +83,7 @@ impl FakeProcess {
                 special: false,
                 huge_pool: false,
             },
+            flags: Vec::new(),
             locked: Vec::new(),
             script,
             truth: None,
