@@ -51,11 +51,20 @@ impl Target {
 
     /// Touches its first or second half.
     pub(crate) fn touch(&mut self, half: usize) -> Result<()> {
-        writeln!(self.input, "{half}")?;
+        self.ask(&half.to_string())
+    }
+
+    fn ask(&mut self, line: &str) -> Result<()> {
+        writeln!(self.input, "{line}")?;
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         ensure!(line == "done\n", "{line:?}");
         Ok(())
+    }
+
+    /// Writes to its first or second half.
+    pub(crate) fn touch_writing(&mut self, half: usize) -> Result<()> {
+        self.ask(&format!("{half}w"))
     }
 
     /// Where its pages are.

@@ -224,10 +224,8 @@ mod tests {
             put_first(&mut warnings, None);
             assert_eq!(warnings.len(), count.min(WARNINGS_MAX + 1));
             put_first(&mut warnings, mark());
-            let counted = |warning: &Warning| match warning.ignored {
-                Ignored::Further(count) => count,
-                _ => 1,
-            };
+            let counted =
+                |warning: &Warning| if let Ignored::Further(count) = warning.ignored { count } else { 1 };
             assert_eq!(warnings[0].ignored, Ignored::ByteOrderMark, "{count}");
             assert_eq!(warnings.iter().map(counted).sum::<usize>(), count + 1, "{count}");
             assert_eq!(warnings.last().map(counted), Some(further.max(1)), "{count}");

@@ -23,6 +23,14 @@ pub struct Gates {
     pub resident_above: Option<u64>,
 }
 
+impl Gates {
+    /// Whether no process is left alone by them, whatever its figures.
+    #[must_use]
+    pub const fn are_open(self) -> bool {
+        self.free_below_percent.is_none()
+    }
+}
+
 /// Whether the swap cache takes more than `high_percent` of memory.
 #[must_use]
 pub const fn swap_cache_is_above(high_percent: u8, memory: &MemoryState) -> bool {

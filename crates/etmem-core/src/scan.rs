@@ -14,9 +14,11 @@
 //! [`Looks`] is the only scanner, of one process. An engine arms many processes, waits once, and looks at all of them, so that they
 //! share their windows: slide the processes of a task ([`Looks::begin`]), cslide those of all tasks ([`Looks::arm`]).
 
+mod forked;
 mod wanted;
 mod window;
 
+pub use forked::leave_out_forked;
 pub use wanted::{Wanted, is_anonymous, is_placeable, is_swappable};
 
 use crate::address::AddressRange;
@@ -26,6 +28,7 @@ use crate::kernel::pacer::{Pacer, Stopped};
 use crate::kernel::probe::AccessProbe;
 use crate::kernel::process::{ProcessError, ProcessId};
 use std::time::Duration;
+use wanted::is_own_code;
 use window::{WHOLE, clip, window, without};
 
 /// How often and how far apart a cycle looks.
@@ -76,6 +79,8 @@ pub struct Observed {
     pub resume: u64,
     /// Bytes of mappings left out because they are locked in memory.
     pub locked: u64,
+    /// Bytes of the process's own mappings that are executable, and so not wanted.
+    pub executable: u64,
     /// Processor time that it took.
     pub processor_time: Duration,
 }
@@ -113,6 +118,8 @@ pub struct Looks<'a> {
     resume: u64,
     /// Bytes of mappings left out of the last look because they are locked in memory.
     left_out: u64,
+    /// Bytes of the process's own executable mappings.
+    executable: u64,
     spent: Duration,
 }
 
@@ -131,6 +138,7 @@ impl<'a> Looks<'a> {
             ranges: Vec::new(),
             resume: 0,
             left_out: 0,
+            executable: 0,
             spent: Duration::ZERO,
         }
     }
@@ -214,13 +222,16 @@ impl<'a> Looks<'a> {
     /// What the cycle saw.
     #[must_use]
     pub fn finish(self) -> Observed {
-        let Self { heat, ranges, window, resume, left_out: locked, spent: processor_time, .. } = self;
-        Observed { heat, ranges, window, resume, locked, processor_time }
+        let Self { heat, ranges, window, resume, left_out: locked, executable, .. } = self;
+        let processor_time = self.spent;
+        Observed { heat, ranges, window, resume, locked, executable, processor_time }
     }
 
     /// Lists the ranges that are wanted, inside the window; returns bytes left out because they are locked.
     fn list(&mut self) -> Result<u64, ProcessError> {
         self.wanted.list(self.process, self.mappings, &mut self.listed, &mut self.ranges)?;
+        self.executable =
+            self.listed.iter().filter(|one| is_own_code(one)).map(|one| one.range.bytes()).sum();
         clip(&mut self.ranges, self.window);
         let before: u64 = self.ranges.iter().map(AddressRange::bytes).sum();
         if !self.locked.is_empty() {

@@ -20,6 +20,7 @@ mod contract;
 mod folders;
 mod hosted;
 mod kind;
+mod memories;
 pub mod reason;
 mod report;
 mod scan_locks;

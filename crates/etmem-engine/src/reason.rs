@@ -109,11 +109,14 @@ reasons! {
         "as much of it is in swap as `sysmem_threshold` asks for",
         "nothing, or a `swap_threshold`, which then decides";
     NothingSuitable = "nothing_suitable", Process,
-        "nothing it has in memory is of the kind that slide moves: private, not executable, and marked or flagged as `swap_flag` and `vm_flags` ask; with cslide, of the kind that `vm_flags` and `anon_only` ask for",
+        "nothing it has in memory is of the kind that slide moves: private, not executable, and marked or flagged as `swap_flag` and `vm_flags` ask; with cslide, of the kind that `vm_flags` and `anon_only` ask for; with memdcd, without a file and flagged as `vm_flags` asks",
         "look at `/proc/PID/smaps`";
     Locked = "locked", Process,
         "all of its memory that slide could move is locked (`mlock`), and not even looked at",
         "nothing";
+    NotLookedAt = "not_looked_at", Process,
+        "most of its memory, and at least 16 MiB, is of a kind that slide does not look at: shared memory, files, the pool of huge pages, pages shared by copy-on-write with a forked process, executable, or without the flags that `vm_flags` and `swap_flag` ask for; the text says how much is of which kind",
+        "nothing; for flags, other `vm_flags`";
     AllOut = "all_out", Process,
         "all that slide could move has left before, and nothing was refaulted",
         "nothing: it is done";
@@ -159,6 +162,9 @@ reasons! {
     Shared = "shared", Process,
         "cslide: pages that were to move are shared with other processes, which takes CAP_SYS_NICE",
         "run etmemd as root, or with that capability";
+    Decider = "decider", Process,
+        "memdcd: no decider listens at `Sock`, it did not answer within 10 s, or it answered something else than `success`",
+        "start the decider, or see its own log; the next cycle tries again";
     Elsewhere = "elsewhere", Process,
         "another task of the engine looks at the process",
         "nothing, or end one of the two tasks";

@@ -5,6 +5,7 @@
 //! refused, never replaced.
 
 use crate::capabilities::{Capabilities, Capability};
+use crate::decider::MachineDeciders;
 use crate::groups::MachineGroups;
 use crate::mapping::Mappings;
 use crate::memory::MachineMemory;
@@ -87,6 +88,9 @@ impl Interfaces {
             let reason = "pages move between NUMA nodes".to_owned();
             let choice = Choice { name: numa.mover.name(), reason };
             (Moving::Nodes(numa), choice)
+        } else if wishes.mover == Mover::Elsewhere {
+            let reason = "another program, or the kernel itself, moves pages".to_owned();
+            (Moving::Elsewhere, Choice { name: "none", reason })
         } else {
             let (mover, choice) = self.mover(wishes)?;
             (Moving::Out(mover), choice)
@@ -99,6 +103,7 @@ impl Interfaces {
             memory: Arc::new(MachineMemory::new(&self.roots)),
             pressure: Arc::new(MachinePressure(proc.clone())),
             groups: Arc::new(MachineGroups(self.roots.clone())),
+            deciders: Arc::new(MachineDeciders),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             other_probes: self.other_probes(wishes, probe_choice.name),
             probe,
@@ -173,7 +178,7 @@ impl Interfaces {
             Ok(Arc::new(Madvise::detect(proc)?) as Arc<dyn PageMover>)
         };
         let wish = match wishes.mover {
-            Mover::Auto => None,
+            Mover::Auto | Mover::Elsewhere => None,
             Mover::Etmem => Some("etmem"),
             Mover::Madvise => Some("madvise"),
         };

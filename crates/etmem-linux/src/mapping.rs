@@ -90,6 +90,9 @@ impl MappingSource for Mappings {
 /// The flag of locked mappings.
 const LOCKED: [VmFlag; 1] = [VmFlag::LOCKED];
 
+/// How the kernel names mappings of the pool of huge pages that have no file (`HUGETLB_ANON_FILE`, `include/linux/hugetlb.h`).
+const HUGE_POOL: &[u8] = b"/anon_hugepage";
+
 /// What the data path needs of a mapping's line.
 fn parse(line: &[u8]) -> Option<Mapping> {
     let line = MapsLine::parse(line)?;
@@ -100,6 +103,7 @@ fn parse(line: &[u8]) -> Option<Mapping> {
         shared: line.permissions[3] == b's',
         inode: line.inode,
         special: line::is_special(line.name),
+        huge_pool: line.name.starts_with(HUGE_POOL),
     })
 }
 
@@ -118,6 +122,7 @@ mod tests {
             shared: false,
             inode: 0,
             special: false,
+            huge_pool: false,
         };
         for (line, want) in [
             ("1000-3000 ---p 00000000 00:00 0 \n", plain),
@@ -130,6 +135,10 @@ mod tests {
             (
                 "1000-3000 r-xs 00001000 fe:01 4711  /a b/[vdso]\n",
                 Mapping { executable: true, shared: true, inode: 4711, ..plain },
+            ),
+            (
+                "1000-3000 rw-p 00000000 00:0f 35 /anon_hugepage (deleted)\n",
+                Mapping { writable: true, inode: 35, huge_pool: true, ..plain },
             ),
             ("1000-3000 r--p 00000000 00:00 0  [vvar]\n", Mapping { special: true, ..plain }),
             ("1000-3000 r--p 00000000 00:00 0  [vvar_vclock]\n", Mapping { special: true, ..plain }),

@@ -27,7 +27,7 @@ impl SystemMemory for MachineMemory {
     fn state(&self) -> Result<MemoryState, ProcessError> {
         let path = self.proc.machine("meminfo");
         let refused = |reason: String| ProcessError::refused(path.display(), reason);
-        let text = small_file::read(&path).map_err(|error| refused(error.to_string()))?;
+        let text = small_file::read_record(&path).map_err(|error| refused(error.to_string()))?;
         let figure = |name| bytes_of(&text, name).ok_or_else(|| refused(format!("has no {name} in kB")));
         Ok(MemoryState {
             total: figure("MemTotal")?,

@@ -104,6 +104,11 @@ impl SysRoot {
         [self.0.join("fs/cgroup"), self.0.join("fs/cgroup/unified")]
     }
 
+    /// Where control groups of the first version that count memory are mounted.
+    pub(crate) fn first_memory_groups(&self) -> PathBuf {
+        self.0.join("fs/cgroup/memory")
+    }
+
     /// Whether pages go to zswap before they go to swap.
     pub(crate) fn zswap(&self) -> PathBuf {
         self.0.join("module/zswap/parameters/enabled")

@@ -12,6 +12,7 @@ use etmem_wire::Request;
 
 use crate::dry_run::DryRun;
 use crate::failure::{BAD_OPTION, Failure};
+use crate::verb::metrics::Metrics;
 use crate::watch::TaskShow;
 
 /// What the arguments ask for.
@@ -21,6 +22,8 @@ pub(crate) enum Asked {
     Send(Request),
     /// A request about tasks, sent once or every second.
     TaskShow(TaskShow),
+    /// A request for metrics, which may go to a file.
+    Metrics(Metrics),
     /// An examination of this machine, by etmemd with these arguments.
     Doctor(Vec<OsString>),
     /// A check of a file, without a daemon.

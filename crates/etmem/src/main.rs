@@ -49,6 +49,7 @@ fn run() -> Result<Status, Failure> {
             connection::ask(&choose(socket)?, &request, connection::ANSWER_LIMIT, &mut out)?
         }
         Asked::TaskShow(task_show) => task_show.run(&choose(socket)?, &mut out)?,
+        Asked::Metrics(metrics) => metrics.run(&choose(socket)?, &mut out)?,
         Asked::Doctor(arguments) => match doctor::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
         Asked::Completions(shell) => {

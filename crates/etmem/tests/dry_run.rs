@@ -16,6 +16,8 @@ use tempfile::TempDir;
 const PROJECT: &str = "[project]\nname=p\nloop=1\ninterval=1\nsleep=1\n";
 const ENGINE: &str = "[engine]\nproject=p\nname=slide\n";
 const TASK: &str = "[task]\nproject=p\nengine=slide\nname=t\ntype=name\nvalue=mysqld\nT=1\n";
+const PSI: &str = "[project]\nname=p\nscan_type=psi\ninterval=1\n[engine]\nproject=p\nname=psi\n\
+                   [task]\nproject=p\nengine=psi\nname=t\ntype=pid\nvalue=1\ncg_dir=a\n";
 const MEMDCD: &str = "[engine]\nproject=p\nname=memdcd\n\
                       [task]\nproject=p\nengine=memdcd\nname=t\ntype=pid\nvalue=1\nSock=-\n";
 const CSLIDE: &str = "[engine]\nproject=p\nname=cslide\nnode_pair=2,0\nhot_threshold=1\nnode_mig_quota=1\n\
@@ -136,11 +138,12 @@ fn accepted_and_refused() -> Result<(), Failed> {
             186,
         ),
         (ADD, format!("{PROJECT}{CSLIDE}"), "FILE: no fault found in 1 project, 1 engine, 1 task\n", 0),
+        (ADD, format!("{PROJECT}{MEMDCD}"), "FILE: no fault found in 1 project, 1 engine, 1 task\n", 0),
         (
             ADD,
-            format!("{PROJECT}{MEMDCD}"),
+            PSI.to_owned(),
             "FILE: no fault found in 1 project, 1 engine, 1 task\n\
-             note: FILE:6: engine memdcd is not built into this version, which has: BUILT_IN; it would be \
+             note: FILE:5: engine psi is not built into this version, which has: BUILT_IN; it would be \
              refused\n",
             0,
         ),

@@ -2,6 +2,7 @@
 //! cycle before, is said by the event.
 
 use etmem_core::kernel::process::ProcessId;
+use etmem_core::kernel::trigger::Trigger;
 use etmem_core::kernel::wishes::Choice;
 use etmem_engine::{Event, Level, Line, StepReport};
 use std::collections::HashSet;
@@ -35,6 +36,24 @@ impl Journal {
     /// What the task set in the kernel stays there.
     pub(crate) fn not_taken_back(&self, error: &dyn std::error::Error) {
         error!("{}: cannot take back what was set: {error}", self.label);
+    }
+
+    /// `trigger` began a cycle, by what the kernel said then.
+    pub(crate) fn woken(&self, trigger: &str, evidence: &str) {
+        info!("{}: woken by trigger {trigger}: {evidence}", self.label);
+    }
+
+    /// `trigger` cannot be watched.
+    pub(crate) fn not_watched(&self, trigger: &Trigger, reason: &str) {
+        warn!(
+            "{}: trigger {trigger} cannot be watched: {reason}; the timer goes on, and it is tried again",
+            self.label
+        );
+    }
+
+    /// `trigger` can be watched again.
+    pub(crate) fn watched_again(&self, trigger: &Trigger) {
+        info!("{}: trigger {trigger} is watched again", self.label);
     }
 
     /// The next cycle is over.

@@ -5,6 +5,7 @@ use crate::isolation;
 use etmem_config::{EngineSection, ProjectSection};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::ProcessTable;
+use etmem_core::kernel::trigger::{Trigger, TriggerWait};
 use etmem_core::kernel::wishes::{Chosen, Modules, Wishes};
 use etmem_engine::{Hosted, Refusal};
 use etmem_linux::choice::Interfaces;
@@ -13,6 +14,7 @@ use etmem_linux::nodes::MachineNodes;
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::process::table::Processes;
 use etmem_linux::root::{ProcRoot, Roots, SysRoot};
+use etmem_linux::trigger::MachineTriggers;
 use etmem_plugin::SharedProject;
 use etmem_plugin::isolated::Isolated;
 use std::sync::Arc;
@@ -48,6 +50,12 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// What this kernel lacks, and what would help.
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String>;
 
+    /// Arms `triggers`; what cannot be watched now is tried again.
+    ///
+    /// # Errors
+    /// No file can be opened any more.
+    fn triggers(&self, triggers: &[Trigger]) -> io::Result<Box<dyn TriggerWait>>;
+
     /// The engine of `section`, whose policy is a plugin's; what the plugins of its project have in common is
     /// `shared`. Waits for the plugin for at most `deadline`.
     ///
@@ -69,6 +77,7 @@ pub(crate) struct LinuxMachine {
     nodes: MachineNodes,
     proc: ProcRoot,
     sys: SysRoot,
+    triggers: MachineTriggers,
     /// Loaded at the first start of a task and kept: until then a daemon costs next to nothing.
     interfaces: Interfaces,
 }
@@ -82,6 +91,7 @@ impl LinuxMachine {
             nodes: MachineNodes(sys.clone()),
             proc,
             sys,
+            triggers: MachineTriggers(roots.clone()),
             interfaces: Interfaces::new(roots),
         }
     }
@@ -109,6 +119,10 @@ impl Machine for LinuxMachine {
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {
         let chosen = self.interfaces.kernel(wishes);
         chosen.map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))
+    }
+
+    fn triggers(&self, triggers: &[Trigger]) -> io::Result<Box<dyn TriggerWait>> {
+        self.triggers.watch(triggers)
     }
 
     fn plugin(

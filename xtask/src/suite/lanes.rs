@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn every_suite_that_takes_swap_here_is_in_the_first_lane() {
         // They take it inside a virtual machine.
-        let inside = ["vm", "vm_guards", "vm_nodes"];
+        let inside = ["triggers", "vm", "vm_guards", "vm_nodes"];
         let tests = project::root().join("tests");
         let manifest = fs::read_to_string(tests.join("Cargo.toml")).unwrap();
         let suites = manifest.split("[[test]]").skip(1).map(|section| {

@@ -3,8 +3,10 @@
 //! `etmem-linux` implements them over a real machine, `etmem-testkit` over a scripted one. The order in which
 //! a cycle calls them: [`process`] (whose memory), [`memory`], [`pressure`] and [`groups`] (is there a need, and room), [`mapping`]
 //! and [`probe`] (which pages were touched), [`mover`] or [`nodes`] (out of memory, or to another node), [`swap_cache`]; every
-//! wait goes through [`pacer`]. [`wishes`] is how a task says which probe and mover it wants.
+//! wait goes through [`pacer`], but for the one between two cycles, which a [`trigger`] may end. [`decider`] asks another program
+//! instead. [`wishes`] is how a task says which probe and mover it wants.
 
+pub mod decider;
 pub mod groups;
 pub mod mapping;
 pub mod memory;
@@ -16,6 +18,7 @@ pub mod pressure;
 pub mod probe;
 pub mod process;
 pub mod swap_cache;
+pub mod trigger;
 pub mod wishes;
 
 pub use moving::Moving;
@@ -43,4 +46,6 @@ pub struct Kernel {
     pub pressure: Arc<dyn pressure::MemoryPressure>,
     /// Tells what control groups promise and forbid their processes.
     pub groups: Arc<dyn groups::ControlGroups>,
+    /// Asks programs outside what to do with pages.
+    pub deciders: Arc<dyn decider::Deciders>,
 }

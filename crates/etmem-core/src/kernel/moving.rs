@@ -12,6 +12,8 @@ pub enum Moving {
     Out(Arc<dyn PageMover>),
     /// Between NUMA nodes.
     Nodes(Numa),
+    /// Another program, or the kernel itself, does it.
+    Elsewhere,
 }
 
 impl Moving {
@@ -26,6 +28,7 @@ impl Moving {
                 let reason = "this task moves pages between NUMA nodes, and none out of memory";
                 Err(ProcessError::refused("paging out", reason))
             }
+            Self::Elsewhere => Err(ProcessError::refused("paging out", "this task moves no page itself")),
         }
     }
 
@@ -33,7 +36,7 @@ impl Moving {
     #[must_use]
     pub const fn nodes(&self) -> Option<&Numa> {
         match self {
-            Self::Out(_) => None,
+            Self::Out(_) | Self::Elsewhere => None,
             Self::Nodes(numa) => Some(numa),
         }
     }

@@ -1,6 +1,7 @@
 //! Finding processes, and telling one from another that got its pid later.
 
 use glob::{MatchOptions, Pattern};
+use std::cmp::Ordering;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -98,7 +99,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// A process's use of memory (`VmRSS` and `VmSwap` of `/proc/PID/status`).
+/// A process's use of memory: figures of `/proc/PID/status`, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessMemory {
     /// Bytes in memory.
@@ -107,6 +108,14 @@ pub struct ProcessMemory {
     pub swapped: u64,
     /// Major faults since it started: how often something had to be fetched for it (field 12 of `/proc/PID/stat`).
     pub major_faults: u64,
+    /// Bytes in memory that are the program's own (`RssAnon`); these and the following are 0 before Linux 4.5.
+    pub anonymous: u64,
+    /// Bytes in memory of files: programs, libraries and mapped files (`RssFile`).
+    pub file: u64,
+    /// Bytes in memory that are shared memory (`RssShmem`): `MAP_SHARED` without a file, SysV, tmpfs, memfd.
+    pub shared: u64,
+    /// Bytes of the pool of huge pages (`HugetlbPages`), which `resident` does not count.
+    pub huge_pool: u64,
 }
 
 impl ProcessMemory {
@@ -210,10 +219,16 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether both have the same memory, now: processes made by clone(2) with CLONE_VM, or by vfork(2). [`find`](Self::find)
-    /// gives one of several.
+    /// How the memory of one process stands to that of another, in an order that is the same for as long as both have it: equal
+    /// where it is one, as of processes made by clone(2) with CLONE_VM, or by vfork(2). [`find`](Self::find) gives one of several.
+    /// `None` if one of them is gone.
+    fn order_of_memory(&self, one: ProcessId, other: ProcessId) -> Option<Ordering> {
+        Some(one.cmp(&other))
+    }
+
+    /// Whether both have the same memory, now.
     fn share_memory(&self, one: ProcessId, other: ProcessId) -> bool {
-        one == other
+        one == other || self.order_of_memory(one, other) == Some(Ordering::Equal)
     }
 
     /// How much memory `process` uses now.

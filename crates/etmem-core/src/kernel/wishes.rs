@@ -42,6 +42,8 @@ pub enum Mover {
     Etmem,
     /// process_madvise(2).
     Madvise,
+    /// None: another program, or the kernel itself, moves pages.
+    Elsewhere,
 }
 
 /// What the module etmem_scan is to do other than by default.

@@ -1,6 +1,7 @@
 //! The act of a cycle: a sample first where the probe is not trusted with the process yet, then the rest.
 
 use super::history::{ProcessHistory, TaskHistory};
+use super::machine::Machine;
 use super::report::Blind;
 use super::settings::Settings;
 use etmem_core::act::{self, Rehearsal, Sample, Tools, Trial};
@@ -101,6 +102,7 @@ impl Act {
 pub(super) struct Actor<'a> {
     pub(super) settings: &'a Settings,
     pub(super) history: &'a TaskHistory,
+    pub(super) machine: &'a Machine,
     pub(super) kernel: &'a Kernel,
     pub(super) pacer: &'a dyn Pacer,
 }
@@ -288,6 +290,7 @@ impl Actor<'_> {
             kept = PageSetBuilder::default();
         }
         acted.left += outcome.applied;
+        self.machine.left(outcome.applied);
         acted.outcome.append(outcome.clone());
         self.history.moved(known, left.finish(), kept.finish());
         outcome

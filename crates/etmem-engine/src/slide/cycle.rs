@@ -7,6 +7,8 @@
 
 use super::acting::{Act, Acted, Actor, Attached};
 use super::history::TaskHistory;
+use super::machine::{Machine, MachineFigures};
+use super::not_looked_at::NotLookedAt;
 use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
 use crate::report::{ProcessReport, ProcessResult};
@@ -16,10 +18,9 @@ use etmem_core::address::PAGE_SIZE;
 use etmem_core::feedback::{RefaultLimits, Settled};
 use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::kernel::Kernel;
-use etmem_core::kernel::memory::MemoryState;
-use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted};
+use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted, leave_out_forked};
 use std::time::Duration;
 
 /// Why a process's cycle ended early.
@@ -37,6 +38,7 @@ pub(super) struct ProcessCycle<'a> {
     pub(super) scan_locks: &'a ScanLocks,
     pub(super) history: &'a TaskHistory,
     pub(super) so_far: &'a SharedSoFar,
+    pub(super) machine: &'a Machine,
     pub(super) process: ProcessId,
     pub(super) kernel: &'a Kernel,
     pub(super) pacer: &'a dyn Pacer,
@@ -54,6 +56,8 @@ pub(super) struct Watched<'a> {
     armed_since: Option<Duration>,
     /// Whether touches count only from the beginning on.
     fresh: bool,
+    /// When it was armed, or looked at last.
+    seen: Duration,
     looked: bool,
 }
 
@@ -88,7 +92,18 @@ impl<'a> ProcessCycle<'a> {
         let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without: &[] };
         let mut looks = Looks::new(process, &*kernel.mappings, wanted);
         let fresh = looks.begin(&mut *attached.probe, armed_since.is_some(), slice, pacer)?;
-        Ok(Watched { cycle: self, scan_lock, attached, looks, begun, armed_since, fresh, looked: false })
+        let seen = pacer.now();
+        Ok(Watched {
+            cycle: self,
+            scan_lock,
+            attached,
+            looks,
+            begun,
+            armed_since,
+            fresh,
+            seen,
+            looked: false,
+        })
     }
 
     /// The report of a cycle that ended early.
@@ -110,27 +125,32 @@ impl<'a> ProcessCycle<'a> {
     /// What of it may leave, after the looks; a sample leaves.
     fn begin_acting(
         &self,
-        observed: Observed,
+        mut observed: Observed,
         mut attached: Attached,
         looked: Duration,
         window: Duration,
     ) -> Result<Acting, End> {
         let Self { process, kernel, pacer, .. } = *self;
+        let start = pacer.processor_time();
+        let forked = leave_out_forked(&mut observed.heat, &mut *attached.mover)?;
+        observed.processor_time += pacer.processor_time().saturating_sub(start);
         let mut known = self.history.take(process);
         let mut settled = self.history.settle(&mut known, &observed);
         let begun = || -> Result<Acting, End> {
             let before = kernel.processes.memory(process)?;
-            let swapped_in = kernel.memory.swapped_in();
+            let machine = self.machine_now();
+            let swapped_in = machine.as_ref().ok().and_then(|machine| machine.swapped_in);
             let exact = known.probe(kernel).is_page_exact();
             let (refaulted, limits) =
                 self.history.account(&mut known, &settled, exact, before, swapped_in, pacer.now());
-            let room = self.room_now();
+            let room = machine.and_then(|machine| self.room(machine));
             let free = room.as_ref().map_or(0, |room| room.bytes);
             let ranks = std::mem::take(&mut settled.ranks);
             let rooms = (free, may(&room, limits));
             let act =
                 self.actor().begin_act(ranks, (before, limits), rooms, looked, &mut known, &mut attached);
-            Ok(Acting { observed, attached, window, settled, refaulted, act })
+            let not_looked_at = NotLookedAt::of(self.settings, &observed, forked, &before);
+            Ok(Acting { observed, not_looked_at, attached, window, settled, refaulted, act })
         }();
         self.history.put_back(process, known);
         begun
@@ -138,10 +158,10 @@ impl<'a> ProcessCycle<'a> {
 
     /// The rest leaves, as far as the sample stayed out.
     fn end_acting(&self, acting: Acting) -> Result<Scanned, End> {
-        let Acting { observed, mut attached, window, settled, refaulted, mut act } = acting;
+        let Acting { observed, not_looked_at, mut attached, window, settled, refaulted, mut act } = acting;
         let limits = act.limits;
         let mut known = self.history.take(self.process);
-        let room = self.room_now();
+        let room = self.machine_now().and_then(|machine| self.room(machine));
         let may = may(&room, limits);
         self.actor().end_act(&mut act, may, &mut known, &mut attached);
         let figures = self.kernel.processes.memory(self.process).unwrap_or(act.figures);
@@ -166,6 +186,7 @@ impl<'a> ProcessCycle<'a> {
             outcome,
             rehearsal,
             locked: observed.locked,
+            not_looked_at,
             history: History {
                 refaulted,
                 left,
@@ -179,27 +200,29 @@ impl<'a> ProcessCycle<'a> {
     }
 
     const fn actor(&self) -> Actor<'_> {
-        let Self { settings, history, kernel, pacer, .. } = *self;
-        Actor { settings, history, kernel, pacer }
+        let Self { settings, history, machine, kernel, pacer, .. } = *self;
+        Actor { settings, history, machine, kernel, pacer }
     }
 
     fn is_there_a_need(&self) -> Result<(), End> {
-        let memory = self.kernel.memory.state()?;
-        guard::swap_has_room(&memory)?;
-        guard::gate(self.settings.gates, &memory, &self.kernel.processes.memory(self.process)?)?;
-        self.room(&memory)?;
+        let machine = self.machine_now()?;
+        guard::swap_has_room(&machine.memory)?;
+        let gates = self.settings.gates;
+        if !gates.are_open() {
+            guard::gate(gates, &machine.memory, &self.kernel.processes.memory(self.process)?)?;
+        }
+        self.room(machine)?;
         Ok(())
     }
 
-    /// How much of the process may leave now.
-    fn room(&self, memory: &MemoryState) -> Result<Room, End> {
-        let groups = self.kernel.groups.limits(self.process)?;
-        Ok(guard::room(self.settings.guards, memory, self.kernel.pressure.pressure()?, groups)?)
+    fn machine_now(&self) -> Result<MachineFigures, End> {
+        Ok(self.machine.figures(self.kernel, self.pacer.now())?)
     }
 
-    /// The same after the looks.
-    fn room_now(&self) -> Result<Room, End> {
-        self.room(&self.kernel.memory.state()?)
+    /// How much of the process may leave now.
+    fn room(&self, machine: MachineFigures) -> Result<Room, End> {
+        let groups = self.kernel.groups.limits(self.process)?;
+        Ok(guard::room(self.settings.guards, &machine.memory, machine.pressure?, groups)?)
     }
 }
 
@@ -214,10 +237,20 @@ impl<'a> Watched<'a> {
         self.looks.spent()
     }
 
-    /// Looks once.
-    pub(super) fn look(mut self) -> Result<Self, Box<ProcessReport>> {
-        match self.looks.look(&mut *self.attached.probe, self.cycle.pacer) {
+    /// When it was armed, or looked at last.
+    pub(super) const fn seen(&self) -> Duration {
+        self.seen
+    }
+
+    /// Looks once, no earlier than `after` it was seen last.
+    pub(super) fn look(mut self, after: Duration) -> Result<Self, Box<ProcessReport>> {
+        let pacer = self.cycle.pacer;
+        if wait_until(self.seen + after, pacer) == Pace::Stop {
+            return Err(self.cycle.ended(End::Stopped));
+        }
+        match self.looks.look(&mut *self.attached.probe, pacer) {
             Ok(()) => {
+                self.seen = pacer.now();
                 if !std::mem::replace(&mut self.looked, true) {
                     self.cycle.so_far.looked_at(self.looks.present());
                 }
@@ -229,21 +262,21 @@ impl<'a> Watched<'a> {
 
     /// Begins to act on what the looks saw.
     pub(super) fn begin_acting(self) -> Result<Tried<'a>, Box<ProcessReport>> {
-        let Self { cycle, mut scan_lock, attached, looks, begun, armed_since, .. } = self;
-        let looked = cycle.pacer.now();
+        let Self { cycle, mut scan_lock, attached, looks, begun, armed_since, seen: looked, .. } = self;
         scan_lock.leave_armed(looked);
         let observed = looks.finish();
         let since = armed_since.filter(|_| observed.is_whole()).unwrap_or(begun);
         let window = looked.saturating_sub(since);
         let acting =
             cycle.begin_acting(observed, attached, looked, window).map_err(|end| cycle.ended(end))?;
-        Ok(Tried { cycle, _scan_lock: scan_lock, acting })
+        Ok(Tried { cycle, _scan_lock: scan_lock, acting, since: cycle.pacer.now() })
     }
 }
 
 /// What is known between the sample and the rest.
 struct Acting {
     observed: Observed,
+    not_looked_at: NotLookedAt,
     attached: Attached,
     window: Duration,
     settled: Settled,
@@ -257,6 +290,8 @@ pub(super) struct Tried<'a> {
     /// Held until its pages have moved.
     _scan_lock: ScanLock<'a>,
     acting: Acting,
+    /// Since when the sample is out.
+    since: Duration,
 }
 
 impl Tried<'_> {
@@ -265,14 +300,29 @@ impl Tried<'_> {
         self.acting.act.is_tried()
     }
 
-    /// Ends the act.
-    pub(super) fn finish(self) -> Box<ProcessReport> {
-        let Self { cycle, acting, _scan_lock } = self;
+    /// Since when that is out.
+    pub(super) const fn since(&self) -> Duration {
+        self.since
+    }
+
+    /// Ends the act; one with a sample no earlier than `after` that is out.
+    pub(super) fn finish(self, after: Duration) -> Box<ProcessReport> {
+        if self.is_tried() {
+            // A stop shows in the trial.
+            let _ = wait_until(self.since + after, self.cycle.pacer);
+        }
+        let Self { cycle, acting, _scan_lock, since: _ } = self;
         match cycle.end_acting(acting) {
             Ok(scanned) => Box::new(scanned.report(cycle.process)),
             Err(end) => cycle.ended(end),
         }
     }
+}
+
+/// Waits until the clock is at `then`.
+fn wait_until(then: Duration, pacer: &dyn Pacer) -> Pace {
+    let left = then.saturating_sub(pacer.now());
+    if left.is_zero() { Pace::Continue } else { pacer.pause(left) }
 }
 
 /// Bytes that may leave: whole pages.

@@ -12,8 +12,10 @@ keys! { pub(super) TASK;
     T: u16 = needed("T", |text| within(text, 0, 360)).unit("counts")
         .help("A page that counts less than this in a cycle is cold. A scan counts 1 for a page that was read and 3 for one \
                that was written, so `T` is at most 3 times `loop`.").example("1");
-    MAX_THREADS: usize = or("max_threads", "1", threads).unit("processes")
-        .help("Processes worked on at once. Below 1 acts as 1, above twice the cores and one as that.").example("2");
+    MAX_THREADS: usize = or("max_threads", "1", threads).unit("threads")
+        .help("Threads that work side by side on the processes of the task. The processes share their observation windows whatever \
+               this is: all are armed, then all are scanned. Below 1 acts as 1, above twice the cores and one as that.")
+        .example("2");
     SWAP_THRESHOLD: Option<u64> = optional("swap_threshold", |text| gibibytes(text).map(Some)).unit("GiB")
         .help("With `sysmem_threshold`: leave a process alone that has no more than this in memory.").example("10g");
     SWAP_FLAG: bool = or("swap_flag", "no", yes_or_no)

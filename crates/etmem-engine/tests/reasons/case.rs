@@ -6,6 +6,7 @@ use etmem_config::{Keys, KindKeys};
 use etmem_core::guard::Bound;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::groups::{GroupLimits, GroupUse};
+use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::pressure::Pressure;
@@ -148,6 +149,18 @@ impl Case {
 
 /// The first cycle of a task of `kind`, with the example of each key that it needs, on the same machine.
 pub(crate) fn first_cycle_of(kind: &Kind) -> StepReport {
+    runner_of(kind).step(&machine_of().kernel(), &FakePacer::endless())
+}
+
+/// That machine; its process has memory of userswap.
+pub(crate) fn machine_of() -> FakeMachine {
+    let Case { memory, mut process, .. } = Case::new();
+    process.flags = VmFlag::new("us").into_iter().collect();
+    FakeMachine::new(memory, vec![process])
+}
+
+/// A task of `kind`, with the example of each key that it needs.
+pub(crate) fn runner_of(kind: &Kind) -> Box<dyn TaskRunner> {
     let KindKeys { name, engine: of_engine, task, scan, .. } = &kind.keys;
     let needed = |keys: &Keys| -> String {
         let needed = keys.rows.iter().map(|row| row.about()).filter(|about| about.need == Need::Needed);
@@ -163,9 +176,7 @@ pub(crate) fn first_cycle_of(kind: &Kind) -> StepReport {
     );
     let file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
     let engine = engine(&file.engines[0], &ScanLocks::default()).unwrap();
-    let mut work = engine.work(&file.projects[0], &file.tasks[0]).unwrap();
-    let Case { memory, process, pacer, .. } = Case::new();
-    work.step(&FakeMachine::new(memory, vec![process]).kernel(), &pacer)
+    engine.work(&file.projects[0], &file.tasks[0]).unwrap()
 }
 
 /// A clock by which a millisecond of processor time is used between two questions.

@@ -5,6 +5,7 @@
 
 mod case;
 mod cslide;
+mod memdcd;
 mod quirk;
 mod slide;
 
@@ -35,8 +36,11 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::MemoryFree => vec![slide::memory_free],
         ReasonName::Small => vec![slide::small],
         ReasonName::SwappedEnough => vec![slide::swapped_enough],
-        ReasonName::NothingSuitable => vec![slide::nothing_suitable, cslide::nothing_suitable],
+        ReasonName::NothingSuitable => {
+            vec![slide::nothing_suitable, cslide::nothing_suitable, memdcd::nothing_suitable]
+        }
         ReasonName::Locked => vec![slide::locked],
+        ReasonName::NotLookedAt => vec![slide::not_looked_at],
         ReasonName::AllOut => vec![slide::all_out],
         ReasonName::NotCold => vec![slide::not_cold],
         ReasonName::LeftAlone => vec![slide::left_alone],
@@ -52,6 +56,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::Bound => vec![cslide::bound],
         ReasonName::InUse => vec![cslide::in_use],
         ReasonName::Shared => vec![cslide::shared],
+        ReasonName::Decider => vec![memdcd::decider],
         ReasonName::Elsewhere => vec![cslide::elsewhere],
         ReasonName::DryRun => vec![slide::dry_run],
         ReasonName::Exited => vec![slide::exited, cslide::exited],

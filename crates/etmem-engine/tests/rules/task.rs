@@ -281,21 +281,32 @@ fn psi() {
 #[test]
 fn memdcd() {
     let refused = |shown: &str, value: &str| {
-        let want =
-            format!("f:7: [task] Sock={shown}: must be an absolute path, @NAME or -, of at most 107 bytes");
+        let want = format!(
+            "f:7: [task] Sock={shown}: must be - or the name of an abstract socket after a character that is dropped, at most 107 \
+             bytes together"
+        );
         (format!("Sock={value}"), want)
     };
-    let long = "s".repeat(107);
-    Rule::of("Sock: needed by memdcd, a path or -", MEMDCD_TASK)
+    let longest = "s".repeat(107);
+    let long = format!("@{longest}");
+    Rule::of("Sock: needed by memdcd, any text of 2 to 107 bytes, or -", MEMDCD_TASK)
         .needs(INTERNAL, "engine memdcd", ["Sock"])
-        .takes(["Sock=/run/decider.sock", "Sock=@decider", "Sock=-"])
-        .takes([format!("Sock=@{long}"), format!("Sock=/{}", &long[1..])])
-        .refuses(INTERNAL, ["decider", "@", ""].map(|value| refused(value, value)))
+        .takes(["Sock=/run/decider.sock", "Sock=@decider", "Sock=decider", "Sock=-"])
+        .takes([format!("Sock={longest}")])
+        .refuses(INTERNAL, ["@", ""].map(|value| refused(value, value)))
+        .refuses(INTERNAL, [refused(&format!("{}…", &long[..80]), &long)]);
+    Rule::of("vm_flags (ours): optional, flags of two letters", MEMDCD_TASK)
+        .takes(["vm_flags=us", "vm_flags=rd wr"])
         .refuses(
             INTERNAL,
-            [format!("/{long}"), format!("@s{long}")]
-                .map(|value| refused(&format!("{}…", &value[..80]), &value)),
+            [(
+                "vm_flags=anon",
+                "f:8: [task] vm_flags=anon: must be two-letter flags as in smaps, separated by spaces, for example ht",
+            )],
         );
+    Rule::of("tracker (ours): optional", MEMDCD_TASK)
+        .takes(["tracker=auto", "tracker=bpf"])
+        .refuses(INTERNAL, [("tracker=x", "f:8: [task] tracker=x: must be auto, etmem, bpf, idle or damon")]);
 }
 
 #[test]

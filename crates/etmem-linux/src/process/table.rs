@@ -6,13 +6,14 @@
 
 use super::memory_files::{numbered, thread_with_memory};
 use super::names::{executable, likeness};
-use super::sharing::{can_compare, is_shared, one_for_each_memory};
+use super::sharing::{can_compare, one_for_each_memory, order_of};
 use super::stat::{Stat, means_gone, process_error};
 use crate::root::ProcRoot;
 use crate::small_file;
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 
@@ -65,8 +66,8 @@ impl Processes {
     /// [`ProcessError::Exited`] where there is none.
     pub fn identify(&self, pid: Pid) -> Result<ProcessId, ProcessError> {
         let path = self.proc.process(pid, "stat");
-        let text =
-            small_file::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
+        let text = small_file::read_record(&path)
+            .map_err(|error| process_error(path.display().to_string(), &error))?;
         let stat = Stat::parse(&text).ok_or_else(|| ProcessError::Refused {
             call: path.display().to_string(),
             reason: "is not a process's stat as proc_pid_stat(5) describes it".into(),
@@ -76,13 +77,13 @@ impl Processes {
 
     /// Our own pid as this procfs numbers it, which in a container may not be what getpid(2) says.
     fn own_pid(&self) -> Option<Pid> {
-        let text = small_file::read(&self.proc.own("stat")).ok()?;
+        let text = small_file::read_record(&self.proc.own("stat")).ok()?;
         Stat::parse(&text).map(|stat| stat.pid)
     }
 
     /// The entry of `pid`; `None` if it is gone or its `stat` cannot be read, as with hidepid.
     fn entry(&self, pid: Pid, comm: Option<&str>) -> Option<Entry> {
-        let text = small_file::read(&self.proc.process(pid, "stat")).ok()?;
+        let text = small_file::read_record(&self.proc.process(pid, "stat")).ok()?;
         Stat::parse(&text).map(|stat| Entry::of(&stat, comm))
     }
 
@@ -217,8 +218,8 @@ impl ProcessTable for Processes {
         if self.own_pid() == Some(pid) {
             return Err(TargetError::Oneself(pid));
         }
-        let text =
-            small_file::read(&self.proc.process(pid, "stat")).map_err(|_| TargetError::NoProcess(pid))?;
+        let text = small_file::read_record(&self.proc.process(pid, "stat"))
+            .map_err(|_| TargetError::NoProcess(pid))?;
         match Stat::parse(&text) {
             Some(stat) if stat.is_kernel_thread() => Err(TargetError::KernelThread(pid)),
             Some(stat) if !stat.has_ended() => Ok(stat.id()),
@@ -230,7 +231,7 @@ impl ProcessTable for Processes {
         let Target::Comm(name) = target else { return Vec::new() };
         let own = self.own_pid();
         let likeness = |pid: Pid| {
-            let text = small_file::read(&self.proc.process(pid, "stat")).ok()?;
+            let text = small_file::read_record(&self.proc.process(pid, "stat")).ok()?;
             let stat = Stat::parse(&text).filter(|stat| !stat.is_kernel_thread() && Some(pid) != own)?;
             likeness(&self.proc, pid, stat.comm, name)
         };
@@ -239,8 +240,8 @@ impl ProcessTable for Processes {
         pids.into_iter().filter_map(likeness).collect()
     }
 
-    fn share_memory(&self, one: ProcessId, other: ProcessId) -> bool {
-        one == other || self.can_compare() && is_shared(&self.proc, one.pid, other.pid)
+    fn order_of_memory(&self, one: ProcessId, other: ProcessId) -> Option<Ordering> {
+        if self.can_compare() { order_of(&self.proc, one.pid, other.pid) } else { Some(one.cmp(&other)) }
     }
 
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
@@ -402,11 +403,18 @@ mod tests {
         let processes = Processes::new(ProcRoot::new(tree.path()));
         let process = ProcessId { pid: Pid::new(10).unwrap(), start_time: 100 };
         assert_eq!(processes.memory(process), Err(ProcessError::Exited));
-        std::fs::write(tree.path().join("10/status"), "VmRSS:\t 8 kB\nVmSwap:\t 4 kB\n").unwrap();
-        assert_eq!(
-            processes.memory(process),
-            Ok(ProcessMemory { resident: 8192, swapped: 4096, major_faults: 3 })
-        );
+        let status = "VmRSS:\t 8 kB\nRssAnon:\t 5 kB\nRssFile:\t 2 kB\nRssShmem:\t 1 kB\nVmSwap:\t 4 kB\nHugetlbPages:\t 2048 kB\n";
+        std::fs::write(tree.path().join("10/status"), status).unwrap();
+        let expected = ProcessMemory {
+            resident: 8 << 10,
+            swapped: 4 << 10,
+            major_faults: 3,
+            anonymous: 5 << 10,
+            file: 2 << 10,
+            shared: 1 << 10,
+            huge_pool: 2 << 20,
+        };
+        assert_eq!(processes.memory(process), Ok(expected));
         let later = ProcessId { start_time: 101, ..process };
         assert_eq!(processes.memory(later), Err(ProcessError::Exited));
     }

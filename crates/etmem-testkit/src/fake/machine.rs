@@ -1,5 +1,6 @@
 //! The scripted machine, and the ports that need no NUMA nodes.
 
+use super::decider::FakeDecider;
 use super::nodes::FakeNodes;
 use super::process::FakeProcess;
 use super::swap_cache::FakeSwapCache;
@@ -29,6 +30,7 @@ pub(super) struct State {
     pub(super) processes: BTreeMap<Pid, FakeProcess>,
     pub(super) nodes: FakeNodes,
     pub(super) swap_cache: Option<FakeSwapCache>,
+    pub(super) decider: FakeDecider,
 }
 
 /// A machine that follows a script.
@@ -85,6 +87,7 @@ impl FakeMachine {
             swap_cache: machine.swap_cache().map(|_| machine.clone() as Arc<dyn SwapCache>),
             pressure: machine.clone(),
             groups: machine.clone(),
+            deciders: machine.clone(),
         }
     }
 
@@ -174,17 +177,16 @@ impl ProcessTable for FakeMachine {
         self.with(process, |process| {
             let swapped = process.swapped_pages().len() as u64 * PAGE_SIZE;
             let freed = process.freed.len() as u64 * PAGE_SIZE;
-            Ok(ProcessMemory {
-                resident: process.mapping.range.bytes() - swapped - freed,
-                swapped,
-                major_faults: process.major_faults,
-            })
+            let resident = process.mapping.range.bytes() - swapped - freed;
+            let anonymous = if process.mapping.shared { 0 } else { resident };
+            let major_faults = process.major_faults;
+            Ok(ProcessMemory { resident, swapped, major_faults, anonymous, ..process.others })
         })
     }
 }
 
 impl MappingSource for FakeMachine {
-    /// Only mappings of huge pages have a flag here: `ht`.
+    /// Mappings of huge pages have the flag `ht`, and others those that the script gives them.
     fn mappings(
         &self,
         process: ProcessId,
@@ -193,7 +195,9 @@ impl MappingSource for FakeMachine {
     ) -> Result<(), ProcessError> {
         out.clear();
         self.with(process, |process| {
-            if flags.iter().all(|flag| process.huge && flag.letters() == *b"ht") {
+            let has =
+                |flag: &VmFlag| process.huge && flag.letters() == *b"ht" || process.flags.contains(flag);
+            if flags.iter().all(has) {
                 out.push(process.mapping);
             }
             Ok(())

@@ -2,6 +2,7 @@
 //!
 //! It is passed in by hand, where a real machine would be. Time passes only during a wait.
 
+mod decider;
 mod machine;
 mod nodes;
 mod pacer;
@@ -9,9 +10,12 @@ mod placement;
 pub mod proc;
 mod process;
 mod swap_cache;
+mod trigger;
 
+pub use decider::FakeDecider;
 pub use machine::FakeMachine;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;
 pub use process::{FakeProcess, Script};
 pub use swap_cache::FakeSwapCache;
+pub use trigger::{FakeTriggers, FakeWait};

@@ -1,11 +1,11 @@
 //! Processes whose pages are touched by script.
 
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
-use etmem_core::kernel::mapping::Mapping;
+use etmem_core::kernel::mapping::{Mapping, VmFlag};
 use etmem_core::kernel::mover::Residence;
 use etmem_core::kernel::nodes::{NodeId, OwnPlacement};
 use etmem_core::kernel::probe::Access;
-use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
+use etmem_core::kernel::process::{Pid, ProcessError, ProcessId, ProcessMemory};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What page number `page` of a process (counted from its first address) does in window number `window` of
@@ -23,6 +23,8 @@ pub struct FakeProcess {
     pub parent: Option<Pid>,
     /// Its only mapping.
     pub mapping: Mapping,
+    /// Flags of that mapping.
+    pub flags: Vec<VmFlag>,
     /// Ranges of it that are locked in memory.
     pub locked: Vec<AddressRange>,
     /// How its pages are touched.
@@ -41,6 +43,10 @@ pub struct FakeProcess {
     pub places: Vec<NodeId>,
     /// Pages that the kernel holds on to, without a word: they do not move.
     pub pinned: BTreeSet<usize>,
+    /// Pages that a forked process has as well: they do not move either.
+    pub forked: BTreeSet<usize>,
+    /// Bytes in memory of mappings that are not its own: shared memory, files, the pool of huge pages.
+    pub others: ProcessMemory,
     /// Pages that may be freed instead of swapped (`MADV_FREE`).
     pub lazily_freed: BTreeSet<usize>,
     /// Pages that were, and are nowhere since.
@@ -75,7 +81,9 @@ impl FakeProcess {
                 shared: false,
                 inode: 0,
                 special: false,
+                huge_pool: false,
             },
+            flags: Vec::new(),
             locked: Vec::new(),
             script,
             truth: None,
@@ -85,6 +93,8 @@ impl FakeProcess {
             huge: false,
             places: Vec::new(),
             pinned: BTreeSet::new(),
+            forked: BTreeSet::new(),
+            others: ProcessMemory::default(),
             lazily_freed: BTreeSet::new(),
             freed: BTreeSet::new(),
             paged_out: 0,
@@ -155,7 +165,7 @@ impl FakeProcess {
 
     /// Page `page` is to go to swap.
     pub(super) fn page_out(&mut self, page: usize) {
-        if self.pinned.contains(&page) || self.freed.contains(&page) {
+        if self.pinned.contains(&page) || self.forked.contains(&page) || self.freed.contains(&page) {
             return;
         }
         if self.lazily_freed.remove(&page) {
@@ -174,6 +184,7 @@ impl FakeProcess {
             return Residence::Nowhere;
         }
         let times = self.read_back.get(&page).copied().unwrap_or(0);
-        Residence::Memory { frame: 1 + page as u64 + times * self.swapped.len() as u64, file: false }
+        let frame = 1 + page as u64 + times * self.swapped.len() as u64;
+        Residence::Memory { frame, file: false, shared: self.forked.contains(&page) }
     }
 }

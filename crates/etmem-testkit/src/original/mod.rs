@@ -1,13 +1,15 @@
-//! The programs of etmem 1.x, as far as the socket shows them: a [`client`] for our daemon and a [`server`] for our
-//! command line.
+//! The programs of etmem 1.x, as far as the socket shows them: a [`client`] for our daemon, a [`server`] for our
+//! command line, and a [`decider`] for engine memdcd.
 //!
 //! Written from the description of the protocol alone, without `etmem-wire`: two programs that share one misreading
 //! would agree with each other and with no other implementation.
 
 pub mod client;
+pub mod decider;
 pub mod server;
 
 pub use client::{Answer, Line, OriginalClient};
+pub use decider::OriginalDecider;
 pub use server::{Asked, OriginalServer};
 
 /// Most bytes of a request, which is the size of the buffer on either side.

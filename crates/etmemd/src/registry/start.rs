@@ -9,6 +9,7 @@ use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, Running, TaskE
 use super::hosting;
 use crate::machine::Machine;
 use crate::ports::Ports;
+use crate::rest::Rest;
 use crate::wait_group::WaitGroup;
 use crate::worker::Worker;
 use etmem_config::{ProjectSection, TaskSection};
@@ -26,6 +27,7 @@ struct Ready {
     label: String,
     work: Box<dyn TaskRunner>,
     ports: Ports,
+    rest: Rest,
     decisions: Vec<String>,
 }
 
@@ -155,9 +157,12 @@ impl ProjectEntry {
 /// What a person should know of tasks about to start; what holds for several of them once.
 fn all_notes(ready: &[Ready]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
-    for Ready { work, ports, decisions, .. } in ready {
+    for Ready { work, ports, rest, decisions, .. } in ready {
         let new = decisions.iter().filter(|decision| !notes.contains(decision));
         let new: Vec<String> = new.cloned().collect();
+        notes.extend(new);
+        let faults = rest.triggers().into_iter().filter_map(|trigger| trigger.note());
+        let new: Vec<String> = faults.filter(|fault| !notes.contains(fault)).collect();
         notes.extend(new);
         notes.extend(work.notes(&ports.chosen.kernel));
     }
@@ -184,13 +189,24 @@ fn prepare(
         info!("{label}: {decision}");
     }
     ports.record(&*work).map_err(denied)?;
-    Ok(Ready { label, work, ports, decisions })
+    let rest = rest(project, machine).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
+    Ok(Ready { label, work, ports, rest, decisions })
+}
+
+/// What a task of `project` waits on between two cycles.
+fn rest(project: &ProjectSection, machine: &Arc<dyn Machine>) -> Result<Rest, String> {
+    if project.triggers.is_empty() {
+        return Ok(Rest::default());
+    }
+    let wait = machine.triggers(&project.triggers);
+    let wait = wait.map_err(|error| format!("its triggers cannot be watched: {error}"))?;
+    Ok(Rest::on(project.triggers.clone(), wait))
 }
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>, threads: &WaitGroup) -> Result<Vec<Running>, Denied> {
-    let launch = |Ready { label, work, ports, decisions }| {
-        let worker = Worker::start(label, work, ports, threads.member())
+    let launch = |Ready { label, work, ports, rest, decisions }| {
+        let worker = Worker::start(label, work, ports, rest, threads.member())
             .map_err(|error| Denied::Machine(format!("cannot start a thread: {error}")))?;
         Ok(Running::Worked { worker, decisions })
     };

@@ -1,6 +1,7 @@
 //! Tasks as JSON for programs: `docs/json.md` lists the fields.
 
 use super::ShownWork;
+use crate::rest::{ShownTrigger, WokenBy};
 use etmem_core::kernel::wishes::Choice;
 use etmem_engine::{Cycle, Feedback, Figures, Reason, Seconds, SoFar};
 use serde::Serialize;
@@ -33,6 +34,8 @@ struct Running<'a> {
     state_seconds: Seconds,
     running_seconds: Seconds,
     so_far: Option<SoFar>,
+    triggers: &'a [ShownTrigger],
+    woken_by: Option<&'a WokenBy>,
     cycles: u64,
     last_cycle: Option<LastCycle<'a>>,
     total: &'a Figures,
@@ -72,6 +75,8 @@ impl ShownWork {
                 state_seconds: Seconds(standing.lasting),
                 running_seconds: Seconds(standing.running),
                 so_far: standing.so_far,
+                triggers: &standing.triggers,
+                woken_by: standing.woken_by.as_ref(),
                 cycles: standing.status.cycles,
                 last_cycle: standing.status.last.as_ref().map(last_cycle),
                 total: &standing.status.totals,

@@ -1,6 +1,7 @@
 //! Tasks as text for people.
 
 use super::{ShownRunning, ShownWork};
+use crate::rest::{ShownTrigger, WokenBy};
 use crate::worker::{Doing, Standing};
 use etmem_core::kernel::process::ProcessId;
 use etmem_engine::figures::{Shown, Unit};
@@ -28,6 +29,9 @@ impl ShownWork {
         if let Some(ShownRunning { probe, mover, .. }) = self.worked() {
             line("sees by", probe.to_string());
             line("moves by", mover.to_string());
+        }
+        if let Some(running) = self.worked() {
+            triggers(&running.standing, &mut line);
         }
         if let Some(SoFar { found, looked_at, scanned_bytes }) =
             self.worked().and_then(|running| running.standing.so_far)
@@ -64,12 +68,28 @@ impl ShownWork {
     }
 }
 
+/// Lines about triggers: what began the last cycle, and each that cannot be watched.
+fn triggers(standing: &Standing, line: &mut impl FnMut(&str, String)) {
+    if let Some(WokenBy { cause, trigger, evidence }) = &standing.woken_by {
+        let evidence = evidence.as_ref().map(|evidence| format!(" ({evidence})")).unwrap_or_default();
+        let trigger = trigger.as_ref().map(|trigger| format!(" {trigger}{evidence}")).unwrap_or_default();
+        line("woken by", format!("{cause}{trigger}"));
+    }
+    for ShownTrigger { trigger, fault } in &standing.triggers {
+        let fault = fault.as_ref().map(|fault| format!(" cannot be watched: {fault}")).unwrap_or_default();
+        line("trigger", format!("{trigger}{fault}"));
+    }
+}
+
 /// The figures of the last cycle beside those of all cycles.
 fn table(cycle: &Cycle, standing: &Standing) -> String {
     let mut text = format!("\n  {:<22} {:>12} {:>12}\n", "", "last cycle", "in all");
-    for (row, all) in standing.status.totals.amounts() {
-        if row.shown == Shown::Always || all.is_some_and(|all| all > 0) {
-            let amounts = [cycle.figures.get(row), all];
+    let totals = &standing.status.totals;
+    let mut rows = totals.clone();
+    rows.add_all(&cycle.figures);
+    for (row, _) in rows.amounts() {
+        let amounts = [cycle.figures.get(row), totals.get(row)];
+        if row.shown == Shown::Always || amounts.into_iter().flatten().any(|amount| amount > 0) {
             let [last, all] =
                 amounts.map(|amount| amount.map(|amount| shown(row.unit, amount)).unwrap_or_default());
             let line = format!("  {:<22} {last:>12} {all:>12}", row.label);
