@@ -1,8 +1,10 @@
 //! What a cycle did, whatever engine ran it: for the log, for `task show`, and for the sums in [`crate::status`].
 
 use crate::figures::{FOUND, Figures, LOOKED_AT, PROCESSOR_TIME, nanoseconds};
+use crate::forecast;
 use crate::reason::Reason;
 use etmem_core::feedback::BackOff;
+use etmem_core::forecast::Told;
 use etmem_core::guard::SkipReason;
 use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
@@ -184,6 +186,9 @@ pub struct Feedback {
     pub bytes_per_second: Option<u64>,
     /// Bytes a second that this machine moves at full speed; none while it is not known.
     pub ability_bytes_per_second: Option<u64>,
+    /// From which age on pages leave, and why; none where the task asks for no age.
+    #[serde(serialize_with = "forecast::serialize", skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Told>,
 }
 
 fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

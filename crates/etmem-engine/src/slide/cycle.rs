@@ -135,7 +135,7 @@ impl<'a> ProcessCycle<'a> {
         let forked = leave_out_forked(&mut observed.heat, &mut *attached.mover)?;
         observed.processor_time += pacer.processor_time().saturating_sub(start);
         let mut known = self.history.take(process);
-        let mut settled = self.history.settle(&mut known, &observed);
+        let mut settled = self.history.settle(&mut known, &observed, looked);
         let begun = || -> Result<Acting, End> {
             let before = kernel.processes.memory(process)?;
             let machine = self.machine_now();
@@ -159,7 +159,7 @@ impl<'a> ProcessCycle<'a> {
     /// The rest leaves, as far as the sample stayed out.
     fn end_acting(&self, acting: Acting) -> Result<Scanned, End> {
         let Acting { observed, not_looked_at, mut attached, window, settled, refaulted, mut act } = acting;
-        let limits = act.limits;
+        let limits = self.history.limits_now(act.limits, self.pacer.now());
         let mut known = self.history.take(self.process);
         let room = self.machine_now().and_then(|machine| self.room(machine));
         let may = may(&room, limits);
@@ -194,7 +194,7 @@ impl<'a> ProcessCycle<'a> {
                 kept: settled.kept,
                 touched: settled.touched,
             },
-            feedback: self.history.feedback(&settled, left),
+            feedback: self.history.feedback(&settled, left, self.pacer.now()),
             effort: Effort::of(&observed, processor_time),
         })
     }
@@ -338,7 +338,7 @@ fn within(room: Room, limits: RefaultLimits) -> Room {
     if limits.paused {
         Room { bytes: 0, bound: Bound::Paused }
     } else {
-        room.or(limits.bytes.unwrap_or(u64::MAX), Bound::Probation)
+        room.or(limits.bytes.unwrap_or(u64::MAX), limits.bound)
     }
 }
 

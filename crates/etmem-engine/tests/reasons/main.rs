@@ -43,6 +43,9 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::NotLookedAt => vec![slide::not_looked_at],
         ReasonName::AllOut => vec![slide::all_out],
         ReasonName::NotCold => vec![slide::not_cold],
+        ReasonName::WatchedFirst => vec![slide::watched_first],
+        ReasonName::Swept => vec![slide::swept],
+        ReasonName::LittleFirst => vec![slide::little_first],
         ReasonName::LeftAlone => vec![slide::left_alone],
         ReasonName::NoRoom => vec![slide::no_room],
         ReasonName::TooManyRefaults => vec![slide::too_many_refaults],
@@ -103,7 +106,7 @@ const fn number_of_skip_reason(reason: &SkipReason) -> usize {
 }
 
 /// The same of what bounds an act.
-const BOUNDS: usize = 8;
+const BOUNDS: usize = 10;
 const fn number_of_bound(bound: Bound) -> usize {
     match bound {
         Bound::Swap => 0,
@@ -114,6 +117,8 @@ const fn number_of_bound(bound: Bound) -> usize {
         Bound::Blind => 5,
         Bound::SwapOff => 6,
         Bound::ZramLimit => 7,
+        Bound::First => 8,
+        Bound::Swept => 9,
     }
 }
 

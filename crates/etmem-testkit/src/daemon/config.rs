@@ -59,10 +59,12 @@ impl ProjectFile {
         self.task_with(name, target, &["T=1"])
     }
 
-    /// Adds a task with these further lines.
+    /// Adds a task with these further lines. What a cycle says of a page is enough for it to leave, unless a line names an age.
     #[must_use]
     pub fn task_with(mut self, name: &str, target: TaskKind, lines: &[&str]) -> Self {
-        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        let has = |key: &str| lines.iter().any(|line| line.starts_with(key));
+        let at_once = (has("T=") && !has("age=")).then_some("age=none");
+        let lines = lines.iter().copied().chain(at_once).map(str::to_owned).collect();
         self.tasks.push((name.to_owned(), target, lines));
         self
     }
