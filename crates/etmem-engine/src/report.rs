@@ -186,7 +186,7 @@ pub struct Feedback {
     pub bytes_per_second: Option<u64>,
     /// Bytes a second that this machine moves at full speed; none while it is not known.
     pub ability_bytes_per_second: Option<u64>,
-    /// From which age on pages leave, and why; none where the task asks for no age.
+    /// From which age on pages leave, and why; absent if the task asks for no age.
     #[serde(serialize_with = "forecast::serialize", skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Told>,
 }
