@@ -4,8 +4,8 @@ use super::settings::Settings;
 use crate::report::Feedback;
 use etmem_core::address::{AddressRange, BLOCK_SIZE};
 use etmem_core::feedback::{
-    AGE_MAX, BackOff, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, Trust,
-    mark_out, refaulted_by_faults, settle,
+    BackOff, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, Trust, mark_out,
+    refaulted_by_faults, settle,
 };
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// Pages touched within this time are the working set.
 const WORKING_SET: Duration = Duration::from_secs(120);
+
+/// At most these cycles, however short they are.
+const WORKING_SET_CYCLES_MAX: u64 = 31;
 
 /// The first slice of a process of which it is not known what a look costs, in bytes.
 const FIRST_SLICE: u64 = 1 << 30;
@@ -292,9 +295,10 @@ impl ProcessHistory {
             &seen.heat,
             &ScannedCycle {
                 number: self.cycles,
+                ticks: (self.cycles - 1, self.cycles),
                 window: seen.window,
                 ranges: &seen.ranges,
-                working_set_cycles: u8::try_from(cycles).unwrap_or(u8::MAX).min(AGE_MAX),
+                working_set_ticks: u64::try_from(cycles).unwrap_or(u64::MAX).min(WORKING_SET_CYCLES_MAX),
                 leave_alone,
                 swap_shrank,
             },
