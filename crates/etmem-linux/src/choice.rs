@@ -99,6 +99,7 @@ impl Interfaces {
             memory: Arc::new(MachineMemory::new(&self.roots)),
             pressure: Arc::new(MachinePressure(proc.clone())),
             groups: Arc::new(MachineGroups(self.roots.clone())),
+            cooperation: None,
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             other_probes: self.other_probes(wishes, probe_choice.name),
             probe,

@@ -12,16 +12,17 @@ use etmem_wire::SocketName;
 use crate::arguments::{Asked, Object, option, unknown_command};
 use crate::failure::Failure;
 use crate::listening::socket_name;
-use crate::verb::{completions, doctor, engine, man, migrate, obj, project, task};
+use crate::verb::{completions, doctor, engine, man, migrate, obj, pressure, project, task};
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 7] = [
+pub(crate) const OBJECTS: [Object; 8] = [
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
     migrate::OBJECT,
     engine::OBJECT,
     doctor::OBJECT,
+    pressure::OBJECT,
     completions::OBJECT,
 ];
 
@@ -130,7 +131,11 @@ mod tests {
         match asked {
             Asked::Send(request) => request.encode(),
             Asked::TaskShow(task_show) => task_show.request.encode(),
-            other @ (Asked::Doctor(_) | Asked::DryRun(_) | Asked::Completions(_) | Asked::Manual(_)) => {
+            other @ (Asked::Doctor(_)
+            | Asked::DryRun(_)
+            | Asked::PressureRun(..)
+            | Asked::Completions(_)
+            | Asked::Manual(_)) => {
                 panic!("nothing is sent: {other:?}")
             }
         }

@@ -2,9 +2,10 @@
 //!
 //! `etmem-linux` implements them over a real machine, `etmem-testkit` over a scripted one. The order in which
 //! a cycle calls them: [`process`] (whose memory), [`memory`], [`pressure`] and [`groups`] (is there a need, and room), [`mapping`]
-//! and [`probe`] (which pages were touched), [`mover`] or [`nodes`] (out of memory, or to another node), [`swap_cache`]; every
+//! and [`probe`] (which pages were touched), [`cooperation`] (programs give memory back), [`mover`] or [`nodes`] (out of memory, or to another node), [`swap_cache`]; every
 //! wait goes through [`pacer`], but for the one between two cycles, which a [`trigger`] may end. [`wishes`] is how a task says which probe and mover it wants.
 
+pub mod cooperation;
 pub mod groups;
 pub mod mapping;
 pub mod memory;
@@ -44,4 +45,6 @@ pub struct Kernel {
     pub pressure: Arc<dyn pressure::MemoryPressure>,
     /// Tells what control groups promise and forbid their processes.
     pub groups: Arc<dyn groups::ControlGroups>,
+    /// Asks programs for memory before it is taken; `None` if the task does not ask.
+    pub cooperation: Option<Arc<dyn cooperation::Cooperation>>,
 }

@@ -1,11 +1,11 @@
 //! One cycle of a slide task over one process.
 //!
 //! ```text
-//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> page them out, at a rate
-//!                               (a sample first: does it come back?)     -> what really left?
+//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> do programs give them back?
+//!                               -> page the rest out, at a rate (a sample first: does it come back?) -> what really left?
 //! ```
 
-use super::acting::{Act, Acted, Actor, Attached};
+use super::acting::{Act, Acted, Actor, Attached, FRESH};
 use super::history::TaskHistory;
 use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
@@ -18,7 +18,8 @@ use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
+use etmem_core::policy;
 use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted};
 use std::time::Duration;
 
@@ -54,7 +55,8 @@ pub(super) struct Watched<'a> {
     armed_since: Option<Duration>,
     /// Whether touches count only from the beginning on.
     fresh: bool,
-    looked: bool,
+    /// When the last look was, if there was one.
+    looked: Option<Duration>,
 }
 
 impl<'a> ProcessCycle<'a> {
@@ -88,7 +90,7 @@ impl<'a> ProcessCycle<'a> {
         let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without: &[] };
         let mut looks = Looks::new(process, &*kernel.mappings, wanted);
         let fresh = looks.begin(&mut *attached.probe, armed_since.is_some(), slice, pacer)?;
-        Ok(Watched { cycle: self, scan_lock, attached, looks, begun, armed_since, fresh, looked: false })
+        Ok(Watched { cycle: self, scan_lock, attached, looks, begun, armed_since, fresh, looked: None })
     }
 
     /// The report of a cycle that ended early.
@@ -107,38 +109,45 @@ impl<'a> ProcessCycle<'a> {
         Box::new(ProcessReport::new(self.process, result))
     }
 
-    /// What of it may leave, after the looks; a sample leaves.
-    fn begin_acting(
-        &self,
-        observed: Observed,
-        mut attached: Attached,
-        looked: Duration,
-        window: Duration,
-    ) -> Result<Acting, End> {
+    /// What refaulted, and which pages are cold, after the looks.
+    fn judge(&self, observed: Observed, looked: Duration, window: Duration) -> Result<Judgement, End> {
         let Self { process, kernel, pacer, .. } = *self;
         let mut known = self.history.take(process);
-        let mut settled = self.history.settle(&mut known, &observed);
-        let begun = || -> Result<Acting, End> {
-            let before = kernel.processes.memory(process)?;
+        let settled = self.history.settle(&mut known, &observed);
+        let judged = kernel.processes.memory(process).map(|memory| {
             let swapped_in = kernel.memory.swapped_in();
             let exact = known.probe(kernel).is_page_exact();
             let (refaulted, limits) =
-                self.history.account(&mut known, &settled, exact, before, swapped_in, pacer.now());
-            let room = self.room_now();
-            let free = room.as_ref().map_or(0, |room| room.bytes);
-            let ranks = std::mem::take(&mut settled.ranks);
-            let rooms = (free, may(&room, limits));
-            let act =
-                self.actor().begin_act(ranks, (before, limits), rooms, looked, &mut known, &mut attached);
-            Ok(Acting { observed, attached, window, settled, refaulted, act })
-        }();
+                self.history.account(&mut known, &settled, exact, memory, swapped_in, pacer.now());
+            Judgement { observed, looked, window, settled, refaulted, memory, limits, asked: None }
+        });
         self.history.put_back(process, known);
-        begun
+        Ok(judged?)
+    }
+
+    /// A sample of what may leave leaves.
+    fn begin_acting(&self, judgement: Judgement, mut attached: Attached) -> Acting {
+        let Judgement { observed, looked, window, mut settled, refaulted, memory, limits, asked } = judgement;
+        let mut known = self.history.take(self.process);
+        let room = self.room_now();
+        let free = room.as_ref().map_or(0, |room| room.bytes);
+        let ranks = std::mem::take(&mut settled.ranks);
+        // What was given back is among the cold pages, and a last look leaves it out.
+        let looked = if asked.is_some() { looked.saturating_sub(FRESH) } else { looked };
+        let asked = asked.filter(|asked| asked.wanted > 0);
+        let rest = asked.map_or(u64::MAX, |Asked { wanted, given_back }| {
+            wanted.saturating_sub(given_back) & !(PAGE_SIZE - 1)
+        });
+        let rooms = (free, may(&room, limits), rest);
+        let act = self.actor().begin_act(ranks, (memory, limits), rooms, looked, &mut known, &mut attached);
+        self.history.put_back(self.process, known);
+        let given_back = asked.map_or(0, |asked| asked.given_back);
+        Acting { observed, attached, window, settled, refaulted, given_back, act }
     }
 
     /// The rest leaves, as far as the sample stayed out.
     fn end_acting(&self, acting: Acting) -> Result<Scanned, End> {
-        let Acting { observed, mut attached, window, settled, refaulted, mut act } = acting;
+        let Acting { observed, mut attached, window, settled, refaulted, given_back, mut act } = acting;
         let limits = act.limits;
         let mut known = self.history.take(self.process);
         let room = self.room_now();
@@ -146,7 +155,9 @@ impl<'a> ProcessCycle<'a> {
         self.actor().end_act(&mut act, may, &mut known, &mut attached);
         let figures = self.kernel.processes.memory(self.process).unwrap_or(act.figures);
         let present = act.present();
-        let Acted { outcome, rehearsal, blind, swap_off, left, processor_time } = act.acted;
+        let Acted { mut outcome, rehearsal, blind, swap_off, left, processor_time } = act.acted;
+        // It was cold when it was seen, and is not there any more.
+        outcome.over_budget = outcome.over_budget.saturating_sub(given_back);
         self.history.end(&mut known, figures, settled.out + left);
         self.history.put_back(self.process, known);
 
@@ -163,6 +174,7 @@ impl<'a> ProcessCycle<'a> {
             window,
             bound: (outcome.over_budget > 0).then_some(bound),
             blind,
+            given_back,
             outcome,
             rehearsal,
             locked: observed.locked,
@@ -218,7 +230,7 @@ impl<'a> Watched<'a> {
     pub(super) fn look(mut self) -> Result<Self, Box<ProcessReport>> {
         match self.looks.look(&mut *self.attached.probe, self.cycle.pacer) {
             Ok(()) => {
-                if !std::mem::replace(&mut self.looked, true) {
+                if self.looked.replace(self.cycle.pacer.now()).is_none() {
                     self.cycle.so_far.looked_at(self.looks.present());
                 }
                 Ok(self)
@@ -227,16 +239,73 @@ impl<'a> Watched<'a> {
         }
     }
 
-    /// Begins to act on what the looks saw.
-    pub(super) fn begin_acting(self) -> Result<Tried<'a>, Box<ProcessReport>> {
-        let Self { cycle, mut scan_lock, attached, looks, begun, armed_since, .. } = self;
-        let looked = cycle.pacer.now();
+    /// Judges what the looks saw.
+    pub(super) fn judge(self) -> Result<Judged<'a>, Box<ProcessReport>> {
+        let Self { cycle, mut scan_lock, attached, looks, begun, armed_since, looked, .. } = self;
+        let looked = looked.unwrap_or_else(|| cycle.pacer.now());
         scan_lock.leave_armed(looked);
         let observed = looks.finish();
         let since = armed_since.filter(|_| observed.is_whole()).unwrap_or(begun);
         let window = looked.saturating_sub(since);
-        let acting =
-            cycle.begin_acting(observed, attached, looked, window).map_err(|end| cycle.ended(end))?;
+        let judgement = cycle.judge(observed, looked, window).map_err(|end| cycle.ended(end))?;
+        Ok(Judged { cycle, scan_lock, attached, judgement })
+    }
+}
+
+/// What is known of a process after the looks.
+struct Judgement {
+    observed: Observed,
+    looked: Duration,
+    window: Duration,
+    settled: Settled,
+    refaulted: u64,
+    memory: ProcessMemory,
+    limits: RefaultLimits,
+    /// What came of asking its programs, if any was asked.
+    asked: Option<Asked>,
+}
+
+/// What was wanted of the programs of a process, and what they gave back.
+#[derive(Clone, Copy)]
+struct Asked {
+    wanted: u64,
+    given_back: u64,
+}
+
+/// A process of which is known what is cold.
+pub(super) struct Judged<'a> {
+    cycle: ProcessCycle<'a>,
+    scan_lock: ScanLock<'a>,
+    attached: Attached,
+    judgement: Judgement,
+}
+
+impl<'a> Judged<'a> {
+    /// Which process.
+    pub(super) const fn process(&self) -> ProcessId {
+        self.cycle.process
+    }
+
+    /// Bytes that would leave now.
+    pub(super) fn due(&self) -> u64 {
+        let Judgement { settled, memory, limits, .. } = &self.judgement;
+        let may = may(&self.cycle.room_now(), *limits);
+        let (rule, histogram) = (self.cycle.settings.cold, settled.ranks.histogram());
+        policy::pick(rule, limits.idle_cycles, may, &histogram, memory).1.min(may)
+    }
+
+    /// Measures what its programs gave back of `wanted` bytes.
+    pub(super) fn measure(&mut self, wanted: u64) {
+        let Ok(now) = self.cycle.kernel.processes.memory(self.cycle.process) else { return };
+        let given_back = now.given_back_since(&self.judgement.memory);
+        self.judgement.asked = Some(Asked { wanted, given_back });
+        self.judgement.memory = now;
+    }
+
+    /// Begins to act on what is cold.
+    pub(super) fn begin_acting(self) -> Result<Tried<'a>, Box<ProcessReport>> {
+        let Self { cycle, scan_lock, attached, judgement } = self;
+        let acting = cycle.begin_acting(judgement, attached);
         Ok(Tried { cycle, _scan_lock: scan_lock, acting })
     }
 }
@@ -248,6 +317,7 @@ struct Acting {
     window: Duration,
     settled: Settled,
     refaulted: u64,
+    given_back: u64,
     act: Act,
 }
 

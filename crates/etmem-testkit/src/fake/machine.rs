@@ -85,6 +85,7 @@ impl FakeMachine {
             swap_cache: machine.swap_cache().map(|_| machine.clone() as Arc<dyn SwapCache>),
             pressure: machine.clone(),
             groups: machine.clone(),
+            cooperation: None,
         }
     }
 

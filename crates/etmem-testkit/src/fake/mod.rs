@@ -2,6 +2,7 @@
 //!
 //! It is passed in by hand, where a real machine would be. Time passes only during a wait.
 
+mod cooperation;
 mod machine;
 mod nodes;
 mod pacer;
@@ -11,6 +12,7 @@ mod process;
 mod swap_cache;
 mod trigger;
 
+pub use cooperation::FakeCooperation;
 pub use machine::FakeMachine;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;

@@ -6,5 +6,6 @@ pub(crate) mod engine;
 pub(crate) mod man;
 pub(crate) mod migrate;
 pub(crate) mod obj;
+pub(crate) mod pressure;
 pub(crate) mod project;
 pub(crate) mod task;
