@@ -232,6 +232,11 @@ pub trait TaskRunner: fmt::Debug + Send {
         false
     }
 
+    /// Whether it asks programs for memory before it takes any (`ask=yes`). Then it finds in its kernel how.
+    fn asks(&self) -> bool {
+        false
+    }
+
     /// Takes back what it set in the kernel. Called once, after the last cycle.
     ///
     /// # Errors

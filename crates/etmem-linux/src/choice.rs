@@ -104,6 +104,7 @@ impl Interfaces {
             pressure: Arc::new(MachinePressure(proc.clone())),
             groups: Arc::new(MachineGroups(self.roots.clone())),
             deciders: Arc::new(MachineDeciders),
+            cooperation: None,
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             other_probes: self.other_probes(wishes, probe_choice.name),
             probe,

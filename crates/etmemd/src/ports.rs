@@ -5,6 +5,7 @@
 
 use crate::cleanup_records::CleanupRecord;
 use crate::machine::Machine;
+use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::wishes::{Choice, Chosen, Modules};
 use etmem_engine::TaskRunner;
 use std::sync::Arc;
@@ -42,6 +43,24 @@ impl Ports {
         Ok(())
     }
 
+    /// Lets the programs of the task called `name` be asked, if `work` asks any.
+    ///
+    /// # Errors
+    /// Why no program can listen.
+    pub(crate) fn listen(&mut self, work: &dyn TaskRunner, name: &str) -> Result<(), String> {
+        if work.asks() {
+            let (cooperation, records) = self.machine.cooperation(name)?;
+            self.chosen.kernel.cooperation = Some(cooperation);
+            self.records.extend(records);
+        }
+        Ok(())
+    }
+
+    /// How the programs of the task are asked, if they are.
+    pub(crate) fn cooperation(&self) -> Option<Arc<dyn Cooperation>> {
+        self.chosen.kernel.cooperation.clone()
+    }
+
     /// Chooses again if modules have come or gone. Returns the choices if they are others than before.
     pub(crate) fn renew(&mut self, work: &mut dyn TaskRunner) -> Option<(Choice, Choice)> {
         let modules = std::mem::replace(&mut self.modules, self.machine.modules());
@@ -50,6 +69,7 @@ impl Ports {
         }
         let mut renewed = Self::choose(&self.machine, work).ok()?;
         renewed.records = std::mem::take(&mut self.records);
+        renewed.chosen.kernel.cooperation = self.chosen.kernel.cooperation.take();
         let names = |chosen: &Chosen| (chosen.probe.name, chosen.mover.name);
         let is_other = names(&renewed.chosen) != names(&self.chosen);
         work.renew(&renewed.chosen.kernel);

@@ -124,6 +124,13 @@ impl ProcessMemory {
     pub const fn share(&self, percent: u8) -> u64 {
         (self.resident + self.swapped) / 100 * percent as u64
     }
+
+    /// What the process has freed since it had `before`: bytes that it has less in memory, and not more in swap.
+    #[must_use]
+    pub const fn given_back_since(&self, before: &Self) -> u64 {
+        let less = before.resident.saturating_sub(self.resident);
+        less.saturating_sub(self.swapped.saturating_sub(before.swapped))
+    }
 }
 
 /// Why a step on a process could not be done. The first two are outcomes, not faults.
@@ -236,4 +243,25 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`ProcessError::Exited`] where it is gone.
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_to_swap_was_not_given_back() {
+        let memory = |resident, swapped| ProcessMemory { resident, swapped, major_faults: 0 };
+        for (before, now, want) in [
+            (memory(100, 5), memory(100, 5), 0),
+            (memory(100, 5), memory(30, 5), 70),
+            (memory(100, 5), memory(30, 25), 50),
+            (memory(100, 5), memory(90, 25), 0),
+            (memory(100, 5), memory(120, 5), 0),
+            // It freed pages that were in swap as well.
+            (memory(100, 5), memory(30, 0), 70),
+        ] {
+            assert_eq!(now.given_back_since(&before), want, "{before:?} {now:?}");
+        }
+    }
 }

@@ -21,6 +21,8 @@ pub struct Scanned {
     pub present: u64,
     /// Over what time touches were seen: from when the accessed bits were cleared first to the last look.
     pub window: Duration,
+    /// Bytes that its programs gave back when they were asked.
+    pub given_back: u64,
     /// What became of the cold ones.
     pub outcome: Outcome,
     /// What would have been moved, where the task moves nothing (`dry_run=yes`).
@@ -121,8 +123,9 @@ impl Scanned {
     }
 
     fn figures(&self) -> Figures {
-        let Self { present, window, outcome, rehearsal, locked, history, .. } = self;
+        let Self { present, window, given_back, outcome, rehearsal, locked, history, .. } = self;
         let mut figures = Figures::of([
+            (&figures::GIVEN_BACK, *given_back),
             (&figures::SCANNED, *present),
             (&figures::HOT, present.saturating_sub(outcome.planned)),
             (&figures::COLD, outcome.planned),

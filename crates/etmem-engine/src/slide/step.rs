@@ -1,12 +1,12 @@
 //! A step of a slide task: its processes are found, and each has its cycle, up to `max_threads` of them at once.
 
-use super::acting;
-use super::cycle::{ProcessCycle, Tried, Watched};
+use super::cycle::{Judged, ProcessCycle, Tried, Watched};
 use super::history::TaskHistory;
 use super::machine::Machine;
 use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
+use super::{acting, asking};
 use crate::contract::{TaskRunner, gone, notes_on_target};
 use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
@@ -102,7 +102,12 @@ impl SlideRunner {
         }
         history.rest(spent(&watched).saturating_sub(rested));
         machine.forget();
-        let tried = self.side_by_side(watched, Watched::begin_acting, pacer, report);
+        let mut judged = self.side_by_side(watched, Watched::judge, pacer, report);
+        if let Some(wait) = settings.ask.filter(|_| !settings.dry_run) {
+            asking::ask(&mut judged, wait, kernel, pacer);
+            machine.forget();
+        }
+        let tried = self.side_by_side(judged, Judged::begin_acting, pacer, report);
         let since = tried.iter().find(|one| one.is_tried()).map(Tried::since);
         // A stop shows at each process.
         let after =
@@ -225,6 +230,10 @@ impl TaskRunner for SlideRunner {
         let before = std::mem::replace(&mut self.back_off, self.history.back_off());
         report.events.extend(back_off_event(before, self.back_off));
         report
+    }
+
+    fn asks(&self) -> bool {
+        self.settings.ask.is_some() && !self.settings.dry_run
     }
 
     fn sets_in_kernel(&self, kernel: &Kernel) -> bool {

@@ -153,8 +153,10 @@ fn every_figure_is_counted() {
     let mut sum = Figures::default();
     let reports = all_reports().into_iter().map(|(_, report)| report);
     let of_own = KINDS.iter().filter(|kind| !kind.figures.is_empty()).map(|kind| case::first_cycle_of(kind));
-    for report in
-        reports.chain([slide::with_cost(), cslide::both_ways()]).chain(slide::no_reason()).chain(of_own)
+    for report in reports
+        .chain([slide::with_cost(), slide::given_back(), cslide::both_ways()])
+        .chain(slide::no_reason())
+        .chain(of_own)
     {
         let mut status = TaskStatus::default();
         status.record(report, Duration::from_secs(1));

@@ -224,6 +224,10 @@ pub(crate) fn no_reason() -> Vec<StepReport> {
 }
 
 /// A cycle that uses processor time.
+pub(crate) fn given_back() -> StepReport {
+    Case { gives_back: true, ..Case::task("ask=yes") }.report()
+}
+
 pub(crate) fn with_cost() -> StepReport {
     Case::new().report_with_cost()
 }

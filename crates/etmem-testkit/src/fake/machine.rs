@@ -88,6 +88,7 @@ impl FakeMachine {
             pressure: machine.clone(),
             groups: machine.clone(),
             deciders: machine.clone(),
+            cooperation: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! It is passed in by hand, where a real machine would be. Time passes only during a wait.
 
+mod cooperation;
 mod decider;
 mod machine;
 mod nodes;
@@ -12,6 +13,7 @@ mod process;
 mod swap_cache;
 mod trigger;
 
+pub use cooperation::FakeCooperation;
 pub use decider::FakeDecider;
 pub use machine::FakeMachine;
 pub use nodes::{FakeMove, fake_node};

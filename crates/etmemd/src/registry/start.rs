@@ -189,8 +189,16 @@ fn prepare(
         info!("{label}: {decision}");
     }
     ports.record(&*work).map_err(denied)?;
+    let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
+    ports.listen(&*work, &socket_name(project, task)).map_err(denied)?;
     let rest = rest(project, machine).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
     Ok(Ready { label, work, ports, rest, decisions })
+}
+
+/// What the socket of `task` is called: its project's name and its own, with a point between them and in neither.
+fn socket_name(project: &ProjectSection, task: &TaskSection) -> String {
+    let plain = |name: &Name| name.as_str().replace('%', "%25").replace('.', "%2E").replace('/', "%2F");
+    format!("{}.{}", plain(&project.name), plain(&task.name))
 }
 
 /// What a task of `project` waits on between two cycles.
