@@ -3,8 +3,8 @@
 //! There are two such settings: the reclaim of the swap cache by openEuler's module, and DAMON's, which bear our mark
 //! except for the first moment. All other settings (scan flags, BPF programs) belong to open files and end with them.
 
+use crate::damon;
 use crate::mover::etmem::Etmem;
-use crate::probe::damon;
 use crate::root::{ProcRoot, SysRoot};
 use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::wishes::{Chosen, Tracker};

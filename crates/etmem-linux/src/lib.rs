@@ -10,6 +10,7 @@
 
 pub mod capabilities;
 pub mod choice;
+pub mod damon;
 pub mod decider;
 pub mod doctor;
 mod figures;
