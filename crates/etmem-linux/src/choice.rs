@@ -5,6 +5,7 @@
 //! refused, never replaced.
 
 use crate::capabilities::{Capabilities, Capability};
+use crate::damon::SharedDamon;
 use crate::decider::MachineDeciders;
 use crate::groups::MachineGroups;
 use crate::mapping::Mappings;
@@ -14,7 +15,7 @@ use crate::mover::{self, madvise::Madvise};
 use crate::nodes::MachineNodes;
 use crate::pressure::MachinePressure;
 use crate::probe::bpf::Bpf;
-use crate::probe::damon::{Damon, SharedDamon};
+use crate::probe::damon::Damon;
 use crate::probe::etmem::Etmem;
 use crate::probe::idle::Idle;
 use crate::process::stat::check_own_pid;

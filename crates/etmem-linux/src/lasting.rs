@@ -4,8 +4,8 @@
 //! except for the first moment, and the socket and FIFO on which programs listen. All other settings (scan flags, BPF programs) belong to open files and end with them.
 
 use crate::cooperation;
+use crate::damon;
 use crate::mover::etmem::Etmem;
-use crate::probe::damon;
 use crate::root::{ProcRoot, SysRoot};
 use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::wishes::{Chosen, Tracker};

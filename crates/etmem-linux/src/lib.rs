@@ -11,6 +11,7 @@
 pub mod capabilities;
 pub mod choice;
 pub mod cooperation;
+pub mod damon;
 pub mod decider;
 pub mod doctor;
 mod figures;

@@ -19,7 +19,7 @@ use std::io;
 
 /// The update interval of our contexts, in microseconds: `etmem` as a number, some five days. It has no effect, as no
 /// mapping is followed by DAMON itself.
-pub(super) const MARK: u64 = 0x65_74_6d_65_6d;
+pub(crate) const MARK: u64 = 0x65_74_6d_65_6d;
 
 /// The kdamond that only bears the mark, and the number of those after it, which watch processes.
 const SIGN: usize = 0;
@@ -28,7 +28,7 @@ const ALL: usize = SIGN + 1 + WATCHING;
 
 /// Whose DAMON's settings are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     /// Nothing is set.
     Free,
     /// All of it bears our mark, or has nothing in it yet.
@@ -45,7 +45,7 @@ impl Owner {
     ///
     /// # Errors
     /// What the kernel answers.
-    pub(super) fn look(kdamonds: &Folder) -> io::Result<Self> {
+    pub(crate) fn look(kdamonds: &Folder) -> io::Result<Self> {
         let count = kdamonds.number("nr_kdamonds")?;
         if count == 0 {
             return Ok(Self::Free);
@@ -92,7 +92,7 @@ fn is_empty(context: &Folder) -> bool {
 ///
 /// # Errors
 /// What open(2) or flock(2) answers.
-pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<File>> {
+pub(crate) fn lock(kdamonds: &Folder) -> io::Result<Option<File>> {
     let taken = || io::Error::from(io::ErrorKind::ResourceBusy);
     let locked = patiently(|| folder_lock::try_take(kdamonds.path())?.ok_or_else(taken));
     match locked {
@@ -106,7 +106,7 @@ pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<File>> {
 ///
 /// # Errors
 /// What the kernel refuses.
-pub(super) fn take_back_left(kdamonds: &Folder, written_down: bool) -> Result<bool, ProcessError> {
+pub(crate) fn take_back_left(kdamonds: &Folder, written_down: bool) -> Result<bool, ProcessError> {
     let failed = |error: io::Error| ProcessError::refused(kdamonds.path().display(), error);
     // Most often there is nothing, and then it is not even locked.
     if kdamonds.number("nr_kdamonds").map_err(failed)? == 0 {
@@ -127,7 +127,7 @@ pub(super) fn take_back_left(kdamonds: &Folder, written_down: bool) -> Result<bo
 
 /// DAMON, held for this program until this is dropped.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(crate) struct Claim {
     kdamonds: Folder,
     free: Mutex<Vec<usize>>,
     /// Dropped last: until then no other etmem is allowed to look at what is set.
@@ -139,7 +139,7 @@ impl Claim {
     ///
     /// # Errors
     /// Another program has it, or what the kernel refuses.
-    pub(super) fn take(kdamonds: &Folder) -> Result<Self, ProcessError> {
+    pub(crate) fn take(kdamonds: &Folder) -> Result<Self, ProcessError> {
         let failed = |error: io::Error| ProcessError::refused(kdamonds.path().display(), error);
         let taken = || io::Error::other(format!("{IN_USE}: another etmemd, or one with its scan library"));
         let lock = lock(kdamonds).and_then(|lock| lock.ok_or_else(taken)).map_err(failed)?;
@@ -176,7 +176,7 @@ impl Claim {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub(super) fn kdamond(&self) -> Result<Option<(usize, Folder)>, ProcessError> {
+    pub(crate) fn kdamond(&self) -> Result<Option<(usize, Folder)>, ProcessError> {
         let Some(number) = self.free.lock().pop() else { return Ok(None) };
         match self.mark(number) {
             Ok(_) => Ok(Some((number, self.kdamonds.folder(number)))),
@@ -188,7 +188,7 @@ impl Claim {
     }
 
     /// Takes back the kdamond `number`, which is stopped.
-    pub(super) fn give_back(&self, number: usize) {
+    pub(crate) fn give_back(&self, number: usize) {
         let folder = self.kdamonds.folder(number);
         stop(&folder);
         if let Err(error) = folder.folder("contexts").write("nr_contexts", 0) {
@@ -207,7 +207,7 @@ impl Drop for Claim {
 }
 
 /// Stops `kdamond`, where it runs.
-pub(super) fn stop(kdamond: &Folder) {
+pub(crate) fn stop(kdamond: &Folder) {
     if kdamond.read("state").is_ok_and(|state| state == "on")
         && let Err(error) = kdamond.try_write("state", "off")
     {
