@@ -12,6 +12,8 @@ pub enum Moving {
     Out(Arc<dyn PageMover>),
     /// Between NUMA nodes.
     Nodes(Numa),
+    /// Out of memory, as the kernel chooses: whole control groups are reclaimed ([`super::groups`]).
+    Groups,
 }
 
 impl Moving {
@@ -26,6 +28,10 @@ impl Moving {
                 let reason = "this task moves pages between NUMA nodes, and none out of memory";
                 Err(ProcessError::refused("paging out", reason))
             }
+            Self::Groups => {
+                let reason = "this task reclaims control groups, and no pages that it chooses";
+                Err(ProcessError::refused("paging out", reason))
+            }
         }
     }
 
@@ -33,7 +39,7 @@ impl Moving {
     #[must_use]
     pub const fn nodes(&self) -> Option<&Numa> {
         match self {
-            Self::Out(_) => None,
+            Self::Out(_) | Self::Groups => None,
             Self::Nodes(numa) => Some(numa),
         }
     }

@@ -6,7 +6,7 @@ use super::history::TaskHistory;
 use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
-use crate::contract::{TaskRunner, gone, notes_on_target};
+use crate::contract::{TaskRunner, gone, name_groups, notes_on_target};
 use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
 use crate::so_far::SharedSoFar;
@@ -96,11 +96,13 @@ impl SlideRunner {
             }
         }
         history.rest(spent(&watched).saturating_sub(rested));
+        kernel.groups.renew();
         let tried = self.side_by_side(watched, Watched::begin_acting, pacer, report);
         if tried.iter().any(Tried::is_tried) {
             // A stop shows at each process.
             let _ = pacer.pause(acting::watch(interval));
         }
+        kernel.groups.renew();
         self.side_by_side::<_, ()>(tried, |one| Err(one.finish()), pacer, report);
     }
 
@@ -190,6 +192,7 @@ impl TaskRunner for SlideRunner {
                 self.scan_locks.forget_all_but(&found);
                 self.history.forget_all_but(&found);
                 self.history.begin(kernel.memory.state().ok());
+                kernel.groups.renew();
                 StepReport {
                     gone: gone(&found, &self.settings.target, kernel),
                     ..self.all(&found, kernel, pacer)
@@ -201,6 +204,7 @@ impl TaskRunner for SlideRunner {
         if let Err(error) = self.swap_cache.keep_within(self.settings.swapcache_watermarks, kernel) {
             report.events.push(Event::once(Level::Error, "swap_cache", Line::new(error)));
         }
+        name_groups(&mut report, &self.settings.target, kernel);
         report.processor_time += pacer.processor_time().saturating_sub(before);
         let before = std::mem::replace(&mut self.back_off, self.history.back_off());
         report.events.extend(back_off_event(before, self.back_off));

@@ -1,5 +1,6 @@
 //! A task of slide over a machine with one process, and the reports of its cycles.
 
+use crate::psi;
 use crate::quirk::{Quirk, Quirky};
 use etmem_config::key::Need;
 use etmem_config::{Keys, KindKeys};
@@ -165,7 +166,9 @@ pub(crate) fn first_cycle_of(kind: &Kind) -> StepReport {
     let engine = engine(&file.engines[0], &ScanLocks::default()).unwrap();
     let mut work = engine.work(&file.projects[0], &file.tasks[0]).unwrap();
     let Case { memory, process, pacer, .. } = Case::new();
-    work.step(&FakeMachine::new(memory, vec![process]).kernel(), &pacer)
+    let machine = FakeMachine::new(memory, vec![process]);
+    machine.make_group(psi::full_group());
+    work.step(&machine.kernel(), &pacer)
 }
 
 /// A clock by which a millisecond of processor time is used between two questions.
