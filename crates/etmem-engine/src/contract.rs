@@ -145,6 +145,15 @@ pub(crate) fn gone(found: &[ProcessId], target: &Target, kernel: &Kernel) -> Opt
     if found.is_empty() { kernel.processes.gone(target) } else { None }
 }
 
+/// Notes the control group of each process of `report`, if `target` names groups.
+pub(crate) fn name_groups(report: &mut StepReport, target: &Target, kernel: &Kernel) {
+    if let Target::Groups(pattern) = target {
+        for process in &mut report.processes {
+            process.group = kernel.processes.group(process.process, pattern).map(Into::into);
+        }
+    }
+}
+
 /// Most processes of a target that is no surprise to the person who starts its task.
 const FEW_PROCESSES: usize = 101;
 
@@ -167,7 +176,7 @@ pub(crate) fn notes_on_target(task: &str, target: &Target, kernel: &Kernel) -> V
 fn is_first_process(target: &Target) -> bool {
     match target {
         Target::Pid(pid) | Target::Process(ProcessId { pid, .. }) => pid.get() == 1,
-        Target::Comm(_) | Target::Exe(_) => false,
+        Target::Comm(_) | Target::Exe(_) | Target::Groups(_) => false,
     }
 }
 

@@ -38,7 +38,9 @@ pub use figures::{Figures, Seconds};
 pub use hosted::{Hosted, Question, Refusal};
 pub use kind::{Kind, Make};
 pub use reason::{Reason, ReasonName};
-pub use report::{Event, Feedback, Level, Line, ProcessReport, ProcessResult, StepReport};
+pub use report::{
+    Event, Feedback, GroupReport, GroupResult, Level, Line, ProcessReport, ProcessResult, StepReport,
+};
 pub use scan_locks::{ScanLock, ScanLocks};
 pub use so_far::{SharedSoFar, SoFar};
 pub use status::{Cycle, TaskStatus};

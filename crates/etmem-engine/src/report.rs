@@ -4,11 +4,13 @@ use crate::figures::{FOUND, Figures, LOOKED_AT, PROCESSOR_TIME, nanoseconds};
 use crate::reason::Reason;
 use etmem_core::feedback::BackOff;
 use etmem_core::guard::SkipReason;
+use etmem_core::kernel::groups::Group;
 use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
 use etmem_core::plan::Ended;
 use serde::{Serialize, Serializer};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -19,7 +21,9 @@ use std::time::Duration;
 pub struct StepReport {
     /// Each process that was found, in ascending order of pid.
     pub processes: Vec<ProcessReport>,
-    /// Why processes could not even be looked for.
+    /// Each control group that was found, by path, where the task works on groups as a whole.
+    pub groups: Option<Vec<GroupReport>>,
+    /// Why processes, or groups, could not even be looked for.
     pub fault: Option<ProcessError>,
     /// Why there are none any more, where the task means a process that has ended.
     pub gone: Option<Gone>,
@@ -41,7 +45,79 @@ impl StepReport {
             figures.add(&LOOKED_AT, u64::from(matches!(process.result, ProcessResult::WorkedOn(_))));
             figures.add_all(&process.figures);
         }
+        for group in self.groups.iter().flatten() {
+            figures.add_all(&group.figures);
+        }
         figures
+    }
+
+    /// How much it found to work on: groups or processes.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.groups.as_ref().map_or(self.processes.len(), Vec::len)
+    }
+
+    /// Whether it found nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found() == 0
+    }
+
+    /// The figures of processes that were found by their control groups, group by group.
+    #[must_use]
+    pub fn by_group(&self) -> BTreeMap<&str, Figures> {
+        let mut groups: BTreeMap<&str, Figures> = BTreeMap::new();
+        for process in &self.processes {
+            if let Some(group) = &process.group {
+                let figures = groups.entry(group).or_default();
+                figures.add(&FOUND, 1);
+                figures.add_all(&process.figures);
+            }
+        }
+        groups
+    }
+}
+
+/// One control group in a cycle, of a task that works on groups as a whole.
+#[derive(Debug, Clone)]
+pub struct GroupReport {
+    /// Which.
+    pub group: Group,
+    /// What became of it.
+    pub result: GroupResult,
+    /// The same in a line.
+    pub text: Line,
+    /// Why not more of it was reclaimed; `None` if all that was to be was.
+    pub reason: Option<Reason>,
+    /// What was done to how much of its memory.
+    pub figures: Figures,
+    /// What the log says of it.
+    pub events: Vec<Event>,
+}
+
+/// What became of a control group in a cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupResult {
+    /// Memory of it was reclaimed, or would have been.
+    Reclaimed,
+    /// Left alone.
+    Held,
+    /// Gone, or the kernel refused.
+    Lost,
+    /// A stop came first.
+    Stopped,
+}
+
+impl GroupResult {
+    /// In a word, for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reclaimed => "reclaimed",
+            Self::Held => "held",
+            Self::Lost => "lost",
+            Self::Stopped => "stopped",
+        }
     }
 }
 
@@ -50,6 +126,8 @@ impl StepReport {
 pub struct ProcessReport {
     /// Which.
     pub process: ProcessId,
+    /// Its control group, where the task names groups.
+    pub group: Option<Arc<str>>,
     /// What became of it.
     pub result: ProcessResult,
     /// The same in a line, made of the engine's own report where it worked on the process.
@@ -89,6 +167,7 @@ impl ProcessReport {
         };
         Self {
             process,
+            group: None,
             reason: result.reason(),
             result,
             text,
@@ -109,7 +188,7 @@ impl ProcessReport {
         let text = Line::new(own);
         let events = vec![Event::always(Level::Info, text.clone())];
         let result = ProcessResult::WorkedOn(word);
-        Self { process, result, text, reason, figures, feedback: None, events }
+        Self { process, group: None, result, text, reason, figures, feedback: None, events }
     }
 }
 

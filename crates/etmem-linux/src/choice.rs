@@ -7,7 +7,7 @@
 use crate::capabilities::{Capabilities, Capability};
 use crate::damon::SharedDamon;
 use crate::decider::MachineDeciders;
-use crate::groups::MachineGroups;
+use crate::groups::{MachineGroups, NoProbe};
 use crate::mapping::Mappings;
 use crate::memory::MachineMemory;
 use crate::module::{IDLE_PAGES, SWAP_PAGES};
@@ -23,6 +23,7 @@ use crate::process::table::Processes;
 use crate::root::Roots;
 use crate::sys::machine::is_procfs;
 use crate::unavailable::Unavailable;
+use etmem_core::kernel::groups::GroupError;
 use etmem_core::kernel::mover::PageMover;
 use etmem_core::kernel::nodes::Numa;
 use etmem_core::kernel::probe::ProbeSource;
@@ -83,8 +84,10 @@ impl Interfaces {
     /// # Errors
     /// What the machine lacks, and what would help.
     pub fn kernel(&self, wishes: &Wishes) -> Result<Chosen, Unavailable> {
-        let (probe, probe_choice) = self.probe(wishes)?;
-        let (moving, mover_choice) = if wishes.nodes {
+        let (probe, probe_choice) = if wishes.groups { no_probe() } else { self.probe(wishes)? };
+        let (moving, mover_choice) = if wishes.groups {
+            (Moving::Groups, self.reclaim()?)
+        } else if wishes.nodes {
             let numa = self.numa()?;
             let reason = "pages move between NUMA nodes".to_owned();
             let choice = Choice { name: numa.mover.name(), reason };
@@ -103,15 +106,28 @@ impl Interfaces {
             mappings: Arc::new(Mappings::new(proc.clone())),
             memory: Arc::new(MachineMemory::new(&self.roots)),
             pressure: Arc::new(MachinePressure(proc.clone())),
-            groups: Arc::new(MachineGroups(self.roots.clone())),
+            groups: Arc::new(MachineGroups::new(self.roots.clone())),
             deciders: Arc::new(MachineDeciders),
             cooperation: None,
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
-            other_probes: self.other_probes(wishes, probe_choice.name),
+            other_probes: if wishes.groups {
+                Vec::new()
+            } else {
+                self.other_probes(wishes, probe_choice.name)
+            },
             probe,
             moving,
         };
         Ok(Chosen { kernel, probe: probe_choice, mover: mover_choice })
+    }
+
+    /// Whether control groups can be reclaimed.
+    fn reclaim(&self) -> Result<Choice, Unavailable> {
+        match MachineGroups::new(self.roots.clone()).detect() {
+            Ok(reason) => Ok(Choice { name: "reclaim", reason }),
+            Err(GroupError::Refused { call, reason }) => Err(Unavailable::refused(call, reason)),
+            Err(error) => Err(Unavailable::refused("control groups", error)),
+        }
     }
 
     /// The probes that `tracker=auto` has left where `first` is blind to a target. DAMON is not among them: what it sets in the
@@ -251,6 +267,12 @@ impl Interfaces {
             ],
         }
     }
+}
+
+/// What stands for a probe where no page is looked at.
+fn no_probe() -> (Arc<dyn ProbeSource>, Choice) {
+    let reason = "how long programs of each control group wait, and what of it is refaulted".to_owned();
+    (Arc::new(NoProbe), Choice { name: "psi", reason })
 }
 
 /// All probes, the best first.

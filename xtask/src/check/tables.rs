@@ -34,7 +34,8 @@ pub(super) fn figures(root: &Path) -> anyhow::Result<String> {
 /// `docs/why-nothing-happens.md` with its tables of reasons.
 pub(super) fn reasons(root: &Path) -> anyhow::Result<String> {
     let guide = with(&read(root, "docs/why-nothing-happens.md")?, "task", &reasons_of(Scope::Task))?;
-    with(&guide, "process", &reasons_of(Scope::Process))
+    let guide = with(&guide, "process", &reasons_of(Scope::Process))?;
+    with(&guide, "group", &reasons_of(Scope::Group))
 }
 
 fn reasons_of(scope: Scope) -> String {

@@ -72,6 +72,9 @@ pub struct Wishes {
     /// Whether pages are to move between NUMA nodes ([`super::Moving::Nodes`]) instead of out of memory. `mover` has no
     /// meaning then.
     pub nodes: bool,
+    /// Whether control groups are reclaimed as a whole ([`super::Moving::Groups`]), for which no page is looked at. Nothing else
+    /// has a meaning then.
+    pub groups: bool,
 }
 
 /// Which of openEuler's modules are loaded: what `auto` chooses depends on it.

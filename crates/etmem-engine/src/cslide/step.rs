@@ -10,7 +10,7 @@ use super::figures::{Figures, Heat, TaskFigures};
 use super::settings::{self, EngineSettings, Kind, Settings};
 use super::shared_cycle::{SharedCycle, SharedCycleSlot, SharedCycleTask};
 use super::watch::{self, Reports, ScannedProcess};
-use crate::contract::{EngineError, TaskRunner, notes_on_target};
+use crate::contract::{EngineError, TaskRunner, name_groups, notes_on_target};
 use crate::report::StepReport;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::Node;
@@ -195,12 +195,14 @@ impl TaskRunner for CslideRunner {
 
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
         let (engine, interval) = (Arc::clone(&self.engine), self.settings.schedule.interval);
+        let target = self.settings.target.clone();
         let slot = self.slot(kernel);
         loop {
             if slot.leads() {
                 cycle(&engine, slot, pacer);
             }
-            if let Some(report) = slot.take_report() {
+            if let Some(mut report) = slot.take_report() {
+                name_groups(&mut report, &target, kernel);
                 return report;
             }
             if pacer.pause(interval) == Pace::Stop {

@@ -14,6 +14,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::NONE,
         scan: &keys::SCAN,
         own_name: None,
+        target: None,
     },
     about: "The kernel acts on regions by DAMON's schemes. Not built into this version.",
     figures: &[],

@@ -198,6 +198,7 @@ impl<'a> ProcessCycle<'a> {
         let room = self.room_now();
         let may = may(&room, limits);
         self.actor().end_act(&mut act, may, &mut known, &mut attached);
+        self.kernel.groups.moved_out(self.process, act.acted.left);
         let figures = self.kernel.processes.memory(self.process).unwrap_or(act.figures);
         let present = act.present();
         let Acted { mut outcome, rehearsal, blind, swap_off, left, processor_time } = act.acted;

@@ -35,6 +35,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::of(keys::TASK),
         scan: &PAGE,
         own_name: None,
+        target: None,
     },
     about: "Cold pages are paged out to swap.",
     figures: not_looked_at::FIGURES,

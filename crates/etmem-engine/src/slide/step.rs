@@ -7,7 +7,7 @@ use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use super::{acting, asking};
-use crate::contract::{TaskRunner, gone, notes_on_target};
+use crate::contract::{TaskRunner, gone, name_groups, notes_on_target};
 use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
 use crate::so_far::SharedSoFar;
@@ -102,10 +102,12 @@ impl SlideRunner {
         }
         history.rest(spent(&watched).saturating_sub(rested));
         machine.forget();
+        kernel.groups.renew();
         let mut judged = self.side_by_side(watched, Watched::judge, pacer, report);
         if let Some(wait) = settings.ask.filter(|_| !settings.dry_run) {
             asking::ask(&mut judged, wait, kernel, pacer);
             machine.forget();
+            kernel.groups.renew();
         }
         let tried = self.side_by_side(judged, Judged::begin_acting, pacer, report);
         let since = tried.iter().find(|one| one.is_tried()).map(Tried::since);
@@ -113,6 +115,7 @@ impl SlideRunner {
         let after =
             since.map(|since| wait_after(Some(since), acting::watch(interval), Duration::ZERO, pacer));
         machine.forget();
+        kernel.groups.renew();
         let finish = |one: Tried<'_>| Err(one.finish(after.unwrap_or_default()));
         self.side_by_side::<_, ()>(tried, finish, pacer, report);
     }
@@ -215,6 +218,7 @@ impl TaskRunner for SlideRunner {
                 self.scan_locks.forget_all_but(&found);
                 self.history.forget_all_but(&found);
                 self.history.begin(kernel.memory.state().ok());
+                kernel.groups.renew();
                 StepReport {
                     gone: gone(&found, &self.settings.target, kernel),
                     ..self.all(&found, kernel, pacer)
@@ -226,6 +230,7 @@ impl TaskRunner for SlideRunner {
         if let Err(error) = self.swap_cache.keep_within(self.settings.swapcache_watermarks, kernel) {
             report.events.push(Event::once(Level::Error, "swap_cache", Line::new(error)));
         }
+        name_groups(&mut report, &self.settings.target, kernel);
         report.processor_time += pacer.processor_time().saturating_sub(before);
         let before = std::mem::replace(&mut self.back_off, self.history.back_off());
         report.events.extend(back_off_event(before, self.back_off));

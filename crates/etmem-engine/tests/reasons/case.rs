@@ -1,5 +1,6 @@
 //! A task of slide over a machine with one process, and the reports of its cycles.
 
+use crate::psi;
 use crate::quirk::{Quirk, Quirky};
 use etmem_config::key::Need;
 use etmem_config::{Keys, KindKeys};
@@ -158,11 +159,13 @@ pub(crate) fn first_cycle_of(kind: &Kind) -> StepReport {
     runner_of(kind).step(&machine_of().kernel(), &FakePacer::endless())
 }
 
-/// That machine; its process has memory of userswap.
+/// That machine; its process has memory of userswap, and it has a control group.
 pub(crate) fn machine_of() -> FakeMachine {
     let Case { memory, mut process, .. } = Case::new();
     process.flags = VmFlag::new("us").into_iter().collect();
-    FakeMachine::new(memory, vec![process])
+    let machine = FakeMachine::new(memory, vec![process]);
+    machine.make_group(psi::full_group());
+    machine
 }
 
 /// A task of `kind`, with the example of each key that it needs.

@@ -6,6 +6,7 @@
 mod case;
 mod cslide;
 mod memdcd;
+mod psi;
 mod quirk;
 mod slide;
 
@@ -25,7 +26,8 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::NoProcess => vec![slide::no_process],
         ReasonName::ProcessEnded => vec![slide::process_ended],
         ReasonName::PidReused => vec![slide::pid_reused],
-        ReasonName::NoTable => vec![slide::no_table],
+        ReasonName::NoTable => vec![slide::no_table, psi::no_table],
+        ReasonName::NoGroup => vec![psi::no_group],
         ReasonName::NoSwap => vec![slide::no_swap],
         ReasonName::SwapFull => vec![slide::swap_full],
         ReasonName::ZramLimit => vec![slide::zram_limit],
@@ -62,6 +64,11 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::Exited => vec![slide::exited, cslide::exited],
         ReasonName::Replaced => vec![slide::replaced],
         ReasonName::KernelRefused => vec![slide::kernel_refused],
+        ReasonName::AtFloor => vec![psi::at_floor],
+        ReasonName::IoPressure => vec![psi::io_pressure],
+        ReasonName::NoMore => vec![psi::no_more],
+        ReasonName::GroupRemoved => vec![psi::removed],
+        ReasonName::GroupNoMemory => vec![psi::no_memory],
         ReasonName::Stopped => vec![slide::stopped],
     }
 }
@@ -81,7 +88,8 @@ fn shown(report: StepReport) -> Option<Reason> {
     status.record(report, Duration::from_secs(1));
     let last = status.last.unwrap();
     let of_process = last.report.processes.first().and_then(|process| process.reason.clone());
-    last.reason("process named nobody").or(of_process)
+    let of_group = last.report.groups.iter().flatten().next().and_then(|group| group.reason.clone());
+    last.reason("process named nobody").or(of_process).or(of_group)
 }
 
 /// The variants of a skip reason, by number: a new one gets the next number and a way to it.
@@ -156,6 +164,7 @@ fn every_figure_is_counted() {
     for report in reports
         .chain([slide::with_cost(), slide::given_back(), cslide::both_ways()])
         .chain(slide::no_reason())
+        .chain(psi::with_events())
         .chain(of_own)
     {
         let mut status = TaskStatus::default();

@@ -59,6 +59,7 @@ impl Quirky {
             moving: match self.machine.kernel().moving {
                 Moving::Out(_) => Moving::Out(Arc::new(self.clone())),
                 Moving::Elsewhere => Moving::Elsewhere,
+                Moving::Groups => Moving::Groups,
                 Moving::Nodes(numa) => Moving::Nodes(Numa { mover: Arc::new(self.clone()), ..numa }),
             },
             probe: Arc::new(self.clone()),

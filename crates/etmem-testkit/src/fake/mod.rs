@@ -4,6 +4,7 @@
 
 mod cooperation;
 mod decider;
+mod groups;
 mod machine;
 mod nodes;
 mod pacer;
@@ -15,6 +16,7 @@ mod trigger;
 
 pub use cooperation::FakeCooperation;
 pub use decider::FakeDecider;
+pub use groups::{FakeGroup, GroupFault};
 pub use machine::FakeMachine;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;

@@ -21,6 +21,8 @@ pub struct FakeProcess {
     pub comm: String,
     /// Its parent.
     pub parent: Option<Pid>,
+    /// The path of its control group; empty for the root.
+    pub group: String,
     /// Its only mapping.
     pub mapping: Mapping,
     /// Flags of that mapping.
@@ -74,6 +76,7 @@ impl FakeProcess {
             id: ProcessId { pid: Pid::new(pid).unwrap_or(Pid(std::num::NonZeroU32::MIN)), start_time: 1000 },
             comm: comm.to_owned(),
             parent: None,
+            group: String::new(),
             mapping: Mapping {
                 range,
                 writable: true,
