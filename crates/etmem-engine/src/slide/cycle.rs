@@ -151,13 +151,15 @@ impl<'a> ProcessCycle<'a> {
         self.actor().end_act(&mut act, may, &mut known, &mut attached);
         let figures = self.kernel.processes.memory(self.process).unwrap_or(act.figures);
         let present = act.present();
-        let Acted { outcome, rehearsal, blind, swap_off, left, processor_time } = act.acted;
+        let Acted { outcome, rehearsal, blind, swap_off, swap_fails, left, processor_time } = act.acted;
         self.history.end(&mut known, figures, settled.out + left);
         self.history.put_back(self.process, known);
 
         // An error is what has come up since the scan began.
         let bound = if swap_off {
             Bound::SwapOff
+        } else if swap_fails {
+            Bound::SwapFails
         } else if blind.is_some() && may > 0 {
             Bound::Blind
         } else {

@@ -80,6 +80,7 @@ impl FakeProcess {
                 inode: 0,
                 special: false,
                 huge_pool: false,
+                guest: false,
             },
             locked: Vec::new(),
             script,
