@@ -203,7 +203,7 @@ fn story(binaries: &Binaries) -> Result<()> {
 }
 
 /// What the file of swap may take: less than the workload has.
-const FILE_ROOM: &str = "32m";
+const FILE_ROOM: usize = 32 * MIB;
 
 fn shell(line: &str) -> Result<()> {
     let status = Command::new("sh").args(["-c", line]).status()?;
@@ -226,9 +226,13 @@ fn swap_fails(binaries: &Binaries) -> Result<()> {
     let (before, cached) = (moved(&story.show("full")?), meminfo("SwapCached"));
     println!("{:?}: moved {before}, swap cache {cached}", story.clock.now());
     ensure!(cached >= 4 * MIB, "{cached} bytes are stuck");
-    // What is stuck is not said to be moved.
+    // What is stuck is not said to be moved; how much that is, is known by a sample.
     let out = status_bytes(workload.pid(), "VmSwap")?;
-    ensure!(before as usize + cached <= out + SLACK, "{before} moved, {cached} stuck, of {out} that left");
+    let most = (FILE_ROOM / 8 * 9) as u64;
+    ensure!(
+        out as u64 > most && before <= most,
+        "{before} moved, {cached} in the swap cache, of {out} that left"
+    );
     let ran = Command::new(&binaries.etmem).args(["doctor", "--json"]).output()?;
     let found: Value = serde_json::from_slice(&ran.stdout)?;
     let swap = found["findings"].as_array().context("no findings")?.iter().find(|one| one["name"] == "swap");

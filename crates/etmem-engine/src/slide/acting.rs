@@ -282,12 +282,12 @@ impl Actor<'_> {
             pacer: self.pacer,
         };
         let budget = Budget { bytes: 0, until: Some(self.pacer.now() + ACT_LONGEST) };
-        let before = self.kernel.memory.state().map_or(0, |memory| memory.swap_cached);
+        let stuck_before = self.kernel.memory.state().map_or(0, |memory| memory.swap_stuck);
         let mut outcome = each(budget, &mut tools);
         let now = self.kernel.memory.state().ok();
         if let Some(memory) = now.filter(|memory| memory.swap_stuck > 0) {
             acted.swap_fails = true;
-            let still_there = memory.swap_cached.saturating_sub(before).min(outcome.applied);
+            let still_there = memory.swap_stuck.saturating_sub(stuck_before).min(outcome.applied);
             outcome.applied -= still_there;
             outcome.over_budget += still_there;
         }
