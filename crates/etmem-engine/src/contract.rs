@@ -203,6 +203,11 @@ pub trait TaskRunner: fmt::Debug + Send {
     /// Which probe and mover it is to be given.
     fn wishes(&self) -> Wishes;
 
+    /// Whose memory it works on, if that is processes: not every probe sees what touches them.
+    fn target(&self) -> Option<&Target> {
+        None
+    }
+
     /// Takes its place beside the other tasks of its engine, if the machine has what the engine's keys name. Called at
     /// each start, for all tasks that start together before the first of them runs.
     ///

@@ -14,6 +14,7 @@ pub mod figures;
 
 mod catalogue;
 mod contract;
+pub mod feedback;
 // The catalogue's macro declares the folders of the kinds, where `cargo fmt` does not find them. It finds them here, though
 // the compiler leaves this out. `cargo xtask generate` writes the file.
 #[cfg(any())]

@@ -92,6 +92,9 @@ reasons! {
     ZramLimit = "zram_limit", Process,
         "swap is in compressed memory (zram) that has taken as much memory as its `mem_limit` allows, or nearly: what is moved out beyond that stays in memory, in the swap cache",
         "a higher `/sys/block/zram*/mem_limit`, or other swap";
+    SwapFails = "swap_fails", Process,
+        "writes to swap fail: a broken device, or a swap file on a device without room; what is moved out stays in memory, in the swap cache (`SwapCached`)",
+        "see the kernel's log (`dmesg`); mend the device or make room for its file, then `swapoff` and `swapon`, or add other swap";
     SwapUse = "swap_use", Process,
         "more of swap is in use than `max_swap_use` allows",
         "add swap, or a higher `max_swap_use`";
@@ -242,6 +245,7 @@ impl From<&SkipReason> for Reason {
             SkipReason::NoSwap => ReasonName::NoSwap,
             SkipReason::SwapFull | SkipReason::SwapFullMemoryFine { .. } => ReasonName::SwapFull,
             SkipReason::ZramLimit { .. } => ReasonName::ZramLimit,
+            SkipReason::SwapFails { .. } => ReasonName::SwapFails,
             SkipReason::SwapUse { .. } => ReasonName::SwapUse,
             SkipReason::Pressure { .. } => ReasonName::Pressure,
             SkipReason::GroupSwap(_) => ReasonName::CgroupSwap,

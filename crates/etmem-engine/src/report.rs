@@ -1,14 +1,13 @@
 //! What a cycle did, whatever engine ran it: for the log, for `task show`, and for the sums in [`crate::status`].
 
+pub use crate::feedback::Feedback;
 use crate::figures::{FOUND, Figures, LOOKED_AT, PROCESSOR_TIME, nanoseconds};
 use crate::reason::Reason;
-use etmem_core::feedback::BackOff;
 use etmem_core::guard::SkipReason;
 use etmem_core::kernel::groups::Group;
 use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
 use etmem_core::plan::Ended;
-use serde::{Serialize, Serializer};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -243,36 +242,6 @@ impl fmt::Display for ProcessResult {
     }
 }
 
-/// What refaults of a process say, and how its task is held back by them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Feedback {
-    /// How the task is held back.
-    #[serde(serialize_with = "as_text")]
-    pub back_off: BackOff,
-    /// What was refaulted by all processes of the task within the last minute, as a share of their working sets.
-    #[serde(rename = "came_back_percent_per_minute", serialize_with = "as_percent")]
-    pub refaults_per_minute: Share,
-    /// Bytes touched in the last two minutes, as far as cycles were counted.
-    #[serde(rename = "working_set_bytes")]
-    pub working_set: u64,
-    /// Bytes that were moved out and still are.
-    #[serde(rename = "out_bytes")]
-    pub out: u64,
-    /// Bytes a second that may leave; `None` if nothing may, nothing limits it, or it is not known yet.
-    #[serde(rename = "rate_bytes_per_second")]
-    pub bytes_per_second: Option<u64>,
-    /// Bytes a second that this machine moves at full speed; none while it is not known.
-    pub ability_bytes_per_second: Option<u64>,
-}
-
-fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-fn as_percent<S: Serializer>(share: &Share, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(f64::from(share.hundredths()) / 100.0)
-}
-
 /// How urgent a line of the log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -357,6 +326,7 @@ const fn skip_level(reason: SkipReason) -> Level {
         | SkipReason::SwapFullMemoryFine { .. }
         | SkipReason::SwapUse { .. }
         | SkipReason::ZramLimit { .. }
+        | SkipReason::SwapFails { .. }
         | SkipReason::Pressure { .. }
         | SkipReason::GroupSwap(_)
         | SkipReason::GroupProtected(_) => Level::Warn,

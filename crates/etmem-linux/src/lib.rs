@@ -30,6 +30,7 @@ pub mod probe;
 pub mod process;
 pub mod root;
 mod small_file;
+mod swap_stuck;
 #[expect(unsafe_code, reason = "system calls without a crate, and memory shared with the BPF program")]
 mod sys;
 pub mod trigger;

@@ -5,7 +5,7 @@ use crate::isolation;
 use etmem_config::{EngineSection, ProjectSection};
 use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::nodes::NumaNodes;
-use etmem_core::kernel::process::ProcessTable;
+use etmem_core::kernel::process::{ProcessTable, Target};
 use etmem_core::kernel::trigger::{Trigger, TriggerWait};
 use etmem_core::kernel::wishes::{Chosen, Modules, Wishes};
 use etmem_engine::{Hosted, Refusal};
@@ -44,6 +44,12 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// Which of openEuler's modules are loaded now.
     fn modules(&self) -> Modules {
         Modules::default()
+    }
+
+    /// Whether a process of `target` runs a KVM guest now.
+    fn runs_guests(&self, target: &Target) -> bool {
+        let _ = target;
+        false
     }
 
     /// All its ports, the probe and the mover chosen by `wishes`.
@@ -125,6 +131,10 @@ impl Machine for LinuxMachine {
 
     fn modules(&self) -> Modules {
         self.interfaces.modules()
+    }
+
+    fn runs_guests(&self, target: &Target) -> bool {
+        !self.interfaces.guests(target).is_empty()
     }
 
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {

@@ -6,7 +6,7 @@
 use crate::cleanup_records::CleanupRecord;
 use crate::machine::Machine;
 use etmem_core::kernel::cooperation::Cooperation;
-use etmem_core::kernel::wishes::{Choice, Chosen, Modules};
+use etmem_core::kernel::wishes::{Choice, Chosen, Modules, Wishes};
 use etmem_engine::TaskRunner;
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ impl Ports {
     /// What the machine lacks, or why what the task sets cannot be written down.
     pub(crate) fn choose(machine: &Arc<dyn Machine>, work: &mut dyn TaskRunner) -> Result<Self, String> {
         let modules = machine.modules();
-        let chosen = machine.kernel(&work.wishes())?;
+        let guest = work.target().is_some_and(|target| machine.runs_guests(target));
+        let chosen = machine.kernel(&Wishes { guest, ..work.wishes() })?;
         Ok(Self { machine: Arc::clone(machine), modules, chosen, records: Vec::new() })
     }
 

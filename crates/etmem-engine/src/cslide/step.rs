@@ -15,7 +15,7 @@ use crate::report::StepReport;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::Node;
 use etmem_core::kernel::pacer::{Pace, Pacer, Stopped};
-use etmem_core::kernel::process::ProcessError;
+use etmem_core::kernel::process::{ProcessError, Target};
 use etmem_core::kernel::wishes::Wishes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,6 +153,10 @@ fn figures(
 impl TaskRunner for CslideRunner {
     fn wishes(&self) -> Wishes {
         self.settings.wishes
+    }
+
+    fn target(&self) -> Option<&Target> {
+        Some(&self.settings.target)
     }
 
     fn prepare(&mut self, kernel: &Kernel) -> Result<(), EngineError> {

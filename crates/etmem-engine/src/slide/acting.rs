@@ -68,6 +68,8 @@ pub(super) struct Acted {
     pub(super) blind: Option<Blind>,
     /// Swap was taken away meanwhile.
     pub(super) swap_off: bool,
+    /// Writes to swap fail, so that some of what left is still in memory.
+    pub(super) swap_fails: bool,
     /// Bytes that left.
     pub(super) left: u64,
     pub(super) processor_time: Duration,
@@ -295,9 +297,16 @@ impl Actor<'_> {
             pacer: self.pacer,
         };
         let budget = Budget { bytes: 0, until: Some(self.pacer.now() + ACT_LONGEST) };
+        let stuck_before = self.kernel.memory.state().map_or(0, |memory| memory.swap_stuck);
         let mut outcome = each(budget, &mut tools);
-        if outcome.stayed > 0 && self.kernel.memory.state().is_ok_and(|now| self.history.has_lost_swap(&now))
-        {
+        let now = self.kernel.memory.state().ok();
+        if let Some(memory) = now.filter(|memory| memory.swap_stuck > 0) {
+            acted.swap_fails = true;
+            let still_there = memory.swap_stuck.saturating_sub(stuck_before).min(outcome.applied);
+            outcome.applied -= still_there;
+            outcome.over_budget += still_there;
+        }
+        if outcome.stayed > 0 && now.is_some_and(|now| self.history.has_lost_swap(&now)) {
             acted.swap_off = true;
             outcome.over_budget += std::mem::take(&mut outcome.stayed);
             kept = PageSetBuilder::default();

@@ -201,7 +201,7 @@ impl<'a> ProcessCycle<'a> {
         self.kernel.groups.moved_out(self.process, act.acted.left);
         let figures = self.kernel.processes.memory(self.process).unwrap_or(act.figures);
         let present = act.present();
-        let Acted { mut outcome, rehearsal, blind, swap_off, left, processor_time } = act.acted;
+        let Acted { mut outcome, rehearsal, blind, swap_off, swap_fails, left, processor_time } = act.acted;
         // It was cold when it was seen, and is not there any more.
         outcome.over_budget = outcome.over_budget.saturating_sub(given_back);
         self.history.end(&mut known, figures, settled.out + left);
@@ -210,6 +210,8 @@ impl<'a> ProcessCycle<'a> {
         // An error is what has come up since the scan began.
         let bound = if swap_off {
             Bound::SwapOff
+        } else if swap_fails {
+            Bound::SwapFails
         } else if blind.is_some() && may > 0 {
             Bound::Blind
         } else {

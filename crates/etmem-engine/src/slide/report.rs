@@ -259,6 +259,7 @@ const fn bound_name(bound: Bound) -> ReasonName {
     match bound {
         Bound::Swap => ReasonName::NoRoom,
         Bound::ZramLimit => ReasonName::ZramLimit,
+        Bound::SwapFails => ReasonName::SwapFails,
         Bound::GroupSwap => ReasonName::CgroupSwap,
         Bound::GroupProtected => ReasonName::CgroupProtected,
         Bound::Probation | Bound::Paused => ReasonName::TooManyRefaults,

@@ -111,7 +111,6 @@ impl Settings {
                 tracker: task.get(&keys::TRACKER)?,
                 mover: task.get(&keys::MOVER)?,
                 scan: ScanWishes { only_marked: task.get(&keys::SWAP_FLAG)?, ..ScanWishes::default() },
-                huge_pool: false,
                 ..Wishes::default()
             },
             dry_run: task.get(&keys::DRY_RUN)?,

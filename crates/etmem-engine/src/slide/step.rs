@@ -15,7 +15,7 @@ use etmem_core::feedback::BackOff;
 use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::process::{ProcessError, ProcessId, Target};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::scan::Schedule;
 use parking_lot::Mutex;
@@ -178,6 +178,10 @@ fn wait_after(first: Option<Duration>, interval: Duration, rest: Duration, pacer
 impl TaskRunner for SlideRunner {
     fn wishes(&self) -> Wishes {
         self.settings.wishes
+    }
+
+    fn target(&self) -> Option<&Target> {
+        Some(&self.settings.target)
     }
 
     fn notes(&self, kernel: &Kernel) -> Vec<String> {

@@ -31,6 +31,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::NoSwap => vec![slide::no_swap],
         ReasonName::SwapFull => vec![slide::swap_full],
         ReasonName::ZramLimit => vec![slide::zram_limit],
+        ReasonName::SwapFails => vec![slide::swap_fails],
         ReasonName::SwapUse => vec![slide::swap_use],
         ReasonName::Pressure => vec![slide::pressure],
         ReasonName::CgroupSwap => vec![slide::cgroup_swap],
@@ -93,7 +94,7 @@ fn shown(report: StepReport) -> Option<Reason> {
 }
 
 /// The variants of a skip reason, by number: a new one gets the next number and a way to it.
-const SKIP_REASONS: usize = 11;
+const SKIP_REASONS: usize = 12;
 const fn number_of_skip_reason(reason: &SkipReason) -> usize {
     match reason {
         SkipReason::NoSwap => 0,
@@ -107,11 +108,12 @@ const fn number_of_skip_reason(reason: &SkipReason) -> usize {
         SkipReason::Small { .. } => 8,
         SkipReason::SwappedEnough { .. } => 9,
         SkipReason::ZramLimit { .. } => 10,
+        SkipReason::SwapFails { .. } => 11,
     }
 }
 
 /// The same of what bounds an act.
-const BOUNDS: usize = 8;
+const BOUNDS: usize = 9;
 const fn number_of_bound(bound: Bound) -> usize {
     match bound {
         Bound::Swap => 0,
@@ -122,6 +124,7 @@ const fn number_of_bound(bound: Bound) -> usize {
         Bound::Blind => 5,
         Bound::SwapOff => 6,
         Bound::ZramLimit => 7,
+        Bound::SwapFails => 8,
     }
 }
 

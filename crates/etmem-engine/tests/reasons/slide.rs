@@ -72,6 +72,11 @@ pub(crate) fn zram_limit() -> Vec<StepReport> {
     ])
 }
 
+/// Before the cycle, and while pages leave.
+pub(crate) fn swap_fails() -> Vec<StepReport> {
+    reports([Case::memory(|memory| memory.swap_stuck = 8 * MIB), Case::quirk(Quirk::SwapFails)])
+}
+
 pub(crate) fn swap_full() -> Vec<StepReport> {
     reports([
         Case::memory(|memory| memory.swap_free = 0),

@@ -69,6 +69,7 @@ impl FakeMachine {
             swap_free: 64 * gib,
             swap_cached: 0,
             swap_limit: None,
+            swap_stuck: 0,
         }
     }
 

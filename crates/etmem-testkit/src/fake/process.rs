@@ -85,6 +85,7 @@ impl FakeProcess {
                 inode: 0,
                 special: false,
                 huge_pool: false,
+                guest: false,
             },
             flags: Vec::new(),
             locked: Vec::new(),
