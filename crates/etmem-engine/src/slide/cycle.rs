@@ -189,8 +189,8 @@ impl<'a> ProcessCycle<'a> {
         Acting { observed, not_looked_at, attached, window, settled, refaulted, given_back, act }
     }
 
-    /// The rest leaves, as far as the sample stayed out.
-    fn end_acting(&self, acting: Acting) -> Result<Scanned, End> {
+    /// The rest leaves, as far as the sample stayed out. Where nothing more may, it is said why.
+    fn end_acting(&self, acting: Acting) -> (Scanned, Option<End>) {
         let Acting { observed, not_looked_at, mut attached, window, settled, refaulted, given_back, mut act } =
             acting;
         let limits = act.limits;
@@ -207,17 +207,15 @@ impl<'a> ProcessCycle<'a> {
         self.history.end(&mut known, figures, settled.out + left);
         self.history.put_back(self.process, known);
 
-        // An error is what has come up since the scan began.
-        let bound = if swap_off {
-            Bound::SwapOff
-        } else if swap_fails {
-            Bound::SwapFails
-        } else if blind.is_some() && may > 0 {
-            Bound::Blind
-        } else {
-            within(room?, limits).bound
+        // No room is what has come up since the scan began.
+        let (bound, end) = match room {
+            _ if swap_off => (Bound::SwapOff, None),
+            _ if swap_fails => (Bound::SwapFails, None),
+            _ if blind.is_some() && may > 0 => (Bound::Blind, None),
+            Ok(room) => (within(room, limits).bound, None),
+            Err(end) => (Bound::Swap, Some(end)),
         };
-        Ok(Scanned {
+        let scanned = Scanned {
             present: present + settled.left_alone + settled.kept,
             window,
             bound: (outcome.over_budget > 0).then_some(bound),
@@ -236,7 +234,8 @@ impl<'a> ProcessCycle<'a> {
             },
             feedback: self.history.feedback(&settled, left),
             effort: Effort::of(&observed, processor_time),
-        })
+        };
+        (scanned, end)
     }
 
     const fn actor(&self) -> Actor<'_> {
@@ -418,8 +417,12 @@ impl Tried<'_> {
         }
         let Self { cycle, acting, _scan_lock, since: _ } = self;
         match cycle.end_acting(acting) {
-            Ok(scanned) => Box::new(scanned.report(cycle.process)),
-            Err(end) => cycle.ended(end),
+            (scanned, None) => Box::new(scanned.report(cycle.process)),
+            // A sample has left by then, perhaps, and refaults were seen.
+            (scanned, Some(end)) => {
+                let figures = scanned.report(cycle.process).figures;
+                Box::new(ProcessReport { figures, ..*cycle.ended(end) })
+            }
         }
     }
 }

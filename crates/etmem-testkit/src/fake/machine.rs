@@ -120,6 +120,20 @@ impl FakeMachine {
         self.lock().memory = memory;
     }
 
+    /// Takes all swap away: what is there comes back, and no more goes there.
+    pub fn swap_off(&self) {
+        let mut state = self.lock();
+        (state.memory.swap_total, state.memory.swap_free) = (0, 0);
+        state.processes.values_mut().for_each(FakeProcess::swap_off);
+    }
+
+    /// Gives it swap again, as `memory` says.
+    pub fn swap_on(&self, memory: MemoryState) {
+        let mut state = self.lock();
+        state.memory = memory;
+        state.processes.values_mut().for_each(|process| process.without_swap = false);
+    }
+
     /// Changes the pressure on its memory.
     pub fn set_pressure(&self, pressure: Option<Pressure>) {
         self.lock().pressure = pressure;
