@@ -29,6 +29,8 @@ pub struct StepReport {
     pub stopped: bool,
     /// Processor time that the cycle took, of all its threads.
     pub processor_time: Duration,
+    /// What was done for its processes together.
+    pub together: Figures,
 }
 
 impl StepReport {
@@ -41,6 +43,7 @@ impl StepReport {
             figures.add(&LOOKED_AT, u64::from(matches!(process.result, ProcessResult::WorkedOn(_))));
             figures.add_all(&process.figures);
         }
+        figures.add_all(&self.together);
         figures
     }
 }

@@ -5,7 +5,7 @@
 //! refused, never replaced.
 
 use crate::capabilities::{Capabilities, Capability};
-use crate::damon::SharedDamon;
+use crate::damon::{MachineMonitoring, NoProbe, SharedDamon};
 use crate::decider::MachineDeciders;
 use crate::groups::MachineGroups;
 use crate::mapping::Mappings;
@@ -83,13 +83,13 @@ impl Interfaces {
     /// # Errors
     /// What the machine lacks, and what would help.
     pub fn kernel(&self, wishes: &Wishes) -> Result<Chosen, Unavailable> {
-        let (probe, probe_choice) = self.probe(wishes)?;
+        let (probe, probe_choice) = if wishes.monitoring { self.no_probe()? } else { self.probe(wishes)? };
         let (moving, mover_choice) = if wishes.nodes {
             let numa = self.numa()?;
             let reason = "pages move between NUMA nodes".to_owned();
             let choice = Choice { name: numa.mover.name(), reason };
             (Moving::Nodes(numa), choice)
-        } else if wishes.mover == Mover::Elsewhere {
+        } else if wishes.monitoring || wishes.mover == Mover::Elsewhere {
             let reason = "another program, or the kernel itself, moves pages".to_owned();
             (Moving::Elsewhere, Choice { name: "none", reason })
         } else {
@@ -105,6 +105,7 @@ impl Interfaces {
             pressure: Arc::new(MachinePressure(proc.clone())),
             groups: Arc::new(MachineGroups(self.roots.clone())),
             deciders: Arc::new(MachineDeciders),
+            monitoring: Arc::new(MachineMonitoring { proc: proc.clone(), damon: self.damon() }),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             other_probes: self.other_probes(wishes, probe_choice.name),
             probe,
@@ -116,12 +117,21 @@ impl Interfaces {
     /// The probes that `tracker=auto` has left where `first` is blind to a target. DAMON is not among them: what it sets in the
     /// kernel has to be recorded when the task starts.
     fn other_probes(&self, wishes: &Wishes, first: &str) -> Vec<Arc<dyn ProbeSource>> {
-        if wishes.tracker != Tracker::Auto {
+        if wishes.monitoring || wishes.tracker != Tracker::Auto {
             return Vec::new();
         }
         let others =
             TRACKERS.into_iter().filter(|tracker| *tracker != Tracker::Damon && tracker.name() != first);
         others.filter_map(|tracker| Some(self.probe(&Wishes { tracker, ..*wishes }).ok()?.0)).collect()
+    }
+
+    /// What stands for a probe where the kernel watches and acts itself, if it can.
+    fn no_probe(&self) -> Result<(Arc<dyn ProbeSource>, Choice), Unavailable> {
+        self.check_procfs()?;
+        check_own_pid(&self.roots.proc)?;
+        self.damon().detect()?;
+        let reason = "the kernel watches and acts itself".to_owned();
+        Ok((Arc::new(NoProbe), Choice { name: Tracker::Damon.name(), reason }))
     }
 
     /// A probe alone, for those who only look.

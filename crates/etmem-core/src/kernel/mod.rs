@@ -3,12 +3,13 @@
 //! `etmem-linux` implements them over a real machine, `etmem-testkit` over a scripted one. The order in which
 //! a cycle calls them: [`process`] (whose memory), [`memory`], [`pressure`] and [`groups`] (is there a need, and room), [`mapping`]
 //! and [`probe`] (which pages were touched), [`mover`] or [`nodes`] (out of memory, or to another node), [`swap_cache`]; every
-//! wait goes through [`pacer`]. [`decider`] asks another program instead. [`wishes`] is how a task says which probe and mover it wants.
+//! wait goes through [`pacer`]. [`decider`] asks another program instead, [`monitoring`] leaves all to the kernel. [`wishes`] is how a task says which probe and mover it wants.
 
 pub mod decider;
 pub mod groups;
 pub mod mapping;
 pub mod memory;
+pub mod monitoring;
 pub mod mover;
 mod moving;
 pub mod nodes;
@@ -46,4 +47,6 @@ pub struct Kernel {
     pub groups: Arc<dyn groups::ControlGroups>,
     /// Asks programs outside what to do with pages.
     pub deciders: Arc<dyn decider::Deciders>,
+    /// Has the kernel watch and act itself.
+    pub monitoring: Arc<dyn monitoring::Monitoring>,
 }

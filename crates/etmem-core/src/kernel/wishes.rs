@@ -72,6 +72,8 @@ pub struct Wishes {
     /// Whether pages are to move between NUMA nodes ([`super::Moving::Nodes`]) instead of out of memory. `mover` has no
     /// meaning then.
     pub nodes: bool,
+    /// Whether the kernel watches and acts itself ([`super::monitoring`]): neither `tracker` nor `mover` has a meaning then.
+    pub monitoring: bool,
 }
 
 /// Which of openEuler's modules are loaded: what `auto` chooses depends on it.

@@ -108,8 +108,7 @@ impl Settings {
                 tracker: task.get(&keys::TRACKER)?,
                 mover: task.get(&keys::MOVER)?,
                 scan: ScanWishes { only_marked: task.get(&keys::SWAP_FLAG)?, ..ScanWishes::default() },
-                huge_pool: false,
-                nodes: false,
+                ..Wishes::default()
             },
             dry_run: task.get(&keys::DRY_RUN)?,
             goal: task.get(&keys::MAX_REFAULT)?.and_then(Goal::percent_per_minute),

@@ -1,6 +1,7 @@
 //! The scripted machine, and the ports that need no NUMA nodes.
 
 use super::decider::FakeDecider;
+use super::monitoring::FakeMonitoring;
 use super::nodes::FakeNodes;
 use super::process::FakeProcess;
 use super::swap_cache::FakeSwapCache;
@@ -31,6 +32,7 @@ pub(super) struct State {
     pub(super) nodes: FakeNodes,
     pub(super) swap_cache: Option<FakeSwapCache>,
     pub(super) decider: FakeDecider,
+    pub(super) monitoring: FakeMonitoring,
 }
 
 /// A machine that follows a script.
@@ -88,6 +90,7 @@ impl FakeMachine {
             pressure: machine.clone(),
             groups: machine.clone(),
             deciders: machine.clone(),
+            monitoring: machine.clone(),
         }
     }
 

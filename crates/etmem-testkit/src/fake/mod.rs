@@ -4,6 +4,7 @@
 
 mod decider;
 mod machine;
+mod monitoring;
 mod nodes;
 mod pacer;
 mod placement;
@@ -13,6 +14,7 @@ mod swap_cache;
 
 pub use decider::FakeDecider;
 pub use machine::FakeMachine;
+pub use monitoring::FakeMonitoring;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;
 pub use process::{FakeProcess, Script};
