@@ -5,7 +5,6 @@ use crate::figures::{FOUND, Figures, LOOKED_AT, PROCESSOR_TIME, nanoseconds};
 use crate::reason::Reason;
 use etmem_core::guard::SkipReason;
 use etmem_core::kernel::groups::Group;
-use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
 use etmem_core::plan::Ended;
 use std::any::Any;
@@ -32,6 +31,8 @@ pub struct StepReport {
     pub stopped: bool,
     /// Processor time that the cycle took, of all its threads.
     pub processor_time: Duration,
+    /// What was done for its processes together.
+    pub together: Figures,
 }
 
 impl StepReport {
@@ -47,6 +48,7 @@ impl StepReport {
         for group in self.groups.iter().flatten() {
             figures.add_all(&group.figures);
         }
+        figures.add_all(&self.together);
         figures
     }
 

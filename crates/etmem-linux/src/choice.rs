@@ -5,9 +5,9 @@
 //! refused, never replaced.
 
 use crate::capabilities::{Capabilities, Capability};
-use crate::damon::SharedDamon;
+use crate::damon::{MachineMonitoring, SharedDamon};
 use crate::decider::MachineDeciders;
-use crate::groups::{MachineGroups, NoProbe};
+use crate::groups::MachineGroups;
 use crate::mapping::Mappings;
 use crate::memory::MachineMemory;
 use crate::module::{IDLE_PAGES, SWAP_PAGES};
@@ -18,6 +18,7 @@ use crate::probe::bpf::Bpf;
 use crate::probe::damon::Damon;
 use crate::probe::etmem::Etmem;
 use crate::probe::idle::Idle;
+use crate::probe::none::NoProbe;
 use crate::probe::sight;
 use crate::process::descriptors::runs_guest;
 use crate::process::stat::check_own_pid;
@@ -87,7 +88,13 @@ impl Interfaces {
     /// # Errors
     /// What the machine lacks, and what would help.
     pub fn kernel(&self, wishes: &Wishes) -> Result<Chosen, Unavailable> {
-        let (probe, probe_choice) = if wishes.groups { no_probe() } else { self.probe(wishes)? };
+        let (probe, probe_choice) = if wishes.groups {
+            no_probe()
+        } else if wishes.monitoring {
+            self.monitoring()?
+        } else {
+            self.probe(wishes)?
+        };
         let (moving, mover_choice) = if wishes.groups {
             (Moving::Groups, self.reclaim()?)
         } else if wishes.nodes {
@@ -95,7 +102,7 @@ impl Interfaces {
             let reason = "pages move between NUMA nodes".to_owned();
             let choice = Choice { name: numa.mover.name(), reason };
             (Moving::Nodes(numa), choice)
-        } else if wishes.mover == Mover::Elsewhere {
+        } else if wishes.monitoring || wishes.mover == Mover::Elsewhere {
             let reason = "another program, or the kernel itself, moves pages".to_owned();
             (Moving::Elsewhere, Choice { name: "none", reason })
         } else {
@@ -112,6 +119,7 @@ impl Interfaces {
             groups: Arc::new(MachineGroups::new(self.roots.clone())),
             deciders: Arc::new(MachineDeciders),
             cooperation: None,
+            monitoring: Arc::new(MachineMonitoring { proc: proc.clone(), damon: self.damon() }),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             other_probes: if wishes.groups {
                 Vec::new()
@@ -136,12 +144,25 @@ impl Interfaces {
     /// The probes that `tracker=auto` has left where `first` is blind to a target. DAMON is not among them: what it sets in the
     /// kernel has to be recorded when the task starts.
     fn other_probes(&self, wishes: &Wishes, first: &str) -> Vec<Arc<dyn ProbeSource>> {
-        if wishes.tracker != Tracker::Auto {
+        if wishes.monitoring || wishes.tracker != Tracker::Auto {
             return Vec::new();
         }
         let others =
             TRACKERS.into_iter().filter(|tracker| *tracker != Tracker::Damon && tracker.name() != first);
         others.filter_map(|tracker| Some(self.probe(&Wishes { tracker, ..*wishes }).ok()?.0)).collect()
+    }
+
+    /// What stands for a probe where the kernel watches and acts itself, if it can.
+    fn monitoring(&self) -> Result<(Arc<dyn ProbeSource>, Choice), Unavailable> {
+        self.check_procfs()?;
+        check_own_pid(&self.roots.proc)?;
+        self.damon().detect()?;
+        let reason = "the kernel watches and acts itself".to_owned();
+        let probe = NoProbe {
+            name: Tracker::Damon.name(),
+            refusal: "the kernel watches the processes of this task itself",
+        };
+        Ok((Arc::new(probe), Choice { name: probe.name, reason }))
     }
 
     /// A probe alone, for those who only look.
@@ -279,7 +300,8 @@ impl Interfaces {
 /// What stands for a probe where no page is looked at.
 fn no_probe() -> (Arc<dyn ProbeSource>, Choice) {
     let reason = "how long programs of each control group wait, and what of it is refaulted".to_owned();
-    (Arc::new(NoProbe), Choice { name: "psi", reason })
+    let probe = NoProbe { name: "psi", refusal: "this task reclaims control groups and looks at no page" };
+    (Arc::new(probe), Choice { name: probe.name, reason })
 }
 
 /// All probes, the best first.

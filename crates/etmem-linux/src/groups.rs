@@ -7,7 +7,6 @@ mod figures;
 mod folder;
 mod hierarchy;
 mod limits;
-mod no_probe;
 
 use crate::root::Roots;
 use etmem_core::kernel::groups::{
@@ -17,7 +16,6 @@ use etmem_core::kernel::groups::{
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use hierarchy::Hierarchy;
 use limits::OwnGroup;
-pub(crate) use no_probe::NoProbe;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::Path;

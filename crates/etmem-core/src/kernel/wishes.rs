@@ -77,6 +77,8 @@ pub struct Wishes {
     /// Whether control groups are reclaimed as a whole ([`super::Moving::Groups`]), for which no page is looked at. Nothing else
     /// has a meaning then.
     pub groups: bool,
+    /// Whether the kernel watches and acts itself ([`super::monitoring`]): neither `tracker` nor `mover` has a meaning then.
+    pub monitoring: bool,
 }
 
 /// Which of openEuler's modules are loaded: what `auto` chooses depends on it.

@@ -2,7 +2,7 @@
 //!
 //! Two signs show whose DAMON's settings are. The etmem that uses DAMON holds a lock on its folder, which ends with that
 //! program, also when it is killed. And every context of ours has an update interval that no one would choose,
-//! [`MARK`]; a kdamond of its own, which never runs, has one from the first moment to the last. So settings that are
+//! [`MARK`], or its scheme an interval of watermarks that is the same number; a kdamond of its own, which never runs, has one from the first moment to the last. So settings that are
 //! all marked while the lock is free were left by an etmem that is dead: they are taken back. All
 //! others are another program's, and stay as they are, even when nothing runs.
 //!
@@ -20,6 +20,11 @@ use std::io;
 /// The update interval of our contexts, in microseconds: `etmem` as a number, some five days. It has no effect, as no
 /// mapping is followed by DAMON itself.
 pub(crate) const MARK: u64 = 0x65_74_6d_65_6d;
+
+/// Where a context bears the mark whose update interval is not ours to choose: the interval of watermarks has no effect, as
+/// our schemes have none.
+const SCHEME_MARK: &str = "schemes/0/watermarks";
+const SCHEME_MARK_FILE: &str = "interval_us";
 
 /// The kdamond that only bears the mark, and the number of those after it, which watch processes.
 const SIGN: usize = 0;
@@ -59,7 +64,7 @@ impl Owner {
             let mut is_marked = true;
             for context in 0..contexts.number("nr_contexts")? {
                 let context = contexts.folder(context);
-                is_marked &= context.folder("monitoring_attrs/intervals").number("update_us")? == MARK;
+                is_marked &= is_marked_context(&context)?;
                 match is_marked {
                     true => marked.push(number),
                     false if !runs && is_empty(&context) => empty.push(number),
@@ -80,6 +85,13 @@ impl Owner {
         let is_unsigned = all && others + running == 0 && marked.is_empty() && matches!(empty[..], [] | [0]);
         Ok(if is_unsigned { Self::Unsigned(described) } else { Self::Other(described) })
     }
+}
+
+/// Whether a context bears our mark: the probe's where no mapping is followed by DAMON itself, or the engine's, of which the
+/// update interval is the user's.
+fn is_marked_context(context: &Folder) -> io::Result<bool> {
+    let of_scheme = || context.folder(SCHEME_MARK).number(SCHEME_MARK_FILE).is_ok_and(|value| value == MARK);
+    Ok(context.folder("monitoring_attrs/intervals").number("update_us")? == MARK || of_scheme())
 }
 
 /// Whether a context is as the kernel makes it, for all that matters: it watches no process.
@@ -185,6 +197,14 @@ impl Claim {
                 Err(error)
             }
         }
+    }
+
+    /// Moves the mark of `context`, which has one scheme, to where it leaves the update interval alone.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub(crate) fn mark_scheme(context: &Folder) -> Result<(), ProcessError> {
+        context.folder(SCHEME_MARK).write(SCHEME_MARK_FILE, MARK)
     }
 
     /// Takes back the kdamond `number`, which is stopped.

@@ -1,5 +1,6 @@
 //! Probes and movers, what a task of slide would get, idle page tracking and DAMON.
 
+use super::damon_details;
 use super::finding::{Finding, Severity};
 use super::text::{line_of, numbered};
 use crate::capabilities::Capability;
@@ -81,8 +82,14 @@ pub(super) fn idle_page_tracking(sys: &SysRoot) -> Finding {
         .helped_by("only if no better probe works: a kernel built with CONFIG_IDLE_PAGE_TRACKING=y")
 }
 
-/// Whether the kernel has DAMON, and who uses it. Nothing is written: it may be another program's.
+/// Whether the kernel has DAMON, who uses it, and what it shows of itself. Nothing is written: it may be another program's.
 pub(super) fn damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
+    let mut finding = owner_of_damon(proc, sys);
+    finding.details.extend(damon_details::details(sys));
+    finding
+}
+
+fn owner_of_damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
     const NAME: &str = "damon";
     let taken = |users, help| {
         Finding::ok(NAME, "taken")

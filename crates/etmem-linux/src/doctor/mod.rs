@@ -6,6 +6,7 @@
 
 mod cgroup;
 mod daemons;
+mod damon_details;
 mod finding;
 mod interfaces;
 mod nodes;

@@ -4,4 +4,5 @@ pub mod bpf;
 pub mod damon;
 pub mod etmem;
 pub mod idle;
+pub(crate) mod none;
 pub(crate) mod sight;

@@ -2,6 +2,7 @@
 
 use super::decider::FakeDecider;
 use super::groups::FakeGroup;
+use super::monitoring::FakeMonitoring;
 use super::nodes::FakeNodes;
 use super::process::FakeProcess;
 use super::swap_cache::FakeSwapCache;
@@ -34,6 +35,7 @@ pub(super) struct State {
     pub(super) nodes: FakeNodes,
     pub(super) swap_cache: Option<FakeSwapCache>,
     pub(super) decider: FakeDecider,
+    pub(super) monitoring: FakeMonitoring,
 }
 
 /// A machine that follows a script.
@@ -93,6 +95,7 @@ impl FakeMachine {
             groups: machine.clone(),
             deciders: machine.clone(),
             cooperation: None,
+            monitoring: machine.clone(),
         }
     }
 
