@@ -10,6 +10,7 @@ mod finding;
 mod interfaces;
 mod nodes;
 mod pressure;
+mod reclaim;
 mod rights;
 mod subjects;
 mod swap;
