@@ -7,6 +7,7 @@ use super::deadline::{ANSWER_LIMIT, Deadline, STOP_LIMIT};
 use super::denied::Denied;
 use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry};
 use super::hosting;
+use super::overlaps;
 use crate::machine::Machine;
 use crate::ports::Ports;
 use crate::rest::Rest;
@@ -63,6 +64,7 @@ impl Registry {
             }
         }
         let mut notes = all_notes(&ready);
+        notes.extend(overlaps::notes(self));
         let mut begun = 0;
         let started = hosted.iter().try_for_each(|(project, engine, task)| {
             notes.extend(hosting::start(&*self.machine, project, &***engine, task, deadline)?);
