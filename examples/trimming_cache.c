@@ -91,11 +91,12 @@ static size_t wanted(const char *text)
 int main(int argc, char **argv)
 {
     char text[4096];
-    fill((argc > 1 ? strtoull(argv[1], NULL, 10) : 200) << 20);
     struct pollfd files[] = {
         { .fd = STDIN_FILENO, .events = POLLIN },
         { .fd = listen_to(getenv("MEMORY_PRESSURE_WATCH")), .events = POLLIN },
     };
+    /* It listens first: what it has is cold soon, and is taken from programs that do not listen. */
+    fill((argc > 1 ? strtoull(argv[1], NULL, 10) : 200) << 20);
     printf("holds %zu bytes at %p\n", count * ENTRY, (void *)entries);
     fflush(stdout);
     while (poll(files, 2, -1) >= 0) {

@@ -19,12 +19,12 @@ use etmem_testkit::laboratory::{self, Machine, quoted, trial};
 use etmem_testkit::machine::Need;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{for_soak, run_in_turn, trial_or_skip};
 use etmem_testkit::undo::Undo;
 use etmem_testkit::workload::{Options, Workload};
 use serde_json::Value;
 
-const MACHINE: Machine = Machine { modules: &["zram", "lz4"], ..Machine::of("6.12") };
+const MACHINE: Machine = Machine { modules: &["zram", "lz4"], seconds: 1200, ..Machine::of("6.12") };
 const SWAP: usize = 128 * MIB;
 const MEMORY: usize = 48 * MIB;
 const HOT: usize = 4 * MIB;
@@ -56,7 +56,10 @@ fn main() -> ExitCode {
             let usage = format!("usage {} 1G", group.name);
             story.quiet(&[(&usage, 0), ("pressure full 2s/2s", 0), ("free 1%", 61)])
         }),
-        trial("second_version_in_a_machine_of_6_12", missing.as_deref(), || guest::boot(MACHINE, "triggers")),
+        trial(&for_soak("second_version_in_a_machine_of_6_12", 4), missing.as_deref(), || {
+            guest::boot(MACHINE, "triggers")
+        })
+        .with_ignored_flag(true),
     ])
 }
 

@@ -32,8 +32,9 @@ fn wait_for(what: &str, mut enough: impl FnMut() -> bool) {
 /// A helper whose command writes a line when it begins, and another when a file called `go` lets it end.
 fn start(folder: &Path) -> (Running, UnixStream) {
     let listener = UnixListener::bind(folder.join("socket")).unwrap();
-    let trim =
-        "echo begins $ETMEM_WANTED_BYTES >>log; until [ -e go ]; do sleep 0.02; done; rm go; echo ends >>log";
+    // It ends with the folder, should the helper be killed.
+    let trim = "echo begins $ETMEM_WANTED_BYTES >>log; until [ -e go ]; do [ -e log ] || exit; sleep 0.02; done; \
+                rm go; echo ends >>log";
     let mut command = etmem();
     command.args(["pressure", "run", "--watch", "socket", "--", "sh", "-c", trim]).current_dir(folder);
     let (running, _) = Running::start(command.stdin(Stdio::null())).unwrap();
@@ -89,7 +90,9 @@ fn it_ends_with_its_parent() {
     shell.args(["-c", script, env!("CARGO_BIN_EXE_etmem")]).current_dir(folder.path()).stdin(Stdio::null());
     let (shell, _) = Running::start(&mut shell).unwrap();
     let _connected = listener.accept().unwrap();
-    let pid = fs::read_to_string(folder.path().join("pid")).unwrap();
+    let number = || fs::read_to_string(folder.path().join("pid")).unwrap_or_default();
+    wait_for("the shell writes its number", || number().ends_with('\n'));
+    let pid = number();
     let helper = format!("/proc/{}/comm", pid.trim());
     assert_eq!(fs::read_to_string(&helper).unwrap(), "etmem\n");
     shell.signal(Signal::SIGKILL).unwrap();

@@ -68,6 +68,12 @@ impl Registry {
         let mut begun = 0;
         let started = hosted.iter().try_for_each(|(project, engine, task)| {
             notes.extend(hosting::start(&*self.machine, project, &***engine, task, deadline)?);
+            if !project.triggers.is_empty() {
+                notes.push(format!(
+                    "task {}: trigger= has no effect, as its plugin decides when it works",
+                    task.name
+                ));
+            }
             begun += 1;
             Ok(())
         });
