@@ -201,7 +201,9 @@ impl Interfaces {
         let named = [wishes.tracker];
         let (wish, ways) = match wishes.tracker {
             Tracker::Auto => (None, sight::order(wishes)),
-            tracker => (Some(tracker.name()), &named[..]),
+            tracker @ (Tracker::Etmem | Tracker::Bpf | Tracker::Idle | Tracker::Damon) => {
+                (Some(tracker.name()), &named[..])
+            }
         };
         let ways: Vec<_> = ways.iter().copied().map(way).collect();
         choose("tracker", wish, &ways)

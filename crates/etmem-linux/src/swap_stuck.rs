@@ -23,7 +23,7 @@ const SWAP_CACHE: u64 = 1 << 13;
 const WORD: usize = 8;
 
 /// Frames that are asked for in a row, and such rows: 0.5 MiB of flags, which takes about 2 ms.
-const ROW: u64 = 128;
+const ROW: usize = 128;
 const ROWS: u64 = 512;
 
 /// Less is no failure: pages that are just on their way look the same.
@@ -124,9 +124,9 @@ fn frames(flags: &File) -> Option<u64> {
 
 /// Rows of frames, spread over all of `frames`.
 fn sample(flags: &File, frames: u64) -> Seen {
-    let stride = (frames / ROWS).max(ROW);
+    let stride = (frames / ROWS).max(ROW as u64);
     let mut seen = Seen::default();
-    let mut row = [0; ROW as usize * WORD];
+    let mut row = [0; ROW * WORD];
     for first in (0..frames).step_by(usize::try_from(stride).unwrap_or(usize::MAX)) {
         // Where memory has a hole, the kernel answers with zeroes.
         let read = flags.read_at(&mut row, first * WORD as u64).unwrap_or(0);
