@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     run_in_turn(vec![
         trial_or_skip("scripted_every_reason_for_nothing", &fake, scripted_reasons),
         trial_or_skip("scripted_what_moved_is_told_and_summed", &fake, scripted_figures),
+        trial_or_skip("scripted_metrics_are_the_figures_of_task_show", &fake, scripted_metrics),
         trial_or_skip("scripted_a_dry_run_moves_nothing", &fake, scripted_dry_run),
         trial_or_skip("scripted_without_swap", &fake, scripted_without_swap),
         trial_or_skip("watching_outlives_the_daemon", &fake, watching),
@@ -149,6 +150,27 @@ fn scripted_figures() -> Result<()> {
     );
     ensure!(all["cpu_seconds"].as_f64() > Some(0.0), "{shown:#}");
     ensure!(shown["tracker"]["name"] == "etmem" && shown["mover"]["name"] == "etmem", "{shown:#}");
+    Ok(())
+}
+
+fn scripted_metrics() -> Result<()> {
+    let fake = FakeProc::mount(Script::new(vec![cold(FIRST_PID)]))?;
+    let daemon = Daemon::start_at(Binaries::build()?, fake.root())?;
+    started(&daemon, &ProjectFile::new("p").task("t", TaskKind::Pid(FIRST_PID)))?;
+    show_when(&daemon, "t", "a cycle is over", |shown| shown["cycles"].as_u64() >= Some(1))?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("etmem.prom");
+    let file = path.to_str().context("UTF-8")?;
+    let answer = daemon.must(&["metrics"])?;
+    let moved =
+        format!("etmem_moved_bytes_total{{project=\"p\",engine=\"slide\",task=\"t\"}} {}\n", PAGES * PAGE);
+    ensure!(answer.contains(&moved) && answer.ends_with("# EOF\n"), "{answer}");
+    for _ in 0..2 {
+        ensure!(daemon.must(&["metrics", "--file", file])?.is_empty(), "it goes to the file");
+        let written = std::fs::read_to_string(&path)?;
+        ensure!(written.contains(&moved) && !written.contains("# EOF"), "{written}");
+    }
+    ensure!(std::fs::read_dir(folder.path())?.count() == 1, "nothing else is left");
     Ok(())
 }
 

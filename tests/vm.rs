@@ -59,7 +59,9 @@ fn on(kernel: &'static str, levels: &'static str, missing: Option<&str>) -> Vec<
     let name = |what: &str| format!("{what}_on_linux_{kernel}_with_{levels}_levels");
     let (tests, slide) = (name("the_tests_of_etmem_linux"), name("slide"));
     let examines = format!("doctor_on_linux_{kernel}");
+    let files = format!("memory_files_on_linux_{kernel}");
     let [of_tests, of_slide, of_doctor] = [tests.clone(), slide.clone(), examines.clone()];
+    let of_files = files.clone();
     let commands = move || {
         let tests_of_etmem_linux = built::test("etmem-linux/tests/machine/main.rs")?;
         let etmem = quoted(&Binaries::build()?.etmem)?;
@@ -68,6 +70,7 @@ fn on(kernel: &'static str, levels: &'static str, missing: Option<&str>) -> Vec<
             // It comes first, when nothing is set up. There is no swap, which is an error.
             commands.insert(0, (of_doctor.clone(), format!("{etmem} doctor --json; test $? = 2")));
             commands.push((of_slide.clone(), guest::line("slide")?));
+            commands.push((of_files.clone(), LISTS_A_GROUP.to_owned()));
         }
         Ok(([guest::files()?, vec![tests_of_etmem_linux]].concat(), commands))
     };
@@ -78,7 +81,12 @@ fn on(kernel: &'static str, levels: &'static str, missing: Option<&str>) -> Vec<
     };
     let tests = of(&tests, |_, said| nothing_was_skipped(said));
     if levels == "4" {
-        return vec![tests, of(&examines, doctor), of(&slide, |_, _| Ok(()))];
+        return vec![
+            tests,
+            of(&examines, doctor),
+            of(&slide, |_, _| Ok(())),
+            of(&files, |_, said| are_known(said)),
+        ];
     }
     // The tests above try the walk with both. The whole story with 5 levels takes a boot more.
     let told = trial(&for_soak(&slide, 1), missing, move || guest::boot(machine(kernel, levels), "slide"));
@@ -88,6 +96,25 @@ fn on(kernel: &'static str, levels: &'static str, missing: Option<&str>) -> Vec<
 fn nothing_was_skipped(said: &str) -> Result<()> {
     // A test that is skipped on this kernel would be a claim that does not hold.
     ensure!(said.contains("; 0 ignored;"), "some were skipped:\n{}", indented(said));
+    Ok(())
+}
+
+/// Makes a control group, and lists its files.
+const LISTS_A_GROUP: &str =
+    "cd /sys/fs/cgroup && echo +memory >cgroup.subtree_control && mkdir listed && ls listed && rmdir listed";
+
+/// What etmemd does with each file of a control group's memory.
+const GUIDE: &str = include_str!("../docs/doing-no-harm.md");
+
+/// Each file in `listed` that is about memory has a row in the guide, so that none is overlooked.
+fn are_known(listed: &str) -> Result<()> {
+    let rows = GUIDE.lines().filter(|line| line.starts_with("| `memory."));
+    let first_cells = rows.filter_map(|row| row.split('|').nth(1));
+    let known: Vec<&str> = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let files: Vec<&str> = listed.split_whitespace().filter(|word| word.starts_with("memory.")).collect();
+    ensure!(files.contains(&"memory.swap.max"), "no list of files:\n{}", indented(listed));
+    let unknown: Vec<&&str> = files.iter().filter(|file| !known.contains(file)).collect();
+    ensure!(unknown.is_empty(), "docs/doing-no-harm.md has no row for {unknown:?}");
     Ok(())
 }
 

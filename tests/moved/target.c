@@ -1,5 +1,5 @@
 /* A program whose memory the kernel keeps, frees or returns: what it is to do is its first argument, how many pages it has its
- * second. It writes the range of its memory, reads a line for each time it is to touch one of its halves ("0" or "1"), answers
+ * second. It writes the range of its memory, reads a line for each time it is to touch one of its halves ("0" or "1", or "0w" to write to it), answers
  * each, and ends with its input. */
 #define _GNU_SOURCE
 #include <linux/io_uring.h>
@@ -67,12 +67,43 @@ static int share(unsigned char *memory, size_t pages)
     return 0;
 }
 
+/* Children that live as long as this program, and share all of its memory. */
+static int fork_workers(int count)
+{
+    pid_t parent = getpid(), child = 1;
+
+    for (; count > 0 && child > 0; count--) {
+        child = fork();
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (getppid() != parent)
+                _exit(0);
+            for (;;)
+                pause();
+        }
+    }
+    return child < 0 ? -1 : 0;
+}
+
+/* Fills twice as many pages of shared memory. */
+static int fill_segment(size_t pages)
+{
+    unsigned char *segment =
+        mmap(NULL, 2 * pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (segment == MAP_FAILED)
+        return -1;
+    memset(segment, 1, 2 * pages * PAGE);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *role = argc > 2 ? argv[1] : "";
     size_t pages = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     unsigned char *memory =
         mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pid_t starter = getppid();
     char line[16];
     int failed = 0;
 
@@ -87,6 +118,10 @@ int main(int argc, char **argv)
         failed = pin(memory, pages);
     else if (strcmp(role, "shared") == 0)
         failed = share(memory, pages);
+    else if (strcmp(role, "prefork") == 0)
+        failed = fork_workers(8);
+    else if (strcmp(role, "segment") == 0)
+        failed = fill_segment(pages);
     else if (strcmp(role, "freed") == 0)
         failed = madvise(memory, pages / 2 * PAGE, MADV_FREE);
     if (failed) {
@@ -95,12 +130,21 @@ int main(int argc, char **argv)
     }
     printf("%lx-%lx\n", (unsigned long)memory, (unsigned long)(memory + pages * PAGE));
     fflush(stdout);
-    if (strcmp(role, "runs") == 0)
-        run_for_ever(memory, pages);
+    if (strcmp(role, "runs") == 0) {
+        /* It reads no input, whose end would end it. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() == starter)
+            run_for_ever(memory, pages);
+        return 0;
+    }
     while (fgets(line, sizeof line, stdin)) {
         size_t half = pages / 2, first = line[0] == '1' ? half : 0;
 
-        touch(memory + first * PAGE, half);
+        if (line[1] == 'w')
+            for (size_t page = first; page < first + half; page++)
+                memory[page * PAGE]++;
+        else
+            touch(memory + first * PAGE, half);
         puts("done");
         fflush(stdout);
     }

@@ -24,6 +24,7 @@ pub mod kind;
 pub mod library;
 pub mod listing;
 pub mod section;
+pub mod triggers;
 pub mod values;
 pub mod warning;
 

@@ -23,6 +23,14 @@ pub struct Gates {
     pub resident_above: Option<u64>,
 }
 
+impl Gates {
+    /// Whether no process is left alone by them, whatever its figures.
+    #[must_use]
+    pub const fn are_open(self) -> bool {
+        self.free_below_percent.is_none()
+    }
+}
+
 /// Whether the swap cache takes more than `high_percent` of memory.
 #[must_use]
 pub const fn swap_cache_is_above(high_percent: u8, memory: &MemoryState) -> bool {
@@ -55,6 +63,8 @@ pub enum Bound {
     Paused,
     /// The probe does not see what touches the process.
     Blind,
+    /// Writes to swap fail.
+    SwapFails,
     /// Swap was taken away while pages were leaving.
     SwapOff,
 }
@@ -69,6 +79,7 @@ impl fmt::Display for Bound {
             Self::Probation => "held back after too much came back",
             Self::Paused => "held back as too much came back",
             Self::Blind => "held back as the probe does not see what touches it",
+            Self::SwapFails => "stuck in the swap cache as writes to swap fail",
             Self::SwapOff => "kept as swap was taken away meanwhile (swapoff)",
         })
     }
@@ -165,6 +176,9 @@ pub fn room(
         if left < PAGE_SIZE {
             return Err(SkipReason::ZramLimit { limit });
         }
+    }
+    if memory.swap_stuck > 0 {
+        return Err(SkipReason::SwapFails { stuck: memory.swap_stuck });
     }
     if let Some(swap) = groups.swap {
         room = room.or(swap.bound.saturating_sub(swap.used), Bound::GroupSwap);
@@ -301,6 +315,8 @@ mod tests {
         let limited = |room| MemoryState { swap_limit: Some(SwapLimit { limit: MIB, room }), ..memory(0) };
         assert_eq!(room(guards, &limited(30 * MIB + 1), None, none), room_of(30, Bound::ZramLimit));
         assert_eq!(room(guards, &limited(4095), None, none), Err(SkipReason::ZramLimit { limit: MIB }));
+        let stuck = MemoryState { swap_stuck: MIB, ..memory(0) };
+        assert_eq!(room(guards, &stuck, None, none), Err(SkipReason::SwapFails { stuck: MIB }));
         let whatever = Guards { pressure: None, ..guards };
         assert_eq!(room(whatever, &memory(0), pressure(9999), none), room_of(80, Bound::Swap));
         let all = Guards { swap_use_percent: 100, ..guards };

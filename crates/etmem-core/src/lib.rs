@@ -10,7 +10,9 @@
 
 pub mod act;
 pub mod address;
+pub mod age;
 pub mod feedback;
+pub mod forecast;
 pub mod guard;
 pub mod heat;
 pub mod idle_pages;

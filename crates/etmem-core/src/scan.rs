@@ -14,9 +14,11 @@
 //! [`Looks`] is the only scanner, of one process. An engine arms many processes, waits once, and looks at all of them, so that they
 //! share their windows: slide the processes of a task ([`Looks::begin`]), cslide those of all tasks ([`Looks::arm`]).
 
+mod forked;
 mod wanted;
 mod window;
 
+pub use forked::leave_out_forked;
 pub use wanted::{Wanted, is_anonymous, is_placeable, is_swappable};
 
 use crate::address::AddressRange;
@@ -26,6 +28,7 @@ use crate::kernel::pacer::{Pacer, Stopped};
 use crate::kernel::probe::AccessProbe;
 use crate::kernel::process::{ProcessError, ProcessId};
 use std::time::Duration;
+use wanted::is_own_code;
 use window::{WHOLE, clip, window, without};
 
 /// How often and how far apart a cycle looks.
@@ -76,6 +79,8 @@ pub struct Observed {
     pub resume: u64,
     /// Bytes of mappings left out because they are locked in memory.
     pub locked: u64,
+    /// Bytes of the process's own mappings that are executable, and so not wanted.
+    pub executable: u64,
     /// Processor time that it took.
     pub processor_time: Duration,
 }
@@ -113,6 +118,8 @@ pub struct Looks<'a> {
     resume: u64,
     /// Bytes of mappings left out of the last look because they are locked in memory.
     left_out: u64,
+    /// Bytes of the process's own executable mappings.
+    executable: u64,
     spent: Duration,
 }
 
@@ -131,6 +138,7 @@ impl<'a> Looks<'a> {
             ranges: Vec::new(),
             resume: 0,
             left_out: 0,
+            executable: 0,
             spent: Duration::ZERO,
         }
     }
@@ -190,12 +198,25 @@ impl<'a> Looks<'a> {
         let start = pacer.processor_time();
         // Listed again each time: a target that grows or unmaps in mid-scan is followed.
         self.left_out = self.list()?;
+        self.check_guest(probe)?;
         let mut update = HeatUpdate::new(std::mem::take(&mut self.heat));
         probe.check(&self.ranges, &mut update)?;
         self.heat = update.finish();
         pacer.pace().or_stopped()?;
         probe.prepare(&self.ranges)?;
         self.spent += pacer.processor_time().saturating_sub(start);
+        Ok(())
+    }
+
+    /// A process that has become a guest's since its task was started is not looked at by a probe that does not see the guest.
+    fn check_guest(&self, probe: &dyn AccessProbe) -> Result<(), ProcessError> {
+        let Some(because) = probe.blind_to_guests() else { return Ok(()) };
+        if self.listed.iter().any(|mapping| mapping.guest) {
+            let reason = format!(
+                "the process runs a KVM guest: {because}; stop the project and start it again, so that it gets another probe"
+            );
+            return Err(ProcessError::refused("seeing what touches it", reason));
+        }
         Ok(())
     }
 
@@ -214,13 +235,16 @@ impl<'a> Looks<'a> {
     /// What the cycle saw.
     #[must_use]
     pub fn finish(self) -> Observed {
-        let Self { heat, ranges, window, resume, left_out: locked, spent: processor_time, .. } = self;
-        Observed { heat, ranges, window, resume, locked, processor_time }
+        let Self { heat, ranges, window, resume, left_out: locked, executable, .. } = self;
+        let processor_time = self.spent;
+        Observed { heat, ranges, window, resume, locked, executable, processor_time }
     }
 
     /// Lists the ranges that are wanted, inside the window; returns bytes left out because they are locked.
     fn list(&mut self) -> Result<u64, ProcessError> {
         self.wanted.list(self.process, self.mappings, &mut self.listed, &mut self.ranges)?;
+        self.executable =
+            self.listed.iter().filter(|one| is_own_code(one)).map(|one| one.range.bytes()).sum();
         clip(&mut self.ranges, self.window);
         let before: u64 = self.ranges.iter().map(AddressRange::bytes).sum();
         if !self.locked.is_empty() {
@@ -243,6 +267,72 @@ pub fn glance(probe: &mut dyn AccessProbe, ranges: &[AddressRange]) -> Result<He
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::mapping::VmFlag;
+    use crate::kernel::pacer::Pace;
+    use crate::kernel::probe::AccessSink;
+    use crate::kernel::process::Pid;
+    use std::num::NonZeroU32;
+
+    /// One mapping: a processor of a KVM guest, or not; a probe that does not see guests, or does.
+    #[derive(Debug)]
+    struct Guest(bool);
+
+    impl MappingSource for Guest {
+        fn mappings(&self, _: ProcessId, _: &[VmFlag], out: &mut Vec<Mapping>) -> Result<(), ProcessError> {
+            let (range, guest) = (AddressRange::new(0x1000, 0x2000), self.0);
+            let [writable, executable, shared, special, huge_pool] = [false; 5];
+            *out = vec![Mapping { range, writable, executable, shared, inode: 1, special, huge_pool, guest }];
+            Ok(())
+        }
+    }
+
+    impl AccessProbe for Guest {
+        fn prepare(&mut self, _: &[AddressRange]) -> Result<(), ProcessError> {
+            Ok(())
+        }
+
+        fn check(&mut self, _: &[AddressRange], _: &mut dyn AccessSink) -> Result<(), ProcessError> {
+            Ok(())
+        }
+
+        fn blind_to_guests(&self) -> Option<&'static str> {
+            self.0.then_some("it has page tables of its own")
+        }
+    }
+
+    #[derive(Debug)]
+    struct NoTime;
+
+    impl Pacer for NoTime {
+        fn pause(&self, _: Duration) -> Pace {
+            Pace::Continue
+        }
+
+        fn pace(&self) -> Pace {
+            Pace::Continue
+        }
+
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    #[test]
+    fn a_guest_is_left_alone_by_a_probe_that_does_not_see_it() {
+        let process = ProcessId { pid: Pid(NonZeroU32::MIN), start_time: 1 };
+        let wanted = Wanted { is_wanted: is_swappable, flags: &[], without: &[] };
+        for (guest, blind) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mappings = Guest(guest);
+            let looked = Looks::new(process, &mappings, wanted).look(&mut Guest(blind), &NoTime);
+            match looked {
+                Ok(()) => assert!(!guest || !blind),
+                Err(end) => {
+                    assert!(guest && blind);
+                    assert!(end.to_string().contains("KVM guest: it has page tables of its own"), "{end}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn rests() {

@@ -98,6 +98,8 @@ figures! { pub ROWS;
         "of these, what was to be moved";
     MOVED: Counter Bytes, "moved_bytes", "moved out", Always,
         "taken out of memory by the kernel";
+    GIVEN_BACK: Counter Bytes, "given_back_bytes", "given back when asked", NonZero,
+        "given back by programs that were asked before memory was taken from them (`ask=yes`)";
     REFAULTED: Counter Bytes, "came_back_bytes", "came back", Always,
         "paged out before, and refaulted since";
     FREED: Counter Bytes, "freed_bytes", "freed", NonZero,

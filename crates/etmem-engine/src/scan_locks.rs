@@ -1,13 +1,14 @@
 //! One scan of a process's memory at a time.
 //!
 //! Two scans of one memory at once would clear each other's accessed bits, so a scanner locks the process first, and with it
-//! all processes that share its memory. A scan that follows another scanner's cannot know how long ago the bits were
-//! cleared: [`ScanLock::is_armed`] says so.
+//! all processes that share its memory. A scan that follows another scanner's of the same memory cannot know how long ago the bits
+//! were cleared: [`ScanLock::is_armed`] says so.
 
+use crate::memories::Memories;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessId, ProcessTable};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,21 +16,99 @@ use std::time::Duration;
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 
 /// The number of a scanner, one per task that runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Scanner(u64);
 
 #[derive(Debug, Default)]
 struct Table {
-    scanners: u64,
+    numbers: u64,
+    scanners: HashMap<Scanner, Held>,
+}
+
+/// What a scanner has locked, or cleared the accessed bits of last.
+#[derive(Debug, Default)]
+struct Held {
     processes: HashMap<ProcessId, State>,
+    memories: Memories,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct State {
-    busy: Option<Scanner>,
-    /// Who cleared the accessed bits last, after a whole cycle, and when, by its own clock.
-    armed_by: Option<(Scanner, Duration)>,
+enum State {
+    Busy,
+    /// Since the end of a whole cycle, by the scanner's clock.
+    Armed(Duration),
 }
+
+impl Held {
+    fn set(&mut self, process: ProcessId, state: State) -> Option<State> {
+        let before = self.processes.insert(process, state);
+        if before.is_none() {
+            self.memories.add(process);
+        }
+        before
+    }
+
+    fn remove(&mut self, process: ProcessId) {
+        if self.processes.remove(&process).is_some() {
+            self.memories.remove(process);
+        }
+    }
+
+    /// A process that has the memory of `process`.
+    fn find(&mut self, process: ProcessId, processes: &dyn ProcessTable) -> Option<ProcessId> {
+        let itself = self.processes.contains_key(&process).then_some(process);
+        itself.or_else(|| self.memories.find(process, processes))
+    }
+
+    fn is_busy(&self, process: ProcessId) -> bool {
+        matches!(self.processes.get(&process), Some(State::Busy))
+    }
+}
+
+impl Table {
+    /// What scanners other than `own` hold of the memory of `process`; all of it where none is busy.
+    fn held_by_others(
+        &mut self,
+        own: Scanner,
+        process: ProcessId,
+        processes: &dyn ProcessTable,
+    ) -> Result<Vec<(Scanner, ProcessId)>, Busy> {
+        let mut armed = Vec::new();
+        for (scanner, held) in self.scanners.iter_mut().filter(|(scanner, _)| **scanner != own) {
+            match held.find(process, processes) {
+                Some(same) if held.is_busy(same) => return Err(Busy),
+                Some(same) => armed.push((*scanner, same)),
+                None => {}
+            }
+        }
+        Ok(armed)
+    }
+
+    /// Locks `process` for `own`. Returns since when that scanner was the last to clear the accessed bits of its memory.
+    fn lock(
+        &mut self,
+        own: Scanner,
+        process: ProcessId,
+        processes: &dyn ProcessTable,
+    ) -> Result<Option<Duration>, Busy> {
+        if self.scanners.get(&own).is_some_and(|held| held.is_busy(process)) {
+            return Err(Busy);
+        }
+        // What others know of it ends: the bits are cleared for this scanner from now on.
+        for (scanner, same) in self.held_by_others(own, process, processes)? {
+            if let Some(held) = self.scanners.get_mut(&scanner) {
+                held.remove(same);
+            }
+        }
+        match self.scanners.entry(own).or_default().set(process, State::Busy) {
+            Some(State::Armed(since)) => Ok(Some(since)),
+            Some(State::Busy) | None => Ok(None),
+        }
+    }
+}
+
+/// A scanner has the memory.
+struct Busy;
 
 /// One scanner's access to the locks that all scanners of a daemon share.
 #[derive(Debug, Default)]
@@ -44,8 +123,8 @@ impl ScanLocks {
     #[must_use]
     pub fn another(&self) -> Self {
         let mut table = self.table.lock();
-        table.scanners += 1;
-        Self { table: Arc::clone(&self.table), scanner: Scanner(table.scanners) }
+        table.numbers += 1;
+        Self { table: Arc::clone(&self.table), scanner: Scanner(table.numbers) }
     }
 
     /// Locks `process`, once no other scanner has it or a process that shares its memory by `processes`; none if a stop was
@@ -58,16 +137,8 @@ impl ScanLocks {
         pacer: &dyn Pacer,
     ) -> Option<ScanLock<'_>> {
         loop {
-            {
-                let mut table = self.table.lock();
-                let shared = self.is_busy_elsewhere(&table, process, processes);
-                let state = table.processes.entry(process).or_insert(State { busy: None, armed_by: None });
-                if state.busy.is_none() && !shared {
-                    state.busy = Some(self.scanner);
-                    let armed = state.armed_by.take().filter(|(scanner, _)| *scanner == self.scanner);
-                    let armed = armed.map(|(_, since)| since);
-                    return Some(ScanLock { scan_locks: self, process, armed, arms: None });
-                }
+            if let Ok(armed) = self.table.lock().lock(self.scanner, process, processes) {
+                return Some(ScanLock { scan_locks: self, process, armed, arms: None });
             }
             if pacer.pause(TRY_AGAIN) == Pace::Stop {
                 return None;
@@ -75,26 +146,21 @@ impl ScanLocks {
         }
     }
 
-    /// Whether another scanner has locked another process that shares the memory of `process`.
-    fn is_busy_elsewhere(&self, table: &Table, process: ProcessId, processes: &dyn ProcessTable) -> bool {
-        let of_others = table.processes.iter().filter(|(other, state)| {
-            **other != process && state.busy.is_some_and(|scanner| scanner != self.scanner)
-        });
-        of_others.into_iter().any(|(other, _)| processes.share_memory(*other, process))
-    }
-
-    /// Forgets the processes that no scanner has locked, that this scanner armed, and that are not in `keep`.
+    /// Forgets the processes that this scanner armed and that are not in `keep`. Called at the start of each cycle.
     pub fn forget_all_but(&self, keep: &[ProcessId]) {
-        self.table.lock().processes.retain(|process, state| {
-            let armed_here = state.armed_by.is_some_and(|(scanner, _)| scanner == self.scanner);
-            state.busy.is_some() || !armed_here || keep.contains(process)
-        });
+        let keep: HashSet<&ProcessId> = keep.iter().collect();
+        let mut table = self.table.lock();
+        let Some(Held { processes, memories }) = table.scanners.get_mut(&self.scanner) else { return };
+        processes.retain(|process, state| matches!(state, State::Busy) || keep.contains(process));
+        memories.retain(|process| processes.contains_key(process));
+        // They may run other programs by now.
+        memories.unsort();
     }
 }
 
 impl Drop for ScanLocks {
     fn drop(&mut self) {
-        self.forget_all_but(&[]);
+        self.table.lock().scanners.remove(&self.scanner);
     }
 }
 
@@ -129,11 +195,11 @@ impl ScanLock<'_> {
 impl Drop for ScanLock<'_> {
     fn drop(&mut self) {
         let mut table = self.scan_locks.table.lock();
+        let held = table.scanners.entry(self.scan_locks.scanner).or_default();
         if let Some(now) = self.arms {
-            let state = State { busy: None, armed_by: Some((self.scan_locks.scanner, now)) };
-            table.processes.insert(self.process, state);
+            held.set(self.process, State::Armed(now));
         } else {
-            table.processes.remove(&self.process);
+            held.remove(self.process);
         }
     }
 }
@@ -144,6 +210,7 @@ mod tests {
     use etmem_core::kernel::process::Pid;
     use etmem_core::kernel::process::{ProcessError, ProcessMemory, Target, TargetError};
     use etmem_testkit::fake::FakePacer;
+    use std::cmp::Ordering;
 
     const NOW: Duration = Duration::from_secs(7);
 
@@ -164,8 +231,8 @@ mod tests {
             Err(TargetError::NoProcess(pid))
         }
 
-        fn share_memory(&self, one: ProcessId, other: ProcessId) -> bool {
-            one.pid.get() % 10 == other.pid.get() % 10
+        fn order_of_memory(&self, one: ProcessId, other: ProcessId) -> Option<Ordering> {
+            Some((one.pid.get() % 10).cmp(&(other.pid.get() % 10)))
         }
 
         fn memory(&self, _: ProcessId) -> Result<ProcessMemory, ProcessError> {
@@ -221,6 +288,22 @@ mod tests {
     }
 
     #[test]
+    fn another_scan_of_the_same_memory_ends_what_is_armed() {
+        let (first, pacer) = (ScanLocks::default(), FakePacer::stopping_after(0));
+        let second = first.another();
+        let take = |scanner: &ScanLocks, pid| {
+            let mut lock = scanner.take(process(pid), &Sharing, &pacer).unwrap();
+            lock.leave_armed(NOW);
+            lock.is_armed()
+        };
+        assert!(!take(&first, 11) && !take(&first, 12));
+        assert!(!take(&second, 21), "by another process of the same memory");
+        assert!(!take(&first, 11), "its bits were cleared meanwhile");
+        assert!(take(&first, 12), "these were not");
+        assert!(take(&first, 11) && !take(&second, 21));
+    }
+
+    #[test]
     fn nothing_is_remembered_of_the_gone() {
         let scan_locks = ScanLocks::default();
         let pacer = FakePacer::stopping_after(0);
@@ -229,9 +312,9 @@ mod tests {
             scan_lock.leave_armed(NOW);
         }
         scan_locks.forget_all_but(&[process(7)]);
-        assert_eq!(scan_locks.table.lock().processes.len(), 1);
+        assert_eq!(scan_locks.table.lock().scanners[&scan_locks.scanner].processes.len(), 1);
         let table = Arc::clone(&scan_locks.table);
         drop(scan_locks);
-        assert!(table.lock().processes.is_empty());
+        assert!(table.lock().scanners.is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! Reading the kernel's small files: a cycle reads some twenty of them.
 //!
 //! `std::fs::read` asks for the size first, which these files do not have, and then begins with 32 bytes: eight system
-//! calls for a file of 300 bytes. This is four.
+//! calls for a file of 300 bytes. This is four, or three where the end is known.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,6 +16,24 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::with_capacity(USUAL_BYTES);
     // Through `take` the standard library knows of no file whose size to ask for.
     File::open(path)?.take(u64::MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// The same of a file that the kernel makes as one record, such as a process's `stat` (`single_open`, fs/seq_file.c): less of it than
+/// asked for is all of it. It saves the call that finds the end.
+pub(crate) fn read_record(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut text = vec![0; USUAL_BYTES];
+    let length = loop {
+        match file.read(&mut text) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            length => break length?,
+        }
+    };
+    text.truncate(length);
+    if length == USUAL_BYTES {
+        file.take(u64::MAX).read_to_end(&mut text)?;
+    }
     Ok(text)
 }
 
@@ -55,8 +73,10 @@ mod tests {
             let text: Vec<u8> = (0..bytes).map(|at: u32| b'a' + at.to_le_bytes()[0] % 26).collect();
             std::fs::write(&path, &text).unwrap();
             assert_eq!(read(&path).unwrap(), text);
+            assert_eq!(read_record(&path).unwrap(), text);
             assert_eq!(read_to_string(&path).unwrap().into_bytes(), text);
         }
+        assert_eq!(read_record(&tree.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
         std::fs::write(&path, [0xff]).unwrap();
         assert_eq!(read_to_string(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
         // One whose size is not known, longer than one read gives.

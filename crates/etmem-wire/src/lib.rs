@@ -24,7 +24,9 @@ mod word;
 
 pub use key::Key;
 pub use project_show::{ShownEngine, ShownProject, ShownTask, project_show};
-pub use request::{CommandWord, FilePath, ProjectFilePath, REQUEST_MAX, Request, StrictFilePath, TaskForm};
+pub use request::{
+    CommandWord, FilePath, MetricsForm, ProjectFilePath, REQUEST_MAX, Request, StrictFilePath, TaskForm,
+};
 pub use request_error::RequestError;
 pub use request_reader::{Progress, RequestReader};
 pub use response::{ErrorKind, Response, Status, response_part};

@@ -3,7 +3,7 @@
 //! The wire has six numbers after `cmd`. Further requests share a number with the one that they are a form of, and
 //! differ by a value that the other leaves absent. The commands of etmem 1.0 name a project; `obj` names none. A strict
 //! add (ours) has a word as the engine command, which the original's daemon does not read. The same holds for `task show`
-//! (ours), which that daemon takes for a `project show`.
+//! and `metrics` (ours), which that daemon takes for a `project show`.
 
 use etmem_core::name::Name;
 
@@ -21,6 +21,10 @@ pub(crate) const STRICT: &str = "strict";
 
 /// The engine command of a `project show` that shows more.
 pub(crate) const VERBOSE: &str = "verbose";
+
+/// The engine command of a request for metrics, by the form of its answer.
+pub(crate) const METRICS: [(MetricsForm, &str); 2] =
+    [(MetricsForm::OpenMetrics, "metrics"), (MetricsForm::Prometheus, "metrics-prometheus")];
 
 /// The engine command of a `task show`, by the form of its answer.
 pub(crate) const TASKS: [(TaskForm, &str); 2] = [(TaskForm::Text, "tasks"), (TaskForm::Json, "tasks-json")];
@@ -42,6 +46,26 @@ impl TaskForm {
     /// The form that this engine command stands for.
     pub(crate) fn from_word(word: &[u8]) -> Option<Self> {
         TASKS.iter().find(|(_, known)| known.as_bytes() == word).map(|(form, _)| *form)
+    }
+}
+
+/// The form of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MetricsForm {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Prometheus's older text format, which node_exporter's textfile collector reads.
+    Prometheus,
+}
+
+impl MetricsForm {
+    fn word(self) -> &'static str {
+        METRICS.iter().find(|(form, _)| *form == self).map_or("", |(_, word)| word)
+    }
+
+    /// The form that this engine command stands for.
+    pub(crate) fn from_word(word: &[u8]) -> Option<Self> {
+        METRICS.iter().find(|(_, known)| known.as_bytes() == word).map(|(form, _)| *form)
     }
 }
 
@@ -102,6 +126,8 @@ pub enum Request {
         /// The form of the answer.
         form: TaskForm,
     },
+    /// The figures of all tasks, for monitoring (ours).
+    Metrics(MetricsForm),
     /// Pass a command to an engine.
     Engine {
         /// The project that has the engine.
@@ -169,6 +195,7 @@ impl Request {
                 let task = task.as_ref().map(Name::as_str);
                 (Verb::ProjectShow, [Some(project.as_str()), None, None, Some(form.word()), task])
             }
+            Self::Metrics(form) => (Verb::ProjectShow, [None, None, None, Some(form.word()), None]),
             Self::Engine { project, engine, command, task } => {
                 let task = task.as_ref().map(Name::as_str);
                 let (project, engine, command) = (project.as_str(), engine.as_str(), command.as_str());

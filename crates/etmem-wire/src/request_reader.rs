@@ -20,7 +20,7 @@
 use etmem_core::name::Name;
 
 use crate::key::Key;
-use crate::request::{REQUEST_MAX, Request, STRICT, TaskForm, VERBOSE, Verb};
+use crate::request::{MetricsForm, REQUEST_MAX, Request, STRICT, TaskForm, VERBOSE, Verb};
 use crate::request_error::RequestError;
 use crate::word::Word;
 
@@ -188,9 +188,12 @@ fn request(values: Values<'_>) -> Result<Request, RequestError> {
                 task: name(Key::Task, task)?,
                 form,
             },
-            None => Request::ProjectShow {
-                name: name(Key::Project, project)?,
-                verbose: engine_command == Some(VERBOSE.as_bytes()),
+            None => match engine_command.and_then(MetricsForm::from_word) {
+                Some(form) => Request::Metrics(form),
+                None => Request::ProjectShow {
+                    name: name(Key::Project, project)?,
+                    verbose: engine_command == Some(VERBOSE.as_bytes()),
+                },
             },
         },
         Verb::Engine => Request::Engine {

@@ -2,9 +2,9 @@
 
 use etmem_core::name::{Name, NameError};
 use etmem_wire::{
-    CommandWord, ErrorKind, FilePath, Key, Progress, ProjectFilePath, Request, RequestError, RequestReader,
-    Response, ShownEngine, ShownProject, ShownTask, Status, StrictFilePath, TaskForm, WordError,
-    project_show, response_part,
+    CommandWord, ErrorKind, FilePath, Key, MetricsForm, Progress, ProjectFilePath, Request, RequestError,
+    RequestReader, Response, ShownEngine, ShownProject, ShownTask, Status, StrictFilePath, TaskForm,
+    WordError, project_show, response_part,
 };
 
 fn name(text: &str) -> Name {
@@ -72,6 +72,14 @@ fn requests() -> Vec<(Request, &'static str)> {
             "proj_name test file_name - cmd 4 eng_name - eng_cmd tasks task_name -",
         ),
         (tasks(), "proj_name test file_name - cmd 4 eng_name - eng_cmd tasks-json task_name bg"),
+        (
+            Request::Metrics(MetricsForm::OpenMetrics),
+            "proj_name - file_name - cmd 4 eng_name - eng_cmd metrics task_name -",
+        ),
+        (
+            Request::Metrics(MetricsForm::Prometheus),
+            "proj_name - file_name - cmd 4 eng_name - eng_cmd metrics-prometheus task_name -",
+        ),
         (engine(None), "proj_name test file_name - cmd 5 eng_name cslide eng_cmd showtaskpages task_name -"),
         (
             engine(Some("bg")),

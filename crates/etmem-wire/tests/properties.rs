@@ -2,8 +2,8 @@
 
 use etmem_core::name::Name;
 use etmem_wire::{
-    CommandWord, ErrorKind, FilePath, Progress, ProjectFilePath, REQUEST_MAX, Request, RequestReader,
-    Response, Status, StrictFilePath, TaskForm, response_part,
+    CommandWord, ErrorKind, FilePath, MetricsForm, Progress, ProjectFilePath, REQUEST_MAX, Request,
+    RequestReader, Response, Status, StrictFilePath, TaskForm, response_part,
 };
 use proptest::prelude::*;
 
@@ -31,6 +31,7 @@ fn request() -> impl Strategy<Value = Request> {
             let form = if json { TaskForm::Json } else { TaskForm::Text };
             Request::TaskShow { project, task, form }
         }),
+        prop_oneof![Just(MetricsForm::OpenMetrics), Just(MetricsForm::Prometheus)].prop_map(Request::Metrics),
         (name(), name(), command, prop::option::of(name())).prop_map(|(project, engine, command, task)| {
             Request::Engine { project, engine, command, task }
         }),

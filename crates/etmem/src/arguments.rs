@@ -12,6 +12,8 @@ use etmem_wire::Request;
 
 use crate::dry_run::DryRun;
 use crate::failure::{BAD_OPTION, Failure};
+use crate::pressure::Place;
+use crate::verb::metrics::Metrics;
 use crate::watch::TaskShow;
 
 /// What the arguments ask for.
@@ -21,10 +23,14 @@ pub(crate) enum Asked {
     Send(Request),
     /// A request about tasks, sent once or every second.
     TaskShow(TaskShow),
+    /// A request for metrics, which may go to a file.
+    Metrics(Metrics),
     /// An examination of this machine, by etmemd with these arguments.
     Doctor(Vec<OsString>),
     /// A check of a file, without a daemon.
     DryRun(DryRun),
+    /// A command to run at each request for memory from this place; no request comes if it is switched off.
+    PressureRun(Option<Place>, Vec<OsString>),
     /// The script by which this shell completes command lines.
     Completions(Shell),
     /// The manual pages of this program, written into this directory.

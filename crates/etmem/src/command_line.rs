@@ -12,16 +12,18 @@ use etmem_wire::SocketName;
 use crate::arguments::{Asked, Object, option, unknown_command};
 use crate::failure::Failure;
 use crate::listening::socket_name;
-use crate::verb::{completions, doctor, engine, man, migrate, obj, project, task};
+use crate::verb::{completions, doctor, engine, man, metrics, migrate, obj, pressure, project, task};
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 7] = [
+pub(crate) const OBJECTS: [Object; 9] = [
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
+    metrics::OBJECT,
     migrate::OBJECT,
     engine::OBJECT,
     doctor::OBJECT,
+    pressure::OBJECT,
     completions::OBJECT,
 ];
 
@@ -130,7 +132,12 @@ mod tests {
         match asked {
             Asked::Send(request) => request.encode(),
             Asked::TaskShow(task_show) => task_show.request.encode(),
-            other @ (Asked::Doctor(_) | Asked::DryRun(_) | Asked::Completions(_) | Asked::Manual(_)) => {
+            Asked::Metrics(metrics) => metrics.request().encode(),
+            other @ (Asked::Doctor(_)
+            | Asked::DryRun(_)
+            | Asked::PressureRun(..)
+            | Asked::Completions(_)
+            | Asked::Manual(_)) => {
                 panic!("nothing is sent: {other:?}")
             }
         }
@@ -170,6 +177,15 @@ mod tests {
             (
                 "task -s sock show --json --watch -n t --task_name k",
                 "proj_name t file_name - cmd 4 eng_name - eng_cmd tasks-json task_name k",
+            ),
+            ("metrics -s sock", "proj_name - file_name - cmd 4 eng_name - eng_cmd metrics task_name -"),
+            (
+                "metrics --file /f -s sock",
+                "proj_name - file_name - cmd 4 eng_name - eng_cmd metrics-prometheus task_name -",
+            ),
+            (
+                "metrics --file /f --format openmetrics -s sock",
+                "proj_name - file_name - cmd 4 eng_name - eng_cmd metrics task_name -",
             ),
             ("obj add -f /f -s sock", ADD),
             ("obj -f /f add -s sock", ADD),

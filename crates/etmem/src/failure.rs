@@ -63,14 +63,23 @@ pub(crate) enum Failure {
     /// The daemon closed the connection after a part of its answer.
     #[error("the daemon closed the connection before the end of its answer; its log says why")]
     HalfAnAnswer,
-    /// The daemon took a `task show` for another request.
+    /// The daemon took the request for another one.
     #[error(
-        "the daemon at socket {socket} knows no task show: it is openEuler's etmemd, or older than this etmem"
+        "the daemon at socket {socket} knows no {command}: it is openEuler's etmemd, or older than this etmem"
     )]
-    NoTaskShow { socket: SocketName },
+    Unknown { command: &'static str, socket: SocketName },
+    /// The file for metrics could not be written.
+    #[error("cannot write metrics to {}: {source}; FILE is a file in a folder that exists", .path.display())]
+    MetricsFile { path: PathBuf, source: io::Error },
     /// The etmemd that would examine the machine is missing or cannot be run.
     #[error("cannot run {}, which etmem doctor needs: {source}", .program.display())]
     NoEtmemd { program: PathBuf, source: io::Error },
+    /// There is nothing to listen to.
+    #[error("{0}")]
+    Pressure(String),
+    /// Signals cannot be received.
+    #[error("cannot receive signals: {0}")]
+    Signals(io::Error),
     /// The manual pages could not be written.
     #[error("cannot write the manual pages: {0}")]
     Manual(io::Error),
@@ -104,7 +113,7 @@ impl Failure {
     pub(crate) fn number(&self) -> u8 {
         match self {
             Self::CommandLine { number, .. } | Self::Missing { number, .. } => *number,
-            Self::Value { .. } | Self::WhichSocket(_) => BAD_OPTION,
+            Self::Value { .. } | Self::WhichSocket(_) | Self::Pressure(_) => BAD_OPTION,
             Self::Connect { source, .. } => {
                 source.raw_os_error().and_then(|number| u8::try_from(number).ok()).unwrap_or(BUSY)
             }
@@ -114,9 +123,9 @@ impl Failure {
             | Self::RootOnly
             | Self::NoAnswer
             | Self::HalfAnAnswer
-            | Self::NoTaskShow { .. } => SERVER_SAID_NO,
+            | Self::Unknown { .. } => SERVER_SAID_NO,
             Self::NoEtmemd { .. } => NO_PROGRAM,
-            Self::Manual(_) | Self::Output(_) => NOT_PRINTED,
+            Self::Manual(_) | Self::Output(_) | Self::MetricsFile { .. } | Self::Signals(_) => NOT_PRINTED,
         }
     }
 }

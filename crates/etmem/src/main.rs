@@ -17,6 +17,7 @@ mod connection;
 mod dry_run;
 mod failure;
 mod listening;
+mod pressure;
 mod verb;
 mod watch;
 
@@ -49,8 +50,10 @@ fn run() -> Result<Status, Failure> {
             connection::ask(&choose(socket)?, &request, connection::ANSWER_LIMIT, &mut out)?
         }
         Asked::TaskShow(task_show) => task_show.run(&choose(socket)?, &mut out)?,
+        Asked::Metrics(metrics) => metrics.run(&choose(socket)?, &mut out)?,
         Asked::Doctor(arguments) => match doctor::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
+        Asked::PressureRun(place, command) => pressure_run(place.as_ref(), &command)?,
         Asked::Completions(shell) => {
             completions::print(shell, command_line::program(), &mut out).map_err(Failure::Output)?
         }
@@ -61,6 +64,12 @@ fn run() -> Result<Status, Failure> {
     };
     out.flush().map_err(Failure::Output)?;
     Ok(status)
+}
+
+/// Runs `command` at each request at `place`; no request comes without one.
+fn pressure_run(place: Option<&pressure::Place>, command: &[std::ffi::OsString]) -> Result<Status, Failure> {
+    place.map_or(Ok(()), |place| pressure::run(place, command)).map_err(Failure::Signals)?;
+    Ok(Status::Success)
 }
 
 /// The socket to connect to.

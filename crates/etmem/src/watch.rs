@@ -67,7 +67,7 @@ impl TaskShow {
         let mut answer = Vec::new();
         let status = ask(socket, &self.request, ANSWER_LIMIT, &mut answer)?;
         if status == Status::Success && PROJECT_SHOW.iter().any(|begin| answer.starts_with(begin)) {
-            return Err(Failure::NoTaskShow { socket: socket.clone() });
+            return Err(Failure::Unknown { command: "task show", socket: socket.clone() });
         }
         Ok((status, answer))
     }

@@ -1,5 +1,6 @@
 //! From a request to its answer.
 
+use crate::metrics::metrics;
 use crate::registry::{CommandAnswer, Denied, Registry};
 use crate::task_show::task_show;
 use etmem_config::{ConfigError, ConfigFile, ListedObjects};
@@ -62,6 +63,9 @@ pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
                 }
                 Err(denied) => Err(vec![denied]),
             }
+        }
+        Request::Metrics(form) => {
+            return Reply::Response(Response::success(metrics(&registry.all_tasks(), *form)));
         }
         Request::TaskShow { project, task, form } => match registry.tasks(project, task.as_ref()) {
             Ok(tasks) => {

@@ -5,14 +5,14 @@
 mod json;
 #[cfg(test)]
 #[path = "../tests/unit/task_show.rs"]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 use crate::worker::{Doing, Standing};
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::Choice;
 use etmem_core::name::Name;
-use etmem_engine::{Cycle, Reason, ReasonName};
+use etmem_engine::{Cycle, Figures, Reason, ReasonName};
 use etmem_wire::TaskForm;
 
 /// A task, to be shown.
@@ -74,7 +74,7 @@ impl ShownWork {
             Doing::Failed => "failed",
             Doing::Working => "working",
             Doing::Resting if report.is_some_and(|report| report.gone.is_some()) => "gone",
-            Doing::Resting if report.is_some_and(|report| report.processes.is_empty()) => "waiting",
+            Doing::Resting if report.is_some_and(|report| report.is_empty()) => "waiting",
             Doing::Resting => "resting",
         }
     }
@@ -100,6 +100,33 @@ impl ShownWork {
             Some(cycle) => cycle.reason(&self.target.to_string()),
             None => Some(Reason::new(ReasonName::FirstCycle, "the first cycle is not over yet")),
         }
+    }
+
+    /// Whether it runs, here or in a plugin.
+    pub(crate) fn is_up(&self) -> bool {
+        let failed = self.worked().is_some_and(|running| running.standing.doing == Doing::Failed);
+        self.running.is_some() && !failed
+    }
+
+    /// Cycles that are over, where a worker works for it.
+    pub(crate) fn cycles(&self) -> Option<u64> {
+        self.worked().map(|running| running.standing.status.cycles)
+    }
+
+    /// The counters of all cycles.
+    pub(crate) fn total(&self) -> Option<&Figures> {
+        self.worked().map(|running| &running.standing.status.totals)
+    }
+
+    /// The figures of the last cycle that is over.
+    pub(crate) fn last_cycle(&self) -> Option<&Figures> {
+        self.worked().and_then(ShownRunning::last).map(|cycle| &cycle.figures)
+    }
+
+    /// Why not more of each process of the last cycle was moved.
+    pub(crate) fn process_reasons(&self) -> impl Iterator<Item = Option<ReasonName>> {
+        let processes = self.worked().and_then(ShownRunning::last).map(|cycle| &cycle.report.processes);
+        processes.into_iter().flatten().map(|process| process.reason.as_ref().map(|reason| reason.name))
     }
 
     /// How it stands, where a worker works for it.

@@ -4,8 +4,11 @@
 
 use crate::journal::Journal;
 use crate::ports::Ports;
+use crate::rest::{Rest, ShownTrigger, WokenBy};
 use crate::wait_group::Member;
-use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::cooperation::Cooperation;
+use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::trigger::Interrupt;
 use etmem_core::kernel::wishes::Choice;
 use etmem_engine::{SharedSoFar, SoFar, TaskRunner, TaskStatus};
 use etmem_linux::pacer::SystemPacer;
@@ -19,6 +22,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Worker {
     pacer: Arc<SystemPacer>,
+    interrupt: Option<Arc<dyn Interrupt>>,
+    cooperation: Option<Arc<dyn Cooperation>>,
     progress: Arc<Mutex<Progress>>,
     so_far: SharedSoFar,
     choices: Arc<Mutex<(Choice, Choice)>>,
@@ -32,6 +37,10 @@ struct Progress {
     in_cycle: bool,
     /// When the cycle, or the wait, began.
     since: Duration,
+    /// What its project waits on.
+    triggers: Vec<ShownTrigger>,
+    /// What began the last cycle.
+    woken_by: Option<WokenBy>,
 }
 
 /// What a task does at the moment.
@@ -58,10 +67,14 @@ pub(crate) struct Standing {
     pub(crate) running: Duration,
     /// How far the cycle under way has come.
     pub(crate) so_far: Option<SoFar>,
+    /// The triggers of its project.
+    pub(crate) triggers: Vec<ShownTrigger>,
+    /// What began the last cycle, if it has triggers.
+    pub(crate) woken_by: Option<WokenBy>,
 }
 
 impl Worker {
-    /// Starts `work` on `ports`; `label` names the task in the log, and `member` is kept until its thread ends.
+    /// Starts `work` on `ports`, with `rest` between two cycles; `label` names the task in the log, and `member` is kept until its thread ends.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -69,11 +82,15 @@ impl Worker {
         label: String,
         mut work: Box<dyn TaskRunner>,
         mut ports: Ports,
+        mut rest: Rest,
         member: Member,
     ) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
         // Before its thread has run at all, a task is about to begin its first cycle, and does not rest from one.
-        let progress = Arc::new(Mutex::new(Progress { in_cycle: true, ..Progress::default() }));
+        let (triggers, interrupt, cooperation) = (rest.triggers(), rest.interrupt(), ports.cooperation());
+        let woken_by = interrupt.as_ref().map(|_| WokenBy::START);
+        let progress = Progress { in_cycle: true, triggers, woken_by, ..Progress::default() };
+        let progress = Arc::new(Mutex::new(progress));
         let so_far = work.so_far();
         let (clock, shared) = (Arc::clone(&pacer), Arc::clone(&progress));
         let choices = Arc::new(Mutex::new((ports.chosen.probe.clone(), ports.chosen.mover.clone())));
@@ -94,9 +111,14 @@ impl Worker {
                     (progress.in_cycle, progress.since) = (false, ended);
                     progress.status.record(report, ended.saturating_sub(began));
                 });
-                if clock.pause(work.period()) == Pace::Stop {
-                    break;
+                let changed = |triggers| change(&shared, |progress| progress.triggers = triggers);
+                let Some(woken_by) = rest.wait(work.period(), &*clock, &journal, changed) else { break };
+                if let Some((trigger, evidence)) = woken_by.trigger.as_ref().zip(woken_by.evidence.as_ref()) {
+                    journal.woken(trigger, evidence);
                 }
+                change(&shared, |progress| {
+                    progress.woken_by = progress.woken_by.take().map(|_| woken_by);
+                });
             }
             let ended = work.end(&ports.chosen.kernel);
             drop(work);
@@ -107,12 +129,12 @@ impl Worker {
             journal.stopped();
             drop(member);
         })?;
-        Ok(Self { pacer, progress, so_far, choices, thread })
+        Ok(Self { pacer, interrupt, cooperation, progress, so_far, choices, thread })
     }
 
     /// How the task stands. Never waits for a cycle.
     pub(crate) fn standing(&self) -> Standing {
-        let Progress { status, in_cycle, since } = self.progress.lock().clone();
+        let Progress { status, in_cycle, since, triggers, woken_by } = self.progress.lock().clone();
         let running = self.pacer.now();
         let doing = match (self.has_ended(), in_cycle) {
             (true, _) => Doing::Failed,
@@ -120,7 +142,8 @@ impl Worker {
             (false, false) => Doing::Resting,
         };
         let so_far = Some(self.so_far.get()).filter(|so_far| doing == Doing::Working && so_far.found > 0);
-        Standing { status, doing, lasting: running.saturating_sub(since), running, so_far }
+        let lasting = running.saturating_sub(since);
+        Standing { status, doing, lasting, running, so_far, triggers, woken_by }
     }
 
     /// The probe and the mover that it has now, and why.
@@ -138,6 +161,13 @@ impl Drop for Worker {
     /// Asks the task to stop; it does so soon, but not at once.
     fn drop(&mut self) {
         self.pacer.stop();
+        if let Some(interrupt) = &self.interrupt {
+            interrupt.interrupt();
+        }
+        // At once, so that the task can be started again before it has stopped.
+        if let Some(cooperation) = &self.cooperation {
+            cooperation.close();
+        }
     }
 }
 

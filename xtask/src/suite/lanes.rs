@@ -17,7 +17,7 @@ pub(crate) enum Lane {
 }
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
-const FIRST: [(&str, &str); 17] = [
+const FIRST: [(&str, &str); 18] = [
     ("etmem-tests::slide", "swap"),
     ("etmem-tests::plugin_examples", "swap"),
     ("etmem-tests::killed", "swap, and kills at measured moments"),
@@ -32,6 +32,7 @@ const FIRST: [(&str, &str); 17] = [
     ("etmem-tests::moved", "swap, and zram at its limit"),
     ("etmem-tests::targets", "swap"),
     ("etmem-tests::many", "swap"),
+    ("etmem-tests::cooperation", "swap"),
     ("etmemd::service", "swap"),
     ("etmem-linux::machine", "swap"),
     ("etmem-testkit::machine", "swap"),
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn every_suite_that_takes_swap_here_is_in_the_first_lane() {
         // They take it inside a virtual machine.
-        let inside = ["vm", "vm_guards", "vm_nodes"];
+        let inside = ["triggers", "vm", "vm_guards", "vm_nodes"];
         let tests = project::root().join("tests");
         let manifest = fs::read_to_string(tests.join("Cargo.toml")).unwrap();
         let suites = manifest.split("[[test]]").skip(1).map(|section| {

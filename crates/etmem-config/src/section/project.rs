@@ -6,9 +6,11 @@ use crate::keys;
 use crate::kind::{Keys, Kinds, ScanType};
 use crate::listing::ListedProject;
 use crate::reader::Reader;
+use crate::triggers::triggers;
 use crate::values::{Percent, Watermarks, name, pause, within};
 use crate::warning::Warnings;
 use crate::written::WrittenGroup;
+use etmem_core::kernel::trigger::Trigger;
 use etmem_core::name::Name;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ pub struct ProjectSection {
     pub sysmem_threshold: Option<Percent>,
     /// Between which bounds to keep the swap cache; leave it alone, if none.
     pub swapcache_watermarks: Option<Watermarks>,
+    /// What begins the next cycle early.
+    pub triggers: Vec<Trigger>,
     /// All that was written.
     pub written: WrittenGroup,
 }
@@ -60,6 +64,11 @@ keys! { pub KEYS;
     SWAPCACHE_HIGH: Option<Percent> = optional("swapcache_high_wmark", |text| Percent::read(text, 1).map(Some)).unit("%")
         .help("Above this share of memory the swap cache is reclaimed, where openEuler's module etmem_swap is loaded. Needs \
                `swapcache_low_wmark`.").example("5");
+    TRIGGER: Vec<Trigger> = optional("trigger", triggers).ours("0.1.0")
+        .help("What begins the next cycle early: `sleep` or `interval` is then the longest wait. `pressure`: programs of the machine, or \
+               of the control group GROUP, wait for memory for STALL within WINDOW (PSI). `usage`: the memory of GROUP rises to SIZE. \
+               `high`: GROUP exceeds its `memory.high`. `free`: less than PERCENT of memory is free. Several are separated by commas. \
+               GROUP is a path below the mount of control groups.").example("pressure some 150ms/2s");
 }
 
 keys! { pub PAGE_KEYS;
@@ -98,6 +107,7 @@ pub(crate) fn read(source: Source<'_>, warnings: &mut Warnings<'_>) -> Result<Pr
         page: page.transpose()?,
         sysmem_threshold: reader.get(&SYSMEM_THRESHOLD)?,
         swapcache_watermarks: watermarks(&reader)?,
+        triggers: reader.get(&TRIGGER)?,
         written: group.clone(),
     };
     reader.warn(scan.keys.rows, warnings);

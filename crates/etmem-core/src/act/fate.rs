@@ -103,12 +103,12 @@ mod tests {
     use super::*;
 
     const fn memory(frame: u64) -> Residence {
-        Residence::Memory { frame, file: false }
+        Residence::Memory { frame, file: false, shared: false }
     }
 
     #[test]
     fn only_what_is_no_longer_where_it_was_has_left() {
-        let of_file = Residence::Memory { frame: 9, file: true };
+        let of_file = Residence::Memory { frame: 9, file: true, shared: false };
         for (before, after, want) in [
             (memory(7), Residence::Swap, End::Left),
             (memory(7), memory(8), End::Left),

@@ -25,15 +25,17 @@ mod refault_limiter;
 mod settle;
 mod standing;
 mod standings;
+mod tally;
 mod trust;
 mod walk;
 
 pub use estimate::refaulted_by_faults;
 pub use mark::{Marked, mark_out};
 pub use page_set::{PageSet, PageSetBuilder};
+pub(crate) use refault_limiter::FLOOR;
 pub use refault_limiter::{BackOff, Goal, RefaultLimiter, RefaultLimits};
 pub(crate) use settle::TOUCHED_RANK;
 pub use settle::{ScannedCycle, Settled, settle};
-pub use standing::{AGE_MAX, IDLE_CYCLES_MAX, Standing};
+pub use standing::{IDLE_CYCLES_MAX, Standing};
 pub use standings::Standings;
 pub use trust::{Evidence, SAMPLE_LEAST, Trust};

@@ -35,7 +35,8 @@ const STEPS: u8 = 3;
 
 /// Pages a minute that the goal pays for at least, if it pays anything.
 const FLOOR_PAGES: u32 = 256;
-const FLOOR: f64 = FLOOR_PAGES as f64 * 4096.0;
+/// The same in bytes.
+pub(crate) const FLOOR: f64 = FLOOR_PAGES as f64 * 4096.0;
 
 /// How long a pause has lasted before a sample may leave, and how far apart such samples are.
 const SAMPLE_EVERY: Duration = Duration::from_secs(600);

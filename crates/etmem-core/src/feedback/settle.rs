@@ -1,26 +1,30 @@
 //! The end of a cycle's looks: which pages refaulted, which may go, and how every page stands now.
 
 use super::encoding::BlockStandings;
-use super::standing::{AGE_MAX, PageSeen, Standing};
+use super::standing::{CycleTime, PageSeen, Standing};
 use super::standings::{BlockStanding, Reading, Standings, Writing};
+use super::tally::Tally;
 use super::walk::{Counted, HeatWalk, Part, RangeWalk};
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
+use crate::age::{Age, ByAge};
 use crate::heat::{ABSENT, BlockCounts, COUNT_MAX, HeatMap, Writer};
 
 /// Ranks of pages that were not touched lie below this: the longer idle, the lower.
-pub(crate) const TOUCHED_RANK: u16 = 31;
+pub(crate) const TOUCHED_RANK: u16 = Age::LAST.step() as u16;
 
 /// A cycle, as far as settling it needs to know.
 #[derive(Debug, Clone, Copy)]
 pub struct ScannedCycle<'a> {
     /// Its number, ascending.
     pub number: u64,
+    /// The tick at which the last look at this part was, and the tick of this one. Ages are counted in ticks.
+    pub ticks: (u64, u64),
     /// The part of the address space that was looked at, whole blocks; what lies outside stands as before.
     pub window: AddressRange,
     /// The ranges looked at, in ascending order: what is known of pages inside the window and outside these is forgotten.
     pub ranges: &'a [AddressRange],
-    /// Pages touched within this number of cycles, this one included, are the working set.
-    pub working_set_cycles: u8,
+    /// Pages touched within this number of ticks, the last one included, are the working set.
+    pub working_set_ticks: u64,
     /// Whether pages that refaulted are left alone for some cycles.
     pub leave_alone: bool,
     /// Whether swap was taken away since the last cycle (swapoff): what was out is back, without a touch.
@@ -47,6 +51,10 @@ pub struct Settled {
     pub left_alone: u64,
     /// Bytes left alone, as the kernel kept them in memory.
     pub kept: u64,
+    /// Bytes by how long they have not been touched, in memory or out; without what is left alone.
+    pub idle: ByAge,
+    /// Bytes that were touched in this cycle, by how long they had not been touched before it.
+    pub returned: ByAge,
 }
 
 /// The rank of a page that may go.
@@ -56,46 +64,58 @@ const fn rank(standing: Standing, count: u16) -> u16 {
             let rank = TOUCHED_RANK - 1 + count;
             if rank < COUNT_MAX { rank } else { COUNT_MAX }
         }
-        Some(age) => (AGE_MAX - age) as u16,
+        Some(age) => TOUCHED_RANK - age.step() as u16,
         None => ABSENT,
     }
 }
 
-/// What is to be counted of a page: refaulted, working set, out, left alone, kept; touched is known without.
-const COUNTERS: usize = 5;
-
 /// What becomes of a page by how it stood and how it was seen: looked up, as it is asked for every page.
-struct Rules {
-    after: [[u8; 256]; 3],
-    /// Counters of twelve bits each, for blocks of 512 pages.
-    counts: [[u64; 256]; 3],
+type Rules = [[u8; 256]; 3];
+
+fn rules(cycle: &ScannedCycle<'_>) -> Rules {
+    let now = CycleTime { number: cycle.number, from: cycle.ticks.0, to: cycle.ticks.1 };
+    let mut rules = [[0; 256]; 3];
+    for (rules, seen) in rules.iter_mut().zip(PageSeen::ALL) {
+        for (after, byte) in rules.iter_mut().zip(0..=u8::MAX) {
+            let before = Standing(byte);
+            let is_back = before.is_out() && seen != PageSeen::Absent;
+            let standing =
+                if is_back && cycle.swap_shrank { before.brought_back() } else { before.after(seen, now) };
+            let is_free = cycle.leave_alone || !standing.is_left_alone();
+            *after = if is_free { standing } else { Standing::idle(Age::TOUCHED) }.0;
+        }
+    }
+    rules
 }
 
-impl Rules {
-    fn of(cycle: &ScannedCycle<'_>) -> Self {
-        let mut rules = Self { after: [[0; 256]; 3], counts: [[0; 256]; 3] };
-        for (number, seen) in PageSeen::ALL.into_iter().enumerate() {
-            for byte in 0..=u8::MAX {
-                let before = Standing(byte);
-                let is_back = before.is_out() && seen != PageSeen::Absent;
-                let refaulted = is_back && !cycle.swap_shrank;
-                let after = if is_back && cycle.swap_shrank {
-                    before.brought_back()
-                } else {
-                    before.after(seen, cycle.number)
-                };
-                let after =
-                    if cycle.leave_alone || !after.is_left_alone() { after } else { Standing::idle(0) };
-                let touched = seen == PageSeen::Touched;
-                let recent = after.age().is_some_and(|age| age < cycle.working_set_cycles);
-                let in_set = touched || (recent && seen != PageSeen::Absent);
-                let bits = [refaulted, in_set, after.is_out(), after.is_left_alone(), after.is_kept()];
-                let counts = bits.iter().rev().fold(0, |sum, bit| (sum << 12) | u64::from(*bit));
-                rules.after[number][usize::from(byte)] = after.0;
-                rules.counts[number][usize::from(byte)] = counts;
-            }
+impl Settled {
+    /// Takes note of `bytes` that stood as `before`, were seen as `seen`, and stand as `after` now.
+    fn count(
+        &mut self,
+        cycle: &ScannedCycle<'_>,
+        seen: PageSeen,
+        [before, after]: [Standing; 2],
+        bytes: u64,
+    ) {
+        let (is_touched, is_present) = (seen == PageSeen::Touched, seen != PageSeen::Absent);
+        let is_back = before.is_out() && is_present && !cycle.swap_shrank;
+        let recent = after.age().is_some_and(|age| age.ticks() < cycle.working_set_ticks);
+        for (sum, is_so) in [
+            (&mut self.refaulted, is_back),
+            (&mut self.touched, is_touched),
+            (&mut self.working_set, is_touched || (is_present && recent)),
+            (&mut self.out, after.is_out()),
+            (&mut self.left_alone, after.is_left_alone()),
+            (&mut self.kept, after.is_kept()),
+        ] {
+            *sum += if is_so { bytes } else { 0 };
         }
-        rules
+        if let Some(age) = after.untouched() {
+            self.idle.add(age, bytes);
+        }
+        if let Some(age) = before.untouched().filter(|_| is_back || (is_touched && !before.is_out())) {
+            self.returned.add(age, bytes);
+        }
     }
 }
 
@@ -113,25 +133,16 @@ struct Settling<'a> {
     before: Reading,
     after: Writing,
     ranks: Writer,
-    /// Pages by counter, and touched ones.
-    pages: [u64; COUNTERS],
-    touched: u64,
+    tally: Tally,
 }
 
 impl Settling<'_> {
-    fn add(&mut self, counts: u64, times: u64) {
-        for (number, pages) in self.pages.iter_mut().enumerate() {
-            *pages += (counts >> (12 * number) & 0xFFF) * times;
-        }
-    }
-
     /// Blocks of which everything is alike.
     fn alike(&mut self, block: u64, blocks: u64, count: u16, huge: bool, before: u8) {
         let pages = blocks * PAGES_PER_BLOCK as u64;
         let class = seen(count);
-        let after = self.rules.after[class][usize::from(before)];
-        self.add(self.rules.counts[class][usize::from(before)], pages);
-        self.touched += if class == 2 { pages } else { 0 };
+        let after = self.rules[class][usize::from(before)];
+        self.tally.alike(class, before, pages);
         self.after.alike(block, blocks, after);
         if count != ABSENT {
             let rank = rank(Standing(after), count);
@@ -145,16 +156,12 @@ impl Settling<'_> {
     fn pages(&mut self, block: u64, counts: &BlockCounts, huge: bool, before: &BlockStandings) {
         let mut after = [0u8; PAGES_PER_BLOCK];
         let mut ranks = BlockCounts::EMPTY;
-        let (mut sum, mut touched) = (0u64, 0u64);
         for (page, (&count, &stood)) in counts.0.iter().zip(before).enumerate() {
             let class = seen(count);
-            after[page] = self.rules.after[class][usize::from(stood)];
-            sum += self.rules.counts[class][usize::from(stood)];
-            touched += u64::from(class == 2);
+            after[page] = self.rules[class][usize::from(stood)];
+            self.tally.page(class, stood, page);
             ranks.0[page] = if class == 0 { ABSENT } else { rank(Standing(after[page]), count) };
         }
-        self.add(sum, 1);
-        self.touched += touched;
         self.after.block(block, &after);
         if huge {
             let hottest = ranks.0.iter().copied().max().unwrap_or(ABSENT);
@@ -228,13 +235,12 @@ impl Settling<'_> {
 #[must_use]
 pub fn settle(before: Standings, heat: &HeatMap, cycle: &ScannedCycle<'_>) -> Settled {
     let mut settling = Settling {
-        rules: Rules::of(cycle),
+        rules: rules(cycle),
         heat: HeatWalk::new(heat),
         before: Reading::new(before),
         after: Writing::default(),
         ranks: Writer::default(),
-        pages: [0; COUNTERS],
-        touched: 0,
+        tally: Tally::default(),
     };
     let mut ranges = RangeWalk::new(cycle.ranges.iter().copied());
     let (first, end) = (cycle.window.start / BLOCK_SIZE, cycle.window.end.div_ceil(BLOCK_SIZE));
@@ -246,17 +252,13 @@ pub fn settle(before: Standings, heat: &HeatMap, cycle: &ScannedCycle<'_>) -> Se
         block = next + settling.step(next, end - next, &mut ranges);
     }
     settling.keep(end.max(block), u64::MAX);
-    let [refaulted, working_set, out, left_alone, kept] = settling.pages.map(|pages| pages * PAGE_SIZE);
-    Settled {
-        standings: settling.after.finish(),
-        ranks: settling.ranks.finish(),
-        refaulted,
-        touched: settling.touched * PAGE_SIZE,
-        working_set,
-        out,
-        left_alone,
-        kept,
+    let mut settled =
+        Settled { standings: settling.after.finish(), ranks: settling.ranks.finish(), ..Settled::default() };
+    for (seen, standing, pages) in settling.tally.pages() {
+        let after = settling.rules[seen][usize::from(standing)];
+        settled.count(cycle, PageSeen::ALL[seen], [Standing(standing), Standing(after)], pages * PAGE_SIZE);
     }
+    settled
 }
 
 #[cfg(test)]
@@ -382,10 +384,11 @@ mod tests {
                         }).collect()),
                     }
                 }).collect();
-                let cycle = ScannedCycle { number, window, ranges: &ranges, working_set_cycles: 2, leave_alone: true, swap_shrank: false };
+                let cycle = ScannedCycle { number, ticks: (number - 1, number), window, ranges: &ranges, working_set_ticks: 2, leave_alone: true, swap_shrank: false };
                 let settled = settle(standings, &heat(&shapes), &cycle);
                 let ranks = spread(&settled.ranks);
                 let [mut back, mut touched, mut out] = [0, 0, 0];
+                let (mut idle, mut returned) = (ByAge::NONE, ByAge::NONE);
                 let mut given = PageSetBuilder::default();
                 for page in 0..pages {
                     let (at, index) = (address(page), usize::try_from(page).unwrap());
@@ -404,8 +407,16 @@ mod tests {
                     };
                     back += u64::from(stood.is_out() && seen != PageSeen::Absent);
                     touched += u64::from(seen == PageSeen::Touched);
-                    model[index] = stood.after(seen, number);
+                    if let Some(age) = stood.untouched()
+                        && (seen == PageSeen::Touched || (stood.is_out() && seen != PageSeen::Absent))
+                    {
+                        returned.add(age, PAGE_SIZE);
+                    }
+                    model[index] = stood.after(seen, CycleTime { number, from: number - 1, to: number });
                     out += u64::from(model[index].is_out());
+                    if let Some(age) = model[index].untouched() {
+                        idle.add(age, PAGE_SIZE);
+                    }
                     let is_huge = matches!(shape, Shape::Huge(_));
                     if !is_huge {
                         let may_go = access.is_present() && model[index].age().is_some();
@@ -416,6 +427,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!([settled.refaulted, settled.touched, settled.out], [back, touched, out].map(|n| n * PAGE_SIZE));
+                prop_assert_eq!((settled.idle, settled.returned), (idle, returned));
                 // Every nth page that may go leaves.
                 for (at, _) in ranks.iter().filter(|(at, _)| (*at / PAGE_SIZE).is_multiple_of(*every)) {
                     given.add(AddressRange::new(*at, at + PAGE_SIZE));
@@ -437,9 +449,10 @@ mod tests {
         let window = AddressRange::new(0, u64::MAX);
         let cycle = |number| ScannedCycle {
             number,
+            ticks: (number - 1, number),
             window,
             ranges: &range,
-            working_set_cycles: 2,
+            working_set_ticks: 2,
             leave_alone: true,
             swap_shrank: false,
         };
@@ -462,9 +475,10 @@ mod tests {
         let window = AddressRange::new(0, u64::MAX);
         let cycle = |number, swap_shrank| ScannedCycle {
             number,
+            ticks: (number - 1, number),
             window,
             ranges: &range,
-            working_set_cycles: 2,
+            working_set_ticks: 2,
             leave_alone: true,
             swap_shrank,
         };

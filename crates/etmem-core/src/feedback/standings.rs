@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_page_costs_what_the_module_says() {
-        let out = Standing::idle(0).moved_out().0;
+        let out = Standing::idle(crate::age::Age::TOUCHED).moved_out().0;
         for (name, bytes, bound) in [
             ("all out", bytes_per_page(100_000, |_| out), 0.0001),
             ("every second out", bytes_per_page(2000, |page| if page % 2 == 0 { out } else { 0 }), 0.14),

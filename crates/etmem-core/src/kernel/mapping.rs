@@ -19,6 +19,11 @@ pub struct Mapping {
     pub inode: u64,
     /// Made by the kernel and never to be paged out: `[vvar]`, `[vdso]`, `[vsyscall]` and their like.
     pub special: bool,
+    /// Of the pool of huge pages, which swap cannot hold. Known of anonymous mappings (`MAP_HUGETLB`); mapped files of a hugetlbfs
+    /// are shared, nearly always.
+    pub huge_pool: bool,
+    /// A processor of a KVM guest: the process runs one.
+    pub guest: bool,
 }
 
 /// A flag of a mapping as the line `VmFlags` of `/proc/PID/smaps` writes it: two lower-case letters.

@@ -28,6 +28,9 @@ pub enum Residence {
         frame: u64,
         /// Whether it is a page of a file, or of shared memory.
         file: bool,
+        /// Whether more than one mapping has it: with a forked process, say, until one of both writes to it. The kernel pages
+        /// out no such page.
+        shared: bool,
     },
 }
 

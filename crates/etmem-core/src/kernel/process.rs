@@ -1,6 +1,8 @@
 //! Finding processes, and telling one from another that got its pid later.
 
+use super::groups::GroupPattern;
 use glob::{MatchOptions, Pattern};
+use std::cmp::Ordering;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -45,6 +47,8 @@ pub enum Target {
     Comm(Box<str>),
     /// `type=exe`: every process that runs an executable of such a path, and their descendants.
     Exe(ExePattern),
+    /// `type=cgroup`: every process of the control groups of such a path, and of the groups below them.
+    Groups(GroupPattern),
 }
 
 /// The path of an executable, from `/` on. `*`, `?` and `[a-z]` stand for characters other than `/`, `**` for any folders.
@@ -84,6 +88,7 @@ impl Target {
             Self::Pid(pid) | Self::Process(ProcessId { pid, .. }) => ("pid", pid.to_string()),
             Self::Comm(comm) => ("name", comm.to_string()),
             Self::Exe(pattern) => ("exe", pattern.to_string()),
+            Self::Groups(pattern) => ("cgroup", pattern.to_string()),
         }
     }
 }
@@ -94,11 +99,12 @@ impl fmt::Display for Target {
             Self::Pid(pid) | Self::Process(ProcessId { pid, .. }) => write!(f, "process {pid}"),
             Self::Comm(comm) => write!(f, "process named {comm}"),
             Self::Exe(pattern) => write!(f, "process with executable {pattern}"),
+            Self::Groups(pattern) => write!(f, "control group {pattern}"),
         }
     }
 }
 
-/// A process's use of memory (`VmRSS` and `VmSwap` of `/proc/PID/status`).
+/// A process's use of memory: figures of `/proc/PID/status`, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessMemory {
     /// Bytes in memory.
@@ -107,6 +113,14 @@ pub struct ProcessMemory {
     pub swapped: u64,
     /// Major faults since it started: how often something had to be fetched for it (field 12 of `/proc/PID/stat`).
     pub major_faults: u64,
+    /// Bytes in memory that are the program's own (`RssAnon`); these and the following are 0 before Linux 4.5.
+    pub anonymous: u64,
+    /// Bytes in memory of files: programs, libraries and mapped files (`RssFile`).
+    pub file: u64,
+    /// Bytes in memory that are shared memory (`RssShmem`): `MAP_SHARED` without a file, SysV, tmpfs, memfd.
+    pub shared: u64,
+    /// Bytes of the pool of huge pages (`HugetlbPages`), which `resident` does not count.
+    pub huge_pool: u64,
 }
 
 impl ProcessMemory {
@@ -114,6 +128,13 @@ impl ProcessMemory {
     #[must_use]
     pub const fn share(&self, percent: u8) -> u64 {
         (self.resident + self.swapped) / 100 * percent as u64
+    }
+
+    /// What the process has freed since it had `before`: bytes that it has less in memory, and not more in swap.
+    #[must_use]
+    pub const fn given_back_since(&self, before: &Self) -> u64 {
+        let less = before.resident.saturating_sub(self.resident);
+        less.saturating_sub(self.swapped.saturating_sub(before.swapped))
     }
 }
 
@@ -210,10 +231,22 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether both have the same memory, now: processes made by clone(2) with CLONE_VM, or by vfork(2). [`find`](Self::find)
-    /// gives one of several.
+    /// How the memory of one process stands to that of another, in an order that is the same for as long as both have it: equal
+    /// where it is one, as of processes made by clone(2) with CLONE_VM, or by vfork(2). [`find`](Self::find) gives one of several.
+    /// `None` if one of them is gone.
+    fn order_of_memory(&self, one: ProcessId, other: ProcessId) -> Option<Ordering> {
+        Some(one.cmp(&other))
+    }
+
+    /// Whether both have the same memory, now.
     fn share_memory(&self, one: ProcessId, other: ProcessId) -> bool {
-        one == other
+        one == other || self.order_of_memory(one, other) == Some(Ordering::Equal)
+    }
+
+    /// Of the control groups that `process` is in, the uppermost that `pattern` means; none if it is in no such group, or gone.
+    fn group(&self, process: ProcessId, pattern: &GroupPattern) -> Option<String> {
+        let _ = (process, pattern);
+        None
     }
 
     /// How much memory `process` uses now.
@@ -221,4 +254,30 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`ProcessError::Exited`] where it is gone.
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_to_swap_was_not_given_back() {
+        let memory = |resident, swapped| ProcessMemory {
+            resident,
+            swapped,
+            major_faults: 0,
+            ..ProcessMemory::default()
+        };
+        for (before, now, want) in [
+            (memory(100, 5), memory(100, 5), 0),
+            (memory(100, 5), memory(30, 5), 70),
+            (memory(100, 5), memory(30, 25), 50),
+            (memory(100, 5), memory(90, 25), 0),
+            (memory(100, 5), memory(120, 5), 0),
+            // It freed pages that were in swap as well.
+            (memory(100, 5), memory(30, 0), 70),
+        ] {
+            assert_eq!(now.given_back_since(&before), want, "{before:?} {now:?}");
+        }
+    }
 }

@@ -5,12 +5,21 @@ use crate::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use crate::kernel::process::{ProcessError, ProcessId};
 
 /// Whether swap may hold this mapping, by slide's rule: anonymous private memory, which is neither shared nor
-/// executable and has no inode or is writable.
+/// executable nor of the pool of huge pages, and has no inode or is writable.
 ///
 /// A writable private mapping of a file is in: the pages that were written to are anonymous.
 #[must_use]
 pub const fn is_swappable(mapping: &Mapping) -> bool {
-    !mapping.shared && !mapping.executable && !mapping.special && (mapping.inode == 0 || mapping.writable)
+    !mapping.shared
+        && !mapping.executable
+        && !mapping.special
+        && !mapping.huge_pool
+        && (mapping.inode == 0 || mapping.writable)
+}
+
+/// Whether this is code that the program has made itself, as interpreters do: executable, private, without a file.
+pub(super) const fn is_own_code(mapping: &Mapping) -> bool {
+    mapping.executable && !mapping.shared && !mapping.special && mapping.inode == 0
 }
 
 /// Whether the pages of this mapping may lie on one NUMA node or another: all that is not the kernel's own.
@@ -74,6 +83,8 @@ mod tests {
             shared: false,
             inode: 0,
             special: false,
+            huge_pool: false,
+            guest: false,
         };
         for (name, mapping, want) in [
             ("heap", anonymous, true),
@@ -82,11 +93,13 @@ mod tests {
             ("executable", Mapping { executable: true, ..anonymous }, false),
             ("private file, writable", Mapping { inode: 7, ..anonymous }, true),
             ("private file, read-only", Mapping { inode: 7, writable: false, ..anonymous }, false),
+            ("pool of huge pages", Mapping { inode: 7, huge_pool: true, ..anonymous }, false),
             ("vvar", Mapping { special: true, writable: false, ..anonymous }, false),
         ] {
             assert_eq!(is_swappable(&mapping), want, "{name}");
             assert_eq!(is_placeable(&mapping), name != "vvar", "{name}");
             assert_eq!(is_anonymous(&mapping), name != "vvar" && mapping.inode == 0, "{name}");
+            assert_eq!(is_own_code(&mapping), name == "executable", "{name}");
         }
     }
 }

@@ -62,9 +62,10 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
         let whole = AddressRange::new(0, u64::MAX);
         let cycle = ScannedCycle {
             number: minute,
+            ticks: (minute.saturating_sub(1), minute),
             window: whole,
             ranges: &[range],
-            working_set_cycles: 2,
+            working_set_ticks: 2,
             leave_alone: goal.is_some(),
             swap_shrank: false,
         };

@@ -10,6 +10,7 @@ use super::report::Placed;
 use super::settings::{HUGE_POOL, Kind};
 use super::shared_cycle::{SharedCycle, SharedCycleTask};
 use crate::contract::gone;
+use crate::memories::Memories;
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLock;
 use etmem_core::address::AddressRange;
@@ -71,7 +72,7 @@ pub(super) fn find<'a>(
     reports: &mut Reports,
     pacer: &dyn Pacer,
 ) -> Result<Vec<Found<'a>>, Stopped> {
-    let mut taken: BTreeMap<ProcessId, &SharedCycleTask> = BTreeMap::new();
+    let mut taken = Taken::default();
     let mut found = Vec::new();
     for member in members {
         let Some(numa) = member.kernel.moving.nodes() else { continue };
@@ -85,11 +86,11 @@ pub(super) fn find<'a>(
         reports.of(member).gone = gone(&processes, &member.settings.target, &member.kernel);
         for process in processes {
             pacer.pace().or_stopped()?;
-            if let Some(task) = taken_by(&taken, process, member) {
+            if let Some(task) = taken.by(process, member) {
                 reports.add(member, process, ProcessResult::Elsewhere(task.to_owned()));
                 continue;
             }
-            taken.insert(process, member);
+            taken.add(process, member);
             let left_out = other_memory(member, process, pooled)
                 .and_then(|without| Ok((without, placement(numa, process, pairs)?)));
             match left_out {
@@ -103,23 +104,40 @@ pub(super) fn find<'a>(
     }
     // All engines lock several processes in the same order, so that no two wait for each other.
     found.sort_by_key(|found| found.process);
-    let processes: Vec<ProcessId> = taken.into_keys().collect();
+    let processes: Vec<ProcessId> = taken.processes.into_keys().collect();
     shared_cycle.scan_locks.forget_all_but(&processes);
     Ok(found)
 }
 
-/// The task that has `process` already, or one of another task that shares its memory.
-fn taken_by<'a>(
-    taken: &BTreeMap<ProcessId, &'a SharedCycleTask>,
-    process: ProcessId,
-    member: &SharedCycleTask,
-) -> Option<&'a str> {
-    let shares = |(other, task): (&ProcessId, &&SharedCycleTask)| {
-        task.number != member.number && member.kernel.processes.share_memory(*other, process)
-    };
-    let found =
-        taken.get(&process).or_else(|| taken.iter().find(|(o, t)| shares((o, t))).map(|(_, task)| task));
-    found.map(|task| task.settings.task.as_str())
+/// Which task has which process, and by it which memory.
+#[derive(Default)]
+struct Taken<'a> {
+    processes: BTreeMap<ProcessId, &'a SharedCycleTask>,
+    memories: Vec<(&'a SharedCycleTask, Memories)>,
+}
+
+impl<'a> Taken<'a> {
+    fn add(&mut self, process: ProcessId, member: &'a SharedCycleTask) {
+        self.processes.insert(process, member);
+        match self.memories.last_mut().filter(|(task, _)| task.number == member.number) {
+            Some((_, memories)) => memories.add(process),
+            None => {
+                let mut memories = Memories::default();
+                memories.add(process);
+                self.memories.push((member, memories));
+            }
+        }
+    }
+
+    /// The task that has `process` already, or of the other tasks than `member` one that has a process that shares its memory.
+    fn by(&mut self, process: ProcessId, member: &SharedCycleTask) -> Option<&'a str> {
+        let table = &*member.kernel.processes;
+        let itself = self.processes.get(&process).copied();
+        let mut others = self.memories.iter_mut().filter(|(task, _)| task.number != member.number);
+        let task = itself
+            .or_else(|| others.find_map(|(task, memories)| memories.find(process, table).map(|_| *task)))?;
+        Some(task.settings.task.as_str())
+    }
 }
 
 /// Where an ordinary task's process has pages of the pool of huge pages, which it leaves alone.

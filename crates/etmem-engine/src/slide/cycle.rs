@@ -1,12 +1,14 @@
 //! One cycle of a slide task over one process.
 //!
 //! ```text
-//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> page them out, at a rate
-//!                               (a sample first: does it come back?)     -> what really left?
+//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> do programs give them back?
+//!                               -> page the rest out, at a rate (a sample first: does it come back?) -> what really left?
 //! ```
 
-use super::acting::{Act, Acted, Actor, Attached};
+use super::acting::{Act, Acted, Actor, Attached, FRESH};
 use super::history::TaskHistory;
+use super::machine::{Machine, MachineFigures};
+use super::not_looked_at::NotLookedAt;
 use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
 use crate::report::{ProcessReport, ProcessResult};
@@ -16,10 +18,10 @@ use etmem_core::address::PAGE_SIZE;
 use etmem_core::feedback::{RefaultLimits, Settled};
 use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::kernel::Kernel;
-use etmem_core::kernel::memory::MemoryState;
-use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::process::{ProcessError, ProcessId};
-use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted};
+use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
+use etmem_core::policy;
+use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted, leave_out_forked};
 use std::time::Duration;
 
 /// Why a process's cycle ended early.
@@ -37,6 +39,7 @@ pub(super) struct ProcessCycle<'a> {
     pub(super) scan_locks: &'a ScanLocks,
     pub(super) history: &'a TaskHistory,
     pub(super) so_far: &'a SharedSoFar,
+    pub(super) machine: &'a Machine,
     pub(super) process: ProcessId,
     pub(super) kernel: &'a Kernel,
     pub(super) pacer: &'a dyn Pacer,
@@ -54,6 +57,8 @@ pub(super) struct Watched<'a> {
     armed_since: Option<Duration>,
     /// Whether touches count only from the beginning on.
     fresh: bool,
+    /// When it was armed, or looked at last.
+    seen: Duration,
     looked: bool,
 }
 
@@ -88,7 +93,18 @@ impl<'a> ProcessCycle<'a> {
         let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without: &[] };
         let mut looks = Looks::new(process, &*kernel.mappings, wanted);
         let fresh = looks.begin(&mut *attached.probe, armed_since.is_some(), slice, pacer)?;
-        Ok(Watched { cycle: self, scan_lock, attached, looks, begun, armed_since, fresh, looked: false })
+        let seen = pacer.now();
+        Ok(Watched {
+            cycle: self,
+            scan_lock,
+            attached,
+            looks,
+            begun,
+            armed_since,
+            fresh,
+            seen,
+            looked: false,
+        })
     }
 
     /// The report of a cycle that ended early.
@@ -107,65 +123,108 @@ impl<'a> ProcessCycle<'a> {
         Box::new(ProcessReport::new(self.process, result))
     }
 
-    /// What of it may leave, after the looks; a sample leaves.
-    fn begin_acting(
+    /// What refaulted, and which pages are cold, after the looks.
+    fn judge(
         &self,
-        observed: Observed,
-        mut attached: Attached,
+        mut observed: Observed,
+        attached: &mut Attached,
         looked: Duration,
         window: Duration,
-    ) -> Result<Acting, End> {
+    ) -> Result<Judgement, End> {
         let Self { process, kernel, pacer, .. } = *self;
+        let start = pacer.processor_time();
+        let forked = leave_out_forked(&mut observed.heat, &mut *attached.mover)?;
+        observed.processor_time += pacer.processor_time().saturating_sub(start);
         let mut known = self.history.take(process);
-        let mut settled = self.history.settle(&mut known, &observed);
-        let begun = || -> Result<Acting, End> {
-            let before = kernel.processes.memory(process)?;
-            let swapped_in = kernel.memory.swapped_in();
+        let settled = self.history.settle(&mut known, &observed);
+        let judged = kernel.processes.memory(process).map(|memory| {
+            let swapped_in = self.machine_now().ok().and_then(|machine| machine.swapped_in);
             let exact = known.probe(kernel).is_page_exact();
             let (refaulted, limits) =
-                self.history.account(&mut known, &settled, exact, before, swapped_in, pacer.now());
-            let room = self.room_now();
-            let free = room.as_ref().map_or(0, |room| room.bytes);
-            let ranks = std::mem::take(&mut settled.ranks);
-            let rooms = (free, may(&room, limits));
-            let act =
-                self.actor().begin_act(ranks, (before, limits), rooms, looked, &mut known, &mut attached);
-            Ok(Acting { observed, attached, window, settled, refaulted, act })
-        }();
+                self.history.account(&mut known, &settled, exact, memory, swapped_in, pacer.now());
+            let not_looked_at = NotLookedAt::of(self.settings, &observed, forked, &memory);
+            Judgement {
+                observed,
+                not_looked_at,
+                looked,
+                window,
+                settled,
+                refaulted,
+                memory,
+                limits,
+                asked: None,
+            }
+        });
         self.history.put_back(process, known);
-        begun
+        Ok(judged?)
     }
 
-    /// The rest leaves, as far as the sample stayed out.
-    fn end_acting(&self, acting: Acting) -> Result<Scanned, End> {
-        let Acting { observed, mut attached, window, settled, refaulted, mut act } = acting;
+    /// A sample of what may leave leaves.
+    fn begin_acting(&self, judgement: Judgement, mut attached: Attached) -> Acting {
+        let Judgement {
+            observed,
+            not_looked_at,
+            looked,
+            window,
+            mut settled,
+            refaulted,
+            memory,
+            limits,
+            asked,
+        } = judgement;
+        let mut known = self.history.take(self.process);
+        let room = self.room_now();
+        let free = room.as_ref().map_or(0, |room| room.bytes);
+        let ranks = std::mem::take(&mut settled.ranks);
+        // What was given back is among the cold pages, and a last look leaves it out.
+        let looked = if asked.is_some() { looked.saturating_sub(FRESH) } else { looked };
+        let asked = asked.filter(|asked| asked.wanted > 0);
+        let rest = asked.map_or(u64::MAX, |Asked { wanted, given_back }| {
+            wanted.saturating_sub(given_back) & !(PAGE_SIZE - 1)
+        });
+        let rooms = (free, may(&room, limits), rest);
+        let act = self.actor().begin_act(ranks, (memory, limits), rooms, looked, &mut known, &mut attached);
+        self.history.put_back(self.process, known);
+        let given_back = asked.map_or(0, |asked| asked.given_back);
+        Acting { observed, not_looked_at, attached, window, settled, refaulted, given_back, act }
+    }
+
+    /// The rest leaves, as far as the sample stayed out. Where nothing more may, it is said why.
+    fn end_acting(&self, acting: Acting) -> (Scanned, Option<End>) {
+        let Acting { observed, not_looked_at, mut attached, window, settled, refaulted, given_back, mut act } =
+            acting;
         let limits = act.limits;
         let mut known = self.history.take(self.process);
         let room = self.room_now();
         let may = may(&room, limits);
         self.actor().end_act(&mut act, may, &mut known, &mut attached);
+        self.kernel.groups.moved_out(self.process, act.acted.left);
         let figures = self.kernel.processes.memory(self.process).unwrap_or(act.figures);
         let present = act.present();
-        let Acted { outcome, rehearsal, blind, swap_off, left, processor_time } = act.acted;
+        let Acted { mut outcome, rehearsal, blind, swap_off, swap_fails, left, processor_time } = act.acted;
+        // It was cold when it was seen, and is not there any more.
+        outcome.over_budget = outcome.over_budget.saturating_sub(given_back);
         self.history.end(&mut known, figures, settled.out + left);
         self.history.put_back(self.process, known);
 
-        // An error is what has come up since the scan began.
-        let bound = if swap_off {
-            Bound::SwapOff
-        } else if blind.is_some() && may > 0 {
-            Bound::Blind
-        } else {
-            within(room?, limits).bound
+        // No room is what has come up since the scan began.
+        let (bound, end) = match room {
+            _ if swap_off => (Bound::SwapOff, None),
+            _ if swap_fails => (Bound::SwapFails, None),
+            _ if blind.is_some() && may > 0 => (Bound::Blind, None),
+            Ok(room) => (within(room, limits).bound, None),
+            Err(end) => (Bound::Swap, Some(end)),
         };
-        Ok(Scanned {
+        let scanned = Scanned {
             present: present + settled.left_alone + settled.kept,
             window,
             bound: (outcome.over_budget > 0).then_some(bound),
             blind,
+            given_back,
             outcome,
             rehearsal,
             locked: observed.locked,
+            not_looked_at,
             history: History {
                 refaulted,
                 left,
@@ -175,31 +234,39 @@ impl<'a> ProcessCycle<'a> {
             },
             feedback: self.history.feedback(&settled, left),
             effort: Effort::of(&observed, processor_time),
-        })
+        };
+        (scanned, end)
     }
 
     const fn actor(&self) -> Actor<'_> {
-        let Self { settings, history, kernel, pacer, .. } = *self;
-        Actor { settings, history, kernel, pacer }
+        let Self { settings, history, machine, kernel, pacer, .. } = *self;
+        Actor { settings, history, machine, kernel, pacer }
     }
 
     fn is_there_a_need(&self) -> Result<(), End> {
-        let memory = self.kernel.memory.state()?;
-        guard::swap_has_room(&memory)?;
-        guard::gate(self.settings.gates, &memory, &self.kernel.processes.memory(self.process)?)?;
-        self.room(&memory)?;
+        let machine = self.machine_now()?;
+        guard::swap_has_room(&machine.memory)?;
+        let gates = self.settings.gates;
+        if !gates.are_open() {
+            guard::gate(gates, &machine.memory, &self.kernel.processes.memory(self.process)?)?;
+        }
+        self.room(machine)?;
         Ok(())
     }
 
-    /// How much of the process may leave now.
-    fn room(&self, memory: &MemoryState) -> Result<Room, End> {
-        let groups = self.kernel.groups.limits(self.process)?;
-        Ok(guard::room(self.settings.guards, memory, self.kernel.pressure.pressure()?, groups)?)
+    fn machine_now(&self) -> Result<MachineFigures, End> {
+        Ok(self.machine.figures(self.kernel, self.pacer.now())?)
     }
 
-    /// The same after the looks.
+    /// How much of the process may leave now.
     fn room_now(&self) -> Result<Room, End> {
-        self.room(&self.kernel.memory.state()?)
+        self.machine_now().and_then(|machine| self.room(machine))
+    }
+
+    /// The same, where the machine stands so.
+    fn room(&self, machine: MachineFigures) -> Result<Room, End> {
+        let groups = self.kernel.groups.limits(self.process)?;
+        Ok(guard::room(self.settings.guards, &machine.memory, machine.pressure?, groups)?)
     }
 }
 
@@ -214,10 +281,20 @@ impl<'a> Watched<'a> {
         self.looks.spent()
     }
 
-    /// Looks once.
-    pub(super) fn look(mut self) -> Result<Self, Box<ProcessReport>> {
-        match self.looks.look(&mut *self.attached.probe, self.cycle.pacer) {
+    /// When it was armed, or looked at last.
+    pub(super) const fn seen(&self) -> Duration {
+        self.seen
+    }
+
+    /// Looks once, no earlier than `after` it was seen last.
+    pub(super) fn look(mut self, after: Duration) -> Result<Self, Box<ProcessReport>> {
+        let pacer = self.cycle.pacer;
+        if wait_until(self.seen + after, pacer) == Pace::Stop {
+            return Err(self.cycle.ended(End::Stopped));
+        }
+        match self.looks.look(&mut *self.attached.probe, pacer) {
             Ok(()) => {
+                self.seen = pacer.now();
                 if !std::mem::replace(&mut self.looked, true) {
                     self.cycle.so_far.looked_at(self.looks.present());
                 }
@@ -227,27 +304,87 @@ impl<'a> Watched<'a> {
         }
     }
 
-    /// Begins to act on what the looks saw.
-    pub(super) fn begin_acting(self) -> Result<Tried<'a>, Box<ProcessReport>> {
-        let Self { cycle, mut scan_lock, attached, looks, begun, armed_since, .. } = self;
-        let looked = cycle.pacer.now();
+    /// Judges what the looks saw.
+    pub(super) fn judge(self) -> Result<Judged<'a>, Box<ProcessReport>> {
+        let Self { cycle, mut scan_lock, mut attached, looks, begun, armed_since, seen: looked, .. } = self;
         scan_lock.leave_armed(looked);
         let observed = looks.finish();
         let since = armed_since.filter(|_| observed.is_whole()).unwrap_or(begun);
         let window = looked.saturating_sub(since);
-        let acting =
-            cycle.begin_acting(observed, attached, looked, window).map_err(|end| cycle.ended(end))?;
-        Ok(Tried { cycle, _scan_lock: scan_lock, acting })
+        let judgement =
+            cycle.judge(observed, &mut attached, looked, window).map_err(|end| cycle.ended(end))?;
+        Ok(Judged { cycle, scan_lock, attached, judgement })
+    }
+}
+
+/// What is known of a process after the looks.
+struct Judgement {
+    observed: Observed,
+    not_looked_at: NotLookedAt,
+    looked: Duration,
+    window: Duration,
+    settled: Settled,
+    refaulted: u64,
+    memory: ProcessMemory,
+    limits: RefaultLimits,
+    /// What came of asking its programs, if any was asked.
+    asked: Option<Asked>,
+}
+
+/// What was wanted of the programs of a process, and what they gave back.
+#[derive(Clone, Copy)]
+struct Asked {
+    wanted: u64,
+    given_back: u64,
+}
+
+/// A process of which is known what is cold.
+pub(super) struct Judged<'a> {
+    cycle: ProcessCycle<'a>,
+    scan_lock: ScanLock<'a>,
+    attached: Attached,
+    judgement: Judgement,
+}
+
+impl<'a> Judged<'a> {
+    /// Which process.
+    pub(super) const fn process(&self) -> ProcessId {
+        self.cycle.process
+    }
+
+    /// Bytes that would leave now.
+    pub(super) fn due(&self) -> u64 {
+        let Judgement { settled, memory, limits, .. } = &self.judgement;
+        let may = may(&self.cycle.room_now(), *limits);
+        let (rule, histogram) = (self.cycle.settings.cold, settled.ranks.histogram());
+        policy::pick(rule, limits.idle_cycles, may, &histogram, memory).1.min(may)
+    }
+
+    /// Measures what its programs gave back of `wanted` bytes.
+    pub(super) fn measure(&mut self, wanted: u64) {
+        let Ok(now) = self.cycle.kernel.processes.memory(self.cycle.process) else { return };
+        let given_back = now.given_back_since(&self.judgement.memory);
+        self.judgement.asked = Some(Asked { wanted, given_back });
+        self.judgement.memory = now;
+    }
+
+    /// Begins to act on what is cold.
+    pub(super) fn begin_acting(self) -> Result<Tried<'a>, Box<ProcessReport>> {
+        let Self { cycle, scan_lock, attached, judgement } = self;
+        let acting = cycle.begin_acting(judgement, attached);
+        Ok(Tried { cycle, _scan_lock: scan_lock, acting, since: cycle.pacer.now() })
     }
 }
 
 /// What is known between the sample and the rest.
 struct Acting {
     observed: Observed,
+    not_looked_at: NotLookedAt,
     attached: Attached,
     window: Duration,
     settled: Settled,
     refaulted: u64,
+    given_back: u64,
     act: Act,
 }
 
@@ -257,6 +394,8 @@ pub(super) struct Tried<'a> {
     /// Held until its pages have moved.
     _scan_lock: ScanLock<'a>,
     acting: Acting,
+    /// Since when the sample is out.
+    since: Duration,
 }
 
 impl Tried<'_> {
@@ -265,14 +404,33 @@ impl Tried<'_> {
         self.acting.act.is_tried()
     }
 
-    /// Ends the act.
-    pub(super) fn finish(self) -> Box<ProcessReport> {
-        let Self { cycle, acting, _scan_lock } = self;
+    /// Since when that is out.
+    pub(super) const fn since(&self) -> Duration {
+        self.since
+    }
+
+    /// Ends the act; one with a sample no earlier than `after` that is out.
+    pub(super) fn finish(self, after: Duration) -> Box<ProcessReport> {
+        if self.is_tried() {
+            // A stop shows in the trial.
+            let _ = wait_until(self.since + after, self.cycle.pacer);
+        }
+        let Self { cycle, acting, _scan_lock, since: _ } = self;
         match cycle.end_acting(acting) {
-            Ok(scanned) => Box::new(scanned.report(cycle.process)),
-            Err(end) => cycle.ended(end),
+            (scanned, None) => Box::new(scanned.report(cycle.process)),
+            // A sample has left by then, perhaps, and refaults were seen.
+            (scanned, Some(end)) => {
+                let figures = scanned.report(cycle.process).figures;
+                Box::new(ProcessReport { figures, ..*cycle.ended(end) })
+            }
         }
     }
+}
+
+/// Waits until the clock is at `then`.
+fn wait_until(then: Duration, pacer: &dyn Pacer) -> Pace {
+    let left = then.saturating_sub(pacer.now());
+    if left.is_zero() { Pace::Continue } else { pacer.pause(left) }
 }
 
 /// Bytes that may leave: whole pages.

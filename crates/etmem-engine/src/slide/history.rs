@@ -4,8 +4,8 @@ use super::settings::Settings;
 use crate::report::Feedback;
 use etmem_core::address::{AddressRange, BLOCK_SIZE};
 use etmem_core::feedback::{
-    AGE_MAX, BackOff, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, Trust,
-    mark_out, refaulted_by_faults, settle,
+    BackOff, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, Trust, mark_out,
+    refaulted_by_faults, settle,
 };
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
@@ -13,12 +13,15 @@ use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
 use etmem_core::scan::{self, Observed, Slice};
 use etmem_core::throttle::Throttle;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Pages touched within this time are the working set.
 const WORKING_SET: Duration = Duration::from_secs(120);
+
+/// At most these cycles, however short they are.
+const WORKING_SET_CYCLES_MAX: u64 = 31;
 
 /// The first slice of a process of which it is not known what a look costs, in bytes.
 const FIRST_SLICE: u64 = 1 << 30;
@@ -55,10 +58,36 @@ pub(super) struct ProcessHistory {
     probe: usize,
 }
 
+/// What is known of processes, and the sum of their working sets, in bytes.
+#[derive(Debug, Default)]
+struct Known {
+    processes: HashMap<ProcessId, ProcessHistory>,
+    working_set: u64,
+}
+
+impl Known {
+    fn take(&mut self, process: ProcessId) -> ProcessHistory {
+        let known = self.processes.remove(&process).unwrap_or_default();
+        self.working_set -= known.working_set;
+        known
+    }
+
+    fn put_back(&mut self, process: ProcessId, known: ProcessHistory) {
+        drop(self.take(process));
+        self.working_set += known.working_set;
+        self.processes.insert(process, known);
+    }
+
+    fn forget_all_but(&mut self, keep: &HashSet<ProcessId>) {
+        self.processes.retain(|process, _| keep.contains(process));
+        self.working_set = self.processes.values().map(|known| known.working_set).sum();
+    }
+}
+
 /// What a task remembers; its threads share it.
 #[derive(Debug)]
 pub(super) struct TaskHistory {
-    known: Mutex<HashMap<ProcessId, ProcessHistory>>,
+    known: Mutex<Known>,
     limiter: Mutex<RefaultLimiter>,
     pub(super) throttle: Mutex<Throttle>,
     /// How long to rest before the next cycle.
@@ -94,17 +123,17 @@ impl TaskHistory {
 
     /// Forgets the processes that are gone.
     pub(super) fn forget_all_but(&self, keep: &[ProcessId]) {
-        lock(&self.known).retain(|process, _| keep.contains(process));
+        lock(&self.known).forget_all_but(&keep.iter().copied().collect());
     }
 
     /// What is known of `process`, taken out until [`TaskHistory::put_back`].
     pub(super) fn take(&self, process: ProcessId) -> ProcessHistory {
-        lock(&self.known).remove(&process).unwrap_or_default()
+        lock(&self.known).take(process)
     }
 
     /// Remembers `known` of `process`.
     pub(super) fn put_back(&self, process: ProcessId, known: ProcessHistory) {
-        lock(&self.known).insert(process, known);
+        lock(&self.known).put_back(process, known);
     }
 
     /// How long to wait until the next cycle: `sleep` at least.
@@ -164,7 +193,7 @@ impl TaskHistory {
         let refaulted = refaulted.min(read_back.unwrap_or(u64::MAX));
         known.swapped_in = swapped_in;
         known.trust.settled(refaulted, known.out);
-        let others: u64 = lock(&self.known).values().map(|known| known.working_set).sum();
+        let others = lock(&self.known).working_set;
         let mut limiter = lock(&self.limiter);
         limiter.refaulted(now, refaulted, others + known.working_set);
         let limits = limiter.limits();
@@ -204,7 +233,7 @@ impl TaskHistory {
     ) -> (&'a dyn ProbeSource, bool, Slice) {
         let all = lock(&self.known);
         let none = ProcessHistory::default();
-        let known = all.get(&process).unwrap_or(&none);
+        let known = all.processes.get(&process).unwrap_or(&none);
         let slice = match known.cost {
             Some((bytes, cost)) if !cost.is_zero() => {
                 let may = self.cycle_time.as_nanos() * u128::from(self.looking_percent) / 100;
@@ -266,9 +295,10 @@ impl ProcessHistory {
             &seen.heat,
             &ScannedCycle {
                 number: self.cycles,
+                ticks: (self.cycles - 1, self.cycles),
                 window: seen.window,
                 ranges: &seen.ranges,
-                working_set_cycles: u8::try_from(cycles).unwrap_or(u8::MAX).min(AGE_MAX),
+                working_set_ticks: u64::try_from(cycles).unwrap_or(u64::MAX).min(WORKING_SET_CYCLES_MAX),
                 leave_alone,
                 swap_shrank,
             },

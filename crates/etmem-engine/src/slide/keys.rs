@@ -3,17 +3,22 @@
 use crate::tracker::{self, tracker};
 use etmem_config::error::Rule;
 use etmem_config::keys;
-use etmem_config::values::{Percent, decimal_or_none, gibibytes, rate, threads, vm_flags, within, yes_or_no};
+use etmem_config::values::{
+    Percent, decimal_or_none, gibibytes, pause, rate, threads, vm_flags, within, yes_or_no,
+};
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::wishes::{Mover, Tracker};
 use etmem_core::throttle::Rate;
+use std::time::Duration;
 
 keys! { pub(super) TASK;
     T: u16 = needed("T", |text| within(text, 0, 360)).unit("counts")
         .help("A page that counts less than this in a cycle is cold. A scan counts 1 for a page that was read and 3 for one \
                that was written, so `T` is at most 3 times `loop`.").example("1");
-    MAX_THREADS: usize = or("max_threads", "1", threads).unit("processes")
-        .help("Processes worked on at once. Below 1 acts as 1, above twice the cores and one as that.").example("2");
+    MAX_THREADS: usize = or("max_threads", "1", threads).unit("threads")
+        .help("Threads that work side by side on the processes of the task. The processes share their observation windows whatever \
+               this is: all are armed, then all are scanned. Below 1 acts as 1, above twice the cores and one as that.")
+        .example("2");
     SWAP_THRESHOLD: Option<u64> = optional("swap_threshold", |text| gibibytes(text).map(Some)).unit("GiB")
         .help("With `sysmem_threshold`: leave a process alone that has no more than this in memory.").example("10g");
     SWAP_FLAG: bool = or("swap_flag", "no", yes_or_no)
@@ -45,6 +50,11 @@ keys! { pub(super) TASK;
     MAX_PRESSURE: Option<f64> = or("max_pressure", "20", |text| decimal_or_none(text, 0.0, 100.0)).ours("0.1.0")
         .unit("% of the last 10 s").help("Page out nothing while programs wait for memory for more than this share of the time.")
         .example("20");
+    ASK: bool = or("ask", "no", yes_or_no).ours("0.1.0")
+        .help("Ask programs for memory before it is taken from them, on the socket `/run/etmem/pressure/PROJECT.TASK`, and take only \
+               the rest.").example("yes");
+    ASK_WAIT: Duration = or("ask_wait", "2", pause).ours("0.1.0").unit("s")
+        .help("With `ask=yes`: how long programs have to give memory back.").example("500ms");
 }
 
 /// 0 is written for "off".

@@ -1,5 +1,6 @@
 //! What slide says of a process that it looked at: in figures, in a line, for which reason not more, and in the log.
 
+use super::not_looked_at::NotLookedAt;
 use crate::figures::{self, Figures, nanoseconds};
 use crate::reason::{Reason, ReasonName};
 use crate::report::{Event, Feedback, Level, Line, ProcessReport, mib, write_end};
@@ -20,6 +21,8 @@ pub struct Scanned {
     pub present: u64,
     /// Over what time touches were seen: from when the accessed bits were cleared first to the last look.
     pub window: Duration,
+    /// Bytes that its programs gave back when they were asked.
+    pub given_back: u64,
     /// What became of the cold ones.
     pub outcome: Outcome,
     /// What would have been moved, where the task moves nothing (`dry_run=yes`).
@@ -30,6 +33,8 @@ pub struct Scanned {
     pub blind: Option<Blind>,
     /// Bytes of mappings not looked at because they are locked in memory.
     pub locked: u64,
+    /// What else was not looked at, by kind.
+    pub not_looked_at: NotLookedAt,
     /// What the pages that left before do now.
     pub history: History,
     /// How the task is held back.
@@ -118,8 +123,9 @@ impl Scanned {
     }
 
     fn figures(&self) -> Figures {
-        let Self { present, window, outcome, rehearsal, locked, history, .. } = self;
-        Figures::of([
+        let Self { present, window, given_back, outcome, rehearsal, locked, history, .. } = self;
+        let mut figures = Figures::of([
+            (&figures::GIVEN_BACK, *given_back),
             (&figures::SCANNED, *present),
             (&figures::HOT, present.saturating_sub(outcome.planned)),
             (&figures::COLD, outcome.planned),
@@ -137,7 +143,9 @@ impl Scanned {
             (&figures::REFUSED, outcome.refused),
             (&figures::NO_ROOM, outcome.over_budget),
             (&figures::WINDOW, nanoseconds(*window)),
-        ])
+        ]);
+        self.not_looked_at.add_to(&mut figures);
+        figures
     }
 
     fn reason(&self) -> Option<Reason> {
@@ -181,6 +189,20 @@ impl Scanned {
         .into_iter()
         .find(|(bytes, ..)| *bytes > 0)
         .map(|(bytes, name, what)| Reason::new(name, stay(bytes, what)))
+        .or_else(|| self.mostly_not_looked_at("all that is cold has left"))
+    }
+
+    /// Why little is done, where most of the memory is of other kinds; `also` says what became of the rest.
+    fn mostly_not_looked_at(&self, also: &str) -> Option<Reason> {
+        let known = self.present + self.feedback.out;
+        let text = || {
+            let (others, looked_at) = (self.not_looked_at.total() >> 20, mib(known));
+            format!(
+                "{others} MiB are not looked at ({}), beside {looked_at} MiB that are: {also}",
+                self.not_looked_at
+            )
+        };
+        self.not_looked_at.is_most(known).then(|| Reason::new(ReasonName::NotLookedAt, text()))
     }
 
     fn nothing_present(&self) -> Reason {
@@ -192,11 +214,18 @@ impl Scanned {
             return Reason::new(ReasonName::Locked, text);
         }
         if self.feedback.out > 0 {
+            if let Some(reason) = self.mostly_not_looked_at("all of these are out already") {
+                return reason;
+            }
             let text = format!("all that slide could move is out already ({} KiB)", self.feedback.out >> 10);
             return Reason::new(ReasonName::AllOut, text);
         }
-        let text = "none of its memory is of the kind that slide moves: private, not executable, in memory, and \
-                    with the task's vm_flags= and swap_flag= where it has any";
+        let others = self.not_looked_at.to_string();
+        let others = if others.is_empty() { others } else { format!("; not looked at: {others}") };
+        let text = format!(
+            "none of its memory is of the kind that slide moves: private, not executable, in memory, and with the task's \
+             vm_flags= and swap_flag= where it has any{others}"
+        );
         Reason::new(ReasonName::NothingSuitable, text)
     }
 
@@ -216,6 +245,9 @@ impl Scanned {
             );
             return Reason::new(ReasonName::LeftAlone, text);
         }
+        if let Some(reason) = self.mostly_not_looked_at("of these, nothing is cold") {
+            return reason;
+        }
         let text =
             "nothing is cold: no page that was looked at counts less than T, or dram_percent is reached";
         Reason::new(ReasonName::NotCold, text)
@@ -227,6 +259,7 @@ const fn bound_name(bound: Bound) -> ReasonName {
     match bound {
         Bound::Swap => ReasonName::NoRoom,
         Bound::ZramLimit => ReasonName::ZramLimit,
+        Bound::SwapFails => ReasonName::SwapFails,
         Bound::GroupSwap => ReasonName::CgroupSwap,
         Bound::GroupProtected => ReasonName::CgroupProtected,
         Bound::Probation | Bound::Paused => ReasonName::TooManyRefaults,
@@ -266,6 +299,10 @@ impl fmt::Display for Scanned {
                 write!(f, ", {what} {} KiB", bytes >> 10)?;
             }
         }
+        let others = self.not_looked_at.to_string();
+        if !others.is_empty() {
+            write!(f, "; not looked at: {others}")?;
+        }
         if self.feedback.back_off != BackOff::None {
             write!(f, "; {}", self.feedback.back_off)?;
         }
@@ -286,6 +323,7 @@ pub(super) fn back_off_event(before: BackOff, now: BackOff) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::not_looked_at;
     use super::*;
     use etmem_core::kernel::process::ProcessError;
     use etmem_core::plan::Ended;
@@ -307,7 +345,10 @@ mod tests {
             ..Outcome::default()
         };
         let window = Duration::from_secs(3);
-        let scanned = Scanned { present: 100, window, outcome, locked: 2, ..Scanned::default() };
+        let not_looked_at =
+            NotLookedAt { shared: 1, forked: 2, file: 3, huge_pool: 4, executable: 5, flags: 6 };
+        let scanned =
+            Scanned { present: 100, window, outcome, locked: 2, not_looked_at, ..Scanned::default() };
         let expected = Figures::of([
             (&figures::SCANNED, 100),
             (&figures::HOT, 40),
@@ -319,8 +360,41 @@ mod tests {
             (&figures::STAYED, 8),
             (&figures::LOCKED, 2),
             (&figures::WINDOW, nanoseconds(window)),
+            (&not_looked_at::SHARED, 1),
+            (&not_looked_at::FORKED, 2),
+            (&not_looked_at::FILES, 3),
+            (&not_looked_at::HUGE_POOL, 4),
+            (&not_looked_at::EXECUTABLE, 5),
+            (&not_looked_at::FLAGS, 6),
         ]);
         assert_eq!(scanned.figures(), expected);
+    }
+
+    #[test]
+    fn what_is_not_looked_at_is_said_by_kind() {
+        const MIB: u64 = 1 << 20;
+        let kinds = |not_looked_at, present| Scanned { present, not_looked_at, ..Scanned::default() };
+        let database =
+            NotLookedAt { shared: 1024 * MIB, file: 40 * MIB, forked: 4096, ..NotLookedAt::default() };
+        let scanned = kinds(database, 2 * MIB);
+        let said = "1024 MiB of shared memory, 40 MiB of files";
+        assert!(scanned.to_string().ends_with(&format!("; not looked at: {said}")), "{scanned}");
+        let reason = scanned.reason().unwrap();
+        assert_eq!(reason.name, ReasonName::NotLookedAt);
+        assert_eq!(
+            reason.text,
+            format!("1064 MiB are not looked at ({said}), beside 2 MiB that are: of these, nothing is cold")
+        );
+        // All that is cold has left, and that was most of it.
+        let outcome = Outcome { planned: MIB, tried: MIB, applied: MIB, ..Outcome::default() };
+        let moved = Scanned { outcome, ..kinds(database, 2 * MIB) };
+        assert!(moved.reason().unwrap().text.ends_with("all that is cold has left"));
+        let small = NotLookedAt { file: 3 * MIB, ..NotLookedAt::default() };
+        assert_eq!(kinds(small, MIB).reason().unwrap().name, ReasonName::NotCold);
+        assert_eq!(kinds(database, 1065 * MIB).reason().unwrap().name, ReasonName::NotCold);
+        let nothing = kinds(database, 0).reason().unwrap();
+        assert_eq!(nothing.name, ReasonName::NothingSuitable);
+        assert!(nothing.text.ends_with(&format!("not looked at: {said}")), "{}", nothing.text);
     }
 
     #[test]

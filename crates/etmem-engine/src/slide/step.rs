@@ -1,12 +1,13 @@
 //! A step of a slide task: its processes are found, and each has its cycle, up to `max_threads` of them at once.
 
-use super::acting;
-use super::cycle::{ProcessCycle, Tried, Watched};
+use super::cycle::{Judged, ProcessCycle, Tried, Watched};
 use super::history::TaskHistory;
+use super::machine::Machine;
 use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
-use crate::contract::{TaskRunner, gone, notes_on_target};
+use super::{acting, asking};
+use crate::contract::{TaskRunner, gone, name_groups, notes_on_target};
 use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
 use crate::so_far::SharedSoFar;
@@ -14,7 +15,7 @@ use etmem_core::feedback::BackOff;
 use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::process::{ProcessError, ProcessId, Target};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::scan::Schedule;
 use parking_lot::Mutex;
@@ -32,6 +33,7 @@ pub struct SlideRunner {
     history: TaskHistory,
     swap_cache: SwapCacheKeeper,
     so_far: SharedSoFar,
+    machine: Machine,
     /// How the last cycle found the task held back.
     back_off: BackOff,
 }
@@ -47,6 +49,7 @@ impl SlideRunner {
             history,
             swap_cache: SwapCacheKeeper::default(),
             so_far: SharedSoFar::default(),
+            machine: Machine::default(),
             back_off: BackOff::None,
         }
     }
@@ -62,12 +65,15 @@ impl SlideRunner {
         report
     }
 
-    /// Works on `processes`, which share their windows: all are armed, one wait, all are looked at.
+    /// Works on `processes`, which share their windows: all are armed, one wait, all are looked at. What is armed first is looked at
+    /// first, so that its window is over while others are still armed.
     fn together(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer, report: &mut StepReport) {
-        let Self { settings, scan_locks, history, so_far, swap_cache: _, back_off: _ } = self;
+        let Self { settings, scan_locks, history, so_far, machine, .. } = self;
         let Schedule { loops, interval } = settings.schedule;
-        let cycle = |process| ProcessCycle { settings, scan_locks, history, so_far, process, kernel, pacer };
+        let cycle =
+            |process| ProcessCycle { settings, scan_locks, history, so_far, machine, process, kernel, pacer };
         let cycles = processes.iter().copied().map(cycle).collect();
+        machine.forget();
         let needed = self.side_by_side(cycles, ProcessCycle::is_needed, pacer, report);
         // One after the other in the order of their numbers, as all engines do, so that no two wait for each other.
         let mut locked = Vec::with_capacity(needed.len());
@@ -80,28 +86,38 @@ impl SlideRunner {
         let mut watched = self.side_by_side(locked, ProcessCycle::begin, pacer, report);
         let spent = |watched: &[Watched<'_>]| -> Duration { watched.iter().map(Watched::spent).sum() };
         let mut rested = Duration::ZERO;
-        // A stop shows in the next look, at each process.
+        // Returns how long after it was seen each may be looked at. A stop shows in the next look, at each process.
         let mut wait = |watched: &[Watched<'_>]| {
             let spent = spent(watched);
             let rest = history.rest_after(spent.saturating_sub(std::mem::replace(&mut rested, spent)));
-            let _ = pacer.pause(interval.max(rest));
+            wait_after(watched.first().map(Watched::seen), interval, rest, pacer)
         };
-        if watched.iter().any(Watched::is_fresh) {
-            wait(&watched);
-        }
+        let is_fresh = watched.iter().any(Watched::is_fresh);
+        let mut after = if is_fresh { wait(&watched) } else { Duration::ZERO };
         for look in 1..=loops {
-            watched = self.side_by_side(watched, Watched::look, pacer, report);
+            watched = self.side_by_side(watched, |one| one.look(after), pacer, report);
             if look < loops && !watched.is_empty() {
-                wait(&watched);
+                after = wait(&watched);
             }
         }
         history.rest(spent(&watched).saturating_sub(rested));
-        let tried = self.side_by_side(watched, Watched::begin_acting, pacer, report);
-        if tried.iter().any(Tried::is_tried) {
-            // A stop shows at each process.
-            let _ = pacer.pause(acting::watch(interval));
+        machine.forget();
+        kernel.groups.renew();
+        let mut judged = self.side_by_side(watched, Watched::judge, pacer, report);
+        if let Some(wait) = settings.ask.filter(|_| !settings.dry_run) {
+            asking::ask(&mut judged, wait, kernel, pacer);
+            machine.forget();
+            kernel.groups.renew();
         }
-        self.side_by_side::<_, ()>(tried, |one| Err(one.finish()), pacer, report);
+        let tried = self.side_by_side(judged, Judged::begin_acting, pacer, report);
+        let since = tried.iter().find(|one| one.is_tried()).map(Tried::since);
+        // A stop shows at each process.
+        let after =
+            since.map(|since| wait_after(Some(since), acting::watch(interval), Duration::ZERO, pacer));
+        machine.forget();
+        kernel.groups.renew();
+        let finish = |one: Tried<'_>| Err(one.finish(after.unwrap_or_default()));
+        self.side_by_side::<_, ()>(tried, finish, pacer, report);
     }
 
     /// Does `work` on each of `items`, up to `max_threads` of them at once, in their order. What ends is reported, the others go on.
@@ -147,9 +163,25 @@ impl SlideRunner {
     }
 }
 
+/// Waits until `interval` after what happened first of a row, and for `rest` at least. Returns how long ago that is by then: as
+/// long after each of the row comes what follows.
+fn wait_after(first: Option<Duration>, interval: Duration, rest: Duration, pacer: &dyn Pacer) -> Duration {
+    let now = pacer.now();
+    let first = first.unwrap_or(now);
+    let left = interval.saturating_sub(now.saturating_sub(first)).max(rest);
+    if !left.is_zero() {
+        let _ = pacer.pause(left);
+    }
+    pacer.now().saturating_sub(first)
+}
+
 impl TaskRunner for SlideRunner {
     fn wishes(&self) -> Wishes {
         self.settings.wishes
+    }
+
+    fn target(&self) -> Option<&Target> {
+        Some(&self.settings.target)
     }
 
     fn notes(&self, kernel: &Kernel) -> Vec<String> {
@@ -190,6 +222,7 @@ impl TaskRunner for SlideRunner {
                 self.scan_locks.forget_all_but(&found);
                 self.history.forget_all_but(&found);
                 self.history.begin(kernel.memory.state().ok());
+                kernel.groups.renew();
                 StepReport {
                     gone: gone(&found, &self.settings.target, kernel),
                     ..self.all(&found, kernel, pacer)
@@ -201,10 +234,15 @@ impl TaskRunner for SlideRunner {
         if let Err(error) = self.swap_cache.keep_within(self.settings.swapcache_watermarks, kernel) {
             report.events.push(Event::once(Level::Error, "swap_cache", Line::new(error)));
         }
+        name_groups(&mut report, &self.settings.target, kernel);
         report.processor_time += pacer.processor_time().saturating_sub(before);
         let before = std::mem::replace(&mut self.back_off, self.history.back_off());
         report.events.extend(back_off_event(before, self.back_off));
         report
+    }
+
+    fn asks(&self) -> bool {
+        self.settings.ask.is_some() && !self.settings.dry_run
     }
 
     fn sets_in_kernel(&self, kernel: &Kernel) -> bool {

@@ -6,7 +6,7 @@ use etmem_core::guard::Bound;
 use etmem_core::kernel::memory::SwapLimit;
 use etmem_core::kernel::pressure::{Pressure, Share};
 use etmem_core::kernel::probe::Access;
-use etmem_core::kernel::process::ProcessError;
+use etmem_core::kernel::process::{ProcessError, ProcessMemory};
 use etmem_engine::StepReport;
 use etmem_testkit::fake::FakePacer;
 
@@ -72,6 +72,11 @@ pub(crate) fn zram_limit() -> Vec<StepReport> {
     ])
 }
 
+/// Before the cycle, and while pages leave.
+pub(crate) fn swap_fails() -> Vec<StepReport> {
+    reports([Case::memory(|memory| memory.swap_stuck = 8 * MIB), Case::quirk(Quirk::SwapFails)])
+}
+
 pub(crate) fn swap_full() -> Vec<StepReport> {
     reports([
         Case::memory(|memory| memory.swap_free = 0),
@@ -111,11 +116,26 @@ pub(crate) fn swapped_enough() -> Vec<StepReport> {
 }
 
 pub(crate) fn nothing_suitable() -> Vec<StepReport> {
-    reports([Case::process(|process| process.mapping.shared = true)])
+    reports([
+        Case::process(|process| process.mapping.shared = true),
+        Case::process(|process| process.mapping.executable = true),
+        Case::task("vm_flags=ht"),
+    ])
 }
 
 pub(crate) fn locked() -> Vec<StepReport> {
     reports([Case::process(|process| process.locked.push(process.mapping.range))])
+}
+
+/// Beside little of its own, it has shared memory, files and huge pages; or most is shared with a forked process.
+pub(crate) fn not_looked_at() -> Vec<StepReport> {
+    let others =
+        ProcessMemory { shared: 128 * MIB, file: MIB, huge_pool: 2 * MIB, ..ProcessMemory::default() };
+    let mut cases = [Case::new(), Case::of(PAGES, hot), Case::of(10_000, idle)];
+    cases[0].process.others = others;
+    cases[1].process.others = others;
+    cases[2].process.forked = (0..9000).collect();
+    reports(cases)
 }
 
 pub(crate) fn all_out() -> Vec<StepReport> {
@@ -209,6 +229,10 @@ pub(crate) fn no_reason() -> Vec<StepReport> {
 }
 
 /// A cycle that uses processor time.
+pub(crate) fn given_back() -> StepReport {
+    Case { gives_back: true, ..Case::task("ask=yes") }.report()
+}
+
 pub(crate) fn with_cost() -> StepReport {
     Case::new().report_with_cost()
 }

@@ -222,3 +222,44 @@ fn region_bounds() {
             ],
         );
 }
+
+#[test]
+fn trigger() {
+    Rule::of("trigger: optional, kinds separated by commas", PAGE)
+        .takes([
+            "trigger=pressure some 150ms/2s",
+            "trigger=pressure full 1s/10s db.slice/mysql.service",
+            "trigger=usage db.slice 512M, high db.slice, free 10%",
+        ])
+        .refuses(
+            INVALID,
+            [
+                (
+                    "trigger=pressure some 150ms/3s",
+                    "f:6: [project] trigger=pressure some 150ms/3s: must be pressure with a window of 2s, 4s, 6s, 8s or 10s (for \
+                     others the kernel asks for CAP_SYS_RESOURCE) and a stall of 1ms up to the window, for example pressure some \
+                     150ms/2s",
+                ),
+                (
+                    "trigger=usage db.slice",
+                    "f:6: [project] trigger=usage db.slice: must be usage GROUP SIZE, SIZE in K, M or G and at least 1, for example \
+                     usage db.slice 512M",
+                ),
+                (
+                    "trigger=high ../db",
+                    "f:6: [project] trigger=high ../db: must be with a path of a control group below its mount, without .., for \
+                     example db.slice/mysql.service",
+                ),
+                (
+                    "trigger=free 100%",
+                    "f:6: [project] trigger=free 100%: must be free PERCENT%, 1% to 99%, for example free 10%",
+                ),
+                (
+                    "trigger=often",
+                    "f:6: [project] trigger=often: must be one of these or several separated by commas: pressure some|full \
+                     STALL/WINDOW [GROUP], usage GROUP SIZE, high GROUP, free PERCENT%; for example pressure some 150ms/2s",
+                ),
+            ],
+        );
+    Rule::of("trigger: of any scan_type", PSI_PROJECT).takes(["trigger=free 5%"]);
+}

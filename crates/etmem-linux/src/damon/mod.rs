@@ -8,6 +8,6 @@ pub(crate) mod files;
 mod monitor;
 mod shared;
 
-pub(crate) use monitor::{MachineMonitoring, NoProbe};
+pub(crate) use monitor::MachineMonitoring;
 pub use shared::SharedDamon;
 pub(crate) use shared::{Holder, take_back_left};

@@ -14,7 +14,6 @@ use etmem_core::address::AddressRange;
 use etmem_core::kernel::monitoring::{
     Action, Attributes, Bounds, Done, Monitor, Monitoring, Region, Scheme, Watching,
 };
-use etmem_core::kernel::probe::{AccessProbe, ProbeSource};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use std::fmt::Display;
 use std::io;
@@ -29,20 +28,6 @@ const QUOTA_RESET: Duration = Duration::from_secs(1);
 pub(crate) struct MachineMonitoring {
     pub(crate) proc: ProcRoot,
     pub(crate) damon: Arc<SharedDamon>,
-}
-
-/// Stands for a probe where the kernel watches and acts itself.
-#[derive(Debug)]
-pub(crate) struct NoProbe;
-
-impl ProbeSource for NoProbe {
-    fn name(&self) -> &'static str {
-        "damon"
-    }
-
-    fn attach(&self, _: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
-        Err(ProcessError::refused("watching", "the kernel watches the processes of this task itself"))
-    }
 }
 
 impl Monitoring for MachineMonitoring {

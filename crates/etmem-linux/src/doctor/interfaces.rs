@@ -7,6 +7,7 @@ use crate::capabilities::Capability;
 use crate::choice::Interfaces;
 use crate::damon::{Holder, SharedDamon};
 use crate::nodes::MachineNodes;
+use crate::probe::sight;
 use crate::root::{ProcRoot, Roots, SysRoot};
 use crate::unavailable::Unavailable;
 use etmem_core::kernel::nodes::NumaNodes;
@@ -32,7 +33,7 @@ pub(super) fn ways(roots: &Roots) -> Vec<Finding> {
 fn way(kind: &str, capability: &Capability) -> Finding {
     let name = format!("{kind}_{}", capability.name);
     match &capability.available {
-        Ok(()) => Finding::ok(name, "works"),
+        Ok(()) => Finding::ok(name, "works").with(sight::blind_spots(capability.name)),
         Err(unavailable) => Finding::ok(name, "not here")
             .but(Severity::Note, unavailable.to_string())
             .helped_by(unavailable.remedy()),

@@ -11,6 +11,7 @@ mod finding;
 mod interfaces;
 mod nodes;
 mod pressure;
+mod reclaim;
 mod rights;
 mod subjects;
 mod swap;

@@ -14,6 +14,8 @@ use std::os::unix::fs::FileExt;
 /// Of an entry: in swap, and of a file or shared.
 const SWAP: u64 = 1 << 62;
 const FILE: u64 = 1 << 61;
+/// Of an entry that is in memory: no other mapping has the page (since Linux 4.2).
+const EXCLUSIVE: u64 = 1 << 56;
 
 /// Bytes of an entry, and of a read.
 const ENTRY: usize = 8;
@@ -112,7 +114,8 @@ fn end_of_near(ranges: &[AddressRange], limit: u64) -> u64 {
 
 const fn residence(entry: u64) -> Residence {
     if entry & PRESENT != 0 {
-        Residence::Memory { frame: entry & FRAME, file: entry & FILE != 0 }
+        let shared = entry & EXCLUSIVE == 0;
+        Residence::Memory { frame: entry & FRAME, file: entry & FILE != 0, shared }
     } else if entry & SWAP != 0 {
         Residence::Swap
     } else {
@@ -137,7 +140,7 @@ mod tests {
         assert!(Pagemap::open(&proc, process).unwrap().is_none());
         let pages = 20_000u64;
         let entry = |page: u64| match page % 4 {
-            0 => PRESENT | page,
+            0 => PRESENT | EXCLUSIVE | page,
             1 => SWAP | FILE | 77,
             2 => PRESENT | FILE | page,
             _ => 0,
@@ -149,9 +152,9 @@ mod tests {
         let mut out = Vec::new();
         pagemap.residence(&[range(3, 4), range(10, 18_000)], &mut out).unwrap();
         let want = (3..4).chain(10..18_000u64).map(|page| match page % 4 {
-            0 => Residence::Memory { frame: page, file: false },
+            0 => Residence::Memory { frame: page, file: false, shared: false },
             1 => Residence::Swap,
-            2 => Residence::Memory { frame: page, file: true },
+            2 => Residence::Memory { frame: page, file: true, shared: true },
             _ => Residence::Nowhere,
         });
         assert!(out.iter().copied().eq(want), "{} pages", out.len());

@@ -13,9 +13,18 @@ use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 /// [`ProcessError::Exited`] where it is gone.
 pub(crate) fn memory(proc: &ProcRoot, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
     let path = memory_file(proc, process.pid, "status");
-    let text = small_file::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
+    let text =
+        small_file::read_record(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
     let major_faults = alive(proc, process)?;
     // A process on its way out has no memory, and then no such lines.
     let figure = |name| bytes_of(&text, name).unwrap_or(0);
-    Ok(ProcessMemory { resident: figure("VmRSS"), swapped: figure("VmSwap"), major_faults })
+    Ok(ProcessMemory {
+        resident: figure("VmRSS"),
+        swapped: figure("VmSwap"),
+        major_faults,
+        anonymous: figure("RssAnon"),
+        file: figure("RssFile"),
+        shared: figure("RssShmem"),
+        huge_pool: figure("HugetlbPages"),
+    })
 }

@@ -21,8 +21,12 @@ pub(super) fn numbered(path: &Path) -> io::Result<Vec<Pid>> {
 
 /// The thread of `pid` by which the kernel finds its memory: `pid` itself, unless that thread has ended and others run.
 pub(crate) fn thread_with_memory(proc: &ProcRoot, pid: Pid) -> Pid {
+    // A thread that has memory has a program, too (`get_task_exe_file`, kernel/fork.c). The link is quickly read.
+    if std::fs::read_link(proc.process(pid, "exe")).is_ok() {
+        return pid;
+    }
     let has_ended = |path: PathBuf| {
-        let text = small_file::read(&path).ok();
+        let text = small_file::read_record(&path).ok();
         text.and_then(|text| Stat::parse(&text).map(|stat| stat.is_zombie())).unwrap_or(true)
     };
     if !has_ended(proc.process(pid, "stat")) {

@@ -15,11 +15,10 @@ pub(super) fn can_compare(proc: &ProcRoot) -> bool {
     is_procfs(proc.path()).unwrap_or(false) && check_own_pid(proc).is_ok()
 }
 
-/// Whether processes `one` and `other`, which can be compared, have the same memory.
-pub(super) fn is_shared(proc: &ProcRoot, one: Pid, other: Pid) -> bool {
-    let is_same = |one, other| matches!(order_of_memory(one, other), Ok(Ordering::Equal));
-    // Two whose first threads have ended are equal in having none by these. That is rare, and so only looked at then.
-    is_same(one, other) && is_same(thread_with_memory(proc, one), thread_with_memory(proc, other))
+/// The kernel's order of the memory of processes `one` and `other`, which can be compared; `None` if one is gone.
+pub(super) fn order_of(proc: &ProcRoot, one: Pid, other: Pid) -> Option<Ordering> {
+    // By numbers alone, two whose first threads have ended were equal in having none.
+    order_of_memory(thread_with_memory(proc, one), thread_with_memory(proc, other)).ok()
 }
 
 /// Of the processes that share one memory the one that started first. Each process comes with the thread by which its memory
@@ -80,7 +79,8 @@ mod tests {
     fn numbers_of_another_procfs_are_not_compared() {
         let tree = tempfile::tempdir().unwrap();
         let own = Pid::new(std::process::id()).unwrap();
-        assert!(can_compare(&ProcRoot::default()) && is_shared(&ProcRoot::default(), own, own));
+        assert!(can_compare(&ProcRoot::default()));
+        assert_eq!(order_of(&ProcRoot::default(), own, own), Some(Ordering::Equal));
         assert!(!can_compare(&ProcRoot::new(tree.path())));
     }
 }

@@ -112,7 +112,7 @@ pub(crate) fn process_error(call: impl Into<String>, error: &io::Error) -> Proce
 pub(crate) fn check_own_pid(proc: &ProcRoot) -> Result<(), Unavailable> {
     let path = proc.own("stat");
     let call = path.display().to_string();
-    let text = small_file::read(&path)
+    let text = small_file::read_record(&path)
         .map_err(|error| Unavailable::Refused { call: call.clone(), reason: error.to_string() })?;
     if Stat::parse(&text).is_some_and(|stat| stat.pid.get() == std::process::id()) {
         return Ok(());
@@ -161,7 +161,8 @@ fn with_stat<T>(
     read: impl FnOnce(&Stat<'_>) -> Result<T, ProcessError>,
 ) -> Result<T, ProcessError> {
     let path = proc.process(process.pid, "stat");
-    let text = small_file::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
+    let text =
+        small_file::read_record(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
     let stat = Stat::parse(&text).ok_or_else(|| ProcessError::Refused {
         call: path.display().to_string(),
         reason: "is not a process's stat as proc_pid_stat(5) describes it".into(),

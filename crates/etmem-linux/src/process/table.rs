@@ -6,13 +6,15 @@
 
 use super::memory_files::{numbered, thread_with_memory};
 use super::names::{executable, likeness};
-use super::sharing::{can_compare, is_shared, one_for_each_memory};
-use super::stat::{Stat, means_gone, process_error};
+use super::sharing::{can_compare, one_for_each_memory, order_of};
+use super::stat::{Stat, check_alive, means_gone, process_error};
 use crate::root::ProcRoot;
 use crate::small_file;
+use etmem_core::kernel::groups::GroupPattern;
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 
@@ -65,8 +67,8 @@ impl Processes {
     /// [`ProcessError::Exited`] where there is none.
     pub fn identify(&self, pid: Pid) -> Result<ProcessId, ProcessError> {
         let path = self.proc.process(pid, "stat");
-        let text =
-            small_file::read(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
+        let text = small_file::read_record(&path)
+            .map_err(|error| process_error(path.display().to_string(), &error))?;
         let stat = Stat::parse(&text).ok_or_else(|| ProcessError::Refused {
             call: path.display().to_string(),
             reason: "is not a process's stat as proc_pid_stat(5) describes it".into(),
@@ -76,13 +78,13 @@ impl Processes {
 
     /// Our own pid as this procfs numbers it, which in a container may not be what getpid(2) says.
     fn own_pid(&self) -> Option<Pid> {
-        let text = small_file::read(&self.proc.own("stat")).ok()?;
+        let text = small_file::read_record(&self.proc.own("stat")).ok()?;
         Stat::parse(&text).map(|stat| stat.pid)
     }
 
     /// The entry of `pid`; `None` if it is gone or its `stat` cannot be read, as with hidepid.
     fn entry(&self, pid: Pid, comm: Option<&str>) -> Option<Entry> {
-        let text = small_file::read(&self.proc.process(pid, "stat")).ok()?;
+        let text = small_file::read_record(&self.proc.process(pid, "stat")).ok()?;
         Stat::parse(&text).map(|stat| Entry::of(&stat, comm))
     }
 
@@ -113,6 +115,12 @@ impl Processes {
             }
         }
         Some(children)
+    }
+
+    /// Of the control groups of `pid`, the uppermost that `pattern` means.
+    fn group_of(&self, pid: Pid, pattern: &GroupPattern) -> Option<String> {
+        let text = small_file::read_to_string(&self.proc.process(pid, "cgroup")).ok()?;
+        pattern.uppermost(memory_group(&text)?).map(str::to_owned)
     }
 
     /// Whether `entry` still has its number.
@@ -173,6 +181,18 @@ impl Processes {
     }
 }
 
+/// The path of the group that counts the memory of a process, by the text of its `/proc/PID/cgroup`: that of the first version if
+/// memory is counted there, else that of the second.
+fn memory_group(text: &str) -> Option<&str> {
+    let of_first = text.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        controllers.split(',').any(|name| name == "memory").then_some(path)
+    });
+    let path = of_first.or_else(|| text.lines().find_map(|line| line.strip_prefix("0::")))?;
+    // A group outside of our namespace is shown with dots.
+    path.strip_prefix('/').filter(|path| !path.split('/').any(|part| part == ".."))
+}
+
 impl ProcessTable for Processes {
     fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError> {
         let family = match target {
@@ -196,6 +216,12 @@ impl ProcessTable for Processes {
                 let running = all.iter().filter(|(pid, entry)| entry.has_memory && runs(pid));
                 self.families(&all, running.map(|(pid, _)| *pid))
             }
+            Target::Groups(pattern) => {
+                let all = self.all(None)?;
+                let is_meant = |pid: &Pid| self.group_of(*pid, pattern).is_some();
+                let meant = all.into_iter().filter(|(pid, entry)| entry.has_memory && is_meant(pid));
+                meant.map(|(_, entry)| entry).collect()
+            }
         };
         let own = self.own_pid();
         let found = family.into_iter().filter(|entry| entry.has_memory && Some(entry.id.pid) != own);
@@ -217,8 +243,8 @@ impl ProcessTable for Processes {
         if self.own_pid() == Some(pid) {
             return Err(TargetError::Oneself(pid));
         }
-        let text =
-            small_file::read(&self.proc.process(pid, "stat")).map_err(|_| TargetError::NoProcess(pid))?;
+        let text = small_file::read_record(&self.proc.process(pid, "stat"))
+            .map_err(|_| TargetError::NoProcess(pid))?;
         match Stat::parse(&text) {
             Some(stat) if stat.is_kernel_thread() => Err(TargetError::KernelThread(pid)),
             Some(stat) if !stat.has_ended() => Ok(stat.id()),
@@ -230,7 +256,7 @@ impl ProcessTable for Processes {
         let Target::Comm(name) = target else { return Vec::new() };
         let own = self.own_pid();
         let likeness = |pid: Pid| {
-            let text = small_file::read(&self.proc.process(pid, "stat")).ok()?;
+            let text = small_file::read_record(&self.proc.process(pid, "stat")).ok()?;
             let stat = Stat::parse(&text).filter(|stat| !stat.is_kernel_thread() && Some(pid) != own)?;
             likeness(&self.proc, pid, stat.comm, name)
         };
@@ -239,8 +265,13 @@ impl ProcessTable for Processes {
         pids.into_iter().filter_map(likeness).collect()
     }
 
-    fn share_memory(&self, one: ProcessId, other: ProcessId) -> bool {
-        one == other || self.can_compare() && is_shared(&self.proc, one.pid, other.pid)
+    fn order_of_memory(&self, one: ProcessId, other: ProcessId) -> Option<Ordering> {
+        if self.can_compare() { order_of(&self.proc, one.pid, other.pid) } else { Some(one.cmp(&other)) }
+    }
+
+    fn group(&self, process: ProcessId, pattern: &GroupPattern) -> Option<String> {
+        let group = self.group_of(process.pid, pattern)?;
+        check_alive(&self.proc, process).ok().map(|()| group)
     }
 
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
@@ -378,6 +409,39 @@ mod tests {
     }
 
     #[test]
+    fn processes_of_control_groups() {
+        let tree = tree(MACHINE, true);
+        for (pid, text) in [
+            (1, "0::/init.scope\n"),
+            (10, "0::/system.slice/a.service\n"),
+            (11, "0::/system.slice/a.service/below\n"),
+            // Memory is counted in a hierarchy of the first version.
+            (12, "7:cpu,memory:/system.slice/b.service\n0::/elsewhere\n"),
+            (14, "0::/user.slice\n"),
+            (50, "0::/system.slice/a.service\n"),
+            (51, "0::/../outside\n"),
+        ] {
+            std::fs::write(tree.path().join(format!("{pid}/cgroup")), text).unwrap();
+        }
+        let processes = Processes::new(ProcRoot::new(tree.path()));
+        let pattern = |text| GroupPattern::new(text).unwrap();
+        for (text, want) in [
+            ("system.slice/*", vec![10, 11, 12]),
+            ("system.slice/a.service", vec![10, 11]),
+            ("system.slice/a.service/below", vec![11]),
+            ("{init.scope,user.slice}", vec![1, 14]),
+            ("/", vec![1, 10, 11, 12, 14]),
+            ("nothing", vec![]),
+        ] {
+            assert_eq!(found(&processes, Target::Groups(pattern(text))), want, "{text}");
+        }
+        let group = |pid, text| processes.group(id(pid, u64::from(pid) * 10), &pattern(text));
+        assert_eq!(group(11, "system.slice/*").as_deref(), Some("system.slice/a.service"));
+        assert_eq!(group(14, "system.slice/*"), None);
+        assert_eq!(processes.group(id(11, 9), &pattern("system.slice/*")), None, "another has its number");
+    }
+
+    #[test]
     fn what_can_be_a_target() {
         let tree = tree(MACHINE, true);
         let processes = Processes::new(ProcRoot::new(tree.path()));
@@ -402,11 +466,18 @@ mod tests {
         let processes = Processes::new(ProcRoot::new(tree.path()));
         let process = ProcessId { pid: Pid::new(10).unwrap(), start_time: 100 };
         assert_eq!(processes.memory(process), Err(ProcessError::Exited));
-        std::fs::write(tree.path().join("10/status"), "VmRSS:\t 8 kB\nVmSwap:\t 4 kB\n").unwrap();
-        assert_eq!(
-            processes.memory(process),
-            Ok(ProcessMemory { resident: 8192, swapped: 4096, major_faults: 3 })
-        );
+        let status = "VmRSS:\t 8 kB\nRssAnon:\t 5 kB\nRssFile:\t 2 kB\nRssShmem:\t 1 kB\nVmSwap:\t 4 kB\nHugetlbPages:\t 2048 kB\n";
+        std::fs::write(tree.path().join("10/status"), status).unwrap();
+        let expected = ProcessMemory {
+            resident: 8 << 10,
+            swapped: 4 << 10,
+            major_faults: 3,
+            anonymous: 5 << 10,
+            file: 2 << 10,
+            shared: 1 << 10,
+            huge_pool: 2 << 20,
+        };
+        assert_eq!(processes.memory(process), Ok(expected));
         let later = ProcessId { start_time: 101, ..process };
         assert_eq!(processes.memory(later), Err(ProcessError::Exited));
     }

@@ -2,7 +2,9 @@
 //!
 //! It is passed in by hand, where a real machine would be. Time passes only during a wait.
 
+mod cooperation;
 mod decider;
+mod groups;
 mod machine;
 mod monitoring;
 mod nodes;
@@ -11,11 +13,15 @@ mod placement;
 pub mod proc;
 mod process;
 mod swap_cache;
+mod trigger;
 
+pub use cooperation::FakeCooperation;
 pub use decider::FakeDecider;
+pub use groups::{FakeGroup, GroupFault};
 pub use machine::FakeMachine;
 pub use monitoring::FakeMonitoring;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;
 pub use process::{FakeProcess, Script};
 pub use swap_cache::FakeSwapCache;
+pub use trigger::{FakeTriggers, FakeWait};

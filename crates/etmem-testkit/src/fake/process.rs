@@ -5,7 +5,7 @@ use etmem_core::kernel::mapping::{Mapping, VmFlag};
 use etmem_core::kernel::mover::Residence;
 use etmem_core::kernel::nodes::{NodeId, OwnPlacement};
 use etmem_core::kernel::probe::Access;
-use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
+use etmem_core::kernel::process::{Pid, ProcessError, ProcessId, ProcessMemory};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What page number `page` of a process (counted from its first address) does in window number `window` of
@@ -21,6 +21,8 @@ pub struct FakeProcess {
     pub comm: String,
     /// Its parent.
     pub parent: Option<Pid>,
+    /// The path of its control group; empty for the root.
+    pub group: String,
     /// Its only mapping.
     pub mapping: Mapping,
     /// Flags of that mapping.
@@ -43,6 +45,10 @@ pub struct FakeProcess {
     pub places: Vec<NodeId>,
     /// Pages that the kernel holds on to, without a word: they do not move.
     pub pinned: BTreeSet<usize>,
+    /// Pages that a forked process has as well: they do not move either.
+    pub forked: BTreeSet<usize>,
+    /// Bytes in memory of mappings that are not its own: shared memory, files, the pool of huge pages.
+    pub others: ProcessMemory,
     /// Pages that may be freed instead of swapped (`MADV_FREE`).
     pub lazily_freed: BTreeSet<usize>,
     /// Pages that were, and are nowhere since.
@@ -51,6 +57,10 @@ pub struct FakeProcess {
     pub paged_out: u64,
     /// How often each page was read back from swap: each time it comes into another frame.
     pub read_back: BTreeMap<usize, u64>,
+    /// How often each page was brought back because swap was taken away: into another frame as well.
+    pub brought_back: BTreeMap<usize, u64>,
+    /// Whether there is no swap that its pages could go to.
+    pub without_swap: bool,
     /// Where it wants its memory itself.
     pub own_placement: OwnPlacement,
     /// Questions about its places and moves that are still answered before it exits.
@@ -70,6 +80,7 @@ impl FakeProcess {
             id: ProcessId { pid: Pid::new(pid).unwrap_or(Pid(std::num::NonZeroU32::MIN)), start_time: 1000 },
             comm: comm.to_owned(),
             parent: None,
+            group: String::new(),
             mapping: Mapping {
                 range,
                 writable: true,
@@ -77,6 +88,8 @@ impl FakeProcess {
                 shared: false,
                 inode: 0,
                 special: false,
+                huge_pool: false,
+                guest: false,
             },
             flags: Vec::new(),
             locked: Vec::new(),
@@ -88,10 +101,14 @@ impl FakeProcess {
             huge: false,
             places: Vec::new(),
             pinned: BTreeSet::new(),
+            forked: BTreeSet::new(),
+            others: ProcessMemory::default(),
             lazily_freed: BTreeSet::new(),
             freed: BTreeSet::new(),
             paged_out: 0,
             read_back: BTreeMap::new(),
+            brought_back: BTreeMap::new(),
+            without_swap: false,
             own_placement: OwnPlacement::default(),
             exits_after: None,
             windows: 0,
@@ -158,14 +175,25 @@ impl FakeProcess {
 
     /// Page `page` is to go to swap.
     pub(super) fn page_out(&mut self, page: usize) {
-        if self.pinned.contains(&page) || self.freed.contains(&page) {
+        if self.pinned.contains(&page) || self.forked.contains(&page) || self.freed.contains(&page) {
             return;
         }
         if self.lazily_freed.remove(&page) {
             self.freed.insert(page);
+        } else if self.without_swap {
+            // It stays.
         } else if !std::mem::replace(&mut self.swapped[page], true) {
             self.paged_out += 1;
         }
+    }
+
+    /// Swap is taken away: all of it is back, without a touch.
+    pub(super) fn swap_off(&mut self) {
+        for page in self.swapped_pages() {
+            self.swapped[page] = false;
+            *self.brought_back.entry(page).or_default() += 1;
+        }
+        self.without_swap = true;
     }
 
     /// Where page `page` is.
@@ -176,7 +204,9 @@ impl FakeProcess {
         if self.freed.contains(&page) {
             return Residence::Nowhere;
         }
-        let times = self.read_back.get(&page).copied().unwrap_or(0);
-        Residence::Memory { frame: 1 + page as u64 + times * self.swapped.len() as u64, file: false }
+        let times = [&self.read_back, &self.brought_back];
+        let times: u64 = times.map(|back| back.get(&page).copied().unwrap_or(0)).iter().sum();
+        let frame = 1 + page as u64 + times * self.swapped.len() as u64;
+        Residence::Memory { frame, file: false, shared: self.forked.contains(&page) }
     }
 }

@@ -15,6 +15,12 @@ impl Registry {
         wanted.map(|project| shown(project, verbose)).collect()
     }
 
+    /// The tasks of all projects, newest first. Waits for none of them.
+    pub(crate) fn all_tasks(&self) -> Vec<ShownWork> {
+        let engines = self.projects.iter().rev().flat_map(|project| project.engines.iter().rev());
+        engines.flat_map(|engine| engine.tasks.iter().rev().map(|task| task.shown_work(engine))).collect()
+    }
+
     /// The tasks of `project`, or those of them that are called `task`, newest first. Waits for none of them.
     pub(crate) fn tasks(&self, project: &Name, task: Option<&Name>) -> Result<Vec<ShownWork>, Denied> {
         let entry = self.project(project, String::new)?;

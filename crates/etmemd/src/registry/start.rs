@@ -7,8 +7,10 @@ use super::deadline::{ANSWER_LIMIT, Deadline, STOP_LIMIT};
 use super::denied::Denied;
 use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry};
 use super::hosting;
+use super::overlaps;
 use crate::machine::Machine;
 use crate::ports::Ports;
+use crate::rest::Rest;
 use crate::wait_group::WaitGroup;
 use crate::worker::Worker;
 use etmem_config::{ProjectSection, TaskSection};
@@ -26,6 +28,7 @@ struct Ready {
     label: String,
     work: Box<dyn TaskRunner>,
     ports: Ports,
+    rest: Rest,
     decisions: Vec<String>,
 }
 
@@ -61,9 +64,16 @@ impl Registry {
             }
         }
         let mut notes = all_notes(&ready);
+        notes.extend(overlaps::notes(self));
         let mut begun = 0;
         let started = hosted.iter().try_for_each(|(project, engine, task)| {
             notes.extend(hosting::start(&*self.machine, project, &***engine, task, deadline)?);
+            if !project.triggers.is_empty() {
+                notes.push(format!(
+                    "task {}: trigger= has no effect, as its plugin decides when it works",
+                    task.name
+                ));
+            }
             begun += 1;
             Ok(())
         });
@@ -155,9 +165,12 @@ impl ProjectEntry {
 /// What a person should know of tasks about to start; what holds for several of them once.
 fn all_notes(ready: &[Ready]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
-    for Ready { work, ports, decisions, .. } in ready {
+    for Ready { work, ports, rest, decisions, .. } in ready {
         let new = decisions.iter().filter(|decision| !notes.contains(decision));
         let new: Vec<String> = new.cloned().collect();
+        notes.extend(new);
+        let faults = rest.triggers().into_iter().filter_map(|trigger| trigger.note());
+        let new: Vec<String> = faults.filter(|fault| !notes.contains(fault)).collect();
         notes.extend(new);
         notes.extend(work.notes(&ports.chosen.kernel));
     }
@@ -184,13 +197,32 @@ fn prepare(
         info!("{label}: {decision}");
     }
     ports.record(&*work).map_err(denied)?;
-    Ok(Ready { label, work, ports, decisions })
+    let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
+    ports.listen(&*work, &socket_name(project, task)).map_err(denied)?;
+    let rest = rest(project, machine).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
+    Ok(Ready { label, work, ports, rest, decisions })
+}
+
+/// What the socket of `task` is called: its project's name and its own, with a point between them and in neither.
+fn socket_name(project: &ProjectSection, task: &TaskSection) -> String {
+    let plain = |name: &Name| name.as_str().replace('%', "%25").replace('.', "%2E").replace('/', "%2F");
+    format!("{}.{}", plain(&project.name), plain(&task.name))
+}
+
+/// What a task of `project` waits on between two cycles.
+fn rest(project: &ProjectSection, machine: &Arc<dyn Machine>) -> Result<Rest, String> {
+    if project.triggers.is_empty() {
+        return Ok(Rest::default());
+    }
+    let wait = machine.triggers(&project.triggers);
+    let wait = wait.map_err(|error| format!("its triggers cannot be watched: {error}"))?;
+    Ok(Rest::on(project.triggers.clone(), wait))
 }
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>, threads: &WaitGroup) -> Result<Vec<Running>, Denied> {
-    let launch = |Ready { label, work, ports, decisions }| {
-        let worker = Worker::start(label, work, ports, threads.member())
+    let launch = |Ready { label, work, ports, rest, decisions }| {
+        let worker = Worker::start(label, work, ports, rest, threads.member())
             .map_err(|error| Denied::Machine(format!("cannot start a thread: {error}")))?;
         Ok(Running::Worked { worker, decisions })
     };

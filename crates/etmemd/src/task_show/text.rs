@@ -1,10 +1,11 @@
 //! Tasks as text for people.
 
 use super::{ShownRunning, ShownWork};
+use crate::rest::{ShownTrigger, WokenBy};
 use crate::worker::{Doing, Standing};
 use etmem_core::kernel::process::ProcessId;
-use etmem_engine::figures::{Shown, Unit};
-use etmem_engine::{Cycle, ProcessReport, ProcessResult, SoFar};
+use etmem_engine::figures::{FOUND, MOVED, REFAULTED, SCANNED, Shown, Unit};
+use etmem_engine::{Cycle, GroupReport, ProcessReport, ProcessResult, SoFar, StepReport};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -22,12 +23,15 @@ impl ShownWork {
             // A String takes whatever is written to it.
             let _ = writeln!(text, "  {name:<9} {value}");
         };
-        let found = self.worked().and_then(ShownRunning::last).map(|cycle| cycle.report.processes.len());
+        let found = self.worked().and_then(ShownRunning::last).map(|cycle| cycle.report.found());
         line("target", found.map_or_else(|| target.to_string(), |found| format!("{target}; {found} found")));
         line("state", self.state_text());
         if let Some(ShownRunning { probe, mover, .. }) = self.worked() {
             line("sees by", probe.to_string());
             line("moves by", mover.to_string());
+        }
+        if let Some(running) = self.worked() {
+            triggers(&running.standing, &mut line);
         }
         if let Some(SoFar { found, looked_at, scanned_bytes }) =
             self.worked().and_then(|running| running.standing.so_far)
@@ -45,6 +49,7 @@ impl ShownWork {
                 let _ = writeln!(text, "  {:<9} {held_back}", "feedback");
             }
             text.push_str(&table(cycle, &running.standing));
+            text.push_str(&groups(&cycle.report));
             text.push_str(&processes(&cycle.report.processes));
         }
         text
@@ -64,12 +69,28 @@ impl ShownWork {
     }
 }
 
+/// Lines about triggers: what began the last cycle, and each that cannot be watched.
+fn triggers(standing: &Standing, line: &mut impl FnMut(&str, String)) {
+    if let Some(WokenBy { cause, trigger, evidence }) = &standing.woken_by {
+        let evidence = evidence.as_ref().map(|evidence| format!(" ({evidence})")).unwrap_or_default();
+        let trigger = trigger.as_ref().map(|trigger| format!(" {trigger}{evidence}")).unwrap_or_default();
+        line("woken by", format!("{cause}{trigger}"));
+    }
+    for ShownTrigger { trigger, fault } in &standing.triggers {
+        let fault = fault.as_ref().map(|fault| format!(" cannot be watched: {fault}")).unwrap_or_default();
+        line("trigger", format!("{trigger}{fault}"));
+    }
+}
+
 /// The figures of the last cycle beside those of all cycles.
 fn table(cycle: &Cycle, standing: &Standing) -> String {
     let mut text = format!("\n  {:<22} {:>12} {:>12}\n", "", "last cycle", "in all");
-    for (row, all) in standing.status.totals.amounts() {
-        if row.shown == Shown::Always || all.is_some_and(|all| all > 0) {
-            let amounts = [cycle.figures.get(row), all];
+    let totals = &standing.status.totals;
+    let mut rows = totals.clone();
+    rows.add_all(&cycle.figures);
+    for (row, _) in rows.amounts() {
+        let amounts = [cycle.figures.get(row), totals.get(row)];
+        if row.shown == Shown::Always || amounts.into_iter().flatten().any(|amount| amount > 0) {
             let [last, all] =
                 amounts.map(|amount| amount.map(|amount| shown(row.unit, amount)).unwrap_or_default());
             let line = format!("  {:<22} {last:>12} {all:>12}", row.label);
@@ -88,6 +109,36 @@ fn shown(unit: Unit, amount: u64) -> String {
 }
 
 /// What became of each process, and why not more: those of which the same is to be said share a line.
+/// The control groups of a task that names some, a line each: as a whole, or what its processes are together.
+fn groups(report: &StepReport) -> String {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    for GroupReport { group, text, reason, .. } in report.groups.iter().flatten() {
+        let said = text.to_string();
+        let reason = reason.as_ref().filter(|reason| !said.contains(&reason.text));
+        let reason = reason.map(|reason| format!("\n  {:<9} {}", "", reason.text)).unwrap_or_default();
+        lines.push((group.to_string(), said + &reason));
+    }
+    for (group, figures) in report.by_group() {
+        let amount = |row| figures.get(row).unwrap_or(0);
+        let mut line = format!("{} processes", amount(&FOUND));
+        for row in [&SCANNED, &MOVED, &REFAULTED] {
+            line += &format!(", {} {}", row.label, size(amount(row)));
+        }
+        lines.push((group.to_owned(), line));
+    }
+    let mut text = String::new();
+    if !lines.is_empty() {
+        text.push_str("\n  group\n");
+    }
+    for (group, line) in lines.iter().take(LINES_SHOWN) {
+        let _ = writeln!(text, "  {group:<9} {line}");
+    }
+    if let Some(left) = lines.len().checked_sub(LINES_SHOWN).filter(|left| *left > 0) {
+        let _ = writeln!(text, "  and {left} more, which --json shows");
+    }
+    text
+}
+
 fn processes(reports: &[ProcessReport]) -> String {
     let mut lines: Vec<(ProcessId, String, usize)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();

@@ -7,10 +7,12 @@ use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::ProcessTable;
+use etmem_core::kernel::trigger::{Trigger, TriggerWait};
 use etmem_core::kernel::wishes::{Choice, Chosen, Modules, Tracker, Wishes};
 use etmem_engine::{Hosted, Refusal, StepReport, TaskRunner};
 use etmem_plugin::SharedProject;
-use etmem_testkit::fake::FakeMachine;
+use etmem_testkit::fake::{FakeMachine, FakeTriggers};
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +48,10 @@ impl Machine for Changing {
             probe,
             mover: choice(if swap { "etmem" } else { "madvise" }),
         })
+    }
+
+    fn triggers(&self, triggers: &[Trigger]) -> io::Result<Box<dyn TriggerWait>> {
+        Ok(Box::new(FakeTriggers::default().wait(triggers.len())))
     }
 
     fn plugin(

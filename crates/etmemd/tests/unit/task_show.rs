@@ -2,17 +2,18 @@
 
 use super::text::{LINES_SHOWN, size, time};
 use super::*;
+use crate::rest::{ShownTrigger, WokenBy};
 use etmem_core::guard::SkipReason;
 use etmem_core::kernel::process::{Gone, Pid, ProcessError, ProcessId};
 use etmem_core::plan::Outcome;
 use etmem_engine::slide::Scanned;
-use etmem_engine::{Feedback, ProcessReport, ProcessResult, SoFar, StepReport, TaskStatus};
+use etmem_engine::{Feedback, KINDS, ProcessReport, ProcessResult, SoFar, StepReport, TaskStatus};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
-fn report(results: Vec<ProcessResult>) -> StepReport {
+pub(crate) fn report(results: Vec<ProcessResult>) -> StepReport {
     let processes = (4711..).zip(results).map(|(pid, result)| {
         let process = ProcessId { pid: Pid::new(pid).unwrap(), start_time: 1 };
         if result == SCANNED { scanned().report(process) } else { ProcessReport::new(process, result) }
@@ -36,7 +37,7 @@ fn scanned() -> Scanned {
     Scanned { present: 256 * MIB, window, outcome, feedback, ..Scanned::default() }
 }
 
-fn shown(running: Option<Standing>) -> ShownWork {
+pub(crate) fn shown(running: Option<Standing>) -> ShownWork {
     let choice = |name, reason: &str| Choice { name, reason: reason.to_owned() };
     ShownWork {
         project: Name::new("p").unwrap(),
@@ -54,13 +55,13 @@ fn shown(running: Option<Standing>) -> ShownWork {
     }
 }
 
-fn standing(reports: Vec<StepReport>, doing: Doing) -> Standing {
+pub(crate) fn standing(reports: Vec<StepReport>, doing: Doing) -> Standing {
     let mut status = TaskStatus::default();
     for report in reports {
         status.record(report, Duration::from_millis(3250));
     }
     let (lasting, running) = (Duration::from_millis(1500), Duration::from_secs(120));
-    Standing { status, doing, lasting, running, so_far: None }
+    Standing { status, doing, lasting, running, so_far: None, triggers: Vec::new(), woken_by: None }
 }
 
 #[test]
@@ -97,6 +98,21 @@ fn text_for_people() {
     );
 }
 
+/// Gauges have no sum, and are of the last cycle.
+#[test]
+fn what_is_not_looked_at_is_shown_for_the_last_cycle() {
+    let slide = KINDS.iter().find(|kind| kind.keys.name == "slide").unwrap();
+    let row = |name: &str| *slide.figures.iter().find(|row| row.name == name).unwrap();
+    let mut report = report(vec![SCANNED]);
+    report.processes[0].figures.add(row("skipped_shared_bytes"), 128 * MIB);
+    report.processes[0].figures.add(row("skipped_file_bytes"), 0);
+    let shown = shown(Some(standing(vec![report], Doing::Resting)));
+    let text = task_show(&shown.project, std::slice::from_ref(&shown), TaskForm::Text);
+    assert!(text.contains("\n  shared, not looked at     128.0 MiB\n"), "{text}");
+    assert!(!text.contains(row("skipped_file_bytes").label), "{text}");
+    assert_eq!(shown.json()["last_cycle"]["skipped_shared_bytes"], json!(128 * MIB));
+}
+
 #[test]
 fn how_far_the_cycle_under_way_has_come() {
     let so_far = Some(SoFar { found: 46, looked_at: 32, scanned_bytes: 130 * MIB });
@@ -110,17 +126,57 @@ fn how_far_the_cycle_under_way_has_come() {
 }
 
 #[test]
+fn what_woke_a_task_and_what_cannot_be_watched() {
+    let trigger = |trigger: &str, fault: Option<&str>| ShownTrigger {
+        trigger: trigger.to_owned(),
+        fault: fault.map(ToOwned::to_owned),
+    };
+    let woken_by = WokenBy {
+        cause: "trigger",
+        trigger: Some("free 10%".to_owned()),
+        evidence: Some("700 MiB are free".to_owned()),
+    };
+    let standing = Standing {
+        triggers: vec![trigger("free 10%", None), trigger("high db", Some("there is no control group db"))],
+        woken_by: Some(woken_by),
+        ..standing(Vec::new(), Doing::Working)
+    };
+    let task = [shown(Some(standing))];
+    let text = task_show(&Name::new("p").unwrap(), &task, TaskForm::Text);
+    let lines = "\n  woken by  trigger free 10% (700 MiB are free)\n  trigger   free 10%\n  trigger   high db cannot be watched: \
+                 there is no control group db\n";
+    assert!(text.contains(lines), "{text}");
+    let json: Value =
+        serde_json::from_str(&task_show(&Name::new("p").unwrap(), &task, TaskForm::Json)).unwrap();
+    assert_eq!(
+        (&json["woken_by"], &json["triggers"]),
+        (
+            &json!({"cause": "trigger", "trigger": "free 10%", "evidence": "700 MiB are free"}),
+            &json!([
+                {"trigger": "free 10%", "fault": null},
+                {"trigger": "high db", "fault": "there is no control group db"},
+            ])
+        )
+    );
+}
+
+#[test]
 fn json_for_programs() {
     let results = vec![SCANNED, ProcessResult::Lost(ProcessError::Exited), ProcessResult::Stopped];
     let task = shown(Some(standing(vec![report(results)], Doing::Working)));
     let text = task_show(&Name::new("p").unwrap(), &[task, shown(None)], TaskForm::Json);
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let [running, stopped] = &lines[..] else { panic!("{text}") };
+    let mut of_cycle = running["last_cycle"].clone();
+    for kind in ["shared", "forked", "file", "huge_pool", "executable", "flags"] {
+        let figure = of_cycle.as_object_mut().unwrap().remove(&format!("skipped_{kind}_bytes"));
+        assert_eq!(figure, Some(json!(0)), "{kind}");
+    }
     assert_eq!(
-        running["last_cycle"],
+        of_cycle,
         json!({
             "found": 3, "looked_at": 1, "scanned_bytes": 256 * MIB, "hot_bytes": 56 * MIB,
-            "cold_bytes": 200 * MIB, "moved_bytes": 150 * MIB, "came_back_bytes": 0, "left_alone_bytes": 0,
+            "cold_bytes": 200 * MIB, "moved_bytes": 150 * MIB, "given_back_bytes": 0, "came_back_bytes": 0, "left_alone_bytes": 0,
             "moved_up_bytes": 0, "moved_down_bytes": 0, "skipped_pages": 0, "would_move_bytes": 0,
             "skipped_touched_bytes": 0, "skipped_later_bytes": 0, "skipped_stayed_bytes": 0, "skipped_kept_bytes": 0, "freed_bytes": 0,
             "skipped_locked_bytes": 0, "skipped_vanished_bytes": 0, "skipped_refused_bytes": 0,

@@ -1,4 +1,5 @@
 //! `/proc/PID/pagemap`: a word for each page, with whether it is in memory, in which frame, or in swap.
+//! No two mappings of a scripted machine share a page.
 
 use super::process::Process;
 use super::script::{Moment, PAGE};
@@ -7,6 +8,8 @@ use super::script::{Moment, PAGE};
 const PRESENT: u64 = 1 << 63;
 const SWAP: u64 = 1 << 62;
 const FILE: u64 = 1 << 61;
+/// Of a word of a page in memory: no other mapping has it.
+const EXCLUSIVE: u64 = 1 << 56;
 const FRAME: u64 = (1 << 55) - 1;
 /// Bits of the number of a page of x86-64.
 const PAGE_BITS: u32 = 35;
@@ -31,7 +34,7 @@ impl Process {
                         for address in run.step_by(4096) {
                             let word = match (stretch.out, is_there) {
                                 (Some(_), _) => SWAP | file,
-                                (None, true) => PRESENT | file | self.frame(address),
+                                (None, true) => PRESENT | EXCLUSIVE | file | self.frame(address),
                                 (None, false) => 0,
                             };
                             let at = usize::try_from(address / PAGE - first).unwrap_or(usize::MAX);

@@ -6,7 +6,7 @@ use etmem_core::kernel::nodes::Node;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
 use etmem_linux::pacer::SystemPacer;
-use etmem_testkit::fake::{FakeMachine, FakeProcess, fake_node};
+use etmem_testkit::fake::{FakeMachine, FakeProcess, FakeTriggers, fake_node};
 use etmem_wire::{ErrorKind, Request};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,12 @@ fn machine() -> FakeMachine {
 }
 
 fn registry(machine: &FakeMachine) -> Registry {
-    Registry::new(Arc::new(Scripted { machine: machine.clone(), lacks: None, plugins: Arc::default() }))
+    Registry::new(Arc::new(Scripted {
+        machine: machine.clone(),
+        lacks: None,
+        plugins: Arc::default(),
+        triggers: FakeTriggers::default(),
+    }))
 }
 
 fn ask(registry: &mut Registry, command: &str, task: &str) -> Vec<u8> {

@@ -7,7 +7,7 @@ use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
 use etmem_engine::ReasonName;
 use etmem_linux::pacer::SystemPacer;
-use etmem_testkit::fake::{FakeMachine, FakeProcess, Script};
+use etmem_testkit::fake::{FakeMachine, FakeProcess, FakeTriggers, Script};
 use etmem_wire::TaskForm;
 use serde_json::Value;
 use std::sync::Arc;
@@ -16,7 +16,12 @@ use std::time::Duration;
 fn registry(script: Script) -> Registry {
     let process = FakeProcess::new(42, "mysqld", 0x7f00_0000_0000, 600, script);
     let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]);
-    Registry::new(Arc::new(Scripted { machine, lacks: None, plugins: Arc::default() }))
+    Registry::new(Arc::new(Scripted {
+        machine,
+        lacks: None,
+        plugins: Arc::default(),
+        triggers: FakeTriggers::default(),
+    }))
 }
 
 /// The task of project p, as `--json` shows it.

@@ -1,6 +1,7 @@
 //! The registry, stepped by hand over a scripted machine.
 
 mod cslide;
+mod groups;
 mod reasons;
 
 use super::hosting_tests::{RecordingEngine, Script};
@@ -11,12 +12,14 @@ use etmem_config::{ConfigFile, EngineSection, ListedObjects, ProjectSection};
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{ProcessId, ProcessTable};
+use etmem_core::kernel::trigger::{Trigger, TriggerWait};
 use etmem_core::kernel::wishes::{Choice, Chosen, Wishes};
 use etmem_core::name::Name;
 use etmem_engine::Hosted;
 use etmem_plugin::SharedProject;
-use etmem_testkit::fake::{FakeMachine, FakeProcess};
+use etmem_testkit::fake::{FakeMachine, FakeProcess, FakeTriggers};
 use etmem_wire::{ErrorKind, project_show};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +29,7 @@ struct Scripted {
     machine: FakeMachine,
     lacks: Option<&'static str>,
     plugins: Arc<Script>,
+    triggers: FakeTriggers,
 }
 
 impl Machine for Scripted {
@@ -47,6 +51,10 @@ impl Machine for Scripted {
         }
     }
 
+    fn triggers(&self, triggers: &[Trigger]) -> io::Result<Box<dyn TriggerWait>> {
+        Ok(Box::new(self.triggers.wait(triggers.len())))
+    }
+
     fn plugin(
         &self,
         _: &ProjectSection,
@@ -61,13 +69,23 @@ impl Machine for Scripted {
 pub(super) fn registry_with(plugins: &Arc<Script>) -> Registry {
     let process = FakeProcess::new(42, "mysqld", 0x7f00_0000_0000, 600, |_, _| Access::IDLE);
     let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]);
-    Registry::new(Arc::new(Scripted { machine, lacks: None, plugins: Arc::clone(plugins) }))
+    Registry::new(Arc::new(Scripted {
+        machine,
+        lacks: None,
+        plugins: Arc::clone(plugins),
+        triggers: FakeTriggers::default(),
+    }))
 }
 
 fn registry_that(lacks: Option<&'static str>) -> Registry {
     let process = FakeProcess::new(42, "mysqld", 0x7f00_0000_0000, 600, |_, _| Access::IDLE);
     let machine = FakeMachine::new(FakeMachine::roomy(), vec![process]);
-    Registry::new(Arc::new(Scripted { machine, lacks, plugins: Arc::default() }))
+    Registry::new(Arc::new(Scripted {
+        machine,
+        lacks,
+        plugins: Arc::default(),
+        triggers: FakeTriggers::default(),
+    }))
 }
 
 fn registry() -> Registry {
@@ -128,7 +146,12 @@ fn the_life_of_a_project() {
 fn a_pid_of_another_process_at_the_start_is_not_the_target() {
     let process = FakeProcess::new(42, "mysqld", 0x7f00_0000_0000, 600, |_, _| Access::IDLE);
     let machine = FakeMachine::new(FakeMachine::roomy(), vec![process.clone()]);
-    let scripted = Scripted { machine: machine.clone(), lacks: None, plugins: Arc::default() };
+    let scripted = Scripted {
+        machine: machine.clone(),
+        lacks: None,
+        plugins: Arc::default(),
+        triggers: FakeTriggers::default(),
+    };
     let mut registry = Registry::new(Arc::new(scripted));
     registry.add(&all()).unwrap();
     let id = ProcessId { start_time: process.id.start_time + 1, ..process.id };
@@ -179,7 +202,7 @@ fn what_is_refused_and_how() {
 #[test]
 fn an_add_is_all_or_nothing() {
     let good = format!("{PROJECT}{ENGINE}{TASK}");
-    let psi = "[engine]\nproject=p\nname=psi\n";
+    let damon = "[engine]\nproject=p\nname=damon\nmin_size=1\nmax_size=2\nmin_acc=0\nmax_acc=1\nmin_age=0\nmax_age=1\naction=pageout\n";
     for (bad, kind, words) in [
         (TASK.replace("T=1", "T=4"), ErrorKind::Internal, "t.yaml:15: [task] T=4: must be 0..=3"),
         (
@@ -188,7 +211,11 @@ fn an_add_is_all_or_nothing() {
             "t.yaml:14: [task] value=43: there is no process 43",
         ),
         (TASK.to_owned() + TASK, ErrorKind::TaskExists, "t.yaml:16: "),
-        (TASK.to_owned() + psi, ErrorKind::Internal, "t.yaml:16: engine psi is not built into this version"),
+        (
+            TASK.to_owned() + damon,
+            ErrorKind::Internal,
+            "t.yaml:16: engine damon is not built into this version",
+        ),
     ] {
         for started in [false, true] {
             let mut registry = registry();

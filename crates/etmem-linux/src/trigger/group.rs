@@ -1,0 +1,58 @@
+//! Where the files of a control group are.
+
+use crate::root::SysRoot;
+use etmem_core::kernel::trigger::GroupPath;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file of a group of the second version.
+///
+/// # Errors
+/// Why it is not there: no such version, no such group, or no such file in it.
+pub(super) fn file_of(sys: &SysRoot, group: &GroupPath, file: &str) -> Result<PathBuf, String> {
+    let folder = folder_of(sys, group)?;
+    let path = folder.join(file);
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(lacks(&folder, file))
+}
+
+/// The folder of a group of the second version.
+///
+/// # Errors
+/// Why it is not there.
+pub(super) fn folder_of(sys: &SysRoot, group: &GroupPath) -> Result<PathBuf, String> {
+    let mounted = sys.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists());
+    let root = mounted.ok_or("control groups of the second version (cgroup2) are not mounted")?;
+    let folder = root.join(group.relative());
+    if folder.is_dir() { Ok(folder) } else { Err(format!("there is no control group {}", folder.display())) }
+}
+
+/// Why a group has no such file.
+fn lacks(folder: &Path, file: &str) -> String {
+    let pressure_off = || {
+        let switch = std::fs::read_to_string(folder.join("cgroup.pressure"));
+        file == "memory.pressure" && switch.is_ok_and(|text| text.trim() == "0")
+    };
+    let folder = folder.display();
+    if pressure_off() {
+        return format!("PSI is switched off for the group ({folder}/cgroup.pressure is 0)");
+    }
+    format!(
+        "there is no {folder}/{file}: the group has no memory controller, is the root group, or the kernel is older"
+    )
+}
+
+/// The answer of the kernel about `path`.
+pub(super) fn refused(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
+/// The same after it could be read before.
+pub(super) fn gone(path: &Path, error: &io::Error) -> String {
+    if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENOENT)) {
+        return format!("the control group of {} was removed", path.display());
+    }
+    refused(path, error)
+}
