@@ -8,15 +8,15 @@ use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon};
-use etmem_testkit::hotset::{HotSet, Options};
-use etmem_testkit::pagemap::{Residency, residency};
+use etmem_testkit::pagemap::Residency;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
+use etmem_testkit::workload::{Options, Workload};
 use serde_json::Value;
 
 pub(crate) const KDAMONDS: &str = "/sys/kernel/mm/damon/admin/kdamonds";
 pub(crate) const MEMORY: usize = 64 * MIB;
-/// The hot part, in one piece from the start of the memory.
+/// The hot part: one piece at the start of each half of the memory.
 pub(crate) const HOT: usize = 16 * MIB;
 const SWAP: usize = 256 * MIB;
 
@@ -47,9 +47,9 @@ impl Inside {
     }
 
     /// A program with a hot and a cold part.
-    pub(crate) fn program(&self) -> Result<HotSet> {
-        let program = self.binaries.hotcold.with_file_name("hotset");
-        HotSet::start(&program, Options { memory: MEMORY, hot: HOT, huge: false })
+    /// It rests between touches: an emulated processor sets no accessed bit again before another program had its turn.
+    pub(crate) fn program(&self) -> Result<Workload> {
+        Workload::start(&self.binaries.hotcold, &Options::gentle(MEMORY, HOT))
     }
 
     pub(crate) fn daemon(&self) -> Result<Daemon> {
@@ -123,10 +123,9 @@ pub(crate) fn file(engine: &str, pids: &[u32]) -> String {
 }
 
 /// Where the hot and the cold part of `program` are.
-pub(crate) fn places(program: &HotSet) -> Result<(Residency, Residency)> {
-    let range = program.range();
-    let middle = range.start + HOT;
-    Ok((residency(program.pid(), &(range.start..middle))?, residency(program.pid(), &(middle..range.end))?))
+pub(crate) fn places(program: &Workload) -> Result<(Residency, Residency)> {
+    let places = program.footprint().places()?;
+    Ok((places.hot, places.cold))
 }
 
 /// The objects of `task show --json`, one for each task.
@@ -138,5 +137,5 @@ pub(crate) fn shown(daemon: &Daemon) -> Result<Vec<Value>> {
 /// The sum of a figure over all tasks.
 pub(crate) fn figure(daemon: &Daemon, name: &str) -> Result<u64> {
     let shown = shown(daemon)?;
-    Ok(shown.iter().filter_map(|task| task["totals"][name].as_u64()).sum())
+    Ok(shown.iter().filter_map(|task| task["total"][name].as_u64()).sum())
 }

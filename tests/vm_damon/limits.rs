@@ -1,7 +1,12 @@
 //! Quotas, reports, and the probe of the same name.
 
+use std::ops::Range;
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use etmem_testkit::daemon::{ProjectFile, TaskKind};
+use etmem_testkit::workload::Footprint;
+use etmem_testkit::workload::footprint::HotRule;
 
 use crate::inside::{HOT, Inside, LIMIT, MEMORY, SAMPLE, context, figure, file, read, running};
 
@@ -22,7 +27,9 @@ pub(crate) fn regions_and_quotas(inside: &Inside) -> Result<()> {
     let all = "min_size=0\nmax_size=1099511627776\nmin_acc=0\nmax_acc=1000\nmin_age=0\nmax_age=100000\n";
     daemon.add(&file(&format!("{all}action=stat"), &[program.pid()]))?;
     daemon.must(&["project", "start", "-n", "p"])?;
-    let range = program.range();
+    let Footprint { memory, hot: HotRule::Ranges(hottest), .. } = program.footprint() else {
+        anyhow::bail!("the hot part is scattered")
+    };
     let mut text = String::new();
     let seen = inside.clock.wait_until(LIMIT, "the hot part shows", || {
         text = daemon.must(&["engine", "showregions", "-n", "p", "-e", "damon"])?;
@@ -31,15 +38,17 @@ pub(crate) fn regions_and_quotas(inside: &Inside) -> Result<()> {
         }
         let (mut hot, mut cold) = (0, 0);
         for (start, end, accesses) in rows(&text)? {
-            let inside = |from: usize, to: usize| end.min(to).saturating_sub(start.max(from));
+            let inside = |ranges: &[Range<usize>]| -> usize {
+                ranges.iter().map(|range| end.min(range.end).saturating_sub(start.max(range.start))).sum()
+            };
             if accesses > 0 {
-                hot += inside(range.start, range.start + HOT);
-                cold += inside(range.start + HOT, range.end);
+                hot += inside(hottest);
+                cold += inside(memory) - inside(hottest);
             }
         }
         Ok(hot >= HOT * 9 / 10 && cold <= (MEMORY - HOT) / 10)
     });
-    seen.with_context(|| format!("{text}\n{:x?}\n{}", range, daemon.log()))?;
+    seen.with_context(|| format!("{text}\n{hottest:x?}\n{}", daemon.log()))?;
     inside.say(format!("{} regions are listed", text.lines().count() - 1));
     ensure!(figure(&daemon, "tried_bytes")? > 0 && figure(&daemon, "moved_bytes")? == 0);
     daemon.must(&["project", "del", "-n", "p"])?;
@@ -71,7 +80,7 @@ pub(crate) fn beside_the_probe(inside: &Inside) -> Result<()> {
     daemon.wait_for_cycles(LIMIT, "p", 3)?;
     daemon.wait_for_cycles(LIMIT, "q", 2)?;
     daemon.must(&["project", "stop", "-n", "q"])?;
-    inside.pass(std::time::Duration::from_secs(3))?;
+    inside.pass(Duration::from_secs(3))?;
     ensure!(running()?.is_some(), "the engine ended with the probe");
     daemon.must(&["project", "start", "-n", "q"])?;
     daemon.must(&["project", "stop", "-n", "p"])?;

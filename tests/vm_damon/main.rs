@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use etmem_testkit::built;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
 use etmem_testkit::laboratory::{self, Commands, Machine, SharedBoot, trial};
@@ -57,7 +56,6 @@ fn tell(name: &str, binaries: &Binaries) -> Result<()> {
 
 /// The commands that tell the stories.
 fn commands() -> Result<Commands> {
-    let files = [guest::files()?, vec![built::program("hotset")?]].concat();
     let commands = STORIES.iter().map(|(name, _)| Ok((String::from(*name), guest::line(name)?)));
-    Ok((files, commands.collect::<Result<_>>()?))
+    Ok((guest::files()?, commands.collect::<Result<_>>()?))
 }

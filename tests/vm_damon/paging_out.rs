@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use etmem_testkit::daemon::Daemon;
-use etmem_testkit::hotset::HotSet;
+use etmem_testkit::workload::Workload;
 
-use crate::inside::{Inside, LIMIT, SAMPLE, context, figure, file, places, read, running};
+use crate::inside::{Inside, LIMIT, MEMORY, SAMPLE, context, figure, file, places, read, running};
 
 const COLD_OUT: f64 = 0.95;
 const HOT_OUT: f64 = 0.05;
@@ -14,9 +14,9 @@ const HOT_OUT: f64 = 0.05;
 const MORE: Duration = Duration::from_secs(15);
 
 /// The cold parts of all `programs` leave; how long that took.
-fn cold_leaves(inside: &Inside, daemon: &Daemon, programs: &[&HotSet]) -> Result<Duration> {
+fn cold_leaves(inside: &Inside, daemon: &Daemon, programs: &[&Workload]) -> Result<Duration> {
     let out = || -> Result<Vec<(f64, f64)>> {
-        let shares = |program: &&HotSet| {
+        let shares = |program: &&Workload| {
             let (hot, cold) = places(program)?;
             Ok((hot.share_swapped(), cold.share_swapped()))
         };
@@ -30,7 +30,7 @@ fn cold_leaves(inside: &Inside, daemon: &Daemon, programs: &[&HotSet]) -> Result
     Ok(took)
 }
 
-fn hot_stays(inside: &Inside, programs: &[&HotSet]) -> Result<()> {
+fn hot_stays(inside: &Inside, programs: &[&Workload]) -> Result<()> {
     inside.pass(MORE)?;
     for program in programs {
         let (hot, cold) = places(program)?;
@@ -102,8 +102,7 @@ pub(crate) fn two_at_once(inside: &Inside) -> Result<()> {
     ensure!(tried >= applied && applied >= out && moved >= out * 9 / 10, "{out} bytes are in swap");
     daemon.must(&["project", "stop", "-n", "p"])?;
     inside.wait_for_nothing("after a stop")?;
-    one.verify()?;
-    other.verify()?;
+    ensure!(one.verify()? == MEMORY && other.verify()? == MEMORY);
     Ok(())
 }
 
@@ -117,21 +116,19 @@ pub(crate) fn come_and_go(inside: &Inside) -> Result<()> {
         waited.map(drop).with_context(|| format!("log:\n{}", daemon.log()))
     };
     let text = file(&format!("{SAMPLE}action=pageout\nmax_refault=none"), &[])
-        + "[task]\nproject=p\nengine=damon\nname=t\ntype=name\nvalue=hotset\n";
+        + "[task]\nproject=p\nengine=damon\nname=t\ntype=name\nvalue=hotcold\n";
     daemon.add(&text)?;
     daemon.must(&["project", "start", "-n", "p"])?;
     wait_for(&[first.pid(), second.pid()])?;
     let third = inside.program()?;
     wait_for(&[first.pid(), second.pid(), third.pid()])?;
     inside.say("a process that came is watched");
-    first.kill()?;
+    drop(first);
     let fourth = inside.program()?;
     wait_for(&[second.pid(), third.pid(), fourth.pid()])?;
     inside.say("one that went is not");
     cold_leaves(inside, &daemon, &[&second, &third, &fourth])?;
-    for one in [second, third, fourth] {
-        one.kill()?;
-    }
+    drop([second, third, fourth]);
     inside.clock.wait_until(LIMIT, "nothing is watched", || Ok(running()?.is_none()))?;
     let last = inside.program()?;
     wait_for(&[last.pid()])?;
