@@ -5,6 +5,7 @@
 //! and [`probe`] (which pages were touched), [`mover`] or [`nodes`] (out of memory, or to another node), [`swap_cache`]; every
 //! wait goes through [`pacer`]. [`wishes`] is how a task says which probe and mover it wants.
 
+mod group_pattern;
 pub mod groups;
 pub mod mapping;
 pub mod memory;

@@ -1,6 +1,6 @@
 //! The scripted machine, and the ports that need no NUMA nodes.
 
-use super::groups::FakeGroup;
+use super::group::FakeGroup;
 use super::nodes::FakeNodes;
 use super::process::FakeProcess;
 use super::swap_cache::FakeSwapCache;

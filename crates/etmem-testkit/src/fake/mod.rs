@@ -2,6 +2,7 @@
 //!
 //! It is passed in by hand, where a real machine would be. Time passes only during a wait.
 
+mod group;
 mod groups;
 mod machine;
 mod nodes;
@@ -11,7 +12,7 @@ pub mod proc;
 mod process;
 mod swap_cache;
 
-pub use groups::{FakeGroup, GroupFault};
+pub use group::{FakeGroup, GroupFault};
 pub use machine::FakeMachine;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;
