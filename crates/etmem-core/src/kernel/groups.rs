@@ -3,9 +3,7 @@
 //!
 //! A group is kept by the number that the kernel gave it, not by its path: a path comes back as another group.
 
-mod pattern;
-
-pub use pattern::GroupPattern;
+pub use super::group_pattern::GroupPattern;
 
 use super::pressure::Share;
 use super::process::{ProcessError, ProcessId};
@@ -120,7 +118,7 @@ impl Stall {
     }
 }
 
-/// How long programs of a group wait; `None` where the kernel does not say (`CONFIG_PSI`, `psi=1`, `cgroup.pressure`).
+/// How long programs of a group wait; `None` if the kernel does not say (`CONFIG_PSI`, `psi=1`, `cgroup.pressure`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GroupPressure {
     /// For memory.
@@ -196,7 +194,7 @@ impl GroupError {
 
 /// Tells what control groups say.
 pub trait ControlGroups: fmt::Debug + Send + Sync {
-    /// What they say of `process`; nothing where the machine has no cgroup v2, or none with memory in it.
+    /// What they say of `process`; nothing if the machine has no cgroup v2 with memory in it.
     ///
     /// # Errors
     /// When the process is gone, or the kernel's answer cannot be read.

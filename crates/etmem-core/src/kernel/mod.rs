@@ -8,6 +8,7 @@
 
 pub mod cooperation;
 pub mod decider;
+mod group_pattern;
 pub mod groups;
 pub mod mapping;
 pub mod memory;

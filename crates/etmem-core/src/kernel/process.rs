@@ -1,6 +1,6 @@
 //! Finding processes, and telling one from another that got its pid later.
 
-use super::groups::GroupPattern;
+use super::group_pattern::GroupPattern;
 use glob::{MatchOptions, Pattern};
 use std::cmp::Ordering;
 use std::fmt;

@@ -10,7 +10,7 @@ const MEMORY: Duration = Duration::from_secs(60);
 /// Swap that would be full within this time at the present rate gets less.
 const FILLING: f64 = 600.0;
 
-/// So little refaulted that it decides nothing, in bytes.
+/// Refaults of less than this decide nothing, in bytes.
 const LITTLE: f64 = 1_048_576.0;
 
 /// What was refaulted and swapped out lately.

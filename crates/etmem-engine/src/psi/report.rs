@@ -31,7 +31,7 @@ figures! { pub(super) FIGURES;
 /// Why a round asked for nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Gate {
-    /// Programs wait for memory for this share of the time, of at most so many percent.
+    /// Programs wait for memory for this share of the time; the limit, in percent.
     Memory(Share, f64),
     /// For input and output.
     Io(Share, f64),
@@ -50,6 +50,8 @@ pub(super) enum Bounded {
     Rate,
     /// What was refaulted.
     Refaults,
+    /// A little leaves first.
+    Trial,
 }
 
 /// How a round ended.
@@ -156,7 +158,7 @@ impl Round {
         ]);
         let (asked, less) = (asked + would, wanted.saturating_sub(asked + would));
         let row = match self.bounded {
-            Some(Bounded::Rate) => &figures::LATER,
+            Some(Bounded::Rate | Bounded::Trial) => &figures::LATER,
             Some(Bounded::Refaults) | None => &figures::NO_ROOM,
         };
         if asked < *wanted {
@@ -186,6 +188,10 @@ impl Round {
                 Bounded::Rate => {
                     let left = self.wanted.saturating_sub(self.asked) >> 10;
                     reason(ReasonName::Later, format!("{left} KiB are left for later rounds by max_rate"))
+                }
+                Bounded::Trial => {
+                    let text = "a little of its share leaves first, to see whether it stays out";
+                    reason(ReasonName::Later, text.to_owned())
                 }
                 Bounded::Refaults => reason(ReasonName::TooManyRefaults, back_off(self.back_off)),
             },

@@ -23,6 +23,13 @@ use etmem_core::throttle::Throttle;
 /// Most bytes of one request: a stop waits for no more than that.
 const PIECE: u64 = 32 << 20;
 
+/// By how many powers of two the first round over a group takes less than its share: a little leaves first, and it is seen whether
+/// it stays out. It also makes the kernel tell apart what is in use, which it does when it reclaims.
+const FIRST: u32 = 3;
+
+/// The same after programs waited or too much was refaulted.
+const AGAIN: u32 = 2;
+
 /// What is remembered of a group from round to round.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -30,8 +37,11 @@ pub(super) struct Known {
     limiter: RefaultLimiter,
     balance: Balance,
     counters: Option<GroupCounters>,
-    /// Bytes that were reclaimed and not refaulted since.
+    /// Bytes that were reclaimed and not refaulted since, and of them those of the last round.
     out: u64,
+    last: u64,
+    /// By how many powers of two a round takes less than its share.
+    caution: u32,
 }
 
 /// What all groups of a task share.
@@ -60,6 +70,22 @@ impl Known {
             balance: Balance::default(),
             counters: None,
             out: 0,
+            last: 0,
+            caution: FIRST,
+        }
+    }
+
+    /// Takes note of how a round ended.
+    fn ended(&mut self, round: &Round) {
+        self.last = round.got;
+        if let RoundEnd::Held(Gate::Memory(..) | Gate::Io(..) | Gate::Refaults(_)) = round.end {
+            self.rate.bad();
+            self.caution = self.caution.max(AGAIN);
+        } else if round.end.is_reclaimed() && round.asked + round.would > 0 {
+            if self.caution == 0 && round.asked > 0 {
+                self.rate.good();
+            }
+            self.caution = self.caution.saturating_sub(1);
         }
     }
 
@@ -69,6 +95,10 @@ impl Known {
         let (anon, file) = memory.counters.refaulted_since(before);
         let refaulted = anon.saturating_add(file).min(self.out);
         self.out -= refaulted;
+        // A quarter of what left last is back already.
+        if refaulted > 0 && refaulted.saturating_mul(4) > self.last {
+            self.caution = self.caution.max(AGAIN);
+        }
         self.balance.note(pacer.now(), (anon, file), memory.swapped);
         self.limiter.refaulted(pacer.now(), refaulted, memory.current);
         refaulted
@@ -102,15 +132,10 @@ impl GroupRound<'_> {
             ..Round::default()
         };
         round.end = match self.gate(known, &pressure, &round) {
-            Some(gate) => {
-                known.rate.bad();
-                RoundEnd::Held(gate)
-            }
+            Some(gate) => RoundEnd::Held(gate),
             None => self.reclaim(known, shared, swappiness, &mut round),
         };
-        if round.end.is_reclaimed() && round.asked > 0 {
-            known.rate.good();
-        }
+        known.ended(&round);
         Ok(round)
     }
 
@@ -148,21 +173,26 @@ impl GroupRound<'_> {
     ) -> RoundEnd {
         let limits = known.limiter.limits();
         shared.throttle.halve(limits.halvings);
-        let wanted = round.room.request(round.rate, self.settings.most) >> limits.halvings;
-        let may = shared.throttle.bytes_within(self.settings.interval);
-        let most = wanted.min(may).min(limits.bytes.unwrap_or(u64::MAX)) & !(PAGE_SIZE - 1);
         round.wanted = round.room.request(round.rate, self.settings.most);
-        round.bounded = match () {
-            () if most == round.wanted => None,
-            () if most < wanted && may < limits.bytes.unwrap_or(u64::MAX) => Some(Bounded::Rate),
-            () => Some(Bounded::Refaults),
-        };
+        let bounds = [
+            (round.wanted, None),
+            (round.wanted >> known.caution, Some(Bounded::Trial)),
+            (round.wanted >> limits.halvings, Some(Bounded::Refaults)),
+            (limits.bytes.unwrap_or(u64::MAX), Some(Bounded::Refaults)),
+            (shared.throttle.bytes_within(self.settings.interval), Some(Bounded::Rate)),
+        ];
+        // Of several that are the same, the first.
+        let (most, bounded) = bounds.into_iter().min_by_key(|(bytes, _)| *bytes).unwrap_or_default();
+        let most = most & !(PAGE_SIZE - 1);
+        round.bounded = bounded;
         if round.swap_room == 0 && self.machine.swap_total > 0 && swappiness.is_none() {
             return RoundEnd::Held(Gate::Swap);
         }
         if most == 0 {
-            let gate = if round.wanted == 0 { Gate::Floor } else { Gate::Refaults(round.back_off) };
-            return RoundEnd::Held(gate);
+            return RoundEnd::Held(match bounded {
+                Some(Bounded::Refaults) => Gate::Refaults(round.back_off),
+                Some(Bounded::Rate | Bounded::Trial) | None => Gate::Floor,
+            });
         }
         if self.settings.dry_run {
             round.would = most;

@@ -1,6 +1,5 @@
 //! The folder of a control group, open, so that all that is read and written is of that group.
 
-use super::hierarchy::RECLAIM;
 use etmem_core::kernel::groups::{GroupError, Reclaimed, Swappiness};
 use rustix::fs::{Mode, OFlags, fstat, open, openat};
 use rustix::io::Errno;
@@ -8,6 +7,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+
+/// The file by which memory is reclaimed.
+pub(super) const RECLAIM: &str = "memory.reclaim";
 
 /// An open folder.
 #[derive(Debug)]

@@ -1,15 +1,12 @@
 //! Where groups are whose memory can be reclaimed.
 
-use super::folder::Folder;
+use super::folder::{Folder, RECLAIM};
 use crate::root::SysRoot;
 use etmem_core::kernel::groups::{Group, GroupError, GroupPattern};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
-
-/// The file by which memory is reclaimed.
-pub(super) const RECLAIM: &str = "memory.reclaim";
 
 /// The hierarchy that counts memory, and the one that says how long programs wait: of the second version both are one.
 #[derive(Debug)]

@@ -59,7 +59,7 @@ pub(super) struct OwnGroup {
     pub(super) path: PathBuf,
 }
 
-/// The group of `process`; none where there is none of the second version.
+/// The group of `process`; nothing if it has none of the second version.
 pub(super) fn group_of(roots: &Roots, process: ProcessId) -> Result<Option<OwnGroup>, ProcessError> {
     let path = roots.proc.process(process.pid, "cgroup");
     let text = match small_file::read_to_string(&path) {

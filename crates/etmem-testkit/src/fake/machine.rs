@@ -1,7 +1,7 @@
 //! The scripted machine, and the ports that need no NUMA nodes.
 
 use super::decider::FakeDecider;
-use super::groups::FakeGroup;
+use super::group::FakeGroup;
 use super::monitoring::FakeMonitoring;
 use super::nodes::FakeNodes;
 use super::process::FakeProcess;

@@ -4,6 +4,7 @@
 
 mod cooperation;
 mod decider;
+mod group;
 mod groups;
 mod machine;
 mod monitoring;
@@ -17,7 +18,7 @@ mod trigger;
 
 pub use cooperation::FakeCooperation;
 pub use decider::FakeDecider;
-pub use groups::{FakeGroup, GroupFault};
+pub use group::{FakeGroup, GroupFault};
 pub use machine::FakeMachine;
 pub use monitoring::FakeMonitoring;
 pub use nodes::{FakeMove, fake_node};
