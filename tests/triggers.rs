@@ -200,7 +200,7 @@ impl<'b> Story<'b> {
         let project = self.start(&format!("high {}", group.name))?;
         project.nothing(1)?;
         let workload = group.workload(self.binaries, HOT)?;
-        project.fires(2, "over memory.high ")?;
+        project.goes_on_firing("over memory.high ")?;
         workload.kill()?;
         group.remove()?;
         project.fails("was removed")?;
@@ -215,7 +215,7 @@ impl<'b> Story<'b> {
         project.nothing(1)?;
         // A program that has less memory than it touches waits for it all the time.
         let thrashing = group.workload(self.binaries, MEMORY)?;
-        project.fires(2, "programs wait for memory")?;
+        project.goes_on_firing("programs wait for memory")?;
         thrashing.kill()?;
         group.set("cgroup.pressure", 0)?;
         project.fails("PSI is switched off for the group")?;
@@ -302,6 +302,18 @@ impl Project<'_> {
         let _ = self.clock.pause(NOTHING);
         let shown = self.show()?;
         ensure!(shown["cycles"] == cycles, "{shown:#}\nlog:\n{}", self.daemon.log());
+        Ok(())
+    }
+
+    /// A cycle was begun by the trigger, which fires again for as long as its cause lasts.
+    fn goes_on_firing(&self, evidence: &str) -> Result<()> {
+        self.wait("a further cycle", |shown| shown["cycles"].as_u64() >= Some(2))?;
+        let shown = self.show()?;
+        ensure!(shown["woken_by"]["cause"] == "trigger", "{shown:#}");
+        ensure!(
+            shown["woken_by"]["evidence"].as_str().is_some_and(|said| said.contains(evidence)),
+            "{shown:#}"
+        );
         Ok(())
     }
 
