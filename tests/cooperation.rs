@@ -78,7 +78,7 @@ impl Cache {
             let range = line.split(' ').next().and_then(|word| word.split_once('-'));
             if let Some((start, end)) = range {
                 let (start, end) = (u64::from_str_radix(start, 16)?, u64::from_str_radix(end, 16)?);
-                inside = start <= self.start + CACHE as u64 - 1 && end > self.start;
+                inside = start < self.start + CACHE as u64 && end > self.start;
                 seen += usize::from(inside);
             } else if let Some(figure) = line.strip_prefix("Swap:").filter(|_| inside) {
                 swapped += figure.trim().trim_end_matches(" kB").parse::<usize>()? << 10;
