@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use etmem_testkit::daemon::{Daemon, ProjectFile, TaskKind};
@@ -22,6 +23,8 @@ const CACHE: usize = 200 * MIB;
 const OTHER: usize = 2 * MIB;
 /// The test looks before this has passed, and needs a moment for it.
 const ASK_WAIT: u64 = 10;
+/// Between two cycles: the cache is filled after the first of them, and before the second.
+const FILLED: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     let needs = [Need::Root, Need::Bpf, Need::Program("cc"), Need::Swap(SWAP)];
@@ -75,7 +78,7 @@ impl Cache {
             let range = line.split(' ').next().and_then(|word| word.split_once('-'));
             if let Some((start, end)) = range {
                 let (start, end) = (u64::from_str_radix(start, 16)?, u64::from_str_radix(end, 16)?);
-                inside = start <= self.start + CACHE as u64 - 1 && end > self.start;
+                inside = start < self.start + CACHE as u64 && end > self.start;
                 seen += usize::from(inside);
             } else if let Some(figure) = line.strip_prefix("Swap:").filter(|_| inside) {
                 swapped += figure.trim().trim_end_matches(" kB").parse::<usize>()? << 10;
@@ -107,7 +110,8 @@ impl<'a> Task<'a> {
     fn start(stage: &'a Stage, name: &'static str, program: &Path, lines: &[&str]) -> Result<Self> {
         let lines = [&["T=1", "max_refault=none", "max_rate=none", "ask=yes"][..], lines].concat();
         let target = program.file_name().context("no name")?.to_string_lossy().into_owned();
-        let file = ProjectFile::brisk(name).task_with("t", TaskKind::Name(target), &lines);
+        let file = ProjectFile { sleep: FILLED, ..ProjectFile::brisk(name) };
+        let file = file.task_with("t", TaskKind::Name(target), &lines);
         stage.daemon.add(&file.to_string())?;
         stage.daemon.must(&["project", "start", "-n", name])?;
         ensure!(socket(name).exists() && fifo(name).exists(), "no socket:\n{}", stage.daemon.log());
@@ -147,9 +151,14 @@ fn fifo(project: &str) -> PathBuf {
 fn gives_back(stage: &Stage) -> Result<()> {
     let program = built(stage)?;
     for (project, watch) in [("by-socket", socket("by-socket")), ("by-fifo", fifo("by-fifo"))] {
-        // Long enough for the cache to be filled, as it reads no request before.
         let task = Task::start(stage, project, &program, &[&format!("ask_wait={ASK_WAIT}")])?;
         let cache = Cache::start(&program, &watch)?;
+        // What grows meanwhile is not seen to give back as much as it says.
+        ensure!(
+            stage.daemon.cycles(project)?["t"] <= 1,
+            "it took too long to fill the cache:\n{}",
+            stage.daemon.log()
+        );
         let given_back = || task.total("given_back_bytes");
         task.wait_until("it gives everything back", || Ok(given_back()? >= CACHE - OTHER))?;
         ensure!(cache.swapped()? == 0, "{} bytes of it were paged out", cache.swapped()?);

@@ -1,5 +1,7 @@
 //! `etmem pressure run`, as a unit starts it: a listener of this test in place of the daemon's.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -78,7 +78,7 @@ impl PressureWatch {
     }
 
     /// Whether programs have waited since this was last asked, or since the wait began. The first events of a trigger that was set
-    /// without CAP_SYS_RESOURCE are of nothing, up to two windows after it was set: the kernel compares two counts that are not the
+    /// without CAP_SYS_RESOURCE are of nothing, up to two at the next stalls of any length: the kernel compares two counts that are not the
     /// same (`psi_trigger_create` of kernel/sched/psi.c, seen on 6.18). Half of the stall, as its window may have begun earlier.
     fn is_credible(&mut self) -> bool {
         let now = self.figure("total=").and_then(microseconds);
