@@ -188,7 +188,7 @@ impl<'b> Story<'b> {
             project.nothing(cycle)?;
         }
         group.remove()?;
-        project.fails("was removed")?;
+        project.fails("there is no control group")?;
         fs::create_dir(&group.folder)?;
         let _workload = group.workload(self.binaries, HOT)?;
         project.fires(4, "its memory is ")?;
@@ -205,7 +205,7 @@ impl<'b> Story<'b> {
         project.goes_on_firing("over memory.high ")?;
         workload.kill()?;
         group.remove()?;
-        project.fails("was removed")?;
+        project.fails("there is no control group")?;
         project.end()
     }
 

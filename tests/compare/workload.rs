@@ -59,7 +59,7 @@ pub(crate) fn play() -> Result<()> {
     let mut program = Program { memory, hot, warm, times: vec![0; 1_000_001], clock: WallClock::new() };
     for page in 0..pages {
         // Half of it compresses, the other half does not: as of a usual program.
-    let mut state = (page as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut state = (page as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for word in program.memory[page * PAGE..page * PAGE + PAGE / 2].chunks_exact_mut(8) {
             state ^= state << 13;
             state ^= state >> 7;

@@ -181,7 +181,7 @@ fn prefork() -> Result<()> {
         sum
     });
     agrees("moved", figures.get(&MOVED).unwrap_or(0), target.residency()?.swapped)?;
-    ensure!(target.residency_of(0)?.swapped + ODD as usize >= HALF, "the half that is its own is out");
+    ensure!(target.residency_of(0)?.swapped as u64 + ODD >= HALF as u64, "the half that is its own is out");
     agrees("shared", figure(&figures, "skipped_forked_bytes"), PAGES)
 }
 

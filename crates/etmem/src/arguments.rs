@@ -12,8 +12,8 @@ use etmem_wire::Request;
 
 use crate::dry_run::DryRun;
 use crate::failure::{BAD_OPTION, Failure};
+use crate::metrics::Metrics;
 use crate::pressure::Place;
-use crate::verb::metrics::Metrics;
 use crate::watch::TaskShow;
 
 /// What the arguments ask for.

@@ -17,6 +17,7 @@ mod connection;
 mod dry_run;
 mod failure;
 mod listening;
+mod metrics;
 mod pressure;
 mod verb;
 mod watch;

@@ -3,6 +3,7 @@
 //! `keys` has the keys of project and engine, `settings` what they mean. All tasks of an engine share one `monitor`: `step` is
 //! a cycle of one of them, which finds its processes, `report` is what is said of it. Nothing here moves pages.
 
+mod change;
 mod keys;
 mod monitor;
 mod report;

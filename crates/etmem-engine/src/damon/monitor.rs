@@ -4,6 +4,7 @@
 //! first leads: in its cycles the kernel learns which processes there are, and is asked what it has done. When the last task
 //! has gone, what was set in the kernel is taken back.
 
+use super::change::Change;
 use super::report::region_table;
 use super::settings::Settings;
 use crate::reason::{Reason, ReasonName};
@@ -45,17 +46,6 @@ struct State {
 struct Member {
     task: String,
     processes: Vec<ProcessId>,
-}
-
-/// What became of a process, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Change {
-    /// What it has in memory, and in swap.
-    pub(super) memory: ProcessMemory,
-    /// By how much more is in swap.
-    pub(super) left: u64,
-    /// What was refaulted.
-    pub(super) refaulted: u64,
 }
 
 /// A cycle, as a task sees it.

@@ -1,6 +1,6 @@
 //! What is said of a cycle of a damon task.
 
-use super::monitor::Change;
+use super::change::Change;
 use crate::figures::{Figures, MOVED, REFAULTED, SCANNED};
 use crate::reason::Reason;
 use crate::report::{Event, Level, Line, ProcessReport, mib};

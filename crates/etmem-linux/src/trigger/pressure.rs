@@ -1,6 +1,6 @@
 //! PSI triggers: the kernel's own, on the machine or on a group (Documentation/accounting/psi.rst).
 
-use super::group::{file_of, refused};
+use super::group::{ended, file_of, refused};
 use super::watch::{Watch, text_of};
 use crate::root::Roots;
 use etmem_core::kernel::trigger::{GroupPath, Stalled};
@@ -62,10 +62,7 @@ impl PressureWatch {
         poll(&mut one, Some(&Timespec::default())).map_err(|error| refused(&self.path, &error.into()))?;
         let events = one[0].revents();
         if events.contains(PollFlags::ERR) {
-            return Err(format!(
-                "{} has ended: its control group was removed, or PSI switched off",
-                self.path.display()
-            ));
+            return Err(ended(&self.path));
         }
         Ok(events.contains(PollFlags::PRI))
     }

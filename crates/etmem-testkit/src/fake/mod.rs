@@ -4,9 +4,11 @@
 
 mod cooperation;
 mod decider;
+mod deciders;
 mod group;
 mod groups;
 mod machine;
+mod monitor;
 mod monitoring;
 mod nodes;
 mod pacer;
