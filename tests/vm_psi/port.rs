@@ -66,9 +66,17 @@ pub(crate) fn root(inside: &Inside) -> Result<()> {
         &["reclaim_rate=0.5", "reclaim_max_bytes=16777216", "pressure=100", "io_pressure=none"],
     )?;
     let before = group.number("memory.swap.current")?;
-    let report = task.round()?;
-    ensure!(report.group.is_root() && report.result == GroupResult::Reclaimed, "{report:?}");
-    ensure!(report.figures.get(&MOVED) > Some(8 << 20), "{report:?}");
+    // A little leaves first, and more when that stays out.
+    let mut moved = 0;
+    for _ in 0..8 {
+        let report = task.round()?;
+        ensure!(report.group.is_root() && report.result == GroupResult::Reclaimed, "{report:?}");
+        moved += report.figures.get(&MOVED).unwrap_or(0);
+        if moved > 8 << 20 {
+            break;
+        }
+    }
+    ensure!(moved > 8 << 20, "{moved} bytes left in eight rounds");
     ensure!(
         task.report.groups.as_ref().is_some_and(|groups| groups.len() == 1),
         "one group, and not those below"

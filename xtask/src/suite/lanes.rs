@@ -17,7 +17,7 @@ pub(crate) enum Lane {
 }
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
-const FIRST: [(&str, &str); 18] = [
+const FIRST: [(&str, &str); 19] = [
     ("etmem-tests::slide", "swap"),
     ("etmem-tests::plugin_examples", "swap"),
     ("etmem-tests::killed", "swap, and kills at measured moments"),
@@ -33,6 +33,7 @@ const FIRST: [(&str, &str); 18] = [
     ("etmem-tests::targets", "swap"),
     ("etmem-tests::many", "swap"),
     ("etmem-tests::cooperation", "swap"),
+    ("etmem-tests::memdcd", "swap"),
     ("etmemd::service", "swap"),
     ("etmem-linux::machine", "swap"),
     ("etmem-testkit::machine", "swap"),

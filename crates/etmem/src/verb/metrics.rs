@@ -34,6 +34,7 @@ fn command() -> Command {
                     "openmetrics, or prometheus: the older text format, which node_exporter's textfile collector reads \
                      [default: openmetrics; with --file, prometheus]",
                 )
+                .hide_possible_values(true)
                 .value_parser(PossibleValuesParser::new([OPENMETRICS, PROMETHEUS])),
         )
         .arg(

@@ -202,7 +202,6 @@ fn what_is_refused_and_how() {
 #[test]
 fn an_add_is_all_or_nothing() {
     let good = format!("{PROJECT}{ENGINE}{TASK}");
-    let damon = "[engine]\nproject=p\nname=damon\nmin_size=1\nmax_size=2\nmin_acc=0\nmax_acc=1\nmin_age=0\nmax_age=1\naction=pageout\n";
     for (bad, kind, words) in [
         (TASK.replace("T=1", "T=4"), ErrorKind::Internal, "t.yaml:15: [task] T=4: must be 0..=3"),
         (
@@ -211,11 +210,7 @@ fn an_add_is_all_or_nothing() {
             "t.yaml:14: [task] value=43: there is no process 43",
         ),
         (TASK.to_owned() + TASK, ErrorKind::TaskExists, "t.yaml:16: "),
-        (
-            TASK.to_owned() + damon,
-            ErrorKind::Internal,
-            "t.yaml:16: engine damon is not built into this version",
-        ),
+        (TASK.to_owned() + ENGINE, ErrorKind::EngineExists, "t.yaml:16: "),
     ] {
         for started in [false, true] {
             let mut registry = registry();
