@@ -34,7 +34,8 @@ pub(crate) fn exact(inside: &Inside) -> Result<()> {
         // The kernel goes on to the end of a batch of pages.
         let got = usize::try_from(reclaimed.got)?;
         ensure!(!reclaimed.no_more && (8 * MIB..=8 * MIB + SLACK).contains(&got), "{reclaimed:?}");
-        ensure!(gone.abs_diff(got) <= SLACK / 4, "{gone} bytes");
+        // Each of the two processors keeps up to 64 pages that are counted already (MEMCG_CHARGE_BATCH in mm/memcontrol.c).
+        ensure!(gone.abs_diff(got) <= 2 * 64 * 4096, "{gone} bytes");
     }
     // Nothing of a purely anonymous group is a file page.
     let nothing = port.reclaim(&found[0], 8 << 20, Some(Swappiness::FILE_ONLY))?;
