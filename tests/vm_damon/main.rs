@@ -10,17 +10,16 @@ mod paging_out;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
-use etmem_testkit::laboratory::{self, Commands, Machine, SharedBoot, trial};
+use etmem_testkit::laboratory::{self, Machine, SharedBoot, trial};
 use etmem_testkit::trial::run_in_turn;
 use inside::Inside;
 
 const MACHINE: Machine = Machine { modules: &["zram", "lz4"], ..Machine::of("6.12") };
 
-/// Its name, and what happens inside.
-type Story = (&'static str, fn(&Inside) -> Result<()>);
+type Story = guest::Story<Inside>;
 
 const STORIES: [Story; 6] = [
     ("cold_memory_of_two_processes_leaves", paging_out::two_at_once),
@@ -36,28 +35,14 @@ fn main() -> ExitCode {
         return status;
     }
     let missing = laboratory::lacks(MACHINE.kernel);
-    let boot = Arc::new(SharedBoot::new(MACHINE, commands));
+    let boot = Arc::new(SharedBoot::new(MACHINE, || guest::commands(&STORIES, Vec::new())));
     let trials = STORIES.map(|(name, _)| {
-        let boot = Arc::clone(&boot);
         let shown = format!("{name} [skipped: not all of them hold yet]");
-        trial(&shown, missing.as_deref(), move || {
-            println!("{}", laboratory::indented(&boot.of(name)?));
-            Ok(())
-        })
-        .with_ignored_flag(true)
+        trial(&shown, missing.as_deref(), guest::told(&boot, name)).with_ignored_flag(true)
     });
     run_in_turn(trials.into())
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {
-    match STORIES.iter().find(|story| story.0 == name) {
-        Some((_, story)) => story(&Inside::new(binaries)?),
-        None => bail!("there is no story {name}"),
-    }
-}
-
-/// The commands that tell the stories.
-fn commands() -> Result<Commands> {
-    let commands = STORIES.iter().map(|(name, _)| Ok((String::from(*name), guest::line(name)?)));
-    Ok((guest::files()?, commands.collect::<Result<_>>()?))
+    guest::tell(&STORIES, name, || Inside::new(binaries))
 }

@@ -39,14 +39,17 @@ pub(crate) fn full_swap(inside: &Inside) -> Result<()> {
     let _swap = SwapGuard::acquire(24 * MIB)?;
     let (group, mut program) = inside.program("full", 96 * MIB, 0)?;
     let mut task = Task::new("full", &lines(&["reclaim_rate=0.5", "reclaim_rate_max=1"]))?;
-    let mut last = task.round()?;
-    for _ in 0..9 {
-        last = task.round()?;
+    // At the bound, slots that come free let a few pages leave in between.
+    let mut held = Vec::new();
+    for _ in 0..24 {
+        let report = task.round()?;
+        if reason(&report) == Some(ReasonName::SwapUse) {
+            ensure!(report.result == GroupResult::Held, "{report:?}");
+            held.push(report.events[0].key.clone());
+        }
     }
-    ensure!(reason(&last) == Some(ReasonName::SwapUse) && last.result == GroupResult::Held, "{last:?}");
-    let again = task.round()?;
-    let key = |report: &etmem_engine::GroupReport| report.events[0].key.clone();
-    ensure!(key(&last) == key(&again) && !key(&again).is_empty(), "the same fact is one line");
+    ensure!(held.len() > 1, "swap is at its bound in {} of 24 rounds", held.len());
+    ensure!(held.iter().all(|key| *key == held[0] && !key.is_empty()), "the same fact is one line: {held:?}");
     let swapped = group.number("memory.swap.current")?;
     ensure!(swapped <= 24 * MIB * 80 / 100 + MIB, "{swapped} bytes are in swap, beyond max_swap_use=80");
     ensure!(program.verify()? == 96 * MIB);

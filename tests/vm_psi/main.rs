@@ -10,7 +10,7 @@ mod port;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use etmem_testkit::built;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
@@ -21,8 +21,7 @@ use inside::Inside;
 const ZRAM: Machine = Machine { modules: &["zram", "lz4"], ..Machine::of("6.12") };
 const DISK: Machine = Machine { modules: &["configfs", "null_blk"], ..Machine::of("6.12") };
 
-/// Its name, and what happens inside.
-type Story = (&'static str, fn(&Inside) -> Result<()>);
+type Story = guest::Story<Inside>;
 
 const OF_ZRAM: [Story; 8] = [
     ("without_swap_only_file_pages_leave", gates::no_swap),
@@ -47,11 +46,7 @@ fn main() -> ExitCode {
     for (machine, stories) in [(ZRAM, &OF_ZRAM[..]), (DISK, &OF_DISK[..])] {
         let boot = Arc::new(SharedBoot::new(machine, move || commands(stories)));
         for (name, _) in stories {
-            let boot = Arc::clone(&boot);
-            let told = move || {
-                println!("{}", laboratory::indented(&boot.of(name)?));
-                Ok(())
-            };
+            let told = guest::told(&boot, name);
             trials.push(if *name == UNSETTLED {
                 let name = format!("{name} [skipped: in the machine, what leaves first is hot]");
                 trial(&name, missing.as_deref(), told).with_ignored_flag(true)
@@ -64,15 +59,10 @@ fn main() -> ExitCode {
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {
-    match OF_ZRAM.iter().chain(&OF_DISK).find(|story| story.0 == name) {
-        Some((_, story)) => story(&Inside::new(binaries.clone())?),
-        None => bail!("there is no story {name}"),
-    }
+    guest::tell(OF_ZRAM.iter().chain(&OF_DISK), name, || Inside::new(binaries.clone()))
 }
 
 /// The commands that tell the stories.
 fn commands(stories: &[Story]) -> Result<Commands> {
-    let files = [guest::files()?, vec![built::program("hotset")?]].concat();
-    let commands = stories.iter().map(|(name, _)| Ok((String::from(*name), guest::line(name)?)));
-    Ok((files, commands.collect::<Result<_>>()?))
+    guest::commands(stories, vec![built::program("hotset")?])
 }

@@ -4,6 +4,7 @@ use crate::report::StepReport;
 use crate::so_far::SharedSoFar;
 pub use etmem_config::FaultClass;
 use etmem_config::{KeyError, ProjectSection, TaskSection};
+use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::pacer::Pacer;
@@ -143,6 +144,15 @@ pub trait Engine: fmt::Debug + Send + Sync {
 /// Why `target` names no process any more, where none was `found` and none can come.
 pub(crate) fn gone(found: &[ProcessId], target: &Target, kernel: &Kernel) -> Option<Gone> {
     if found.is_empty() { kernel.processes.gone(target) } else { None }
+}
+
+/// Most processes that a task watches at once: each takes some open files.
+pub(crate) const MOST_WATCHED: usize = 4096;
+
+/// What a person should know of swap before the first cycle of `task`, which pages out.
+pub(crate) fn note_on_swap(task: &str, kernel: &Kernel) -> Option<String> {
+    let reason = guard::swap_has_room(&kernel.memory.state().ok()?).err()?;
+    Some(format!("task {task}: {reason}"))
 }
 
 /// Notes the control group of each process of `report`, if `target` names groups.

@@ -121,11 +121,7 @@ impl Interfaces {
             cooperation: None,
             monitoring: Arc::new(MachineMonitoring { proc: proc.clone(), damon: self.damon() }),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
-            other_probes: if wishes.groups {
-                Vec::new()
-            } else {
-                self.other_probes(wishes, probe_choice.name)
-            },
+            other_probes: self.other_probes(wishes, probe_choice.name),
             probe,
             moving,
         };
@@ -144,7 +140,7 @@ impl Interfaces {
     /// The probes that `tracker=auto` has left where `first` is blind to a target. DAMON is not among them: what it sets in the
     /// kernel has to be recorded when the task starts.
     fn other_probes(&self, wishes: &Wishes, first: &str) -> Vec<Arc<dyn ProbeSource>> {
-        if wishes.monitoring || wishes.tracker != Tracker::Auto {
+        if wishes.groups || wishes.monitoring || wishes.tracker != Tracker::Auto {
             return Vec::new();
         }
         let others =

@@ -64,6 +64,9 @@ impl ControlGroups for MachineGroups {
     }
 
     fn moved_out(&self, process: ProcessId, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
         let Ok(Some(group)) = limits::group_of(&self.roots, process) else { return };
         if let Some(limits) = self.known.lock().get_mut(&group) {
             if let Some(swap) = &mut limits.swap {

@@ -104,6 +104,11 @@ impl SysRoot {
         [self.0.join("fs/cgroup"), self.0.join("fs/cgroup/unified")]
     }
 
+    /// The one of these where control groups of the second version are mounted.
+    pub(crate) fn second_version_groups(&self) -> Option<PathBuf> {
+        self.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists())
+    }
+
     /// Where control groups of the first version that count memory are mounted.
     pub(crate) fn first_memory_groups(&self) -> PathBuf {
         self.0.join("fs/cgroup/memory")

@@ -5,6 +5,8 @@
 
 mod oracle;
 mod program;
+#[path = "../scripted/mod.rs"]
+mod scripted;
 mod simulation;
 
 use program::{Kind, Program};

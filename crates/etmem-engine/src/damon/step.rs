@@ -3,9 +3,8 @@
 use super::monitor::{Seen, SharedMonitor, Slot};
 use super::report::{figures_of, held_event, watched};
 use super::settings::Settings;
-use crate::contract::{TaskRunner, gone, notes_on_target};
+use crate::contract::{TaskRunner, gone, note_on_swap, notes_on_target};
 use crate::report::{ProcessReport, ProcessResult, StepReport};
-use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessId, Target};
@@ -65,11 +64,8 @@ impl TaskRunner for DamonRunner {
 
     fn notes(&self, kernel: &Kernel) -> Vec<String> {
         let mut notes = notes_on_target(&self.task, &self.target, kernel);
-        if self.settings.pages_out()
-            && let Ok(memory) = kernel.memory.state()
-            && let Err(reason) = guard::swap_has_room(&memory)
-        {
-            notes.push(format!("task {}: {reason}", self.task));
+        if self.settings.pages_out() {
+            notes.extend(note_on_swap(&self.task, kernel));
         }
         notes
     }

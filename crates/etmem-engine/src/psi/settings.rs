@@ -68,10 +68,8 @@ impl Settings {
             dry_run: task.get(&keys::DRY_RUN)?,
         })
     }
-}
 
-/// What a person should know of rates that do not go together, as etmem 1.x takes them.
-impl Settings {
+    /// What a person should know of rates that do not go together, as etmem 1.x takes them.
     pub(super) fn notes(&self) -> Vec<String> {
         let Self { task, rate, rate_min, rate_max, .. } = self;
         let mut notes = Vec::new();

@@ -160,22 +160,12 @@ impl<'a> ProcessCycle<'a> {
     }
 
     /// A sample of what may leave leaves.
-    fn begin_acting(&self, judgement: Judgement, mut attached: Attached) -> Acting {
-        let Judgement {
-            observed,
-            not_looked_at,
-            looked,
-            window,
-            mut settled,
-            refaulted,
-            memory,
-            limits,
-            asked,
-        } = judgement;
+    fn begin_acting(&self, mut judgement: Judgement, mut attached: Attached) -> Acting {
+        let Judgement { looked, memory, limits, asked, .. } = judgement;
         let mut known = self.history.take(self.process);
         let room = self.room_now();
         let free = room.as_ref().map_or(0, |room| room.bytes);
-        let ranks = std::mem::take(&mut settled.ranks);
+        let ranks = std::mem::take(&mut judgement.settled.ranks);
         // What was given back is among the cold pages, and a last look leaves it out.
         let looked = if asked.is_some() { looked.saturating_sub(FRESH) } else { looked };
         let asked = asked.filter(|asked| asked.wanted > 0);
@@ -186,13 +176,13 @@ impl<'a> ProcessCycle<'a> {
         let act = self.actor().begin_act(ranks, (memory, limits), rooms, looked, &mut known, &mut attached);
         self.history.put_back(self.process, known);
         let given_back = asked.map_or(0, |asked| asked.given_back);
-        Acting { observed, not_looked_at, attached, window, settled, refaulted, given_back, act }
+        Acting { judgement, attached, given_back, act }
     }
 
     /// The rest leaves, as far as the sample stayed out. Where nothing more may, it is said why.
     fn end_acting(&self, acting: Acting) -> (Scanned, Option<End>) {
-        let Acting { observed, not_looked_at, mut attached, window, settled, refaulted, given_back, mut act } =
-            acting;
+        let Acting { judgement, mut attached, given_back, mut act } = acting;
+        let Judgement { observed, not_looked_at, window, settled, refaulted, .. } = judgement;
         let limits = act.limits;
         let mut known = self.history.take(self.process);
         let room = self.room_now();
@@ -378,12 +368,8 @@ impl<'a> Judged<'a> {
 
 /// What is known between the sample and the rest.
 struct Acting {
-    observed: Observed,
-    not_looked_at: NotLookedAt,
+    judgement: Judgement,
     attached: Attached,
-    window: Duration,
-    settled: Settled,
-    refaulted: u64,
     given_back: u64,
     act: Act,
 }

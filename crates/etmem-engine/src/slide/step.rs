@@ -7,12 +7,11 @@ use super::report::back_off_event;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use super::{acting, asking};
-use crate::contract::{TaskRunner, gone, name_groups, notes_on_target};
+use crate::contract::{MOST_WATCHED, TaskRunner, gone, name_groups, note_on_swap, notes_on_target};
 use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
 use crate::so_far::SharedSoFar;
 use etmem_core::feedback::BackOff;
-use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{ProcessError, ProcessId, Target};
@@ -21,9 +20,6 @@ use etmem_core::scan::Schedule;
 use parking_lot::Mutex;
 use std::thread;
 use std::time::Duration;
-
-/// Most processes that are watched at once: each takes some open files.
-const MOST_WATCHED: usize = 4096;
 
 /// The work of a slide task.
 #[derive(Debug)]
@@ -101,21 +97,22 @@ impl SlideRunner {
             }
         }
         history.rest(spent(&watched).saturating_sub(rested));
-        machine.forget();
-        kernel.groups.renew();
+        let look_up_again = || {
+            machine.forget();
+            kernel.groups.renew();
+        };
+        look_up_again();
         let mut judged = self.side_by_side(watched, Watched::judge, pacer, report);
         if let Some(wait) = settings.ask.filter(|_| !settings.dry_run) {
             asking::ask(&mut judged, wait, kernel, pacer);
-            machine.forget();
-            kernel.groups.renew();
+            look_up_again();
         }
         let tried = self.side_by_side(judged, Judged::begin_acting, pacer, report);
         let since = tried.iter().find(|one| one.is_tried()).map(Tried::since);
         // A stop shows at each process.
         let after =
             since.map(|since| wait_after(Some(since), acting::watch(interval), Duration::ZERO, pacer));
-        machine.forget();
-        kernel.groups.renew();
+        look_up_again();
         let finish = |one: Tried<'_>| Err(one.finish(after.unwrap_or_default()));
         self.side_by_side::<_, ()>(tried, finish, pacer, report);
     }
@@ -203,11 +200,7 @@ impl TaskRunner for SlideRunner {
             ));
         }
         notes.extend(notes_on_target(task, &self.settings.target, kernel));
-        if let Ok(memory) = kernel.memory.state()
-            && let Err(reason) = guard::swap_has_room(&memory)
-        {
-            notes.push(format!("task {task}: {reason}"));
-        }
+        notes.extend(note_on_swap(task, kernel));
         notes
     }
 

@@ -72,8 +72,7 @@ pub(super) fn group_of(roots: &Roots, process: ProcessId) -> Result<Option<OwnGr
         Err(error) => return Err(process_error(path.display().to_string(), &error)),
     };
     let Some(group) = group_path(&text) else { return Ok(None) };
-    let mounted =
-        roots.sys.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists());
+    let mounted = roots.sys.second_version_groups();
     check_alive(&roots.proc, process)?;
     Ok(mounted.map(|root| OwnGroup { root, path: group.to_owned() }))
 }

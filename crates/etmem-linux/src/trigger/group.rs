@@ -23,7 +23,7 @@ pub(super) fn file_of(sys: &SysRoot, group: &GroupPath, file: &str) -> Result<Pa
 /// # Errors
 /// Why it is not there.
 pub(super) fn folder_of(sys: &SysRoot, group: &GroupPath) -> Result<PathBuf, String> {
-    let mounted = sys.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists());
+    let mounted = sys.second_version_groups();
     let root = mounted.ok_or("control groups of the second version (cgroup2) are not mounted")?;
     let folder = root.join(group.relative());
     if folder.is_dir() { Ok(folder) } else { Err(no_group(&folder)) }
