@@ -16,11 +16,13 @@ CARGO ?= cargo
 CARGO_TARGET_DIR ?= target
 # How long make fuzz searches, each target.
 FUZZ_SECONDS ?= 60
+# How often make compare runs each contestant.
+ROUNDS ?= 3
 # For cargo xtask test, such as --allowed-skips FILE.
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-if-possible build demo test soak bench check fuzz install install-scan-library
+.PHONY: help setup setup-if-possible build demo test soak compare bench check fuzz install install-scan-library
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -55,7 +57,10 @@ test: setup-if-possible ## Run every test; lists what was skipped and why
 	@CARGO="$(CARGO)" scripts/test $(TEST_ARGS)
 
 soak: setup-if-possible ## Run the tests that take minutes each and a machine that does nothing else
-	$(CARGO) test --workspace --test jumping --test limits --test reused_pid --test killed --test vm_guards --test vm -- --ignored --nocapture
+	$(CARGO) test --workspace --test jumping --test limits --test reused_pid --test killed --test vm_guards --test vm --test triggers --test forecast -- --ignored --nocapture
+
+compare: setup-if-possible ## Compare ways to take memory, in a virtual machine; ROUNDS=3
+	ROUNDS="$(ROUNDS)" $(CARGO) test --package etmem-tests --test compare -- --ignored --nocapture
 
 bench: setup-if-possible ## Measure, and compare with the bounds
 	$(CARGO) bench --package etmem-tests --bench measures

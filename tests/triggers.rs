@@ -19,12 +19,12 @@ use etmem_testkit::laboratory::{self, Machine, quoted, trial};
 use etmem_testkit::machine::Need;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{for_soak, run_in_turn, trial_or_skip};
 use etmem_testkit::undo::Undo;
 use etmem_testkit::workload::{Options, Workload};
 use serde_json::Value;
 
-const MACHINE: Machine = Machine { modules: &["zram", "lz4"], ..Machine::of("6.12") };
+const MACHINE: Machine = Machine { modules: &["zram", "lz4"], seconds: 1200, ..Machine::of("6.12") };
 const SWAP: usize = 128 * MIB;
 const MEMORY: usize = 48 * MIB;
 const HOT: usize = 4 * MIB;
@@ -54,9 +54,14 @@ fn main() -> ExitCode {
             let group = Hierarchy::FIRST.group("etmem-quiet")?;
             // No right is asked for: CAP_SYS_RESOURCE is missing here.
             let usage = format!("usage {} 1G", group.name);
-            story.quiet(&[(&usage, 0), ("pressure full 2s/2s", 0), ("free 1%", 61)])
+            // Without CAP_SYS_RESOURCE the kernel has up to two events of nothing for each trigger that is set, at its next stalls
+            // (etmem-linux/src/trigger/pressure.rs). No cycle begins with them.
+            story.quiet(&[(&usage, 0), ("pressure full 2s/2s", 2), ("free 1%", 61)])
         }),
-        trial("second_version_in_a_machine_of_6_12", missing.as_deref(), || guest::boot(MACHINE, "triggers")),
+        trial(&for_soak("second_version_in_a_machine_of_6_12", 4), missing.as_deref(), || {
+            guest::boot(MACHINE, "triggers")
+        })
+        .with_ignored_flag(true),
     ])
 }
 
@@ -183,7 +188,7 @@ impl<'b> Story<'b> {
             project.nothing(cycle)?;
         }
         group.remove()?;
-        project.fails("was removed")?;
+        project.fails("there is no control group")?;
         fs::create_dir(&group.folder)?;
         let _workload = group.workload(self.binaries, HOT)?;
         project.fires(4, "its memory is ")?;
@@ -197,10 +202,10 @@ impl<'b> Story<'b> {
         let project = self.start(&format!("high {}", group.name))?;
         project.nothing(1)?;
         let workload = group.workload(self.binaries, HOT)?;
-        project.fires(2, "over memory.high ")?;
+        project.goes_on_firing("over memory.high ")?;
         workload.kill()?;
         group.remove()?;
-        project.fails("was removed")?;
+        project.fails("there is no control group")?;
         project.end()
     }
 
@@ -212,7 +217,7 @@ impl<'b> Story<'b> {
         project.nothing(1)?;
         // A program that has less memory than it touches waits for it all the time.
         let thrashing = group.workload(self.binaries, MEMORY)?;
-        project.fires(2, "programs wait for memory")?;
+        project.goes_on_firing("programs wait for memory")?;
         thrashing.kill()?;
         group.set("cgroup.pressure", 0)?;
         project.fails("PSI is switched off for the group")?;
@@ -235,7 +240,7 @@ impl<'b> Story<'b> {
             let [thread] = &new[..] else { anyhow::bail!("not one thread more: {new:?}") };
             watched.push((project, thread.clone(), *most));
         }
-        // The first events of a pressure trigger may be of nothing.
+        // The first events of a pressure trigger may be of nothing; they mostly come soon.
         let _ = self.clock.pause(SETTLED);
         let before: Vec<u64> =
             watched.iter().map(|(_, thread, _)| wake_ups(thread)).collect::<Result<_>>()?;
@@ -299,6 +304,18 @@ impl Project<'_> {
         let _ = self.clock.pause(NOTHING);
         let shown = self.show()?;
         ensure!(shown["cycles"] == cycles, "{shown:#}\nlog:\n{}", self.daemon.log());
+        Ok(())
+    }
+
+    /// A cycle was begun by the trigger, which fires again for as long as its cause lasts.
+    fn goes_on_firing(&self, evidence: &str) -> Result<()> {
+        self.wait("a further cycle", |shown| shown["cycles"].as_u64() >= Some(2))?;
+        let shown = self.show()?;
+        ensure!(shown["woken_by"]["cause"] == "trigger", "{shown:#}");
+        ensure!(
+            shown["woken_by"]["evidence"].as_str().is_some_and(|said| said.contains(evidence)),
+            "{shown:#}"
+        );
         Ok(())
     }
 

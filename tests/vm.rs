@@ -127,6 +127,10 @@ fn doctor(kernel: &str, said: &str) -> Result<()> {
         "6.1" => ("the kernel does not have it", "not here", "note"),
         _ => ("free", "works", "ok"),
     };
+    let reclaim = match kernel {
+        "6.1" => "memory.reclaim of control groups, cgroup v2 at /sys/fs/cgroup, without swappiness=",
+        _ => "memory.reclaim of control groups, cgroup v2 at /sys/fs/cgroup, with swappiness=",
+    };
     let all = [
         ("kernel", &*format!("Linux {kernel}."), "ok"),
         ("rights", "root", "ok"),
@@ -149,6 +153,7 @@ fn doctor(kernel: &str, said: &str) -> Result<()> {
         ("nodes", "1; 1 tier", "ok"),
         ("pressure", "reported; some program waited ", "ok"),
         ("cgroup", "v2, with the memory controller", "ok"),
+        ("reclaim", reclaim, "ok"),
         ("daemons", "none runs", "ok"),
         ("own_memory", "can be locked", "ok"),
     ];

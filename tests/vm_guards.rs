@@ -16,6 +16,7 @@ use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::guest;
 use etmem_testkit::laboratory::{self, Machine, quoted, trial};
+use etmem_testkit::machine::meminfo;
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
@@ -26,6 +27,7 @@ use serde_json::Value;
 
 const LOCKED: &str = "with-locked-memory";
 const MACHINE: Machine = Machine { modules: &["zram", "lz4"], ..Machine::of("6.12") };
+const WITH_LOOP: Machine = Machine { modules: &["loop"], ..Machine::of("6.12") };
 const SWAP: usize = 192 * MIB;
 const MEMORY: usize = 48 * MIB;
 const HOT: usize = 4 * MIB;
@@ -38,13 +40,19 @@ fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|word| word == LOCKED) {
         return guest::exit_code(play_locked());
     }
-    if let Some(status) = guest::story(|_, binaries| story(binaries)) {
+    let tell = |name: &str, binaries: &Binaries| match name {
+        "swap-fails" => swap_fails(binaries),
+        _ => story(binaries),
+    };
+    if let Some(status) = guest::story(tell) {
         return status;
     }
     let missing = laboratory::lacks(MACHINE.kernel);
     let name = for_soak("guards_stop_or_limit_and_say_so_once", 3);
     let boots = trial(&name, missing.as_deref(), || guest::boot(MACHINE, "guards"));
-    run_in_turn(vec![boots.with_ignored_flag(true)])
+    let fails =
+        trial("swap_that_fails_takes_no_more", missing.as_deref(), || guest::boot(WITH_LOOP, "swap-fails"));
+    run_in_turn(vec![boots.with_ignored_flag(true), fails])
 }
 
 /// A control group.
@@ -191,6 +199,53 @@ fn story(binaries: &Binaries) -> Result<()> {
     let waited = story.clock.wait_until(LIMIT, "all leaves", || Ok(swapped()? >= (MEMORY - HOT) / 100 * 99));
     waited.with_context(|| story.daemon.log())?;
     ensure!(workload.verify()? == MEMORY);
+    Ok(())
+}
+
+/// What the file of swap may take: less than the workload has.
+const FILE_ROOM: usize = 32 * MIB;
+
+fn shell(line: &str) -> Result<()> {
+    let status = Command::new("sh").args(["-c", line]).status()?;
+    ensure!(status.success(), "{line}: {status}");
+    Ok(())
+}
+
+/// Swap on a device whose file has no room: writes fail from some point on, and what they were to take stays in the swap cache.
+fn swap_fails(binaries: &Binaries) -> Result<()> {
+    shell(&format!(
+        "mkdir /full && mount -t tmpfs -o size={FILE_ROOM} none /full && truncate -s 160M /full/swap && \
+         losetup /dev/loop0 /full/swap && mkswap /dev/loop0 && swapon /dev/loop0"
+    ))?;
+    let story = Story { daemon: Daemon::start(binaries)?, clock: WallClock::new() };
+    let mut workload = Workload::start(&binaries.hotcold, &Options::new(2 * MEMORY, HOT))?;
+    story.start("full", workload.pid(), &[])?;
+    let failing = |shown: &Value| shown["last_cycle"]["processes"][0]["reason"]["name"] == "swap_fails";
+    story.wait("full", "writes fail", failing)?;
+    let moved = |shown: &Value| shown["total"]["moved_bytes"].as_u64().unwrap_or(0);
+    let (before, cached) = (moved(&story.show("full")?), meminfo("SwapCached"));
+    println!("{:?}: moved {before}, swap cache {cached}", story.clock.now());
+    ensure!(cached >= 4 * MIB, "{cached} bytes are stuck");
+    // What is stuck is not said to be moved; how much that is, is known by a sample.
+    let out = status_bytes(workload.pid(), "VmSwap")?;
+    let most = (FILE_ROOM / 8 * 9) as u64;
+    ensure!(
+        out as u64 > most && before <= most,
+        "{before} moved, {cached} in the swap cache, of {out} that left"
+    );
+    let ran = Command::new(&binaries.etmem).args(["doctor", "--json"]).output()?;
+    let found: Value = serde_json::from_slice(&ran.stdout)?;
+    let swap = found["findings"].as_array().context("no findings")?.iter().find(|one| one["name"] == "swap");
+    let swap = swap.context("no swap")?;
+    ensure!(swap["severity"] == "warning", "{swap:#}");
+    ensure!(
+        swap["reason"].as_str().is_some_and(|reason| reason.starts_with("writes to it fail")),
+        "{swap:#}"
+    );
+    story.comes_to("full", "swap_fails", "writes to swap fail, so that")?;
+    let more = meminfo("SwapCached").saturating_sub(cached);
+    ensure!(more <= SLACK, "{more} bytes more are stuck");
+    ensure!(workload.verify()? == 2 * MEMORY);
     Ok(())
 }
 

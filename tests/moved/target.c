@@ -103,6 +103,7 @@ int main(int argc, char **argv)
     size_t pages = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     unsigned char *memory =
         mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pid_t starter = getppid();
     char line[16];
     int failed = 0;
 
@@ -129,8 +130,13 @@ int main(int argc, char **argv)
     }
     printf("%lx-%lx\n", (unsigned long)memory, (unsigned long)(memory + pages * PAGE));
     fflush(stdout);
-    if (strcmp(role, "runs") == 0)
-        run_for_ever(memory, pages);
+    if (strcmp(role, "runs") == 0) {
+        /* It reads no input, whose end would end it. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() == starter)
+            run_for_ever(memory, pages);
+        return 0;
+    }
     while (fgets(line, sizeof line, stdin)) {
         size_t half = pages / 2, first = line[0] == '1' ? half : 0;
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -21,18 +21,24 @@ pub(crate) struct Target {
     pub(crate) memory: Range<usize>,
 }
 
+/// Where the program is, here and in a virtual machine.
+fn program() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("moved_target")
+}
+
+/// The program, compiled.
+pub(crate) fn built() -> Result<PathBuf> {
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(program());
+    let status = gcc.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/moved/target.c")).status().context("gcc")?;
+    ensure!(status.success(), "target.c does not compile");
+    Ok(program())
+}
+
 impl Target {
-    /// Compiles it in `folder`, and starts it in this role.
-    pub(crate) fn start(folder: &Path, role: &str) -> Result<Self> {
-        let program = folder.join("target");
-        if !program.exists() {
-            let mut gcc = Command::new("gcc");
-            gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program);
-            let status =
-                gcc.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/moved/target.c")).status().context("gcc")?;
-            ensure!(status.success(), "target.c does not compile");
-        }
-        let mut command = Command::new(program);
+    /// Starts it in this role.
+    pub(crate) fn start(role: &str) -> Result<Self> {
+        let mut command = Command::new(program());
         command.args([role, &PAGES.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let input = child.stdin.take().context("no input")?;

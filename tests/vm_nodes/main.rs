@@ -11,7 +11,7 @@ mod ports;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use etmem_testkit::built;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
@@ -24,8 +24,7 @@ const TWO: Machine = Machine { nodes: "2", memory: "1280M", ..Machine::of("6.12"
 /// Two such pairs.
 const FOUR: Machine = Machine { nodes: "4", memory: "2G", ..Machine::of("6.12") };
 
-/// Its name, and what happens inside.
-type Story = (&'static str, fn(&Inside) -> Result<()>);
+type Story = guest::Story<Inside>;
 
 const OF_TWO: [Story; 5] = [
     ("pages_are_found_and_moved_between_two_nodes", ports::two_nodes),
@@ -51,26 +50,17 @@ fn main() -> ExitCode {
     for (machine, stories) in [(TWO, &OF_TWO[..]), (FOUR, &OF_FOUR[..])] {
         let boot = Arc::new(SharedBoot::new(machine, move || commands(stories)));
         for (name, _) in stories {
-            let boot = Arc::clone(&boot);
-            trials.push(trial(name, missing.as_deref(), move || {
-                println!("{}", laboratory::indented(&boot.of(name)?));
-                Ok(())
-            }));
+            trials.push(trial(name, missing.as_deref(), guest::told(&boot, name)));
         }
     }
     run_in_turn(trials)
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {
-    match OF_TWO.iter().chain(&OF_FOUR).find(|story| story.0 == name) {
-        Some((_, story)) => story(&Inside::new(binaries.clone())?),
-        None => bail!("there is no story {name}"),
-    }
+    guest::tell(OF_TWO.iter().chain(&OF_FOUR), name, || Inside::new(binaries.clone()))
 }
 
 /// The commands that tell the stories.
 fn commands(stories: &[Story]) -> Result<Commands> {
-    let files = [guest::files()?, vec![built::program("hotset")?, bound::built()?]].concat();
-    let commands = stories.iter().map(|(name, _)| Ok((String::from(*name), guest::line(name)?)));
-    Ok((files, commands.collect::<Result<_>>()?))
+    guest::commands(stories, vec![built::program("hotset")?, bound::built()?])
 }

@@ -3,6 +3,7 @@
 use crate::error::ConfigError;
 use crate::key::{Key, Row};
 use crate::reader::Reader;
+use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
 
 /// The keys that a kind of engine, or a way to look at memory, adds to a group.
@@ -48,7 +49,12 @@ pub struct KindKeys {
     /// Where its policy comes from outside: the key of `[engine]` by which such an engine is named. Keys that no row of its
     /// groups has are the policy's then, and tasks of it are those whose `engine` is the name of no kind.
     pub own_name: Option<&'static Key<Name>>,
+    /// Where a task of it names whose memory it works on by keys of its own, and needs no `type` and `value`.
+    pub target: Option<TargetReader>,
 }
+
+/// Reads whose memory a task works on.
+pub type TargetReader = fn(&Reader<'_>) -> Result<Target, ConfigError>;
 
 /// All kinds, in the order in which messages list them.
 pub type Kinds<'a> = &'a [&'static KindKeys];

@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
     }
 
     /// As [`check_order`](Self::check_order), of keys by name with their values.
-    pub(crate) fn check_order_of<T: PartialOrd + fmt::Display>(
+    pub fn check_order_of<T: PartialOrd + fmt::Display>(
         &self,
         (left, left_value): (&'static str, &T),
         order: Order,

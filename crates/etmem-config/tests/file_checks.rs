@@ -20,8 +20,14 @@ const OLDER: &str = "options:\nloop: 1\ninterval: 1\nsleep: 1\npolicies:\ntype: 
                      engine: slide\nparam:\nT: 1\n";
 
 /// The one kind of engine that these files name.
-static KIND: KindKeys =
-    KindKeys { name: "slide", engine: Keys::NONE, task: Keys::NONE, scan: &PAGE, own_name: None };
+static KIND: KindKeys = KindKeys {
+    name: "slide",
+    engine: Keys::NONE,
+    task: Keys::NONE,
+    scan: &PAGE,
+    own_name: None,
+    target: None,
+};
 
 fn load(path: &Path) -> Result<ConfigFile, ConfigError> {
     etmem_config::load(path, &[&KIND])

@@ -67,6 +67,8 @@ pub enum Bound {
     Swept,
     /// The probe does not see what touches the process.
     Blind,
+    /// Writes to swap fail.
+    SwapFails,
     /// Swap was taken away while pages were leaving.
     SwapOff,
 }
@@ -83,6 +85,7 @@ impl fmt::Display for Bound {
             Self::First => "left for later, as little leaves first",
             Self::Swept => "held back as all of it was touched at once",
             Self::Blind => "held back as the probe does not see what touches it",
+            Self::SwapFails => "stuck in the swap cache as writes to swap fail",
             Self::SwapOff => "kept as swap was taken away meanwhile (swapoff)",
         })
     }
@@ -179,6 +182,9 @@ pub fn room(
         if left < PAGE_SIZE {
             return Err(SkipReason::ZramLimit { limit });
         }
+    }
+    if memory.swap_stuck > 0 {
+        return Err(SkipReason::SwapFails { stuck: memory.swap_stuck });
     }
     if let Some(swap) = groups.swap {
         room = room.or(swap.bound.saturating_sub(swap.used), Bound::GroupSwap);
@@ -315,6 +321,8 @@ mod tests {
         let limited = |room| MemoryState { swap_limit: Some(SwapLimit { limit: MIB, room }), ..memory(0) };
         assert_eq!(room(guards, &limited(30 * MIB + 1), None, none), room_of(30, Bound::ZramLimit));
         assert_eq!(room(guards, &limited(4095), None, none), Err(SkipReason::ZramLimit { limit: MIB }));
+        let stuck = MemoryState { swap_stuck: MIB, ..memory(0) };
+        assert_eq!(room(guards, &stuck, None, none), Err(SkipReason::SwapFails { stuck: MIB }));
         let whatever = Guards { pressure: None, ..guards };
         assert_eq!(room(whatever, &memory(0), pressure(9999), none), room_of(80, Bound::Swap));
         let all = Guards { swap_use_percent: 100, ..guards };

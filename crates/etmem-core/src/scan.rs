@@ -198,12 +198,25 @@ impl<'a> Looks<'a> {
         let start = pacer.processor_time();
         // Listed again each time: a target that grows or unmaps in mid-scan is followed.
         self.left_out = self.list()?;
+        self.check_guest(probe)?;
         let mut update = HeatUpdate::new(std::mem::take(&mut self.heat));
         probe.check(&self.ranges, &mut update)?;
         self.heat = update.finish();
         pacer.pace().or_stopped()?;
         probe.prepare(&self.ranges)?;
         self.spent += pacer.processor_time().saturating_sub(start);
+        Ok(())
+    }
+
+    /// A process that has become a guest's since its task was started is not looked at by a probe that does not see the guest.
+    fn check_guest(&self, probe: &dyn AccessProbe) -> Result<(), ProcessError> {
+        let Some(because) = probe.blind_to_guests() else { return Ok(()) };
+        if self.listed.iter().any(|mapping| mapping.guest) {
+            let reason = format!(
+                "the process runs a KVM guest: {because}; stop the project and start it again, so that it gets another probe"
+            );
+            return Err(ProcessError::refused("seeing what touches it", reason));
+        }
         Ok(())
     }
 
@@ -254,6 +267,72 @@ pub fn glance(probe: &mut dyn AccessProbe, ranges: &[AddressRange]) -> Result<He
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::mapping::VmFlag;
+    use crate::kernel::pacer::Pace;
+    use crate::kernel::probe::AccessSink;
+    use crate::kernel::process::Pid;
+    use std::num::NonZeroU32;
+
+    /// One mapping: a processor of a KVM guest, or not; a probe that does not see guests, or does.
+    #[derive(Debug)]
+    struct Guest(bool);
+
+    impl MappingSource for Guest {
+        fn mappings(&self, _: ProcessId, _: &[VmFlag], out: &mut Vec<Mapping>) -> Result<(), ProcessError> {
+            let (range, guest) = (AddressRange::new(0x1000, 0x2000), self.0);
+            let [writable, executable, shared, special, huge_pool] = [false; 5];
+            *out = vec![Mapping { range, writable, executable, shared, inode: 1, special, huge_pool, guest }];
+            Ok(())
+        }
+    }
+
+    impl AccessProbe for Guest {
+        fn prepare(&mut self, _: &[AddressRange]) -> Result<(), ProcessError> {
+            Ok(())
+        }
+
+        fn check(&mut self, _: &[AddressRange], _: &mut dyn AccessSink) -> Result<(), ProcessError> {
+            Ok(())
+        }
+
+        fn blind_to_guests(&self) -> Option<&'static str> {
+            self.0.then_some("it has page tables of its own")
+        }
+    }
+
+    #[derive(Debug)]
+    struct NoTime;
+
+    impl Pacer for NoTime {
+        fn pause(&self, _: Duration) -> Pace {
+            Pace::Continue
+        }
+
+        fn pace(&self) -> Pace {
+            Pace::Continue
+        }
+
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    #[test]
+    fn a_guest_is_left_alone_by_a_probe_that_does_not_see_it() {
+        let process = ProcessId { pid: Pid(NonZeroU32::MIN), start_time: 1 };
+        let wanted = Wanted { is_wanted: is_swappable, flags: &[], without: &[] };
+        for (guest, blind) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mappings = Guest(guest);
+            let looked = Looks::new(process, &mappings, wanted).look(&mut Guest(blind), &NoTime);
+            match looked {
+                Ok(()) => assert!(!guest || !blind),
+                Err(end) => {
+                    assert!(guest && blind);
+                    assert!(end.to_string().contains("KVM guest: it has page tables of its own"), "{end}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn rests() {

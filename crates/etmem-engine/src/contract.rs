@@ -4,6 +4,7 @@ use crate::report::StepReport;
 use crate::so_far::SharedSoFar;
 pub use etmem_config::FaultClass;
 use etmem_config::{KeyError, ProjectSection, TaskSection};
+use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::pacer::Pacer;
@@ -145,6 +146,24 @@ pub(crate) fn gone(found: &[ProcessId], target: &Target, kernel: &Kernel) -> Opt
     if found.is_empty() { kernel.processes.gone(target) } else { None }
 }
 
+/// Most processes that a task watches at once: each takes some open files.
+pub(crate) const MOST_WATCHED: usize = 4096;
+
+/// What a person should know of swap before the first cycle of `task`, which pages out.
+pub(crate) fn note_on_swap(task: &str, kernel: &Kernel) -> Option<String> {
+    let reason = guard::swap_has_room(&kernel.memory.state().ok()?).err()?;
+    Some(format!("task {task}: {reason}"))
+}
+
+/// Notes the control group of each process of `report`, if `target` names groups.
+pub(crate) fn name_groups(report: &mut StepReport, target: &Target, kernel: &Kernel) {
+    if let Target::Groups(pattern) = target {
+        for process in &mut report.processes {
+            process.group = kernel.processes.group(process.process, pattern).map(Into::into);
+        }
+    }
+}
+
 /// Most processes of a target that is no surprise to the person who starts its task.
 const FEW_PROCESSES: usize = 101;
 
@@ -167,7 +186,7 @@ pub(crate) fn notes_on_target(task: &str, target: &Target, kernel: &Kernel) -> V
 fn is_first_process(target: &Target) -> bool {
     match target {
         Target::Pid(pid) | Target::Process(ProcessId { pid, .. }) => pid.get() == 1,
-        Target::Comm(_) | Target::Exe(_) => false,
+        Target::Comm(_) | Target::Exe(_) | Target::Groups(_) => false,
     }
 }
 
@@ -193,6 +212,11 @@ fn no_process_yet(task: &str, target: &Target, kernel: &Kernel) -> Vec<String> {
 pub trait TaskRunner: fmt::Debug + Send {
     /// Which probe and mover it is to be given.
     fn wishes(&self) -> Wishes;
+
+    /// Whose memory it works on, if that is processes: not every probe sees what touches them.
+    fn target(&self) -> Option<&Target> {
+        None
+    }
 
     /// Takes its place beside the other tasks of its engine, if the machine has what the engine's keys name. Called at
     /// each start, for all tasks that start together before the first of them runs.
@@ -229,6 +253,11 @@ pub trait TaskRunner: fmt::Debug + Send {
     /// Whether it sets anything in the kernel that outlives the daemon and has to be taken back by [`TaskRunner::end`].
     fn sets_in_kernel(&self, kernel: &Kernel) -> bool {
         let _ = kernel;
+        false
+    }
+
+    /// Whether it asks programs for memory before it takes any (`ask=yes`). Then it finds in its kernel how.
+    fn asks(&self) -> bool {
         false
     }
 

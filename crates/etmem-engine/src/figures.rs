@@ -6,8 +6,8 @@
 //! nothing counts.
 
 use serde::{Serialize, Serializer};
-use std::ptr;
 use std::time::Duration;
+use std::{fmt, ptr};
 
 /// A time; in JSON a number of seconds with three decimals.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +98,8 @@ figures! { pub ROWS;
         "of these, what was to be moved";
     MOVED: Counter Bytes, "moved_bytes", "moved out", Always,
         "taken out of memory by the kernel";
+    GIVEN_BACK: Counter Bytes, "given_back_bytes", "given back when asked", NonZero,
+        "given back by programs that were asked before memory was taken from them (`ask=yes`)";
     REFAULTED: Counter Bytes, "came_back_bytes", "came back", Always,
         "paged out before, and refaulted since";
     FREED: Counter Bytes, "freed_bytes", "freed", NonZero,
@@ -137,8 +139,14 @@ figures! { pub ROWS;
 }
 
 /// What was done to how much memory: in one process, in one cycle, or in all.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Figures(Vec<(&'static Row, u64)>);
+
+impl fmt::Debug for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|(row, amount)| (row.name, amount))).finish()
+    }
+}
 
 impl Figures {
     /// Those of `amounts`.

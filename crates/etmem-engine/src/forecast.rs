@@ -3,13 +3,13 @@
 use crate::figures::Seconds;
 use etmem_core::forecast::{Offer, Stage, Swept, Told};
 use etmem_core::kernel::pressure::Share;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
 /// A forecast in JSON.
 #[derive(Debug, Serialize)]
-struct Shown {
+pub(crate) struct Shown {
     age_seconds: Option<Seconds>,
     watched_seconds: Seconds,
     forecast_percent_per_minute: f64,
@@ -74,14 +74,6 @@ impl From<&Offer> for ShownOffer {
             percent_of_goal: number(offer.of_goal),
         }
     }
-}
-
-/// A forecast as an object, or null.
-///
-/// # Errors
-/// As the serializer.
-pub(crate) fn serialize<S: Serializer>(told: &Option<Told>, serializer: S) -> Result<S::Ok, S::Error> {
-    told.as_ref().map(Shown::from).serialize(serializer)
 }
 
 /// A forecast in words: the age, what it was to bring back and did, and what other ages offer.

@@ -15,6 +15,7 @@ pub mod forecast;
 
 mod catalogue;
 mod contract;
+pub mod feedback;
 // The catalogue's macro declares the folders of the kinds, where `cargo fmt` does not find them. It finds them here, though
 // the compiler leaves this out. `cargo xtask generate` writes the file.
 #[cfg(any())]
@@ -39,7 +40,9 @@ pub use figures::{Figures, Seconds};
 pub use hosted::{Hosted, Question, Refusal};
 pub use kind::{Kind, Make};
 pub use reason::{Reason, ReasonName};
-pub use report::{Event, Feedback, Level, Line, ProcessReport, ProcessResult, StepReport};
+pub use report::{
+    Event, Feedback, GroupReport, GroupResult, Level, Line, ProcessReport, ProcessResult, StepReport,
+};
 pub use scan_locks::{ScanLock, ScanLocks};
 pub use so_far::{SharedSoFar, SoFar};
 pub use status::{Cycle, TaskStatus};

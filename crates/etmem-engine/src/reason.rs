@@ -16,6 +16,8 @@ pub enum Scope {
     Task,
     /// One process.
     Process,
+    /// One control group, of engine psi.
+    Group,
 }
 
 macro_rules! reasons {
@@ -63,6 +65,9 @@ reasons! {
     NoProcess = "no_process", Task,
         "no process has that name (`/proc/PID/comm`, at most 15 characters, the same to the letter)",
         "wait, or mend `type` and `value`";
+    NoGroup = "no_cgroup", Task,
+        "no control group has such a path (engine psi, `cg_dir`)",
+        "wait, or mend `cg_dir`: paths begin below the root of the cgroup file system";
     ProcessEnded = "process_ended", Task,
         "a task with `type=pid` means the process that had the number when the task was added, and its descendants: it has ended",
         "delete the task (`etmem obj del`), or add it again for another process; `type=name` follows a program that is started again";
@@ -70,7 +75,7 @@ reasons! {
         "the same, and another process has the number now; that process is left alone",
         "delete the task; add it again if the process that has the number now is meant";
     NoTable = "no_table", Task,
-        "`/proc` cannot be read; for engine cslide, also that a node of `node_pair` is gone",
+        "`/proc` cannot be read; for engine cslide, also that a node of `node_pair` is gone; for engine psi, that control groups cannot be read",
         "see what the kernel answered; `etmemd --proc-root` names the procfs";
     Hosted = "hosted", Task,
         "its engine is a plugin, which reports nothing here",
@@ -87,6 +92,9 @@ reasons! {
     ZramLimit = "zram_limit", Process,
         "swap is in compressed memory (zram) that has taken as much memory as its `mem_limit` allows, or nearly: what is moved out beyond that stays in memory, in the swap cache",
         "a higher `/sys/block/zram*/mem_limit`, or other swap";
+    SwapFails = "swap_fails", Process,
+        "writes to swap fail: a broken device, or a swap file on a device without room; what is moved out stays in memory, in the swap cache (`SwapCached`)",
+        "see the kernel's log (`dmesg`); mend the device or make room for its file, then `swapoff` and `swapon`, or add other swap";
     SwapUse = "swap_use", Process,
         "more of swap is in use than `max_swap_use` allows",
         "add swap, or a higher `max_swap_use`";
@@ -189,6 +197,21 @@ reasons! {
     KernelRefused = "kernel_refused", Process,
         "the kernel refused a call, which is named with its answer",
         "`etmem doctor`; etmemd needs root, or the capabilities of its unit";
+    AtFloor = "at_floor", Group,
+        "the group has nothing beyond what it keeps: `limit_min_bytes` and what cannot be reclaimed, `memory.min`, `memory.low`, or `limit_min_ratio` of its limit",
+        "nothing, or a lower floor";
+    IoPressure = "io_pressure", Group,
+        "programs of the group wait for input and output for as long as `io_pressure` says, or longer",
+        "wait; see `io.pressure` of the group";
+    NoMore = "no_more", Group,
+        "the kernel found less to reclaim than was asked for",
+        "nothing: the next round asks again";
+    GroupRemoved = "cgroup_removed", Group,
+        "the group was removed in the middle of a round; a group that has its path since is another one",
+        "nothing: the next round looks for groups again";
+    GroupNoMemory = "cgroup_no_memory", Group,
+        "the memory of the group is not counted apart: it is threaded, or the group above does not hand on the memory controller",
+        "`echo +memory >cgroup.subtree_control` in the group above, or name that group";
     Stopped = "stopped", Process,
         "the task was stopped in the middle of a cycle",
         "nothing";
@@ -231,6 +254,7 @@ impl From<&SkipReason> for Reason {
             SkipReason::NoSwap => ReasonName::NoSwap,
             SkipReason::SwapFull | SkipReason::SwapFullMemoryFine { .. } => ReasonName::SwapFull,
             SkipReason::ZramLimit { .. } => ReasonName::ZramLimit,
+            SkipReason::SwapFails { .. } => ReasonName::SwapFails,
             SkipReason::SwapUse { .. } => ReasonName::SwapUse,
             SkipReason::Pressure { .. } => ReasonName::Pressure,
             SkipReason::GroupSwap(_) => ReasonName::CgroupSwap,

@@ -1,16 +1,14 @@
 //! What a cycle did, whatever engine ran it: for the log, for `task show`, and for the sums in [`crate::status`].
 
+pub use crate::feedback::Feedback;
 use crate::figures::{FOUND, Figures, LOOKED_AT, PROCESSOR_TIME, nanoseconds};
-use crate::forecast;
 use crate::reason::Reason;
-use etmem_core::feedback::BackOff;
-use etmem_core::forecast::Told;
 use etmem_core::guard::SkipReason;
-use etmem_core::kernel::pressure::Share;
+use etmem_core::kernel::groups::Group;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId};
 use etmem_core::plan::Ended;
-use serde::{Serialize, Serializer};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -21,7 +19,9 @@ use std::time::Duration;
 pub struct StepReport {
     /// Each process that was found, in ascending order of pid.
     pub processes: Vec<ProcessReport>,
-    /// Why processes could not even be looked for.
+    /// Each control group that was found, by path, where the task works on groups as a whole.
+    pub groups: Option<Vec<GroupReport>>,
+    /// Why processes, or groups, could not even be looked for.
     pub fault: Option<ProcessError>,
     /// Why there are none any more, where the task means a process that has ended.
     pub gone: Option<Gone>,
@@ -31,6 +31,8 @@ pub struct StepReport {
     pub stopped: bool,
     /// Processor time that the cycle took, of all its threads.
     pub processor_time: Duration,
+    /// What was done for its processes together.
+    pub together: Figures,
 }
 
 impl StepReport {
@@ -43,7 +45,80 @@ impl StepReport {
             figures.add(&LOOKED_AT, u64::from(matches!(process.result, ProcessResult::WorkedOn(_))));
             figures.add_all(&process.figures);
         }
+        for group in self.groups.iter().flatten() {
+            figures.add_all(&group.figures);
+        }
+        figures.add_all(&self.together);
         figures
+    }
+
+    /// How much it found to work on: groups or processes.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.groups.as_ref().map_or(self.processes.len(), Vec::len)
+    }
+
+    /// Whether it found nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found() == 0
+    }
+
+    /// The figures of processes that were found by their control groups, group by group.
+    #[must_use]
+    pub fn by_group(&self) -> BTreeMap<&str, Figures> {
+        let mut groups: BTreeMap<&str, Figures> = BTreeMap::new();
+        for process in &self.processes {
+            if let Some(group) = &process.group {
+                let figures = groups.entry(group).or_default();
+                figures.add(&FOUND, 1);
+                figures.add_all(&process.figures);
+            }
+        }
+        groups
+    }
+}
+
+/// One control group in a cycle, of a task that works on groups as a whole.
+#[derive(Debug, Clone)]
+pub struct GroupReport {
+    /// Which.
+    pub group: Group,
+    /// What became of it.
+    pub result: GroupResult,
+    /// The same in a line.
+    pub text: Line,
+    /// Why not more of it was reclaimed; `None` if all that was to be was.
+    pub reason: Option<Reason>,
+    /// What was done to how much of its memory.
+    pub figures: Figures,
+    /// What the log says of it.
+    pub events: Vec<Event>,
+}
+
+/// What became of a control group in a cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupResult {
+    /// Memory of it was reclaimed, or would have been.
+    Reclaimed,
+    /// Left alone.
+    Held,
+    /// Gone, or the kernel refused.
+    Lost,
+    /// A stop came first.
+    Stopped,
+}
+
+impl GroupResult {
+    /// In a word, for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reclaimed => "reclaimed",
+            Self::Held => "held",
+            Self::Lost => "lost",
+            Self::Stopped => "stopped",
+        }
     }
 }
 
@@ -52,6 +127,8 @@ impl StepReport {
 pub struct ProcessReport {
     /// Which.
     pub process: ProcessId,
+    /// Its control group, where the task names groups.
+    pub group: Option<Arc<str>>,
     /// What became of it.
     pub result: ProcessResult,
     /// The same in a line, made of the engine's own report where it worked on the process.
@@ -91,6 +168,7 @@ impl ProcessReport {
         };
         Self {
             process,
+            group: None,
             reason: result.reason(),
             result,
             text,
@@ -111,7 +189,7 @@ impl ProcessReport {
         let text = Line::new(own);
         let events = vec![Event::always(Level::Info, text.clone())];
         let result = ProcessResult::WorkedOn(word);
-        Self { process, result, text, reason, figures, feedback: None, events }
+        Self { process, group: None, result, text, reason, figures, feedback: None, events }
     }
 }
 
@@ -164,39 +242,6 @@ impl fmt::Display for ProcessResult {
             Self::Stopped => f.write_str("stopped in mid-scan"),
         }
     }
-}
-
-/// What refaults of a process say, and how its task is held back by them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Feedback {
-    /// How the task is held back.
-    #[serde(serialize_with = "as_text")]
-    pub back_off: BackOff,
-    /// What was refaulted by all processes of the task within the last minute, as a share of their working sets.
-    #[serde(rename = "came_back_percent_per_minute", serialize_with = "as_percent")]
-    pub refaults_per_minute: Share,
-    /// Bytes touched in the last two minutes, as far as cycles were counted.
-    #[serde(rename = "working_set_bytes")]
-    pub working_set: u64,
-    /// Bytes that were moved out and still are.
-    #[serde(rename = "out_bytes")]
-    pub out: u64,
-    /// Bytes a second that may leave; `None` if nothing may, nothing limits it, or it is not known yet.
-    #[serde(rename = "rate_bytes_per_second")]
-    pub bytes_per_second: Option<u64>,
-    /// Bytes a second that this machine moves at full speed; none while it is not known.
-    pub ability_bytes_per_second: Option<u64>,
-    /// From which age on pages leave, and why; absent if the task asks for no age.
-    #[serde(serialize_with = "forecast::serialize", skip_serializing_if = "Option::is_none")]
-    pub forecast: Option<Told>,
-}
-
-fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-fn as_percent<S: Serializer>(share: &Share, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(f64::from(share.hundredths()) / 100.0)
 }
 
 /// How urgent a line of the log is.
@@ -283,6 +328,7 @@ const fn skip_level(reason: SkipReason) -> Level {
         | SkipReason::SwapFullMemoryFine { .. }
         | SkipReason::SwapUse { .. }
         | SkipReason::ZramLimit { .. }
+        | SkipReason::SwapFails { .. }
         | SkipReason::Pressure { .. }
         | SkipReason::GroupSwap(_)
         | SkipReason::GroupProtected(_) => Level::Warn,

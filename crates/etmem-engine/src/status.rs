@@ -19,13 +19,17 @@ impl Cycle {
     /// `target` names none now, or none any more.
     #[must_use]
     pub fn reason(&self, target: &str) -> Option<Reason> {
-        let StepReport { fault, gone, processes, .. } = &self.report;
+        let StepReport { fault, gone, groups, .. } = &self.report;
         match (fault, gone) {
             (Some(fault), _) => {
-                Some(Reason::new(ReasonName::NoTable, format!("cannot look for processes: {fault}")))
+                let what = if groups.is_some() { "control groups" } else { "processes" };
+                Some(Reason::new(ReasonName::NoTable, format!("cannot look for {what}: {fault}")))
             }
             (None, Some(gone)) => Some(gone.into()),
-            (None, None) if processes.is_empty() => {
+            (None, None) if groups.as_ref().is_some_and(Vec::is_empty) => {
+                Some(Reason::new(ReasonName::NoGroup, format!("there is no {target} now; waiting for one")))
+            }
+            (None, None) if self.report.is_empty() => {
                 Some(Reason::new(ReasonName::NoProcess, format!("there is no {target} now; waiting for it")))
             }
             (None, None) => None,

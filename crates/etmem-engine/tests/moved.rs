@@ -4,14 +4,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use etmem_core::feedback::BackOff;
-use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
 use etmem_engine::figures::{FREED, MOVED, REFAULTED, Row};
 use etmem_engine::slide::Scanned;
-use etmem_engine::{ScanLocks, StepReport, TaskRunner, engine};
+use etmem_engine::{Figures, ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script};
 use proptest::prelude::*;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 const PAGES: usize = 3000;
 const START: u64 = 0x7f00_0000_3000;
@@ -126,6 +129,104 @@ proptest! {
             let accounted = outcome.tried + outcome.touched + outcome.later + outcome.over_budget;
             prop_assert_eq!(accounted, outcome.planned);
         }
+    }
+}
+
+/// What happens to a task from outside.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    /// It is stopped, and started again later.
+    Stop,
+    SwapOff,
+    SwapOn,
+}
+
+/// A clock by whose readings and waits events come, each at a number of them.
+#[derive(Debug)]
+struct Eventful {
+    clock: FakePacer,
+    machine: FakeMachine,
+    events: Mutex<Vec<(u64, Event)>>,
+    calls: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl Eventful {
+    fn happen(&self) {
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+        while let Some((_, event)) = self.events.lock().unwrap().pop_if(|(at, _)| *at <= calls) {
+            match event {
+                Event::Stop => self.stopped.store(true, Ordering::Relaxed),
+                Event::SwapOff => self.machine.swap_off(),
+                Event::SwapOn => self.machine.swap_on(FakeMachine::roomy()),
+            }
+        }
+    }
+
+    fn pace_or(&self, pace: Pace) -> Pace {
+        if self.stopped.load(Ordering::Relaxed) { Pace::Stop } else { pace }
+    }
+}
+
+impl Pacer for Eventful {
+    fn pause(&self, duration: Duration) -> Pace {
+        self.happen();
+        self.pace_or(self.clock.pause(duration))
+    }
+
+    fn pace(&self) -> Pace {
+        self.happen();
+        self.pace_or(self.clock.pace())
+    }
+
+    fn now(&self) -> Duration {
+        self.happen();
+        self.clock.now()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    /// The same where the task is stopped and swap is taken away at any point of a cycle, several times.
+    #[test]
+    fn stops_and_swapoffs_change_no_figure(
+        life in life(),
+        mut events in prop::collection::vec(
+            (0u64..700, prop::sample::select(vec![Event::Stop, Event::SwapOff, Event::SwapOn])),
+            1..8,
+        ),
+    ) {
+        let machine = machine(PAGES, life.script);
+        machine.change(42, |process| {
+            process.truth = life.truth;
+            process.pinned.extend(life.pinned.iter().copied());
+            process.lazily_freed.extend(life.freed.iter().copied());
+        });
+        events.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        let pacer = Eventful {
+            clock: FakePacer::endless(),
+            machine: machine.clone(),
+            events: Mutex::new(events),
+            calls: AtomicU64::default(),
+            stopped: AtomicBool::default(),
+        };
+        let mut work = work(if life.goal { "max_rate=64m" } else { "max_refault=none" });
+        let (mut sum, mut is_held) = (Figures::default(), false);
+        for _ in 0..20 {
+            let report = work.step(&machine.kernel(), &pacer);
+            pacer.stopped.store(false, Ordering::Relaxed);
+            let _ = pacer.pause(work.period());
+            sum.add_all(&report.processes[0].figures);
+            let scanned = report.processes[0].text.value::<Scanned>();
+            is_held |= scanned.is_some_and(|scanned| matches!(scanned.feedback.back_off, BackOff::Paused { .. }));
+        }
+        let process = machine.process(42).unwrap();
+        let figure = |row| sum.get(row).unwrap_or(0);
+        prop_assert_eq!(figure(&MOVED), process.paged_out * PAGE);
+        let freed = life.freed.len() - process.lazily_freed.len();
+        prop_assert_eq!(figure(&FREED), freed as u64 * PAGE);
+        prop_assert!(figure(&REFAULTED) <= process.pages_read_back() * PAGE);
+        prop_assert!(!is_held || process.pages_read_back() > 0, "paused by pages that did not leave");
     }
 }
 

@@ -9,7 +9,7 @@ use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId, Target};
 use etmem_core::plan::Ended;
 use etmem_engine::slide::Scanned;
-use etmem_engine::{EngineError, ProcessResult, ScanLocks, StepReport, TaskRunner, engine};
+use etmem_engine::{EngineError, ProcessResult, ScanLocks, StepReport, TaskRunner, engine, figures};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, FakeSwapCache};
 use std::path::Path;
 use std::time::Duration;
@@ -424,4 +424,37 @@ fn the_second_scanner_of_a_process_arms_again() {
         armed.push(machine.process(42).unwrap().armed - before);
     }
     assert_eq!(armed, [2, 1, 2, 2, 1]);
+}
+
+#[test]
+fn control_groups_as_a_target_mean_all_their_processes_and_are_summed_up() {
+    let process = |pid, comm: &str, group: &str| FakeProcess {
+        group: group.to_owned(),
+        ..FakeProcess::new(pid, comm, START, PAGES, |_, _| Access::IDLE)
+    };
+    let machine = FakeMachine::new(
+        FakeMachine::roomy(),
+        vec![
+            process(10, "a process with a long name", "system.slice/db.service"),
+            process(11, "db", "system.slice/db.service/worker"),
+            process(12, "web", "system.slice/a-much-longer-name-than-fifteen.service"),
+            process(13, "other", "user.slice/db.service"),
+        ],
+    );
+    let mut task = usual("type=cgroup\nvalue=system.slice/*\nT=1\nmax_refault=none\nmax_rate=none");
+    let report = task.step(&machine.kernel(), &FakePacer::endless());
+    let groups = report.by_group();
+    let sums: Vec<_> = groups
+        .iter()
+        .map(|(group, figures)| (*group, figures.get(&figures::FOUND), figures.get(&figures::MOVED)))
+        .collect();
+    let bytes = |pages: usize| Some(pages as u64 * 4096);
+    let want = [
+        ("system.slice/a-much-longer-name-than-fifteen.service", Some(1), bytes(PAGES)),
+        ("system.slice/db.service", Some(2), bytes(2 * PAGES)),
+    ];
+    assert_eq!(sums, want);
+    assert_eq!(swapped(&machine, 13), Vec::<usize>::new());
+    let none = FakeMachine::new(FakeMachine::roomy(), Vec::new());
+    assert_eq!(task.notes(&none.kernel()), ["task t: no control group system.slice/* yet; waiting for it"]);
 }

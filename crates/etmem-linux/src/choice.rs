@@ -1,10 +1,11 @@
 //! Which probe and which mover a task gets: what it wishes, of what the machine has, and why.
 //!
 //! Without a wish, openEuler's modules if they are loaded, else what a stock kernel has: page by page by `bpf` or `idle`, else by
-//! `damon`, which comes before these for the huge page pool. The two choices are apart: the module's scan goes with `process_madvise`, and a page walk with the module's swapping. What a task names is taken or
+//! `damon`. Which probe sees what a task is about is the table in `probe/sight.rs`. The two choices are apart: the module's scan goes with `process_madvise`, and a page walk with the module's swapping. What a task names is taken or
 //! refused, never replaced.
 
 use crate::capabilities::{Capabilities, Capability};
+use crate::damon::{MachineMonitoring, SharedDamon};
 use crate::decider::MachineDeciders;
 use crate::groups::MachineGroups;
 use crate::mapping::Mappings;
@@ -14,17 +15,22 @@ use crate::mover::{self, madvise::Madvise};
 use crate::nodes::MachineNodes;
 use crate::pressure::MachinePressure;
 use crate::probe::bpf::Bpf;
-use crate::probe::damon::{Damon, SharedDamon};
+use crate::probe::damon::Damon;
 use crate::probe::etmem::Etmem;
 use crate::probe::idle::Idle;
+use crate::probe::none::NoProbe;
+use crate::probe::sight;
+use crate::process::descriptors::runs_guest;
 use crate::process::stat::check_own_pid;
 use crate::process::table::Processes;
 use crate::root::Roots;
 use crate::sys::machine::is_procfs;
 use crate::unavailable::Unavailable;
+use etmem_core::kernel::groups::GroupError;
 use etmem_core::kernel::mover::PageMover;
 use etmem_core::kernel::nodes::Numa;
 use etmem_core::kernel::probe::ProbeSource;
+use etmem_core::kernel::process::{Pid, ProcessId, ProcessTable, Target};
 use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::wishes::{Choice, Chosen, Modules, Mover, Tracker, Wishes};
 use etmem_core::kernel::{Kernel, Moving};
@@ -82,13 +88,21 @@ impl Interfaces {
     /// # Errors
     /// What the machine lacks, and what would help.
     pub fn kernel(&self, wishes: &Wishes) -> Result<Chosen, Unavailable> {
-        let (probe, probe_choice) = self.probe(wishes)?;
-        let (moving, mover_choice) = if wishes.nodes {
+        let (probe, probe_choice) = if wishes.groups {
+            no_probe()
+        } else if wishes.monitoring {
+            self.monitoring()?
+        } else {
+            self.probe(wishes)?
+        };
+        let (moving, mover_choice) = if wishes.groups {
+            (Moving::Groups, self.reclaim()?)
+        } else if wishes.nodes {
             let numa = self.numa()?;
             let reason = "pages move between NUMA nodes".to_owned();
             let choice = Choice { name: numa.mover.name(), reason };
             (Moving::Nodes(numa), choice)
-        } else if wishes.mover == Mover::Elsewhere {
+        } else if wishes.monitoring || wishes.mover == Mover::Elsewhere {
             let reason = "another program, or the kernel itself, moves pages".to_owned();
             (Moving::Elsewhere, Choice { name: "none", reason })
         } else {
@@ -102,8 +116,10 @@ impl Interfaces {
             mappings: Arc::new(Mappings::new(proc.clone())),
             memory: Arc::new(MachineMemory::new(&self.roots)),
             pressure: Arc::new(MachinePressure(proc.clone())),
-            groups: Arc::new(MachineGroups(self.roots.clone())),
+            groups: Arc::new(MachineGroups::new(self.roots.clone())),
             deciders: Arc::new(MachineDeciders),
+            cooperation: None,
+            monitoring: Arc::new(MachineMonitoring { proc: proc.clone(), damon: self.damon() }),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             other_probes: self.other_probes(wishes, probe_choice.name),
             probe,
@@ -112,10 +128,19 @@ impl Interfaces {
         Ok(Chosen { kernel, probe: probe_choice, mover: mover_choice })
     }
 
+    /// Whether control groups can be reclaimed.
+    fn reclaim(&self) -> Result<Choice, Unavailable> {
+        match MachineGroups::new(self.roots.clone()).detect() {
+            Ok(reason) => Ok(Choice { name: "reclaim", reason }),
+            Err(GroupError::Refused { call, reason }) => Err(Unavailable::refused(call, reason)),
+            Err(error) => Err(Unavailable::refused("control groups", error)),
+        }
+    }
+
     /// The probes that `tracker=auto` has left where `first` is blind to a target. DAMON is not among them: what it sets in the
     /// kernel has to be recorded when the task starts.
     fn other_probes(&self, wishes: &Wishes, first: &str) -> Vec<Arc<dyn ProbeSource>> {
-        if wishes.tracker != Tracker::Auto {
+        if wishes.groups || wishes.monitoring || wishes.tracker != Tracker::Auto {
             return Vec::new();
         }
         let others =
@@ -123,50 +148,69 @@ impl Interfaces {
         others.filter_map(|tracker| Some(self.probe(&Wishes { tracker, ..*wishes }).ok()?.0)).collect()
     }
 
+    /// What stands for a probe where the kernel watches and acts itself, if it can.
+    fn monitoring(&self) -> Result<(Arc<dyn ProbeSource>, Choice), Unavailable> {
+        self.check_procfs()?;
+        check_own_pid(&self.roots.proc)?;
+        self.damon().detect()?;
+        let reason = "the kernel watches and acts itself".to_owned();
+        let probe = NoProbe {
+            name: Tracker::Damon.name(),
+            refusal: "the kernel watches the processes of this task itself",
+        };
+        Ok((Arc::new(probe), Choice { name: probe.name, reason }))
+    }
+
     /// A probe alone, for those who only look.
     ///
     /// # Errors
     /// What the machine lacks, and what would help.
     pub fn probe(&self, wishes: &Wishes) -> Result<(Arc<dyn ProbeSource>, Choice), Unavailable> {
-        let only_module = || match only_etmem(wishes) {
-            Some((wish, way_out)) => Err(Unavailable::OnlyEtmem { wish, way_out }),
-            None => Ok(()),
+        let etmem = || {
+            sight::check(Tracker::Etmem, wishes)?;
+            Ok(Arc::new(Etmem::detect(&self.roots.proc, wishes.scan)?) as Arc<dyn ProbeSource>)
         };
-        let not_of_pool = |probe, because| match wishes.huge_pool {
-            true => Err(Unavailable::NotOfHugePool { probe, because }),
-            false => Ok(()),
-        };
-        let etmem = || Ok(Arc::new(Etmem::detect(&self.roots.proc, wishes.scan)?) as Arc<dyn ProbeSource>);
         let bpf = || {
-            only_module()?;
-            not_of_pool(
-                "bpf",
-                "the kernel clears no accessed bits there (clear_refs), so that all would look touched",
-            )?;
+            sight::check(Tracker::Bpf, wishes)?;
             Ok(self.bpf()? as Arc<dyn ProbeSource>)
         };
         let idle = || {
-            only_module()?;
-            not_of_pool("idle", "the kernel does not track its pages")?;
+            sight::check(Tracker::Idle, wishes)?;
             self.check_procfs()?;
             Ok(Arc::new(Idle::detect(&self.roots.proc, &self.roots.sys)?) as Arc<dyn ProbeSource>)
         };
         let damon = || {
-            only_module()?;
+            sight::check(Tracker::Damon, wishes)?;
             self.check_procfs()?;
             check_own_pid(&self.roots.proc)?;
             Ok(Arc::new(Damon::detect(&self.roots.proc, self.damon())?) as Arc<dyn ProbeSource>)
         };
-        let way = |tracker: Tracker, detect| Way { name: tracker.name(), detect };
-        let (etmem, bpf) = (way(Tracker::Etmem, &etmem), way(Tracker::Bpf, &bpf));
-        let (idle, damon) = (way(Tracker::Idle, &idle), way(Tracker::Damon, &damon));
-        let wish = Some(wishes.tracker).filter(|tracker| *tracker != Tracker::Auto).map(Tracker::name);
-        let ways = match (wish, wishes.huge_pool) {
-            // What sees pages one by one, before what sees regions.
-            (Some(_), _) | (None, false) => vec![etmem, bpf, idle, damon],
-            (None, true) => vec![etmem, damon, idle],
+        let way = |tracker: Tracker| {
+            let detect: &dyn Fn() -> Result<Arc<dyn ProbeSource>, Unavailable> = match tracker {
+                Tracker::Etmem | Tracker::Auto => &etmem,
+                Tracker::Bpf => &bpf,
+                Tracker::Idle => &idle,
+                Tracker::Damon => &damon,
+            };
+            Way { name: tracker.name(), detect }
         };
+        let named = [wishes.tracker];
+        let (wish, ways) = match wishes.tracker {
+            Tracker::Auto => (None, sight::order(wishes)),
+            tracker @ (Tracker::Etmem | Tracker::Bpf | Tracker::Idle | Tracker::Damon) => {
+                (Some(tracker.name()), &named[..])
+            }
+        };
+        let ways: Vec<_> = ways.iter().copied().map(way).collect();
         choose("tracker", wish, &ways)
+    }
+
+    /// The processes of `target` that run a KVM guest now: not every probe sees what touches these.
+    #[must_use]
+    pub fn guests(&self, target: &Target) -> Vec<Pid> {
+        let found = Processes::new(self.roots.proc.clone()).find(target).unwrap_or_default();
+        let runs_guest = |process: &ProcessId| runs_guest(&self.roots.proc, process.pid);
+        found.iter().filter(|process| runs_guest(process)).map(|process| process.pid).collect()
     }
 
     fn mover(&self, wishes: &Wishes) -> Result<(Arc<dyn PageMover>, Choice), Unavailable> {
@@ -251,23 +295,15 @@ impl Interfaces {
     }
 }
 
+/// What stands for a probe where no page is looked at.
+fn no_probe() -> (Arc<dyn ProbeSource>, Choice) {
+    let reason = "how long programs of each control group wait, and what of it is refaulted".to_owned();
+    let probe = NoProbe { name: "psi", refusal: "this task reclaims control groups and looks at no page" };
+    (Arc::new(probe), Choice { name: probe.name, reason })
+}
+
 /// All probes, the best first.
 const TRACKERS: [Tracker; 4] = [Tracker::Etmem, Tracker::Bpf, Tracker::Idle, Tracker::Damon];
-
-/// What of `wishes` no other scan than the module's can do: the key as written, and the way out.
-fn only_etmem(wishes: &Wishes) -> Option<(&'static str, &'static str)> {
-    let scan = wishes.scan;
-    if scan.only_marked {
-        Some(("swap_flag=yes", "leave it out, and name the mappings by vm_flags="))
-    } else if scan.ignore_host {
-        Some(("ign_host=yes", "leave it out"))
-    } else if scan.as_huge && !wishes.huge_pool {
-        // Pages of the pool are huge for every probe.
-        Some(("a scan of huge pages only", "leave it out"))
-    } else {
-        None
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -399,6 +435,32 @@ mod tests {
         let at = |name: &str| auto.find(name).unwrap_or(usize::MAX);
         assert!(at("etmem: ") < at("; damon: ") && at("; damon: ") < at("; idle: "), "{auto}");
         assert!(!auto.contains("bpf: "), "{auto}");
+    }
+
+    #[test]
+    fn a_guest_is_not_looked_at_through_the_page_tables_of_its_process() {
+        let (tree, machine) = machine(&["swap_pages"]);
+        let folder = tree.path().join("7");
+        fs::write(folder.join("stat"), "7 (qemu) S 1 1 1 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 5 1 2\n").unwrap();
+        fs::create_dir(folder.join("fd")).unwrap();
+        let target = Target::Pid(Pid::new(7).unwrap());
+        assert!(machine.guests(&target).is_empty());
+        for (name, is_guest) in
+            [("socket:[7]", false), ("/dev/kvm", true), ("anon_inode:kvm-vm", true), ("/dev/kvmm", false)]
+        {
+            let link = folder.join("fd/3");
+            let _ = fs::remove_file(&link);
+            std::os::unix::fs::symlink(name, &link).unwrap();
+            assert_eq!(machine.guests(&target).len(), usize::from(is_guest), "{name}");
+        }
+        let reason = |tracker| {
+            let wishes = Wishes { tracker, guest: true, ..Wishes::default() };
+            machine.kernel(&wishes).unwrap_err().to_string()
+        };
+        assert!(reason(Tracker::Bpf).starts_with("bpf does not see what a KVM guest touches: "));
+        assert!(!reason(Tracker::Idle).contains("KVM"), "{}", reason(Tracker::Idle));
+        let auto = reason(Tracker::Auto);
+        assert!(auto.starts_with("etmem: ") && !auto.contains("bpf: "), "{auto}");
     }
 
     #[test]

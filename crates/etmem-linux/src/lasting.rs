@@ -1,18 +1,22 @@
 //! What a task sets in the kernel that outlives the daemon: the line that a record has for it, and how it is taken back.
 //!
-//! There are two such settings: the reclaim of the swap cache by openEuler's module, and DAMON's, which bear our mark
-//! except for the first moment. All other settings (scan flags, BPF programs) belong to open files and end with them.
+//! There are three such settings: the reclaim of the swap cache by openEuler's module, DAMON's, which bear our mark
+//! except for the first moment, and the socket and FIFO on which programs listen. All other settings (scan flags, BPF programs) belong to open files and end with them.
 
+use crate::cooperation;
+use crate::damon;
 use crate::mover::etmem::Etmem;
-use crate::probe::damon;
 use crate::root::{ProcRoot, SysRoot};
 use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::wishes::{Chosen, Tracker};
+use std::path::PathBuf;
 use tracing::{info, warn};
 
 /// The first word of a line; the path of procfs, or of sysfs, follows.
 const SWAP_CACHE: &str = "swap-cache-reclaim ";
 const DAMON: &str = "damon ";
+/// The path of the socket follows.
+const PRESSURE_SOCKET: &str = "pressure-socket ";
 
 /// A setting in the kernel that outlives the daemon.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub enum Setting {
     SwapCache(ProcRoot),
     /// DAMON may be set on the machine with this sysfs.
     Damon(SysRoot),
+    /// Programs may listen on the socket with this path, and on the FIFO beside it.
+    PressureSocket(PathBuf),
 }
 
 /// What a task with `chosen` sets; `swap_cache`: its engine has the swap cache reclaimed.
@@ -36,14 +42,17 @@ impl Setting {
         match self {
             Self::SwapCache(proc) => format!("{SWAP_CACHE}{}\n", proc.path().display()),
             Self::Damon(sys) => format!("{DAMON}{}\n", sys.path().display()),
+            Self::PressureSocket(path) => format!("{PRESSURE_SOCKET}{}\n", path.display()),
         }
     }
 
     /// The setting with this line; `None` if this version does not write such a line.
     pub fn of_line(line: &str) -> Option<Self> {
-        let swap_cache =
-            line.strip_prefix(SWAP_CACHE).map(|proc| Self::SwapCache(ProcRoot::new(proc.trim_end())));
-        swap_cache.or_else(|| Some(Self::Damon(SysRoot::new(line.strip_prefix(DAMON)?.trim_end()))))
+        let after = |word| line.strip_prefix(word).map(str::trim_end);
+        let swap_cache = || after(SWAP_CACHE).map(|proc| Self::SwapCache(ProcRoot::new(proc)));
+        let damon = || after(DAMON).map(|sys| Self::Damon(SysRoot::new(sys)));
+        let socket = || after(PRESSURE_SOCKET).map(|path| Self::PressureSocket(path.into()));
+        swap_cache().or_else(damon).or_else(socket)
     }
 
     /// Takes it back after a daemon that was killed; whether nothing of it is left.
@@ -51,6 +60,7 @@ impl Setting {
         match self {
             Self::SwapCache(proc) => end_reclaim(proc),
             Self::Damon(sys) => take_back_damon(sys, true),
+            Self::PressureSocket(path) => cooperation::take_back(path),
         }
     }
 }

@@ -4,12 +4,14 @@
 //! [`memory`], [`pressure`] and [`groups`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits, and [`trigger`] between two cycles. [`root`] says
 //! where the kernel's file systems are mounted, [`capabilities`] what this machine can do and why not, [`choice`] which of
 //! it a task gets, [`doctor`] what an operator should know of it.
-//! [`own_memory`] and [`lasting`] are for the daemon itself.
+//! [`cooperation`] asks programs for memory. [`own_memory`] and [`lasting`] are for the daemon itself.
 //!
 //! Nothing here decides which pages are cold, and nothing outside builds a path below `/proc` or `/sys`.
 
 pub mod capabilities;
 pub mod choice;
+pub mod cooperation;
+pub mod damon;
 pub mod decider;
 pub mod doctor;
 mod figures;
@@ -28,6 +30,7 @@ pub mod probe;
 pub mod process;
 pub mod root;
 mod small_file;
+mod swap_stuck;
 #[expect(unsafe_code, reason = "system calls without a crate, and memory shared with the BPF program")]
 mod sys;
 pub mod trigger;

@@ -93,6 +93,10 @@ const LOCKED: [VmFlag; 1] = [VmFlag::LOCKED];
 /// How the kernel names mappings of the pool of huge pages that have no file (`HUGETLB_ANON_FILE`, `include/linux/hugetlb.h`).
 const HUGE_POOL: &[u8] = b"/anon_hugepage";
 
+/// How the kernel names what a virtual machine monitor shares with each processor of its guest (`virt/kvm/kvm_main.c`,
+/// `create_vcpu_fd`).
+const GUEST_PROCESSOR: &[u8] = b"anon_inode:kvm-vcpu";
+
 /// What the data path needs of a mapping's line.
 fn parse(line: &[u8]) -> Option<Mapping> {
     let line = MapsLine::parse(line)?;
@@ -104,6 +108,7 @@ fn parse(line: &[u8]) -> Option<Mapping> {
         inode: line.inode,
         special: line::is_special(line.name),
         huge_pool: line.name.starts_with(HUGE_POOL),
+        guest: line.name.starts_with(GUEST_PROCESSOR),
     })
 }
 
@@ -123,6 +128,7 @@ mod tests {
             inode: 0,
             special: false,
             huge_pool: false,
+            guest: false,
         };
         for (line, want) in [
             ("1000-3000 ---p 00000000 00:00 0 \n", plain),
@@ -139,6 +145,10 @@ mod tests {
             (
                 "1000-3000 rw-p 00000000 00:0f 35 /anon_hugepage (deleted)\n",
                 Mapping { writable: true, inode: 35, huge_pool: true, ..plain },
+            ),
+            (
+                "1000-3000 rw-s 00000000 00:0e 1 anon_inode:kvm-vcpu:0\n",
+                Mapping { writable: true, shared: true, inode: 1, guest: true, ..plain },
             ),
             ("1000-3000 r--p 00000000 00:00 0  [vvar]\n", Mapping { special: true, ..plain }),
             ("1000-3000 r--p 00000000 00:00 0  [vvar_vclock]\n", Mapping { special: true, ..plain }),

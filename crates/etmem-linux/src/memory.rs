@@ -3,6 +3,7 @@
 use crate::figures::bytes_of;
 use crate::root::{ProcRoot, Roots, SysRoot};
 use crate::small_file;
+use crate::swap_stuck::SwapStuck;
 use crate::zram;
 use etmem_core::address::PAGE_SIZE;
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
@@ -13,13 +14,14 @@ use etmem_core::kernel::process::ProcessError;
 pub struct MachineMemory {
     proc: ProcRoot,
     sys: SysRoot,
+    stuck: SwapStuck,
 }
 
 impl MachineMemory {
     /// The memory of the machine whose file systems are mounted at `roots`.
     #[must_use]
     pub fn new(roots: &Roots) -> Self {
-        Self { proc: roots.proc.clone(), sys: roots.sys.clone() }
+        Self { proc: roots.proc.clone(), sys: roots.sys.clone(), stuck: SwapStuck::new(roots.proc.clone()) }
     }
 }
 
@@ -29,16 +31,19 @@ impl SystemMemory for MachineMemory {
         let refused = |reason: String| ProcessError::refused(path.display(), reason);
         let text = small_file::read_record(&path).map_err(|error| refused(error.to_string()))?;
         let figure = |name| bytes_of(&text, name).ok_or_else(|| refused(format!("has no {name} in kB")));
+        let swap_cached = figure("SwapCached").unwrap_or(0);
+        // Kernels built without swap have none of these lines.
+        let swap_total = figure("SwapTotal").unwrap_or(0);
         Ok(MemoryState {
             total: figure("MemTotal")?,
             free: figure("MemFree")?,
             // Kernels before 3.14 have no such line.
             available: figure("MemAvailable").unwrap_or(0),
-            // Kernels built without swap have none of these lines.
-            swap_total: figure("SwapTotal").unwrap_or(0),
+            swap_total,
             swap_free: figure("SwapFree").unwrap_or(0),
-            swap_cached: figure("SwapCached").unwrap_or(0),
+            swap_cached,
             swap_limit: zram::limit(&self.proc, &self.sys),
+            swap_stuck: self.stuck.bytes(swap_cached, swap_total),
         })
     }
 
@@ -89,6 +94,7 @@ mod tests {
                 swap_free: 90 * kib,
                 swap_cached: 4 * kib,
                 swap_limit: None,
+                swap_stuck: 0,
             }
         );
         std::fs::write(&file, "MemTotal:       2048 kB\nMemFree:         512 kB\n").unwrap();

@@ -104,9 +104,20 @@ impl SysRoot {
         [self.0.join("fs/cgroup"), self.0.join("fs/cgroup/unified")]
     }
 
+    /// The one of these where control groups of the second version are mounted.
+    pub(crate) fn second_version_groups(&self) -> Option<PathBuf> {
+        self.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists())
+    }
+
     /// Where control groups of the first version that count memory are mounted.
     pub(crate) fn first_memory_groups(&self) -> PathBuf {
         self.0.join("fs/cgroup/memory")
+    }
+
+    /// Where the first version is mounted: the hierarchy that counts memory, and the one in which openEuler's kernels say how
+    /// long programs wait.
+    pub(crate) fn control_groups_of_version_1(&self) -> [PathBuf; 2] {
+        [self.first_memory_groups(), self.0.join("fs/cgroup/cpuacct")]
     }
 
     /// Whether pages go to zswap before they go to swap.

@@ -71,12 +71,16 @@ pub enum Unavailable {
         way_out: &'static str,
     },
     /// The probe does not see the memory that the task is about.
-    #[error("{probe} does not see the huge page pool (vm_flags=ht): {because}; take tracker=damon")]
-    NotOfHugePool {
+    #[error("{probe} does not see {what}: {because}; take {instead}")]
+    Blind {
         /// The probe.
         probe: &'static str,
+        /// The memory.
+        what: &'static str,
         /// Why.
         because: &'static str,
+        /// What sees it.
+        instead: &'static str,
     },
     /// None of several ways works: their names, and why not.
     #[error("{}", .0.iter().map(|(name, why_not)| format!("{name}: {why_not}")).collect::<Vec<_>>().join("; "))]
@@ -133,7 +137,7 @@ impl Unavailable {
             Self::NotProcfs(_) => "a procfs of the running kernel at --proc-root".to_owned(),
             Self::PageSize(_) => "a kernel with base pages of a known size".to_owned(),
             Self::OnlyEtmem { way_out, .. } => (*way_out).to_owned(),
-            Self::NotOfHugePool { .. } => "tracker=damon".to_owned(),
+            Self::Blind { instead, .. } => (*instead).to_owned(),
             Self::None(ways) => {
                 let each = ways.iter().map(|(name, why_not)| format!("for {name}: {}", why_not.remedy()));
                 each.collect::<Vec<_>>().join("; ")
@@ -180,7 +184,7 @@ mod tests {
             Unavailable::NotProcfs(_) => 8,
             Unavailable::PageSize(_) => 9,
             Unavailable::OnlyEtmem { .. } => 10,
-            Unavailable::NotOfHugePool { .. } => 11,
+            Unavailable::Blind { .. } => 11,
             Unavailable::NoSystemCall { .. } => 12,
             Unavailable::Taken { .. } => 13,
             Unavailable::Refused { .. } => 14,
@@ -204,7 +208,7 @@ mod tests {
             Unavailable::NotProcfs(path),
             Unavailable::PageSize(1),
             Unavailable::OnlyEtmem { wish: any, way_out: any },
-            Unavailable::NotOfHugePool { probe: any, because: any },
+            Unavailable::Blind { probe: any, what: any, because: any, instead: any },
             Unavailable::NoSystemCall { call: any, needed: any },
             Unavailable::Taken { what: any, by: text() },
             Unavailable::Refused { call: text(), reason: text() },

@@ -5,11 +5,12 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::daemon::Binaries;
-use crate::laboratory::{Machine, indented, quoted};
+use crate::laboratory::{Commands, Machine, SharedBoot, indented, quoted};
 
 /// The first argument of a program that runs elsewhere.
 const INSIDE: &str = "--inside";
@@ -61,6 +62,41 @@ pub fn line(name: &str) -> Result<String> {
 pub fn files() -> Result<Vec<PathBuf>> {
     let [own, _, _, etmemd, etmem, hotcold] = words("")?;
     Ok(vec![own, etmemd, etmem, hotcold])
+}
+
+/// A story: its name, and what happens inside.
+pub type Story<Inside> = (&'static str, fn(&Inside) -> Result<()>);
+
+/// Tells the one of `stories` called `name`.
+///
+/// # Errors
+/// What went wrong in it, or there is none.
+pub fn tell<'a, Inside: 'a>(
+    stories: impl IntoIterator<Item = &'a Story<Inside>>,
+    name: &str,
+    inside: impl FnOnce() -> Result<Inside>,
+) -> Result<()> {
+    let story = stories.into_iter().find(|story| story.0 == name);
+    let (_, story) = story.with_context(|| format!("there is no story {name}"))?;
+    story(&inside()?)
+}
+
+/// The commands that tell `stories` in one machine, with these files beside those of [`files`].
+///
+/// # Errors
+/// As [`words`].
+pub fn commands<Inside>(stories: &[Story<Inside>], beside: Vec<PathBuf>) -> Result<Commands> {
+    let commands = stories.iter().map(|(name, _)| Ok((String::from(*name), line(name)?)));
+    Ok(([files()?, beside].concat(), commands.collect::<Result<_>>()?))
+}
+
+/// The test that shows what the story `name` printed in `boot`.
+pub fn told(boot: &Arc<SharedBoot>, name: &'static str) -> impl FnOnce() -> Result<()> + Send + use<> {
+    let boot = Arc::clone(boot);
+    move || {
+        println!("{}", indented(&boot.of(name)?));
+        Ok(())
+    }
 }
 
 /// Tells the story `name` in `machine`, and shows what it printed.

@@ -7,6 +7,7 @@
 //! [`daemon`] (the real binaries), [`original`] (etmem 1.x on the other end of the socket), [`stage`] (swap, a daemon, and waits), [`trial`] (tests that say why they did not run), [`demo`] (all of it as a story).
 
 pub mod built;
+pub mod cgroup;
 pub mod clock;
 pub mod daemon;
 pub mod demo;

@@ -29,6 +29,16 @@ pub(crate) const METRICS: [(MetricsForm, &str); 2] =
 /// The engine command of a `task show`, by the form of its answer.
 pub(crate) const TASKS: [(TaskForm, &str); 2] = [(TaskForm::Text, "tasks"), (TaskForm::Json, "tasks-json")];
 
+/// The engine command that stands for `form`; each form has one.
+fn word_of<F: PartialEq>(words: &[(F, &'static str)], form: F) -> &'static str {
+    words.iter().find(|(one, _)| *one == form).map_or("", |(_, word)| word)
+}
+
+/// The form that the engine command `word` stands for.
+fn form_of<F: Copy>(words: &[(F, &'static str)], word: &[u8]) -> Option<F> {
+    words.iter().find(|(_, known)| known.as_bytes() == word).map(|(form, _)| *form)
+}
+
 /// The form of an answer about tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskForm {
@@ -40,12 +50,12 @@ pub enum TaskForm {
 
 impl TaskForm {
     fn word(self) -> &'static str {
-        TASKS.iter().find(|(form, _)| *form == self).map_or("", |(_, word)| word)
+        word_of(&TASKS, self)
     }
 
     /// The form that this engine command stands for.
     pub(crate) fn from_word(word: &[u8]) -> Option<Self> {
-        TASKS.iter().find(|(_, known)| known.as_bytes() == word).map(|(form, _)| *form)
+        form_of(&TASKS, word)
     }
 }
 
@@ -60,12 +70,12 @@ pub enum MetricsForm {
 
 impl MetricsForm {
     fn word(self) -> &'static str {
-        METRICS.iter().find(|(form, _)| *form == self).map_or("", |(_, word)| word)
+        word_of(&METRICS, self)
     }
 
     /// The form that this engine command stands for.
     pub(crate) fn from_word(word: &[u8]) -> Option<Self> {
-        METRICS.iter().find(|(_, known)| known.as_bytes() == word).map(|(form, _)| *form)
+        form_of(&METRICS, word)
     }
 }
 

@@ -12,7 +12,8 @@ use etmem_wire::Request;
 
 use crate::dry_run::DryRun;
 use crate::failure::{BAD_OPTION, Failure};
-use crate::verb::metrics::Metrics;
+use crate::metrics::Metrics;
+use crate::pressure::Place;
 use crate::watch::TaskShow;
 
 /// What the arguments ask for.
@@ -28,6 +29,8 @@ pub(crate) enum Asked {
     Doctor(Vec<OsString>),
     /// A check of a file, without a daemon.
     DryRun(DryRun),
+    /// A command to run at each request for memory from this place; no request comes if it is switched off.
+    PressureRun(Option<Place>, Vec<OsString>),
     /// The script by which this shell completes command lines.
     Completions(Shell),
     /// The manual pages of this program, written into this directory.

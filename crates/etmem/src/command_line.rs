@@ -12,10 +12,10 @@ use etmem_wire::SocketName;
 use crate::arguments::{Asked, Object, option, unknown_command};
 use crate::failure::Failure;
 use crate::listening::socket_name;
-use crate::verb::{completions, doctor, engine, man, metrics, migrate, obj, project, task};
+use crate::verb::{completions, doctor, engine, man, metrics, migrate, obj, pressure, project, task};
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 8] = [
+pub(crate) const OBJECTS: [Object; 9] = [
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
@@ -23,6 +23,7 @@ pub(crate) const OBJECTS: [Object; 8] = [
     migrate::OBJECT,
     engine::OBJECT,
     doctor::OBJECT,
+    pressure::OBJECT,
     completions::OBJECT,
 ];
 
@@ -132,7 +133,11 @@ mod tests {
             Asked::Send(request) => request.encode(),
             Asked::TaskShow(task_show) => task_show.request.encode(),
             Asked::Metrics(metrics) => metrics.request().encode(),
-            other @ (Asked::Doctor(_) | Asked::DryRun(_) | Asked::Completions(_) | Asked::Manual(_)) => {
+            other @ (Asked::Doctor(_)
+            | Asked::DryRun(_)
+            | Asked::PressureRun(..)
+            | Asked::Completions(_)
+            | Asked::Manual(_)) => {
                 panic!("nothing is sent: {other:?}")
             }
         }

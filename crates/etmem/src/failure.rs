@@ -74,6 +74,12 @@ pub(crate) enum Failure {
     /// The etmemd that would examine the machine is missing or cannot be run.
     #[error("cannot run {}, which etmem doctor needs: {source}", .program.display())]
     NoEtmemd { program: PathBuf, source: io::Error },
+    /// There is nothing to listen to.
+    #[error("{0}")]
+    Pressure(String),
+    /// Signals cannot be received.
+    #[error("cannot receive signals: {0}")]
+    Signals(io::Error),
     /// The manual pages could not be written.
     #[error("cannot write the manual pages: {0}")]
     Manual(io::Error),
@@ -107,7 +113,7 @@ impl Failure {
     pub(crate) fn number(&self) -> u8 {
         match self {
             Self::CommandLine { number, .. } | Self::Missing { number, .. } => *number,
-            Self::Value { .. } | Self::WhichSocket(_) => BAD_OPTION,
+            Self::Value { .. } | Self::WhichSocket(_) | Self::Pressure(_) => BAD_OPTION,
             Self::Connect { source, .. } => {
                 source.raw_os_error().and_then(|number| u8::try_from(number).ok()).unwrap_or(BUSY)
             }
@@ -119,7 +125,7 @@ impl Failure {
             | Self::HalfAnAnswer
             | Self::Unknown { .. } => SERVER_SAID_NO,
             Self::NoEtmemd { .. } => NO_PROGRAM,
-            Self::Manual(_) | Self::Output(_) | Self::MetricsFile { .. } => NOT_PRINTED,
+            Self::Manual(_) | Self::Output(_) | Self::MetricsFile { .. } | Self::Signals(_) => NOT_PRINTED,
         }
     }
 }

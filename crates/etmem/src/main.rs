@@ -17,6 +17,8 @@ mod connection;
 mod dry_run;
 mod failure;
 mod listening;
+mod metrics;
+mod pressure;
 mod verb;
 mod watch;
 
@@ -52,6 +54,7 @@ fn run() -> Result<Status, Failure> {
         Asked::Metrics(metrics) => metrics.run(&choose(socket)?, &mut out)?,
         Asked::Doctor(arguments) => match doctor::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
+        Asked::PressureRun(place, command) => pressure_run(place.as_ref(), &command)?,
         Asked::Completions(shell) => {
             completions::print(shell, command_line::program(), &mut out).map_err(Failure::Output)?
         }
@@ -62,6 +65,12 @@ fn run() -> Result<Status, Failure> {
     };
     out.flush().map_err(Failure::Output)?;
     Ok(status)
+}
+
+/// Runs `command` at each request at `place`; no request comes without one.
+fn pressure_run(place: Option<&pressure::Place>, command: &[std::ffi::OsString]) -> Result<Status, Failure> {
+    place.map_or(Ok(()), |place| pressure::run(place, command)).map_err(Failure::Signals)?;
+    Ok(Status::Success)
 }
 
 /// The socket to connect to.

@@ -1,11 +1,13 @@
 //! Writes to the log what the cycles of a task did. What an event's level is, and whether it is the same as that of the
 //! cycle before, is said by the event.
 
+use etmem_core::kernel::groups::Group;
 use etmem_core::kernel::process::ProcessId;
 use etmem_core::kernel::trigger::Trigger;
 use etmem_core::kernel::wishes::Choice;
 use etmem_engine::{Event, Level, Line, StepReport};
 use std::collections::HashSet;
+use std::fmt;
 use tracing::{debug, error, info, warn};
 
 /// The log of one task.
@@ -13,7 +15,23 @@ use tracing::{debug, error, info, warn};
 pub(crate) struct Journal {
     label: String,
     /// What came in the last cycle: of a process, or of the task.
-    last: HashSet<(Option<ProcessId>, String)>,
+    last: HashSet<(Option<Subject>, String)>,
+}
+
+/// What of the task a line is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Subject {
+    Process(ProcessId),
+    Group(Group),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(process) => write!(f, "process {process}: "),
+            Self::Group(group) => write!(f, "group {group}: "),
+        }
+    }
 }
 
 impl Journal {
@@ -58,9 +76,9 @@ impl Journal {
 
     /// The next cycle is over.
     pub(crate) fn record(&mut self, report: &StepReport) {
-        for (level, process, text) in self.due(report) {
-            let process = process.map(|process| format!("process {process}: ")).unwrap_or_default();
-            let line = format_args!("{}: {process}{text}", self.label);
+        for (level, subject, text) in self.due(report) {
+            let subject = subject.map(|subject| subject.to_string()).unwrap_or_default();
+            let line = format_args!("{}: {subject}{text}", self.label);
             match level {
                 Level::Error => error!("{line}"),
                 Level::Warn => warn!("{line}"),
@@ -71,23 +89,28 @@ impl Journal {
     }
 
     /// What is to be written, and at which level.
-    fn due(&mut self, report: &StepReport) -> Vec<(Level, Option<ProcessId>, Line)> {
-        let mut events: Vec<(Option<ProcessId>, Event)> = Vec::new();
+    fn due(&mut self, report: &StepReport) -> Vec<(Level, Option<Subject>, Line)> {
+        let mut events: Vec<(Option<Subject>, Event)> = Vec::new();
         events.extend(state(report).map(|event| (None, event)));
         for one in &report.processes {
-            events.extend(one.events.iter().map(|event| (Some(one.process), event.clone())));
+            let subject = Some(Subject::Process(one.process));
+            events.extend(one.events.iter().map(|event| (subject.clone(), event.clone())));
+        }
+        for one in report.groups.iter().flatten() {
+            let subject = Some(Subject::Group(one.group.clone()));
+            events.extend(one.events.iter().map(|event| (subject.clone(), event.clone())));
         }
         events.extend(report.events.iter().map(|event| (None, event.clone())));
         let mut keys = HashSet::new();
         let mut due = Vec::new();
-        for (process, Event { level, repeated, key, of_task, text }) in events {
-            let process = process.filter(|_| !of_task);
-            let key = (process, key);
+        for (subject, Event { level, repeated, key, of_task, text }) in events {
+            let subject = subject.filter(|_| !of_task);
+            let key = (subject.clone(), key);
             if of_task && keys.contains(&key) {
                 continue;
             }
             let level = if self.last.contains(&key) { repeated } else { Some(level) };
-            due.extend(level.map(|level| (level, process, text)));
+            due.extend(level.map(|level| (level, subject, text)));
             keys.insert(key);
         }
         self.last = keys;
@@ -97,12 +120,13 @@ impl Journal {
 
 /// What there is to say of the task as a whole, whatever its engine.
 fn state(report: &StepReport) -> Option<Event> {
-    let StepReport { processes, fault, gone, stopped, .. } = report;
+    let StepReport { groups, fault, gone, stopped, .. } = report;
     let (level, text) = match (fault, gone) {
         (Some(fault), _) => (Level::Error, format!("nothing can be done: {fault}")),
         (None, Some(gone)) => (Level::Warn, gone.to_string()),
-        (None, None) if processes.is_empty() && !stopped => {
-            (Level::Info, "no process now; waiting for one".to_owned())
+        (None, None) if report.is_empty() && !stopped => {
+            let what = if groups.is_some() { "control group" } else { "process" };
+            (Level::Info, format!("no {what} now; waiting for one"))
         }
         (None, None) => return None,
     };
@@ -127,7 +151,11 @@ mod tests {
 
     fn due(journal: &mut Journal, report: &StepReport) -> Vec<(Level, Option<u32>, String)> {
         let due = journal.due(report).into_iter();
-        due.map(|(level, process, text)| (level, process.map(|it| it.pid.get()), text.to_string())).collect()
+        let pid = |subject| match subject {
+            Some(Subject::Process(process)) => Some(process.pid.get()),
+            Some(Subject::Group(_)) | None => None,
+        };
+        due.map(|(level, subject, text)| (level, pid(subject), text.to_string())).collect()
     }
 
     fn levels(journal: &mut Journal, results: &[(u32, ProcessResult)]) -> Vec<Level> {

@@ -3,13 +3,15 @@
 use crate::cleanup_records::{self, CleanupRecord};
 use crate::isolation;
 use etmem_config::{EngineSection, ProjectSection};
+use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::nodes::NumaNodes;
-use etmem_core::kernel::process::ProcessTable;
+use etmem_core::kernel::process::{ProcessTable, Target};
 use etmem_core::kernel::trigger::{Trigger, TriggerWait};
 use etmem_core::kernel::wishes::{Chosen, Modules, Wishes};
 use etmem_engine::{Hosted, Refusal};
 use etmem_linux::choice::Interfaces;
-use etmem_linux::lasting;
+use etmem_linux::cooperation::{self, PressureSocket};
+use etmem_linux::lasting::{self, Setting};
 use etmem_linux::nodes::MachineNodes;
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::process::table::Processes;
@@ -44,6 +46,12 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
         Modules::default()
     }
 
+    /// Whether a process of `target` runs a KVM guest now.
+    fn runs_guests(&self, target: &Target) -> bool {
+        let _ = target;
+        false
+    }
+
     /// All its ports, the probe and the mover chosen by `wishes`.
     ///
     /// # Errors
@@ -55,6 +63,15 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// # Errors
     /// No file can be opened any more.
     fn triggers(&self, triggers: &[Trigger]) -> io::Result<Box<dyn TriggerWait>>;
+
+    /// Lets programs listen for requests to the task called `name`, a name of a file. Also what the next daemon removes if this one
+    /// is killed.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    fn cooperation(&self, name: &str) -> Result<(Arc<dyn Cooperation>, Vec<CleanupRecord>), String> {
+        Err(format!("no program can listen for {name} on this machine"))
+    }
 
     /// The engine of `section`, whose policy is a plugin's; what the plugins of its project have in common is
     /// `shared`. Waits for the plugin for at most `deadline`.
@@ -116,9 +133,21 @@ impl Machine for LinuxMachine {
         self.interfaces.modules()
     }
 
+    fn runs_guests(&self, target: &Target) -> bool {
+        !self.interfaces.guests(target).is_empty()
+    }
+
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {
         let chosen = self.interfaces.kernel(wishes);
         chosen.map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))
+    }
+
+    fn cooperation(&self, name: &str) -> Result<(Arc<dyn Cooperation>, Vec<CleanupRecord>), String> {
+        let folder = cleanup_records::folder();
+        let path = cooperation::path(&folder, name);
+        let record = CleanupRecord::of(&folder, &Setting::PressureSocket(path.clone()));
+        let record = record.map_err(|error| format!("cannot write down what it sets: {error}"))?;
+        Ok((Arc::new(PressureSocket::open(path)?), vec![record]))
     }
 
     fn triggers(&self, triggers: &[Trigger]) -> io::Result<Box<dyn TriggerWait>> {

@@ -5,7 +5,8 @@
 
 use crate::cleanup_records::CleanupRecord;
 use crate::machine::Machine;
-use etmem_core::kernel::wishes::{Choice, Chosen, Modules};
+use etmem_core::kernel::cooperation::Cooperation;
+use etmem_core::kernel::wishes::{Choice, Chosen, Modules, Wishes};
 use etmem_engine::TaskRunner;
 use std::sync::Arc;
 
@@ -26,7 +27,8 @@ impl Ports {
     /// What the machine lacks, or why what the task sets cannot be written down.
     pub(crate) fn choose(machine: &Arc<dyn Machine>, work: &mut dyn TaskRunner) -> Result<Self, String> {
         let modules = machine.modules();
-        let chosen = machine.kernel(&work.wishes())?;
+        let guest = work.target().is_some_and(|target| machine.runs_guests(target));
+        let chosen = machine.kernel(&Wishes { guest, ..work.wishes() })?;
         Ok(Self { machine: Arc::clone(machine), modules, chosen, records: Vec::new() })
     }
 
@@ -42,6 +44,24 @@ impl Ports {
         Ok(())
     }
 
+    /// Lets the programs of the task called `name` be asked, if `work` asks any.
+    ///
+    /// # Errors
+    /// Why no program can listen.
+    pub(crate) fn listen(&mut self, work: &dyn TaskRunner, name: &str) -> Result<(), String> {
+        if work.asks() {
+            let (cooperation, records) = self.machine.cooperation(name)?;
+            self.chosen.kernel.cooperation = Some(cooperation);
+            self.records.extend(records);
+        }
+        Ok(())
+    }
+
+    /// How the programs of the task are asked, if they are.
+    pub(crate) fn cooperation(&self) -> Option<Arc<dyn Cooperation>> {
+        self.chosen.kernel.cooperation.clone()
+    }
+
     /// Chooses again if modules have come or gone. Returns the choices if they are others than before.
     pub(crate) fn renew(&mut self, work: &mut dyn TaskRunner) -> Option<(Choice, Choice)> {
         let modules = std::mem::replace(&mut self.modules, self.machine.modules());
@@ -50,6 +70,7 @@ impl Ports {
         }
         let mut renewed = Self::choose(&self.machine, work).ok()?;
         renewed.records = std::mem::take(&mut self.records);
+        renewed.chosen.kernel.cooperation = self.chosen.kernel.cooperation.take();
         let names = |chosen: &Chosen| (chosen.probe.name, chosen.mover.name);
         let is_other = names(&renewed.chosen) != names(&self.chosen);
         work.renew(&renewed.chosen.kernel);

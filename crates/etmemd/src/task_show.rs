@@ -74,7 +74,7 @@ impl ShownWork {
             Doing::Failed => "failed",
             Doing::Working => "working",
             Doing::Resting if report.is_some_and(|report| report.gone.is_some()) => "gone",
-            Doing::Resting if report.is_some_and(|report| report.processes.is_empty()) => "waiting",
+            Doing::Resting if report.is_some_and(|report| report.is_empty()) => "waiting",
             Doing::Resting => "resting",
         }
     }

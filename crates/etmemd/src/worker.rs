@@ -6,6 +6,7 @@ use crate::journal::Journal;
 use crate::ports::Ports;
 use crate::rest::{Rest, ShownTrigger, WokenBy};
 use crate::wait_group::Member;
+use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::trigger::Interrupt;
 use etmem_core::kernel::wishes::Choice;
@@ -22,6 +23,7 @@ use std::time::Duration;
 pub(crate) struct Worker {
     pacer: Arc<SystemPacer>,
     interrupt: Option<Arc<dyn Interrupt>>,
+    cooperation: Option<Arc<dyn Cooperation>>,
     progress: Arc<Mutex<Progress>>,
     so_far: SharedSoFar,
     choices: Arc<Mutex<(Choice, Choice)>>,
@@ -85,7 +87,7 @@ impl Worker {
     ) -> io::Result<Self> {
         let pacer = Arc::new(SystemPacer::new());
         // Before its thread has run at all, a task is about to begin its first cycle, and does not rest from one.
-        let (triggers, interrupt) = (rest.triggers(), rest.interrupt());
+        let (triggers, interrupt, cooperation) = (rest.triggers(), rest.interrupt(), ports.cooperation());
         let woken_by = interrupt.as_ref().map(|_| WokenBy::START);
         let progress = Progress { in_cycle: true, triggers, woken_by, ..Progress::default() };
         let progress = Arc::new(Mutex::new(progress));
@@ -127,7 +129,7 @@ impl Worker {
             journal.stopped();
             drop(member);
         })?;
-        Ok(Self { pacer, interrupt, progress, so_far, choices, thread })
+        Ok(Self { pacer, interrupt, cooperation, progress, so_far, choices, thread })
     }
 
     /// How the task stands. Never waits for a cycle.
@@ -161,6 +163,10 @@ impl Drop for Worker {
         self.pacer.stop();
         if let Some(interrupt) = &self.interrupt {
             interrupt.interrupt();
+        }
+        // At once, so that the task can be started again before it has stopped.
+        if let Some(cooperation) = &self.cooperation {
+            cooperation.close();
         }
     }
 }

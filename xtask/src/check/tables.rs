@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use etmem_engine::KINDS;
+use etmem_engine::feedback::{FIELDS, Field};
 use etmem_engine::figures::{ROWS, Row, Sums};
 use etmem_engine::reason::{ReasonName, Scope};
 use std::fs;
@@ -10,7 +11,7 @@ use std::path::Path;
 /// The end of a table that is written from the code.
 const END: &str = "<!-- end -->\n";
 
-/// `docs/json.md` with its table of figures.
+/// `docs/json.md` with its tables of figures, and of what refaults say.
 pub(super) fn figures(root: &Path) -> anyhow::Result<String> {
     let row = |Row { name, help, sums, .. }: &Row, of: &str| {
         let sums = match sums {
@@ -24,8 +25,11 @@ pub(super) fn figures(root: &Path) -> anyhow::Result<String> {
         let of = format!("of engine {}: ", kind.keys.name);
         rows.extend(kind.figures.iter().map(|one| row(one, &of)));
     }
+    let field = |Field { name, kind, help, .. }: &Field| format!("| `{name}` | {kind} | {help} |\n");
+    let fields: String = FIELDS.iter().map(field).collect();
+    let fields = format!("| field | type | |\n| --- | --- | --- |\n{fields}");
     with(
-        &read(root, "docs/json.md")?,
+        &with(&read(root, "docs/json.md")?, "feedback", &fields)?,
         "figures",
         &format!("| field | | what it says |\n| --- | --- | --- |\n{rows}"),
     )
@@ -34,7 +38,8 @@ pub(super) fn figures(root: &Path) -> anyhow::Result<String> {
 /// `docs/why-nothing-happens.md` with its tables of reasons.
 pub(super) fn reasons(root: &Path) -> anyhow::Result<String> {
     let guide = with(&read(root, "docs/why-nothing-happens.md")?, "task", &reasons_of(Scope::Task))?;
-    with(&guide, "process", &reasons_of(Scope::Process))
+    let guide = with(&guide, "process", &reasons_of(Scope::Process))?;
+    with(&guide, "group", &reasons_of(Scope::Group))
 }
 
 fn reasons_of(scope: Scope) -> String {

@@ -17,7 +17,7 @@ pub(crate) enum Lane {
 }
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
-const FIRST: [(&str, &str); 17] = [
+const FIRST: [(&str, &str); 19] = [
     ("etmem-tests::slide", "swap"),
     ("etmem-tests::plugin_examples", "swap"),
     ("etmem-tests::killed", "swap, and kills at measured moments"),
@@ -32,15 +32,18 @@ const FIRST: [(&str, &str); 17] = [
     ("etmem-tests::moved", "swap, and zram at its limit"),
     ("etmem-tests::targets", "swap"),
     ("etmem-tests::many", "swap"),
+    ("etmem-tests::cooperation", "swap"),
+    ("etmem-tests::memdcd", "swap"),
     ("etmemd::service", "swap"),
     ("etmem-linux::machine", "swap"),
     ("etmem-testkit::machine", "swap"),
 ];
 
 /// Programs that take longest in the second lane: these begin first.
-const LONGEST: [&str; 7] = [
+const LONGEST: [&str; 8] = [
     "etmem-tests::vm",
     "etmem-tests::vm_nodes",
+    "etmem-tests::vm_psi",
     "etmem-tests::thirdparty",
     "etmem-tests::fake",
     "documentation",
@@ -125,7 +128,7 @@ mod tests {
     #[test]
     fn every_suite_that_takes_swap_here_is_in_the_first_lane() {
         // They take it inside a virtual machine.
-        let inside = ["triggers", "vm", "vm_guards", "vm_nodes"];
+        let inside = ["triggers", "vm", "vm_damon", "vm_guards", "vm_nodes", "vm_psi", "compare"];
         let tests = project::root().join("tests");
         let manifest = fs::read_to_string(tests.join("Cargo.toml")).unwrap();
         let suites = manifest.split("[[test]]").skip(1).map(|section| {

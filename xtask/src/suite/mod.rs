@@ -3,6 +3,7 @@
 
 mod allowed;
 mod lanes;
+mod output;
 mod programs;
 pub(crate) mod run;
 mod transcript;

@@ -1,10 +1,10 @@
 //! The test programs: cargo builds them all, and each is then run as `cargo test` would run it.
 
+use super::output::Output;
 use crate::project;
 use anyhow::Context;
 use cargo_metadata::{Artifact, Message};
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -35,19 +35,29 @@ impl Program {
         Self { name: name.to_owned(), announcement: String::new(), command }
     }
 
-    /// Runs it to its end: all that it printed, and whether it succeeded.
-    pub(crate) fn run(mut self) -> anyhow::Result<(String, bool)> {
+    /// Runs it to its end.
+    pub(crate) fn run(mut self) -> anyhow::Result<Ended> {
         // One pipe for both, so that the lines stay in their order.
-        let (mut reader, writer) = io::pipe().context("make a pipe")?;
+        let (output, writer) = Output::new().context("make a pipe")?;
         self.command.stdin(Stdio::null()).stdout(writer.try_clone().context("make a pipe")?).stderr(writer);
         let mut child = self.command.spawn().with_context(|| format!("run {}", self.name))?;
         // The command keeps its ends of the pipe, which would then never come to an end.
         drop(self.command);
-        let mut output = Vec::new();
-        reader.read_to_end(&mut output).with_context(|| format!("read what {} prints", self.name))?;
-        let succeeded = child.wait().with_context(|| format!("wait for {}", self.name))?.success();
-        Ok((self.announcement + &String::from_utf8_lossy(&output), succeeded))
+        let (output, status, orphans) =
+            output.of_program(|| child.wait()).with_context(|| format!("wait for {}", self.name))?;
+        Ok(Ended { output: self.announcement + &output, succeeded: status.success(), orphans })
     }
+}
+
+/// What a program came to.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// All that it printed.
+    pub(crate) output: String,
+    /// Whether it succeeded.
+    pub(crate) succeeded: bool,
+    /// The processes that it has left, which hold its output.
+    pub(crate) orphans: Option<String>,
 }
 
 /// Builds what `arguments` select (none: the whole workspace) and what the suites use besides; `None` if it does not

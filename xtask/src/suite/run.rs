@@ -3,7 +3,7 @@
 
 use super::allowed::AllowedSkips;
 use super::lanes::{Lane, Lanes};
-use super::programs::{self, Program};
+use super::programs::{self, Ended, Program};
 use super::transcript::{Skip, Transcript};
 use crate::project;
 use anyhow::Context;
@@ -102,12 +102,16 @@ fn work(lane: Lane, lanes: &Mutex<Lanes>, sum: &Mutex<(Transcript, File)>) -> an
         let name = program.name().to_owned();
         println!("    Starting {name}");
         let watch = Watch::start();
-        let (output, succeeded) = program.run()?;
+        let Ended { output, succeeded, orphans } = program.run()?;
         let output = format!("{output}     Took {:.1} s: {name}\n", watch.seconds());
+        let mut transcript = Transcript::read(&output, succeeded);
+        if let Some(orphans) = orphans {
+            transcript.left(&name, &orphans);
+        }
         let mut sum = held(sum);
         print!("{output}");
         sum.1.write_all(output.as_bytes()).context("write the copy of the output")?;
-        sum.0.add(Transcript::read(&output, succeeded));
+        sum.0.add(transcript);
     }
     Ok(())
 }
@@ -137,5 +141,28 @@ mod tests {
             vec![program("etmem-tests::slide", "one", "two"), program("etmem-tests::vm", "two", "one")];
         let transcript = run_in_lanes(programs, tempfile::tempfile().unwrap()).unwrap();
         assert_eq!(transcript.closing_line(), "0 passed, 0 failed, 0 skipped");
+    }
+
+    #[test]
+    fn a_program_that_leaves_a_process_with_its_output_fails_and_does_not_hang() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.current_dir(folder.path());
+        // Its first line is the number of a process that goes on until it is killed.
+        command.args([
+            "-c",
+            "sleep 3600 & echo $! > orphan; echo running 0 tests; echo 'test result: ok. 0 passed;'",
+        ]);
+        let transcript =
+            run_in_lanes(vec![Program::of("etmem-tests::slide", command)], tempfile::tempfile().unwrap())
+                .unwrap();
+        let orphan = std::fs::read_to_string(folder.path().join("orphan")).unwrap();
+        Command::new("kill").arg(orphan.trim()).status().unwrap();
+        let want = format!(
+            "etmem-tests::slide: ended, but its output is held by what it left: {} (sleep)",
+            orphan.trim()
+        );
+        assert_eq!(transcript.failures, [want]);
+        assert_eq!(transcript.closing_line(), "0 passed, 1 failed, 0 skipped");
     }
 }

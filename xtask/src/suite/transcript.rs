@@ -61,6 +61,12 @@ impl Transcript {
         self.skips.extend(other.skips);
     }
 
+    /// The program named `program` has ended and left processes that hold its output.
+    pub(crate) fn left(&mut self, program: &str, orphans: &str) {
+        self.failed += 1;
+        self.failures.push(format!("{program}: ended, but its output is held by what it left: {orphans}"));
+    }
+
     fn line(&mut self, line: &str) {
         if self.place == Place::Results && program(line).is_some() {
             self.ended_early();

@@ -22,7 +22,9 @@ impl TaskNames {
     pub(super) fn name_for(&mut self, target: &Target) -> Result<Name, Rule> {
         let wanted = match target {
             Target::Comm(comm) if comm.starts_with('-') => format!("task{comm}"),
-            Target::Pid(_) | Target::Process(_) | Target::Comm(_) | Target::Exe(_) => target.written().1,
+            Target::Pid(_) | Target::Process(_) | Target::Comm(_) | Target::Exe(_) | Target::Groups(_) => {
+                target.written().1
+            }
         };
         // A process's name may hold what no name of a task may.
         let wanted: String = wanted

@@ -11,6 +11,7 @@ use crate::sibling_groups::SiblingGroups;
 use crate::values::{name, within};
 use crate::warning::{Ignored, Warnings};
 use crate::written::{KeyError, WrittenGroup};
+use etmem_core::kernel::groups::GroupPattern;
 use etmem_core::kernel::process::{ExePattern, Pid, Target};
 use etmem_core::name::Name;
 use std::borrow::Cow;
@@ -67,6 +68,8 @@ pub enum TargetType {
     Name,
     /// `value` is the path of an executable, or a pattern of such paths.
     Exe,
+    /// `value` is the path of a control group, or a pattern of such paths.
+    Cgroup,
 }
 
 keys! { pub KEYS;
@@ -77,7 +80,8 @@ keys! { pub KEYS;
     VALUE: Box<str> = needed("value", target_value)
         .help("The target process: its name exactly as in /proc/PID/comm (at most 15 bytes), its pid, or with `type=exe` (ours) the \
                path of its executable, in which `*`, `?` and `[a-z]` stand for characters other than `/`, and `**` for any folders. Its \
-               descendants belong to it.")
+               descendants belong to it. With `type=cgroup` (ours), a path or glob of control groups below their root: all processes \
+               of these groups and of the groups below them. Engine psi needs neither `type` nor `value`.")
         .example("mysqld");
 }
 
@@ -86,9 +90,10 @@ fn target_type(text: &str) -> Result<TargetType, Rule> {
         "pid" => Ok(TargetType::Pid),
         "name" => Ok(TargetType::Name),
         "exe" => Ok(TargetType::Exe),
+        "cgroup" => Ok(TargetType::Cgroup),
         // As the samples write it, where a reader is to choose.
         "pid/name" => Err(Rule::Form("either pid or name, and value the one to fit")),
-        _ => Err(Rule::Form("pid, name or exe")),
+        _ => Err(Rule::Form("pid, name, exe or cgroup")),
     }
 }
 
@@ -97,7 +102,7 @@ fn target_value(text: &str) -> Result<Box<str>, Rule> {
         Ok(text.into())
     } else {
         Err(Rule::Form(
-            "1 to 4095 bytes of text: a name of at most 15 bytes, a pid or the path of an executable",
+            "1 to 4095 bytes of text: a name of at most 15 bytes, a pid, or the path of an executable or control group",
         ))
     }
 }
@@ -114,8 +119,8 @@ pub(crate) fn read(source: Source<'_>, warnings: &mut Warnings<'_>) -> Result<Ta
     let mut reader = Reader::new(path, &group, &tables.task);
     let (project, engine, name) = names(&reader)?;
     reader.faults_are(FaultClass::Internal);
-    let target = target(&reader)?;
     let kind = of_task(tables.kinds, engine.as_str());
+    let target = kind.and_then(|kind| kind.target).unwrap_or(target)(&reader)?;
     let keys = kind.map_or(Keys::NONE, |kind| kind.task);
     reader.check(keys.rows)?;
     (keys.agree)(&reader)?;
@@ -173,6 +178,9 @@ pub(crate) fn target(reader: &Reader<'_>) -> Result<Target, ConfigError> {
             .ok_or_else(|| refuse("the number of a process, 1 or more")),
         TargetType::Exe => ExePattern::new(&value).map(Target::Exe).ok_or_else(|| {
             refuse("the path of an executable from / on, or a pattern of such paths with * ? [a-z] **")
+        }),
+        TargetType::Cgroup => GroupPattern::new(&value).map(Target::Groups).ok_or_else(|| {
+            refuse("a path or glob of control groups below their root, without .., with * ? [a-z] {a,b} **")
         }),
     }
 }

@@ -27,7 +27,7 @@ impl Tally {
         self.mixed[seen][standing as usize][page % COLUMNS] += 1;
     }
 
-    /// So many pages at once.
+    /// A number of pages at once.
     pub(super) fn alike(&mut self, seen: usize, standing: u8, pages: u64) {
         self.alike[seen][usize::from(standing)] += pages;
     }

@@ -21,6 +21,11 @@ pub enum SkipReason {
         /// In bytes.
         limit: u64,
     },
+    /// Writes to swap fail, so that pages stay in the swap cache.
+    SwapFails {
+        /// Bytes of them.
+        stuck: u64,
+    },
     /// Swap is used up to `max_swap_use`.
     SwapUse {
         /// In percent.
@@ -71,6 +76,7 @@ impl SkipReason {
             | Self::SwapFull
             | Self::SwapFullMemoryFine { .. }
             | Self::ZramLimit { .. }
+            | Self::SwapFails { .. }
             | Self::SwapUse { .. }
             | Self::Pressure { .. }
             | Self::MemoryFree { .. } => true,
@@ -100,6 +106,12 @@ impl fmt::Display for SkipReason {
                 "zram has taken the {} MiB of memory that its mem_limit allows, so what is moved out would stay in the swap \
                  cache: a higher limit (/sys/block/zram*/mem_limit), or other swap",
                 limit >> 20
+            ),
+            Self::SwapFails { stuck } => write!(
+                f,
+                "writes to swap fail, so that {} MiB that were moved out stay in memory, in the swap cache: see the kernel's log \
+                 (dmesg), mend the device or make room for its file, then swapoff and swapon",
+                stuck >> 20
             ),
             Self::SwapUse { used_percent, most } => write!(
                 f,

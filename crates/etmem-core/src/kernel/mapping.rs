@@ -22,6 +22,8 @@ pub struct Mapping {
     /// Of the pool of huge pages, which swap cannot hold. Known of anonymous mappings (`MAP_HUGETLB`); mapped files of a hugetlbfs
     /// are shared, nearly always.
     pub huge_pool: bool,
+    /// A processor of a KVM guest: the process runs one.
+    pub guest: bool,
 }
 
 /// A flag of a mapping as the line `VmFlags` of `/proc/PID/smaps` writes it: two lower-case letters.

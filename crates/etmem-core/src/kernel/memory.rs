@@ -20,6 +20,8 @@ pub struct MemoryState {
     pub swap_cached: u64,
     /// What swap may still take, where a device of it is compressed memory with a limit.
     pub swap_limit: Option<SwapLimit>,
+    /// Bytes that stay in memory, in the swap cache, as writing them to swap has failed; 0 unless that is a good part of it.
+    pub swap_stuck: u64,
 }
 
 /// A limit of swap that `SwapFree` does not show: what is beyond it stays in memory, in the swap cache.

@@ -2,14 +2,17 @@
 //!
 //! `etmem-linux` implements them over a real machine, `etmem-testkit` over a scripted one. The order in which
 //! a cycle calls them: [`process`] (whose memory), [`memory`], [`pressure`] and [`groups`] (is there a need, and room), [`mapping`]
-//! and [`probe`] (which pages were touched), [`mover`] or [`nodes`] (out of memory, or to another node), [`swap_cache`]; every
-//! wait goes through [`pacer`], but for the one between two cycles, which a [`trigger`] may end. [`decider`] asks another program
-//! instead. [`wishes`] is how a task says which probe and mover it wants.
+//! and [`probe`] (which pages were touched), [`cooperation`] (programs give memory back), [`mover`] or [`nodes`] (out of memory, or to
+//! another node), [`swap_cache`]; every wait goes through [`pacer`], but for the one between two cycles, which a [`trigger`] may end.
+//! [`decider`] asks another program instead, [`monitoring`] leaves all to the kernel. [`wishes`] is how a task says which probe and mover it wants.
 
+pub mod cooperation;
 pub mod decider;
+mod group_pattern;
 pub mod groups;
 pub mod mapping;
 pub mod memory;
+pub mod monitoring;
 pub mod mover;
 mod moving;
 pub mod nodes;
@@ -48,4 +51,8 @@ pub struct Kernel {
     pub groups: Arc<dyn groups::ControlGroups>,
     /// Asks programs outside what to do with pages.
     pub deciders: Arc<dyn decider::Deciders>,
+    /// Asks programs for memory before it is taken; `None` if the task does not ask.
+    pub cooperation: Option<Arc<dyn cooperation::Cooperation>>,
+    /// Has the kernel watch and act itself.
+    pub monitoring: Arc<dyn monitoring::Monitoring>,
 }

@@ -14,6 +14,8 @@ pub enum Moving {
     Nodes(Numa),
     /// Another program, or the kernel itself, does it.
     Elsewhere,
+    /// Out of memory, as the kernel chooses: whole control groups are reclaimed ([`super::groups`]).
+    Groups,
 }
 
 impl Moving {
@@ -28,6 +30,10 @@ impl Moving {
                 let reason = "this task moves pages between NUMA nodes, and none out of memory";
                 Err(ProcessError::refused("paging out", reason))
             }
+            Self::Groups => {
+                let reason = "this task reclaims control groups, and no pages that it chooses";
+                Err(ProcessError::refused("paging out", reason))
+            }
             Self::Elsewhere => Err(ProcessError::refused("paging out", "this task moves no page itself")),
         }
     }
@@ -36,7 +42,7 @@ impl Moving {
     #[must_use]
     pub const fn nodes(&self) -> Option<&Numa> {
         match self {
-            Self::Out(_) | Self::Elsewhere => None,
+            Self::Out(_) | Self::Elsewhere | Self::Groups => None,
             Self::Nodes(numa) => Some(numa),
         }
     }

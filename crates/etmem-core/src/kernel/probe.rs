@@ -115,6 +115,11 @@ pub trait AccessProbe: fmt::Debug + Send {
         false
     }
 
+    /// Why it does not see what touches a process that runs a KVM guest; `None` if it does.
+    fn blind_to_guests(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether `prepare` arms the ranges it is given and no others, so that a scan can be done in slices.
     fn arms_by_range(&self) -> bool {
         false

@@ -1,5 +1,6 @@
 //! Finding processes, and telling one from another that got its pid later.
 
+use super::group_pattern::GroupPattern;
 use glob::{MatchOptions, Pattern};
 use std::cmp::Ordering;
 use std::fmt;
@@ -46,6 +47,8 @@ pub enum Target {
     Comm(Box<str>),
     /// `type=exe`: every process that runs an executable of such a path, and their descendants.
     Exe(ExePattern),
+    /// `type=cgroup`: every process of the control groups of such a path, and of the groups below them.
+    Groups(GroupPattern),
 }
 
 /// The path of an executable, from `/` on. `*`, `?` and `[a-z]` stand for characters other than `/`, `**` for any folders.
@@ -85,6 +88,7 @@ impl Target {
             Self::Pid(pid) | Self::Process(ProcessId { pid, .. }) => ("pid", pid.to_string()),
             Self::Comm(comm) => ("name", comm.to_string()),
             Self::Exe(pattern) => ("exe", pattern.to_string()),
+            Self::Groups(pattern) => ("cgroup", pattern.to_string()),
         }
     }
 }
@@ -95,6 +99,7 @@ impl fmt::Display for Target {
             Self::Pid(pid) | Self::Process(ProcessId { pid, .. }) => write!(f, "process {pid}"),
             Self::Comm(comm) => write!(f, "process named {comm}"),
             Self::Exe(pattern) => write!(f, "process with executable {pattern}"),
+            Self::Groups(pattern) => write!(f, "control group {pattern}"),
         }
     }
 }
@@ -123,6 +128,13 @@ impl ProcessMemory {
     #[must_use]
     pub const fn share(&self, percent: u8) -> u64 {
         (self.resident + self.swapped) / 100 * percent as u64
+    }
+
+    /// What the process has freed since it had `before`: bytes that it has less in memory, and not more in swap.
+    #[must_use]
+    pub const fn given_back_since(&self, before: &Self) -> u64 {
+        let less = before.resident.saturating_sub(self.resident);
+        less.saturating_sub(self.swapped.saturating_sub(before.swapped))
     }
 }
 
@@ -231,9 +243,41 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
         one == other || self.order_of_memory(one, other) == Some(Ordering::Equal)
     }
 
+    /// Of the control groups that `process` is in, the uppermost that `pattern` means; none if it is in no such group, or gone.
+    fn group(&self, process: ProcessId, pattern: &GroupPattern) -> Option<String> {
+        let _ = (process, pattern);
+        None
+    }
+
     /// How much memory `process` uses now.
     ///
     /// # Errors
     /// [`ProcessError::Exited`] where it is gone.
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_to_swap_was_not_given_back() {
+        let memory = |resident, swapped| ProcessMemory {
+            resident,
+            swapped,
+            major_faults: 0,
+            ..ProcessMemory::default()
+        };
+        for (before, now, want) in [
+            (memory(100, 5), memory(100, 5), 0),
+            (memory(100, 5), memory(30, 5), 70),
+            (memory(100, 5), memory(30, 25), 50),
+            (memory(100, 5), memory(90, 25), 0),
+            (memory(100, 5), memory(120, 5), 0),
+            // It freed pages that were in swap as well.
+            (memory(100, 5), memory(30, 0), 70),
+        ] {
+            assert_eq!(now.given_back_since(&before), want, "{before:?} {now:?}");
+        }
+    }
 }

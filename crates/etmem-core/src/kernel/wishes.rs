@@ -5,7 +5,7 @@ use super::Kernel;
 /// `tracker=`: how to see which pages were touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tracker {
-    /// The best that there is: `etmem`, `bpf`, `idle`, `damon`; of huge page pools `etmem`, `damon`, `idle`.
+    /// The best that there is: `etmem`, `bpf`, `idle`, `damon`; of huge page pools and KVM guests `etmem`, `damon`, `idle`.
     #[default]
     Auto,
     /// `/proc/PID/idle_pages` of the module etmem_scan.
@@ -69,9 +69,16 @@ pub struct Wishes {
     /// Whether all of the memory is of the huge page pool (`vm_flags=ht`), as that of virtual machines is: `bpf` does not
     /// see who touches it.
     pub huge_pool: bool,
+    /// Whether a process of the target runs a KVM guest. What the guest touches goes through page tables of its own.
+    pub guest: bool,
     /// Whether pages are to move between NUMA nodes ([`super::Moving::Nodes`]) instead of out of memory. `mover` has no
     /// meaning then.
     pub nodes: bool,
+    /// Whether control groups are reclaimed as a whole ([`super::Moving::Groups`]), for which no page is looked at. Nothing else
+    /// has a meaning then.
+    pub groups: bool,
+    /// Whether the kernel watches and acts itself ([`super::monitoring`]): neither `tracker` nor `mover` has a meaning then.
+    pub monitoring: bool,
 }
 
 /// Which of openEuler's modules are loaded: what `auto` chooses depends on it.

@@ -179,7 +179,7 @@ mod tests {
     use crate::kernel::probe::{Access, AccessSink, Block};
     use proptest::prelude::*;
 
-    /// A process in which every page is in memory that `shared` does not leave out; pages are told by number.
+    /// A process in which every page is in memory that `shared` does not leave out; a page is known by its number.
     #[derive(Debug)]
     struct Places {
         shared: fn(u64) -> bool,

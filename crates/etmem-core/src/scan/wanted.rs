@@ -84,6 +84,7 @@ mod tests {
             inode: 0,
             special: false,
             huge_pool: false,
+            guest: false,
         };
         for (name, mapping, want) in [
             ("heap", anonymous, true),

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod program;
+#[path = "../scripted/mod.rs"]
+mod scripted;
 mod simulation;
 
 use program::Program;

@@ -1,5 +1,7 @@
 //! What simulated programs touch.
 
+use crate::scripted::hash;
+
 /// A program with 8 MiB of memory of which a quarter is hot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
@@ -17,14 +19,6 @@ pub(crate) enum Program {
 
 pub(crate) const PAGES: usize = 2048;
 const QUARTER: usize = PAGES / 4;
-
-fn hash(page: usize, minute: u64) -> u64 {
-    let mut number = (page as u64) << 32 ^ minute ^ 0x9e37_79b9_7f4a_7c15;
-    for _ in 0..3 {
-        number = (number ^ number >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    }
-    number >> 32
-}
 
 impl Program {
     /// Whether it touches `page` in `minute`; `out_since` is when the page left, where it is out.

@@ -1,12 +1,12 @@
 //! Cycles of a minute over a simulated program, through the same functions as a real task's.
 
 use crate::program::{PAGES, Program};
-use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
+use crate::scripted::heat;
+use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use etmem_core::feedback::{
     Goal, PageSet, PageSetBuilder, RefaultLimiter, ScannedCycle, Standings, mark_out, settle,
 };
-use etmem_core::heat::{HeatMap, HeatUpdate};
-use etmem_core::kernel::probe::{Access, AccessSink, Block};
+use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::ProcessMemory;
 use etmem_core::plan::Plan;
 use etmem_core::policy::{ColdRule, pick};
@@ -115,14 +115,4 @@ pub(crate) fn run(program: Program, goal: Option<f64>) -> Outcome {
         of_oracle,
         paused: paused as f64 / MINUTES as f64,
     }
-}
-
-fn heat(seen: &[Access]) -> HeatMap {
-    let mut update = HeatUpdate::new(HeatMap::default());
-    for (block, pages) in (1u64..).zip(seen.chunks(PAGES_PER_BLOCK)) {
-        let mut all = [Access::ABSENT; PAGES_PER_BLOCK];
-        all[..pages.len()].copy_from_slice(pages);
-        update.block(block * BLOCK_SIZE, Block::Pages(&all));
-    }
-    update.finish()
 }

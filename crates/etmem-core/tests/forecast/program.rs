@@ -1,5 +1,6 @@
 //! What simulated programs touch.
 
+use crate::scripted::hash;
 use std::time::Duration;
 
 /// A program, of which a quarter is hot where nothing else is said.
@@ -36,14 +37,6 @@ pub(crate) struct Program {
 
 /// Touches of a zipf distribution in a tick.
 const ZIPF_TOUCHES: f64 = 100.0;
-
-fn hash(page: usize, tick: u64) -> u64 {
-    let mut number = (page as u64) << 32 ^ tick ^ 0x9e37_79b9_7f4a_7c15;
-    for _ in 0..3 {
-        number = (number ^ number >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    }
-    number >> 32
-}
 
 impl Program {
     pub(crate) fn new(kind: Kind) -> Self {

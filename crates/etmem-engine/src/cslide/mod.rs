@@ -33,6 +33,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::of(keys::TASK),
         scan: &PAGE,
         own_name: None,
+        target: None,
     },
     about: "Hot pages live on fast NUMA nodes and cold ones on slow nodes.",
     figures: report::FIGURES,

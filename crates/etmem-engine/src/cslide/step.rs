@@ -10,12 +10,12 @@ use super::figures::{Figures, Heat, TaskFigures};
 use super::settings::{self, EngineSettings, Kind, Settings};
 use super::shared_cycle::{SharedCycle, SharedCycleSlot, SharedCycleTask};
 use super::watch::{self, Reports, ScannedProcess};
-use crate::contract::{EngineError, TaskRunner, notes_on_target};
+use crate::contract::{EngineError, TaskRunner, name_groups, notes_on_target};
 use crate::report::StepReport;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::nodes::Node;
 use etmem_core::kernel::pacer::{Pace, Pacer, Stopped};
-use etmem_core::kernel::process::ProcessError;
+use etmem_core::kernel::process::{ProcessError, Target};
 use etmem_core::kernel::wishes::Wishes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,6 +155,10 @@ impl TaskRunner for CslideRunner {
         self.settings.wishes
     }
 
+    fn target(&self) -> Option<&Target> {
+        Some(&self.settings.target)
+    }
+
     fn prepare(&mut self, kernel: &Kernel) -> Result<(), EngineError> {
         // A kernel without these ports says so in every cycle.
         kernel.moving.nodes().map_or(Ok(()), |numa| settings::check(&self.engine, &*numa.nodes))?;
@@ -195,12 +199,14 @@ impl TaskRunner for CslideRunner {
 
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
         let (engine, interval) = (Arc::clone(&self.engine), self.settings.schedule.interval);
+        let target = self.settings.target.clone();
         let slot = self.slot(kernel);
         loop {
             if slot.leads() {
                 cycle(&engine, slot, pacer);
             }
-            if let Some(report) = slot.take_report() {
+            if let Some(mut report) = slot.take_report() {
+                name_groups(&mut report, &target, kernel);
                 return report;
             }
             if pacer.pause(interval) == Pace::Stop {

@@ -2,7 +2,7 @@
 
 use super::message::Messages;
 use super::report::Sent;
-use crate::contract::{TaskRunner, gone, notes_on_target};
+use crate::contract::{MOST_WATCHED, TaskRunner, gone, notes_on_target};
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::{ScanLock, ScanLocks};
 use etmem_core::heat::HeatMap;
@@ -15,9 +15,6 @@ use etmem_core::kernel::process::{ProcessId, Target};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::scan::{self, Looks, ScanEnd, Schedule, Slice, Wanted};
 use std::time::Duration;
-
-/// Most processes that are watched at once: each takes some open files.
-const MOST_WATCHED: usize = 4096;
 
 /// How long a decider may take for one message and its answer. Etmem 1.x names this time and waits for ever.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);

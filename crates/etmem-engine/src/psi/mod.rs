@@ -1,22 +1,60 @@
-//! Psi: reclaims a cgroup's memory while that does not hurt. Its files are checked; the engine is not built in yet.
+//! Psi: control groups give back what they do not need, as long as nothing waits.
+//!
+//! `settings` is what a task asks for; `step` is a round of all its groups, `round` that of one, the page to read first; `room` is
+//! how much may leave, `rate` which share of it, `balance` which memory first; `report` is what is said of it.
 
+mod balance;
 mod keys;
+mod rate;
+mod report;
+mod room;
+mod round;
+mod settings;
+mod step;
+#[cfg(test)]
+mod tests;
 
 pub use keys::PsiScan;
 
+use crate::contract::{CommandError, Engine, EngineError, TaskRunner};
 use crate::kind::Kind;
-use etmem_config::{Keys, KindKeys};
+use etmem_config::{Keys, KindKeys, ProjectSection, TaskSection};
+use etmem_core::name::Name;
+use settings::Settings;
+use step::PsiRunner;
 
 pub(crate) const KIND: Kind = Kind {
     keys: KindKeys {
-        name: "psi",
+        name: NAME,
         engine: Keys::NONE,
-        task: Keys { rows: keys::TASK, agree: keys::rates_in_order },
+        task: Keys::of(keys::TASK),
         scan: &keys::SCAN,
         own_name: None,
+        target: Some(keys::target),
     },
-    about: "Reclaims the memory of control groups while their programs do not wait for memory. Not built into this version.",
-    figures: &[],
+    about: "Control groups give back memory that they do not need, while their programs do not wait and little is refaulted.",
+    figures: report::FIGURES,
     commands: &[],
-    make: None,
+    make: Some(|_, _| Ok(Box::new(Psi))),
 };
+
+/// Its name in files.
+const NAME: &str = "psi";
+
+/// The engine `psi` of a project.
+#[derive(Debug)]
+struct Psi;
+
+impl Engine for Psi {
+    fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn TaskRunner>, EngineError> {
+        Ok(Box::new(PsiRunner::new(Settings::new(project, task)?)))
+    }
+
+    fn is_dry_run(&self, task: &TaskSection) -> bool {
+        task.get(&keys::DRY_RUN).unwrap_or_default()
+    }
+
+    fn command(&self, _: Option<&Name>, _: &str) -> Result<String, CommandError> {
+        Err(CommandError::None(NAME))
+    }
+}

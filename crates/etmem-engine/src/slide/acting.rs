@@ -20,7 +20,7 @@ use std::time::Duration;
 const ACT_LONGEST: Duration = Duration::from_secs(10);
 
 /// How long after the scan pages leave without being looked at once more: as long as the shortest observation window.
-const FRESH: Duration = Duration::from_secs(1);
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 
 /// How long a sample is watched: as long as the time between two looks, within these bounds.
 const WATCH_SHORTEST: Duration = Duration::from_secs(1);
@@ -50,6 +50,8 @@ pub(super) struct Act {
     way: Way,
     /// Bytes that may leave.
     may: u64,
+    /// Of these, bytes that programs have not given back.
+    rest: u64,
     /// When the last look was.
     looked: Duration,
     /// What left first, and what became of it.
@@ -66,6 +68,8 @@ pub(super) struct Acted {
     pub(super) blind: Option<Blind>,
     /// Swap was taken away meanwhile.
     pub(super) swap_off: bool,
+    /// Writes to swap fail, so that some of what left is still in memory.
+    pub(super) swap_fails: bool,
     /// Bytes that left.
     pub(super) left: u64,
     pub(super) processor_time: Duration,
@@ -108,13 +112,13 @@ pub(super) struct Actor<'a> {
 }
 
 impl Actor<'_> {
-    /// Begins an act on the pages of `ranks`, of which `may` bytes may leave and `free` have room: a sample leaves, where the
-    /// probe is not trusted with the process.
+    /// Begins an act on the pages of `ranks`, of which `may` bytes may leave and `free` have room; programs gave back all but `rest`.
+    /// A sample leaves, where the probe is not trusted with the process.
     pub(super) fn begin_act(
         &self,
         ranks: HeatMap,
         (figures, limits): (ProcessMemory, RefaultLimits),
-        (free, may): (u64, u64),
+        (free, may, rest): (u64, u64, u64),
         looked: Duration,
         known: &mut ProcessHistory,
         attached: &mut Attached,
@@ -126,20 +130,30 @@ impl Actor<'_> {
         let eases = limits.paused && free > 0 && !dry_run && self.history.may_sample(pacer.now());
         let may = if eases { free } else { may };
         let acted = Acted::default();
-        let mut act =
-            Act { ranks, histogram, figures, limits, way: Way::Whole, may, looked, sample: None, acted };
+        let mut act = Act {
+            ranks,
+            histogram,
+            figures,
+            limits,
+            way: Way::Whole,
+            may,
+            rest,
+            looked,
+            sample: None,
+            acted,
+        };
         let (selection, cold) = self.pick(&act, may);
         if eases {
             act.way = Way::SampleAlone(SAMPLE_LEAST);
         } else if !dry_run {
             // Only what was not touched is evidence of anything.
-            act.way = way(known.trust.evidence(known.cycle(), act.idle(cold), act.present()), may);
+            act.way = way(known.trust.evidence(known.cycle(), act.idle(cold), act.present()), may.min(rest));
         }
         if let Way::SampleFirst(bytes) | Way::SampleAlone(bytes) = act.way {
             let idle = policy::untouched(selection);
             let sample = Sample::of(&Plan::new(&act.ranks, &act.histogram, idle), bytes);
             let outcome = self.move_out(known, attached, looked, &mut act.acted, |budget, tools| {
-                act::leave_sample(&sample, Budget { bytes: may, ..budget }, tools)
+                act::leave_sample(&sample, Budget { bytes: may.min(rest), ..budget }, tools)
             });
             act.sample = Some((sample, outcome));
         }
@@ -165,7 +179,7 @@ impl Actor<'_> {
         if self.settings.dry_run {
             let (outcome, rehearsal) = act::rehearse(&plan, Budget { bytes: may, until: None });
             (acted.outcome, acted.rehearsal) = (outcome, Some(rehearsal));
-        } else if self.leave(act, &plan, known, attached, &mut acted) && may > 0 {
+        } else if self.leave(act, &plan, known, attached, &mut acted) && may.min(act.rest) > 0 {
             known.trust.acted(act.idle(cold), act.present());
         }
         let outcome = &mut acted.outcome;
@@ -206,7 +220,7 @@ impl Actor<'_> {
                 return false;
             }
             self.move_out(known, attached, act.looked, acted, |budget, tools| {
-                act::swap_out(plan, Budget { bytes: act.may, ..budget }, tools)
+                act::swap_out(plan, Budget { bytes: act.may.min(act.rest), ..budget }, tools)
             });
             return true;
         };
@@ -221,7 +235,8 @@ impl Actor<'_> {
         }
         // Without evidence, as the kernel kept all of the sample, no more may leave than the largest sample.
         let most = if trial.is_some() { u64::MAX } else { sample.bytes().max(UNPROVEN_MOST) };
-        let (left, before) = (act.may.saturating_sub(acted.outcome.applied), acted.outcome.over_budget);
+        let left = act.may.min(act.rest).saturating_sub(acted.outcome.applied);
+        let before = acted.outcome.over_budget;
         self.move_out(known, attached, act.looked, acted, |budget, tools| {
             act::swap_out_rest(plan, sample, Budget { bytes: left.min(most), ..budget }, tools)
         });
@@ -282,9 +297,16 @@ impl Actor<'_> {
             pacer: self.pacer,
         };
         let budget = Budget { bytes: 0, until: Some(self.pacer.now() + ACT_LONGEST) };
+        let stuck_before = self.kernel.memory.state().map_or(0, |memory| memory.swap_stuck);
         let mut outcome = each(budget, &mut tools);
-        if outcome.stayed > 0 && self.kernel.memory.state().is_ok_and(|now| self.history.has_lost_swap(&now))
-        {
+        let now = self.kernel.memory.state().ok();
+        if let Some(memory) = now.filter(|memory| memory.swap_stuck > 0) {
+            acted.swap_fails = true;
+            let still_there = memory.swap_stuck.saturating_sub(stuck_before).min(outcome.applied);
+            outcome.applied -= still_there;
+            outcome.over_budget += still_there;
+        }
+        if outcome.stayed > 0 && now.is_some_and(|now| self.history.has_lost_swap(&now)) {
             acted.swap_off = true;
             outcome.over_budget += std::mem::take(&mut outcome.stayed);
             kept = PageSetBuilder::default();

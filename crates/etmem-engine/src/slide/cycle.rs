@@ -1,11 +1,11 @@
 //! One cycle of a slide task over one process.
 //!
 //! ```text
-//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> page them out, at a rate
-//!                               (a sample first: does it come back?)     -> what really left?
+//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> do programs give them back?
+//!                               -> page the rest out, at a rate (a sample first: does it come back?) -> what really left?
 //! ```
 
-use super::acting::{Act, Acted, Actor, Attached};
+use super::acting::{Act, Acted, Actor, Attached, FRESH};
 use super::history::TaskHistory;
 use super::machine::{Machine, MachineFigures};
 use super::not_looked_at::NotLookedAt;
@@ -19,7 +19,8 @@ use etmem_core::feedback::{RefaultLimits, Settled};
 use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
+use etmem_core::policy;
 use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted, leave_out_forked};
 use std::time::Duration;
 
@@ -122,67 +123,94 @@ impl<'a> ProcessCycle<'a> {
         Box::new(ProcessReport::new(self.process, result))
     }
 
-    /// What of it may leave, after the looks; a sample leaves.
-    fn begin_acting(
+    /// What refaulted, and which pages are cold, after the looks.
+    fn judge(
         &self,
         mut observed: Observed,
-        mut attached: Attached,
+        attached: &mut Attached,
         looked: Duration,
         window: Duration,
-    ) -> Result<Acting, End> {
+    ) -> Result<Judgement, End> {
         let Self { process, kernel, pacer, .. } = *self;
         let start = pacer.processor_time();
         let forked = leave_out_forked(&mut observed.heat, &mut *attached.mover)?;
         observed.processor_time += pacer.processor_time().saturating_sub(start);
         let mut known = self.history.take(process);
-        let mut settled = self.history.settle(&mut known, &observed, looked);
-        let begun = || -> Result<Acting, End> {
-            let before = kernel.processes.memory(process)?;
-            let machine = self.machine_now();
-            let swapped_in = machine.as_ref().ok().and_then(|machine| machine.swapped_in);
+        let settled = self.history.settle(&mut known, &observed, looked);
+        let judged = kernel.processes.memory(process).map(|memory| {
+            let swapped_in = self.machine_now().ok().and_then(|machine| machine.swapped_in);
             let exact = known.probe(kernel).is_page_exact();
             let (refaulted, limits) =
-                self.history.account(&mut known, &settled, exact, before, swapped_in, pacer.now());
-            let room = machine.and_then(|machine| self.room(machine));
-            let free = room.as_ref().map_or(0, |room| room.bytes);
-            let ranks = std::mem::take(&mut settled.ranks);
-            let rooms = (free, may(&room, limits));
-            let act =
-                self.actor().begin_act(ranks, (before, limits), rooms, looked, &mut known, &mut attached);
-            let not_looked_at = NotLookedAt::of(self.settings, &observed, forked, &before);
-            Ok(Acting { observed, not_looked_at, attached, window, settled, refaulted, act })
-        }();
+                self.history.account(&mut known, &settled, exact, memory, swapped_in, pacer.now());
+            let not_looked_at = NotLookedAt::of(self.settings, &observed, forked, &memory);
+            Judgement {
+                observed,
+                not_looked_at,
+                looked,
+                window,
+                settled,
+                refaulted,
+                memory,
+                limits,
+                asked: None,
+            }
+        });
         self.history.put_back(process, known);
-        begun
+        Ok(judged?)
     }
 
-    /// The rest leaves, as far as the sample stayed out.
-    fn end_acting(&self, acting: Acting) -> Result<Scanned, End> {
-        let Acting { observed, not_looked_at, mut attached, window, settled, refaulted, mut act } = acting;
+    /// A sample of what may leave leaves.
+    fn begin_acting(&self, mut judgement: Judgement, mut attached: Attached) -> Acting {
+        let Judgement { looked, memory, limits, asked, .. } = judgement;
+        let mut known = self.history.take(self.process);
+        let room = self.room_now();
+        let free = room.as_ref().map_or(0, |room| room.bytes);
+        let ranks = std::mem::take(&mut judgement.settled.ranks);
+        // What was given back is among the cold pages, and a last look leaves it out.
+        let looked = if asked.is_some() { looked.saturating_sub(FRESH) } else { looked };
+        let asked = asked.filter(|asked| asked.wanted > 0);
+        let rest = asked.map_or(u64::MAX, |Asked { wanted, given_back }| {
+            wanted.saturating_sub(given_back) & !(PAGE_SIZE - 1)
+        });
+        let rooms = (free, may(&room, limits), rest);
+        let act = self.actor().begin_act(ranks, (memory, limits), rooms, looked, &mut known, &mut attached);
+        self.history.put_back(self.process, known);
+        let given_back = asked.map_or(0, |asked| asked.given_back);
+        Acting { judgement, attached, given_back, act }
+    }
+
+    /// The rest leaves, as far as the sample stayed out. Where nothing more may, it is said why.
+    fn end_acting(&self, acting: Acting) -> (Scanned, Option<End>) {
+        let Acting { judgement, mut attached, given_back, mut act } = acting;
+        let Judgement { observed, not_looked_at, window, settled, refaulted, .. } = judgement;
         let limits = self.history.limits_now(act.limits, self.pacer.now());
         let mut known = self.history.take(self.process);
-        let room = self.machine_now().and_then(|machine| self.room(machine));
+        let room = self.room_now();
         let may = may(&room, limits);
         self.actor().end_act(&mut act, may, &mut known, &mut attached);
+        self.kernel.groups.moved_out(self.process, act.acted.left);
         let figures = self.kernel.processes.memory(self.process).unwrap_or(act.figures);
         let present = act.present();
-        let Acted { outcome, rehearsal, blind, swap_off, left, processor_time } = act.acted;
+        let Acted { mut outcome, rehearsal, blind, swap_off, swap_fails, left, processor_time } = act.acted;
+        // It was cold when it was seen, and is not there any more.
+        outcome.over_budget = outcome.over_budget.saturating_sub(given_back);
         self.history.end(&mut known, figures, settled.out + left);
         self.history.put_back(self.process, known);
 
-        // An error is what has come up since the scan began.
-        let bound = if swap_off {
-            Bound::SwapOff
-        } else if blind.is_some() && may > 0 {
-            Bound::Blind
-        } else {
-            within(room?, limits).bound
+        // No room is what has come up since the scan began.
+        let (bound, end) = match room {
+            _ if swap_off => (Bound::SwapOff, None),
+            _ if swap_fails => (Bound::SwapFails, None),
+            _ if blind.is_some() && may > 0 => (Bound::Blind, None),
+            Ok(room) => (within(room, limits).bound, None),
+            Err(end) => (Bound::Swap, Some(end)),
         };
-        Ok(Scanned {
+        let scanned = Scanned {
             present: present + settled.left_alone + settled.kept,
             window,
             bound: (outcome.over_budget > 0).then_some(bound),
             blind,
+            given_back,
             outcome,
             rehearsal,
             locked: observed.locked,
@@ -196,7 +224,8 @@ impl<'a> ProcessCycle<'a> {
             },
             feedback: self.history.feedback(&settled, left, self.pacer.now()),
             effort: Effort::of(&observed, processor_time),
-        })
+        };
+        (scanned, end)
     }
 
     const fn actor(&self) -> Actor<'_> {
@@ -220,6 +249,11 @@ impl<'a> ProcessCycle<'a> {
     }
 
     /// How much of the process may leave now.
+    fn room_now(&self) -> Result<Room, End> {
+        self.machine_now().and_then(|machine| self.room(machine))
+    }
+
+    /// The same, where the machine stands so.
     fn room(&self, machine: MachineFigures) -> Result<Room, End> {
         let groups = self.kernel.groups.limits(self.process)?;
         Ok(guard::room(self.settings.guards, &machine.memory, machine.pressure?, groups)?)
@@ -260,27 +294,83 @@ impl<'a> Watched<'a> {
         }
     }
 
-    /// Begins to act on what the looks saw.
-    pub(super) fn begin_acting(self) -> Result<Tried<'a>, Box<ProcessReport>> {
-        let Self { cycle, mut scan_lock, attached, looks, begun, armed_since, seen: looked, .. } = self;
+    /// Judges what the looks saw.
+    pub(super) fn judge(self) -> Result<Judged<'a>, Box<ProcessReport>> {
+        let Self { cycle, mut scan_lock, mut attached, looks, begun, armed_since, seen: looked, .. } = self;
         scan_lock.leave_armed(looked);
         let observed = looks.finish();
         let since = armed_since.filter(|_| observed.is_whole()).unwrap_or(begun);
         let window = looked.saturating_sub(since);
-        let acting =
-            cycle.begin_acting(observed, attached, looked, window).map_err(|end| cycle.ended(end))?;
+        let judgement =
+            cycle.judge(observed, &mut attached, looked, window).map_err(|end| cycle.ended(end))?;
+        Ok(Judged { cycle, scan_lock, attached, judgement })
+    }
+}
+
+/// What is known of a process after the looks.
+struct Judgement {
+    observed: Observed,
+    not_looked_at: NotLookedAt,
+    looked: Duration,
+    window: Duration,
+    settled: Settled,
+    refaulted: u64,
+    memory: ProcessMemory,
+    limits: RefaultLimits,
+    /// What came of asking its programs, if any was asked.
+    asked: Option<Asked>,
+}
+
+/// What was wanted of the programs of a process, and what they gave back.
+#[derive(Clone, Copy)]
+struct Asked {
+    wanted: u64,
+    given_back: u64,
+}
+
+/// A process of which is known what is cold.
+pub(super) struct Judged<'a> {
+    cycle: ProcessCycle<'a>,
+    scan_lock: ScanLock<'a>,
+    attached: Attached,
+    judgement: Judgement,
+}
+
+impl<'a> Judged<'a> {
+    /// Which process.
+    pub(super) const fn process(&self) -> ProcessId {
+        self.cycle.process
+    }
+
+    /// Bytes that would leave now.
+    pub(super) fn due(&self) -> u64 {
+        let Judgement { settled, memory, limits, .. } = &self.judgement;
+        let may = may(&self.cycle.room_now(), *limits);
+        let (rule, histogram) = (self.cycle.settings.cold, settled.ranks.histogram());
+        policy::pick(rule, limits.idle_cycles, may, &histogram, memory).1.min(may)
+    }
+
+    /// Measures what its programs gave back of `wanted` bytes.
+    pub(super) fn measure(&mut self, wanted: u64) {
+        let Ok(now) = self.cycle.kernel.processes.memory(self.cycle.process) else { return };
+        let given_back = now.given_back_since(&self.judgement.memory);
+        self.judgement.asked = Some(Asked { wanted, given_back });
+        self.judgement.memory = now;
+    }
+
+    /// Begins to act on what is cold.
+    pub(super) fn begin_acting(self) -> Result<Tried<'a>, Box<ProcessReport>> {
+        let Self { cycle, scan_lock, attached, judgement } = self;
+        let acting = cycle.begin_acting(judgement, attached);
         Ok(Tried { cycle, _scan_lock: scan_lock, acting, since: cycle.pacer.now() })
     }
 }
 
 /// What is known between the sample and the rest.
 struct Acting {
-    observed: Observed,
-    not_looked_at: NotLookedAt,
+    judgement: Judgement,
     attached: Attached,
-    window: Duration,
-    settled: Settled,
-    refaulted: u64,
+    given_back: u64,
     act: Act,
 }
 
@@ -313,8 +403,12 @@ impl Tried<'_> {
         }
         let Self { cycle, acting, _scan_lock, since: _ } = self;
         match cycle.end_acting(acting) {
-            Ok(scanned) => Box::new(scanned.report(cycle.process)),
-            Err(end) => cycle.ended(end),
+            (scanned, None) => Box::new(scanned.report(cycle.process)),
+            // A sample has left by then, perhaps, and refaults were seen.
+            (scanned, Some(end)) => {
+                let figures = scanned.report(cycle.process).figures;
+                Box::new(ProcessReport { figures, ..*cycle.ended(end) })
+            }
         }
     }
 }

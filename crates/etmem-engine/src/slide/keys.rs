@@ -4,12 +4,13 @@ use crate::tracker::{self, tracker};
 use etmem_config::error::Rule;
 use etmem_config::keys;
 use etmem_config::values::{
-    Percent, age, decimal_or_none, gibibytes, rate, threads, vm_flags, within, yes_or_no,
+    Percent, age, decimal_or_none, gibibytes, pause, rate, threads, vm_flags, within, yes_or_no,
 };
 use etmem_core::forecast::AgeRule;
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::wishes::{Mover, Tracker};
 use etmem_core::throttle::Rate;
+use std::time::Duration;
 
 keys! { pub(super) TASK;
     T: u16 = needed("T", |text| within(text, 0, 360)).unit("counts")
@@ -54,6 +55,11 @@ keys! { pub(super) TASK;
     MAX_PRESSURE: Option<f64> = or("max_pressure", "20", |text| decimal_or_none(text, 0.0, 100.0)).ours("0.1.0")
         .unit("% of the last 10 s").help("Page out nothing while programs wait for memory for more than this share of the time.")
         .example("20");
+    ASK: bool = or("ask", "no", yes_or_no).ours("0.1.0")
+        .help("Ask programs for memory before it is taken from them, on the socket `/run/etmem/pressure/PROJECT.TASK`, and take only \
+               the rest.").example("yes");
+    ASK_WAIT: Duration = or("ask_wait", "2", pause).ours("0.1.0").unit("s")
+        .help("With `ask=yes`: how long programs have to give memory back.").example("500ms");
 }
 
 /// 0 is written for "off".

@@ -1,9 +1,12 @@
 //! Slide: the cold pages of a task's processes go to swap.
 //!
-//! `settings` is what a task asks for; `step` is a cycle of all its processes, `cycle` that of one, the page to read first; `acting`
-//! moves pages, a sample first; `history` is what is remembered from one to the next; `report` is what is said of it, `not_looked_at` what of its memory was left out; `swap_cache` keeps openEuler's watermarks.
+//! `settings` is what a task asks for; `step` is a cycle of all its processes, `cycle` that of one, the page to read first; `asking`
+//! asks programs for what is cold; `acting` moves pages, a sample first; `machine` is the machine's figures, which processes share;
+//! `history` is what is remembered from one to the next; `report` is what is said of it, `not_looked_at` what of its memory was left
+//! out; `swap_cache` keeps openEuler's watermarks.
 
 mod acting;
+mod asking;
 mod cycle;
 mod history;
 mod keys;
@@ -34,6 +37,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::of(keys::TASK),
         scan: &PAGE,
         own_name: None,
+        target: None,
     },
     about: "Cold pages are paged out to swap.",
     figures: not_looked_at::FIGURES,

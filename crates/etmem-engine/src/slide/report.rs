@@ -23,6 +23,8 @@ pub struct Scanned {
     pub present: u64,
     /// Over what time touches were seen: from when the accessed bits were cleared first to the last look.
     pub window: Duration,
+    /// Bytes that its programs gave back when they were asked.
+    pub given_back: u64,
     /// What became of the cold ones.
     pub outcome: Outcome,
     /// What would have been moved, where the task moves nothing (`dry_run=yes`).
@@ -123,8 +125,9 @@ impl Scanned {
     }
 
     fn figures(&self) -> Figures {
-        let Self { present, window, outcome, rehearsal, locked, history, .. } = self;
+        let Self { present, window, given_back, outcome, rehearsal, locked, history, .. } = self;
         let mut figures = Figures::of([
+            (&figures::GIVEN_BACK, *given_back),
             (&figures::SCANNED, *present),
             (&figures::HOT, present.saturating_sub(outcome.planned)),
             (&figures::COLD, outcome.planned),
@@ -189,8 +192,15 @@ impl Scanned {
         ]
         .into_iter()
         .find(|(bytes, ..)| *bytes > 0)
-        .map(|(bytes, name, what)| Reason::new(name, stay(bytes, what)))
+        .map(|(bytes, name, what)| self.or_most(bytes, name, stay(bytes, what)))
         .or_else(|| self.mostly_not_looked_at("all that is cold has left"))
+    }
+
+    /// The reason for which `bytes` stay in memory, or what outweighs it by far: that most is not looked at. A few pages
+    /// nearly always stay, such as those on their way to the kernel's lists.
+    fn or_most(&self, bytes: u64, name: ReasonName, text: String) -> Reason {
+        let by_far = bytes < self.not_looked_at.total() / 16;
+        by_far.then(|| self.mostly_not_looked_at(&text)).flatten().unwrap_or_else(|| Reason::new(name, text))
     }
 
     /// Why little is done, where most of the memory is of other kinds; `also` says what became of the rest.
@@ -237,14 +247,14 @@ impl Scanned {
                  shared with a forked process, pinned or in use",
                 self.history.kept >> 10
             );
-            return Reason::new(ReasonName::Stayed, text);
+            return self.or_most(self.history.kept, ReasonName::Stayed, text);
         }
         if self.history.held > 0 {
             let text = format!(
                 "nothing else is cold: {} KiB are left alone for some cycles, as they came back before",
                 self.history.held >> 10
             );
-            return Reason::new(ReasonName::LeftAlone, text);
+            return self.or_most(self.history.held, ReasonName::LeftAlone, text);
         }
         if let Some(reason) = self.mostly_not_looked_at("of these, nothing is cold") {
             return reason;
@@ -280,6 +290,7 @@ const fn bound_name(bound: Bound) -> ReasonName {
     match bound {
         Bound::Swap => ReasonName::NoRoom,
         Bound::ZramLimit => ReasonName::ZramLimit,
+        Bound::SwapFails => ReasonName::SwapFails,
         Bound::GroupSwap => ReasonName::CgroupSwap,
         Bound::GroupProtected => ReasonName::CgroupProtected,
         Bound::Probation | Bound::Paused => ReasonName::TooManyRefaults,
@@ -417,6 +428,16 @@ mod tests {
         let outcome = Outcome { planned: MIB, tried: MIB, applied: MIB, ..Outcome::default() };
         let moved = Scanned { outcome, ..kinds(database, 2 * MIB) };
         assert!(moved.reason().unwrap().text.ends_with("all that is cold has left"));
+        // A few pages that stay are said beside, and many are the reason.
+        let stays = |stayed| {
+            let outcome = Outcome { planned: stayed, tried: stayed, stayed, ..Outcome::default() };
+            Scanned { outcome, ..kinds(database, 2 * MIB) }.reason().unwrap()
+        };
+        assert_eq!(stays(12 << 10).name, ReasonName::NotLookedAt);
+        assert!(
+            stays(12 << 10).text.contains("beside 2 MiB that are: 12 KiB of what is cold stayed in memory")
+        );
+        assert_eq!(stays(100 * MIB).name, ReasonName::Stayed);
         let small = NotLookedAt { file: 3 * MIB, ..NotLookedAt::default() };
         assert_eq!(kinds(small, MIB).reason().unwrap().name, ReasonName::NotCold);
         assert_eq!(kinds(database, 1065 * MIB).reason().unwrap().name, ReasonName::NotCold);

@@ -61,6 +61,8 @@ pub struct Settings {
     pub moving_percent: Option<u32>,
     /// When to leave the machine and the processes alone.
     pub guards: Guards,
+    /// How long programs that are asked for memory have to give it back; none: they are not asked.
+    pub ask: Option<Duration>,
 }
 
 /// How much of a processor looking may take where a task does not say, in percent.
@@ -90,6 +92,7 @@ impl Settings {
         }
         let goal = task.get(&keys::MAX_REFAULT)?.and_then(Goal::percent_per_minute);
         let (threads, most) = (task.get(&keys::MAX_THREADS)?, most_threads());
+        let ask_wait = task.get(&keys::ASK_WAIT)?;
         let processor_percent = task.get(&keys::MAX_CPU)?.map(|percent| u32::from(percent.get()));
         Ok(Self {
             task: task.name.to_string(),
@@ -112,8 +115,7 @@ impl Settings {
                 tracker: task.get(&keys::TRACKER)?,
                 mover: task.get(&keys::MOVER)?,
                 scan: ScanWishes { only_marked: task.get(&keys::SWAP_FLAG)?, ..ScanWishes::default() },
-                huge_pool: false,
-                nodes: false,
+                ..Wishes::default()
             },
             dry_run: task.get(&keys::DRY_RUN)?,
             goal,
@@ -126,6 +128,7 @@ impl Settings {
                 swap_use_percent: task.get(&keys::MAX_SWAP_USE)?.get(),
                 pressure: task.get(&keys::MAX_PRESSURE)?.and_then(Share::nearest_to_percent),
             },
+            ask: task.get(&keys::ASK)?.then_some(ask_wait),
         })
     }
 }

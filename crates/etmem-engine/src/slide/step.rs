@@ -1,29 +1,25 @@
 //! A step of a slide task: its processes are found, and each has its cycle, up to `max_threads` of them at once.
 
-use super::acting;
-use super::cycle::{ProcessCycle, Tried, Watched};
+use super::cycle::{Judged, ProcessCycle, Tried, Watched};
 use super::history::TaskHistory;
 use super::machine::Machine;
 use super::report::{age_event, back_off_event};
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
-use crate::contract::{TaskRunner, gone, notes_on_target};
+use super::{acting, asking};
+use crate::contract::{MOST_WATCHED, TaskRunner, gone, name_groups, note_on_swap, notes_on_target};
 use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
 use crate::so_far::SharedSoFar;
 use etmem_core::feedback::BackOff;
-use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::process::{ProcessError, ProcessId, Target};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::scan::Schedule;
 use parking_lot::Mutex;
 use std::thread;
 use std::time::Duration;
-
-/// Most processes that are watched at once: each takes some open files.
-const MOST_WATCHED: usize = 4096;
 
 /// The work of a slide task.
 #[derive(Debug)]
@@ -104,13 +100,22 @@ impl SlideRunner {
             }
         }
         history.rest(spent(&watched).saturating_sub(rested));
-        machine.forget();
-        let tried = self.side_by_side(watched, Watched::begin_acting, pacer, report);
+        let look_up_again = || {
+            machine.forget();
+            kernel.groups.renew();
+        };
+        look_up_again();
+        let mut judged = self.side_by_side(watched, Watched::judge, pacer, report);
+        if let Some(wait) = settings.ask.filter(|_| !settings.dry_run) {
+            asking::ask(&mut judged, wait, kernel, pacer);
+            look_up_again();
+        }
+        let tried = self.side_by_side(judged, Judged::begin_acting, pacer, report);
         let since = tried.iter().find(|one| one.is_tried()).map(Tried::since);
         // A stop shows at each process.
         let after =
             since.map(|since| wait_after(Some(since), acting::watch(interval), Duration::ZERO, pacer));
-        machine.forget();
+        look_up_again();
         let finish = |one: Tried<'_>| Err(one.finish(after.unwrap_or_default()));
         self.side_by_side::<_, ()>(tried, finish, pacer, report);
     }
@@ -175,6 +180,10 @@ impl TaskRunner for SlideRunner {
         self.settings.wishes
     }
 
+    fn target(&self) -> Option<&Target> {
+        Some(&self.settings.target)
+    }
+
     fn notes(&self, kernel: &Kernel) -> Vec<String> {
         let task = &self.settings.task;
         let mut notes = Vec::new();
@@ -194,11 +203,7 @@ impl TaskRunner for SlideRunner {
             ));
         }
         notes.extend(notes_on_target(task, &self.settings.target, kernel));
-        if let Ok(memory) = kernel.memory.state()
-            && let Err(reason) = guard::swap_has_room(&memory)
-        {
-            notes.push(format!("task {task}: {reason}"));
-        }
+        notes.extend(note_on_swap(task, kernel));
         notes
     }
 
@@ -213,6 +218,7 @@ impl TaskRunner for SlideRunner {
                 self.scan_locks.forget_all_but(&found);
                 self.history.forget_all_but(&found);
                 self.history.begin(kernel.memory.state().ok());
+                kernel.groups.renew();
                 StepReport {
                     gone: gone(&found, &self.settings.target, kernel),
                     ..self.all(&found, kernel, pacer)
@@ -224,6 +230,7 @@ impl TaskRunner for SlideRunner {
         if let Err(error) = self.swap_cache.keep_within(self.settings.swapcache_watermarks, kernel) {
             report.events.push(Event::once(Level::Error, "swap_cache", Line::new(error)));
         }
+        name_groups(&mut report, &self.settings.target, kernel);
         report.processor_time += pacer.processor_time().saturating_sub(before);
         let before = std::mem::replace(&mut self.back_off, self.history.back_off(pacer.now()));
         report.events.extend(back_off_event(before, self.back_off));
@@ -232,6 +239,10 @@ impl TaskRunner for SlideRunner {
             report.events.extend(age_event(before, &told));
         }
         report
+    }
+
+    fn asks(&self) -> bool {
+        self.settings.ask.is_some() && !self.settings.dry_run
     }
 
     fn sets_in_kernel(&self, kernel: &Kernel) -> bool {

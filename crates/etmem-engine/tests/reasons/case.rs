@@ -1,5 +1,6 @@
 //! A task of slide over a machine with one process, and the reports of its cycles.
 
+use crate::psi;
 use crate::quirk::{Quirk, Quirky};
 use etmem_config::key::Need;
 use etmem_config::{Keys, KindKeys};
@@ -14,8 +15,9 @@ use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{Pid, ProcessId, Target};
 use etmem_engine::slide::Scanned;
 use etmem_engine::{Kind, ScanLocks, StepReport, TaskRunner, engine};
-use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script};
+use etmem_testkit::fake::{FakeCooperation, FakeMachine, FakePacer, FakeProcess, Script};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -37,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) pressure: Option<Pressure>,
     pub(crate) quirk: Quirk,
     pub(crate) pacer: FakePacer,
+    /// Its program listens for requests, and gives back a half of what is wanted.
+    pub(crate) gives_back: bool,
     /// Cycles until the reason is there.
     pub(crate) cycles: usize,
     /// It ends before, where this bounds an act.
@@ -62,6 +66,7 @@ impl Case {
             pressure: None,
             quirk: Quirk::None,
             pacer: FakePacer::endless(),
+            gives_back: false,
             cycles: 1,
             until: None,
         }
@@ -146,7 +151,9 @@ impl Case {
         let machine = FakeMachine::new(self.memory, vec![self.process.clone()]);
         machine.set_groups(self.groups);
         machine.set_pressure(self.pressure);
-        (work, Quirky { machine, quirk: self.quirk }.kernel())
+        let programs = FakeCooperation::new(machine.clone(), 1, |bytes| bytes / 2);
+        let cooperation = self.gives_back.then(|| Arc::new(programs) as _);
+        (work, Kernel { cooperation, ..Quirky { machine, quirk: self.quirk }.kernel() })
     }
 }
 
@@ -155,11 +162,13 @@ pub(crate) fn first_cycle_of(kind: &Kind) -> StepReport {
     runner_of(kind).step(&machine_of().kernel(), &FakePacer::endless())
 }
 
-/// That machine; its process has memory of userswap.
+/// That machine; its process has memory of userswap, and it has a control group.
 pub(crate) fn machine_of() -> FakeMachine {
     let Case { memory, mut process, .. } = Case::new();
     process.flags = VmFlag::new("us").into_iter().collect();
-    FakeMachine::new(memory, vec![process])
+    let machine = FakeMachine::new(memory, vec![process]);
+    machine.make_group(psi::full_group());
+    machine
 }
 
 /// A task of `kind`, with the example of each key that it needs.

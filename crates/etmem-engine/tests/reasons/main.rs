@@ -6,6 +6,7 @@
 mod case;
 mod cslide;
 mod memdcd;
+mod psi;
 mod quirk;
 mod slide;
 
@@ -25,10 +26,12 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::NoProcess => vec![slide::no_process],
         ReasonName::ProcessEnded => vec![slide::process_ended],
         ReasonName::PidReused => vec![slide::pid_reused],
-        ReasonName::NoTable => vec![slide::no_table],
+        ReasonName::NoTable => vec![slide::no_table, psi::no_table],
+        ReasonName::NoGroup => vec![psi::no_group],
         ReasonName::NoSwap => vec![slide::no_swap],
         ReasonName::SwapFull => vec![slide::swap_full],
         ReasonName::ZramLimit => vec![slide::zram_limit],
+        ReasonName::SwapFails => vec![slide::swap_fails],
         ReasonName::SwapUse => vec![slide::swap_use],
         ReasonName::Pressure => vec![slide::pressure],
         ReasonName::CgroupSwap => vec![slide::cgroup_swap],
@@ -65,6 +68,11 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::Exited => vec![slide::exited, cslide::exited],
         ReasonName::Replaced => vec![slide::replaced],
         ReasonName::KernelRefused => vec![slide::kernel_refused],
+        ReasonName::AtFloor => vec![psi::at_floor],
+        ReasonName::IoPressure => vec![psi::io_pressure],
+        ReasonName::NoMore => vec![psi::no_more],
+        ReasonName::GroupRemoved => vec![psi::removed],
+        ReasonName::GroupNoMemory => vec![psi::no_memory],
         ReasonName::Stopped => vec![slide::stopped],
     }
 }
@@ -84,11 +92,12 @@ fn shown(report: StepReport) -> Option<Reason> {
     status.record(report, Duration::from_secs(1));
     let last = status.last.unwrap();
     let of_process = last.report.processes.first().and_then(|process| process.reason.clone());
-    last.reason("process named nobody").or(of_process)
+    let of_group = last.report.groups.iter().flatten().next().and_then(|group| group.reason.clone());
+    last.reason("process named nobody").or(of_process).or(of_group)
 }
 
 /// The variants of a skip reason, by number: a new one gets the next number and a way to it.
-const SKIP_REASONS: usize = 11;
+const SKIP_REASONS: usize = 12;
 const fn number_of_skip_reason(reason: &SkipReason) -> usize {
     match reason {
         SkipReason::NoSwap => 0,
@@ -102,11 +111,12 @@ const fn number_of_skip_reason(reason: &SkipReason) -> usize {
         SkipReason::Small { .. } => 8,
         SkipReason::SwappedEnough { .. } => 9,
         SkipReason::ZramLimit { .. } => 10,
+        SkipReason::SwapFails { .. } => 11,
     }
 }
 
 /// The same of what bounds an act.
-const BOUNDS: usize = 10;
+const BOUNDS: usize = 11;
 const fn number_of_bound(bound: Bound) -> usize {
     match bound {
         Bound::Swap => 0,
@@ -117,8 +127,9 @@ const fn number_of_bound(bound: Bound) -> usize {
         Bound::Blind => 5,
         Bound::SwapOff => 6,
         Bound::ZramLimit => 7,
-        Bound::First => 8,
-        Bound::Swept => 9,
+        Bound::SwapFails => 8,
+        Bound::First => 9,
+        Bound::Swept => 10,
     }
 }
 
@@ -158,8 +169,11 @@ fn every_figure_is_counted() {
     let mut sum = Figures::default();
     let reports = all_reports().into_iter().map(|(_, report)| report);
     let of_own = KINDS.iter().filter(|kind| !kind.figures.is_empty()).map(|kind| case::first_cycle_of(kind));
-    for report in
-        reports.chain([slide::with_cost(), cslide::both_ways()]).chain(slide::no_reason()).chain(of_own)
+    for report in reports
+        .chain([slide::with_cost(), slide::given_back(), cslide::both_ways()])
+        .chain(slide::no_reason())
+        .chain(psi::with_events())
+        .chain(of_own)
     {
         let mut status = TaskStatus::default();
         status.record(report, Duration::from_secs(1));

@@ -1,7 +1,7 @@
 //! A machine that answers as no scripted one does.
 
 use etmem_core::address::AddressRange;
-use etmem_core::kernel::memory::MemoryState;
+use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
 use etmem_core::kernel::nodes::{Migrated, NodeId, NodeMover, NodePages, Numa, OwnPlacement, Place};
 use etmem_core::kernel::probe::{AccessProbe, AccessSink, ProbeSource};
@@ -26,6 +26,8 @@ pub(crate) enum Quirk {
     Replaces,
     /// Swap is taken away while its pages leave.
     SwapOff,
+    /// Writes to swap fail while its pages leave: these stay in the swap cache.
+    SwapFails,
     /// Processes cannot be looked for.
     NoTable,
 }
@@ -59,6 +61,7 @@ impl Quirky {
             moving: match self.machine.kernel().moving {
                 Moving::Out(_) => Moving::Out(Arc::new(self.clone())),
                 Moving::Elsewhere => Moving::Elsewhere,
+                Moving::Groups => Moving::Groups,
                 Moving::Nodes(numa) => Moving::Nodes(Numa { mover: Arc::new(self.clone()), ..numa }),
             },
             probe: Arc::new(self.clone()),
@@ -112,6 +115,12 @@ impl SwapOut for Hand<dyn SwapOut> {
                 self.machine.set_memory(MemoryState { swap_total: 0, ..FakeMachine::roomy() });
                 Ok(Moved { applied: bytes, ..nothing })
             }
+            Quirk::SwapFails => {
+                let now = self.machine.state()?;
+                let (swap_cached, swap_stuck) = (now.swap_cached + bytes, now.swap_stuck + bytes);
+                self.machine.set_memory(MemoryState { swap_cached, swap_stuck, ..now });
+                self.inner.swap_out(ranges)
+            }
             Quirk::Replaces => Err(ProcessError::Replaced),
         }
     }
@@ -152,7 +161,9 @@ impl NodePages for Hand<dyn NodePages> {
     fn move_to(&mut self, pages: &[u64], node: NodeId) -> Result<Migrated, ProcessError> {
         let (all, none) = (pages.len() as u64, Migrated::default());
         match self.quirk {
-            Quirk::None | Quirk::NoTable | Quirk::SwapOff => self.inner.move_to(pages, node),
+            Quirk::None | Quirk::NoTable | Quirk::SwapOff | Quirk::SwapFails => {
+                self.inner.move_to(pages, node)
+            }
             Quirk::Keeps => Ok(Migrated { shared: all, ..none }),
             Quirk::Refuses => Ok(Migrated { refused: all, ..none }),
             Quirk::Unmapped => Ok(Migrated { vanished: all, ..none }),

@@ -77,6 +77,11 @@ pub(crate) fn zram_limit() -> Vec<StepReport> {
     ])
 }
 
+/// Before the cycle, and while pages leave.
+pub(crate) fn swap_fails() -> Vec<StepReport> {
+    reports([Case::memory(|memory| memory.swap_stuck = 8 * MIB), Case::quirk(Quirk::SwapFails)])
+}
+
 pub(crate) fn swap_full() -> Vec<StepReport> {
     reports([
         Case::memory(|memory| memory.swap_free = 0),
@@ -256,6 +261,10 @@ pub(crate) fn no_reason() -> Vec<StepReport> {
 }
 
 /// A cycle that uses processor time.
+pub(crate) fn given_back() -> StepReport {
+    Case { gives_back: true, ..Case::task("ask=yes") }.report()
+}
+
 pub(crate) fn with_cost() -> StepReport {
     Case::new().report_with_cost()
 }

@@ -163,9 +163,32 @@ fn damon() {
     rule.refuses(
         INTERNAL,
         numbers.map(|(line, key)| {
-            (format!("{key}=-1"), format!("f:{line}: [engine] {key}=-1: must be a whole number, 0 or more"))
+            let range = if key.ends_with("size") { "a whole number, 0 or more" } else { "0..=4294967295" };
+            (format!("{key}=-1"), format!("f:{line}: [engine] {key}=-1: must be {range}"))
         }),
     );
+    Rule::of("accesses and ages are 32 bits in the kernel", DAMON)
+        .takes(["max_acc=4294967295", "max_age=4294967295"])
+        .refuses(
+            INTERNAL,
+            [("max_age=4294967296", "f:9: [engine] max_age=4294967296: must be 0..=4294967295")],
+        );
+    Rule::of("limits (ours): optional", DAMON)
+        .takes(["max_rate=none", "max_rate=50m", "max_cpu=5", "max_refault=none", "max_swap_use=90", "max_pressure=none"])
+        .refuses(
+            INTERNAL,
+            [
+                (
+                    "max_rate=auto",
+                    "f:11: [engine] max_rate=auto: must be none, or digits (at least 1) and then k, m or g, at most 10 \
+                     characters, for example 50m for 50 MiB a second",
+                ),
+                ("max_cpu=0", "f:11: [engine] max_cpu=0: must be 1..=100"),
+                ("max_swap_use=101", "f:11: [engine] max_swap_use=101: must be 1..=100"),
+                ("max_pressure=x", "f:11: [engine] max_pressure=x: must be a number in 0..=100, or none"),
+                ("max_refault=-1", "f:11: [engine] max_refault=-1: must be a number in 0..=100, or none"),
+            ],
+        );
     let refused = |action: &str| {
         let want = format!(
             "f:10: [engine] action={action}: must be willneed, cold, pageout, hugepage, nohugepage or stat"

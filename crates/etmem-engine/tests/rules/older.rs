@@ -53,7 +53,7 @@ fn policies() {
     rule("type: pid or name").takes(["type : pid\nvalue : 1", "type : name"]).refuses(
         INTERNAL,
         [
-            ("type : comm", "f:6: policies: type : comm: must be pid, name or exe"),
+            ("type : comm", "f:6: policies: type : comm: must be pid, name, exe or cgroup"),
             (
                 "type : pid/name",
                 "f:6: policies: type : pid/name: must be either pid or name, and value the one to fit",
@@ -64,7 +64,7 @@ fn policies() {
         (format!("value : {value}"), format!("f:7: policies: value : {value}: must be {rule}"))
     };
     let long = "at most 15 bytes, as in /proc/PID/comm; type=exe finds a process by its executable";
-    let text = "1 to 4095 bytes of text: a name of at most 15 bytes, a pid or the path of an executable";
+    let text = "1 to 4095 bytes of text: a name of at most 15 bytes, a pid, or the path of an executable or control group";
     rule("value: as in [task]")
         .takes([
             "value : fifteen-letters",

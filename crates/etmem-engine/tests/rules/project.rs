@@ -170,7 +170,7 @@ fn region_intervals() {
         .needs(INVALID, "scan_type=region", ["sample_interval", "aggr_interval", "update_interval"])
         .takes([
             "sample_interval=1",
-            "aggr_interval=1",
+            "aggr_interval=5000",
             "update_interval=1",
             "update_interval=9223372036854775807",
         ])
@@ -179,6 +179,10 @@ fn region_intervals() {
             [
                 ("sample_interval=0", "f:4: [project] sample_interval=0: must be a whole number, 1 or more"),
                 ("aggr_interval=0", "f:5: [project] aggr_interval=0: must be a whole number, 1 or more"),
+                (
+                    "aggr_interval=4999",
+                    "f:4: [project] sample_interval=5000: must be at most aggr_interval=4999",
+                ),
                 (
                     "update_interval=-1",
                     "f:6: [project] update_interval=-1: must be a whole number, 1 or more",

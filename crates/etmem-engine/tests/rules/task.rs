@@ -4,7 +4,9 @@ use crate::row::{INTERNAL, INVALID, Rule};
 
 pub(crate) const SLIDE_TASK: &str = "[task]\nproject=a\nengine=slide\nname=t\ntype=name\nvalue=mysqld\nT=1\n";
 pub(crate) const CSLIDE_TASK: &str = "[task]\nproject=a\nengine=cslide\nname=t\ntype=pid\nvalue=23456\n";
-pub(crate) const PSI_TASK: &str =
+pub(crate) const CGROUP_TASK: &str =
+    "[task]\nproject=a\nengine=slide\nname=t\ntype=cgroup\nvalue=system.slice/*\nT=1\n";
+const PSI_TASK: &str =
     "[task]\nproject=a\nengine=psi\nname=t\ntype=pid\nvalue=1\ncg_dir=system.slice/*.service\n";
 pub(crate) const MEMDCD_TASK: &str = "[task]\nproject=a\nengine=memdcd\nname=t\ntype=pid\nvalue=1\nSock=-\n";
 const PLUGIN_TASK: &str = "[task]\nproject=a\nengine=mine\nname=t\ntype=pid\nvalue=1\n";
@@ -26,15 +28,20 @@ fn names() {
 #[test]
 fn target_type() {
     for text in [SLIDE_TASK, PLUGIN_TASK] {
-        Rule::of("type: needed, pid, name or exe (ours)", text)
+        Rule::of("type: needed, pid, name, exe or cgroup (ours)", text)
             .needs(INTERNAL, "every task", ["type"])
-            .takes(["type=name", "type=pid\nvalue=1", "type=exe\nvalue=/usr/sbin/mysqld"])
+            .takes([
+                "type=name",
+                "type=pid\nvalue=1",
+                "type=exe\nvalue=/usr/sbin/mysqld",
+                "type=cgroup\nvalue=system.slice/sixteen-letters-and-more.service",
+            ])
             .refuses(
                 INTERNAL,
                 [
-                    ("type=comm", "f:5: [task] type=comm: must be pid, name or exe"),
-                    ("type=PID", "f:5: [task] type=PID: must be pid, name or exe"),
-                    ("type=", "f:5: [task] type=: must be pid, name or exe"),
+                    ("type=comm", "f:5: [task] type=comm: must be pid, name, exe or cgroup"),
+                    ("type=PID", "f:5: [task] type=PID: must be pid, name, exe or cgroup"),
+                    ("type=", "f:5: [task] type=: must be pid, name, exe or cgroup"),
                     (
                         "type=pid/name",
                         "f:5: [task] type=pid/name: must be either pid or name, and value the one to fit",
@@ -50,7 +57,7 @@ fn value() {
         move |value: &str| (format!("value={value}"), format!("f:6: [task] value={value}: must be {rule}"))
     };
     let long = "at most 15 bytes, as in /proc/PID/comm; type=exe finds a process by its executable";
-    let text = "1 to 4095 bytes of text: a name of at most 15 bytes, a pid or the path of an executable";
+    let text = "1 to 4095 bytes of text: a name of at most 15 bytes, a pid, or the path of an executable or control group";
     Rule::of("value of type=name: any text of 1..=15 bytes, as pgrep -x takes it", SLIDE_TASK)
         .needs(INTERNAL, "every task", ["value"])
         .takes(('!'..='~').map(|character| format!("value={character}")))
@@ -241,57 +248,69 @@ fn psi() {
         .needs(INTERNAL, "engine psi", ["cg_dir"])
         .takes(["cg_dir=/", "cg_dir=a..b", "cg_dir=/system.slice/*"])
         .refuses(INTERNAL, ["a/../../b", "..", ""].map(outside));
-    Rule::of("pressure: optional, 0..=100 %", PSI_TASK).takes(["pressure=0", "pressure=100"]).refuses(
-        INTERNAL,
-        [
-            ("pressure=NaN", "f:8: [task] pressure=NaN: must be a number in 0..=100"),
-            ("pressure=-0.1", "f:8: [task] pressure=-0.1: must be a number in 0..=100"),
-            ("pressure=100.1", "f:8: [task] pressure=100.1: must be a number in 0..=100"),
-        ],
-    );
-    Rule::of("reclaim_rate between reclaim_rate_min and reclaim_rate_max, each a share", PSI_TASK)
-        .takes([
-            "reclaim_rate=0.5",
-            "reclaim_rate=0.01",
-            "reclaim_rate_min=0",
-            "reclaim_rate_min=0.05",
-            "reclaim_rate_max=1",
-            "reclaim_rate_max=0.05",
-        ])
+    let positive = |key: &str| {
+        ["0", "-0.1", "NaN", "inf", "x", ""].map(|value| {
+            (format!("{key}={value}"), format!("f:8: [task] {key}={value}: must be a number above 0"))
+        })
+    };
+    // As etmem 1.x takes them: above 0, whatever they are together. What does not go together is said at the start.
+    for key in ["pressure", "reclaim_rate", "reclaim_rate_min", "reclaim_rate_max", "limit_min_ratio"] {
+        Rule::of("optional, above 0", PSI_TASK)
+            .takes(["0.001", "1", "5", "200"].map(|value| format!("{key}={value}")))
+            .refuses(INTERNAL, positive(key));
+    }
+    let whole = |key: &str| {
+        ["-1", "1k", "0x10", ""].map(|value| {
+            let want = format!("f:8: [task] {key}={value}: must be a whole number, 0 or more");
+            (format!("{key}={value}"), want)
+        })
+    };
+    for key in ["limit_min_bytes", "reclaim_max_bytes"] {
+        Rule::of("optional, bytes", PSI_TASK)
+            .takes(["0", "1073741824"].map(|value| format!("{key}={value}")))
+            .refuses(INTERNAL, whole(key));
+    }
+    Rule::of("type and value: not needed by psi", PSI_TASK).takes(["-type", "-value", "-type\n-value"]);
+    Rule::of("type and value: not used by psi", PSI_TASK)
+        .takes(["type=name\nvalue=cgroup_v1", "value=a name of more than fifteen bytes"]);
+}
+
+#[test]
+fn what_psi_has_beyond_the_original() {
+    Rule::of("io_pressure: optional, 0..=100 % or none", PSI_TASK)
+        .takes(["io_pressure=0", "io_pressure=100", "io_pressure=none"])
         .refuses(
             INTERNAL,
-            [
-                ("reclaim_rate=inf", "f:8: [task] reclaim_rate=inf: must be a number in 0..=1"),
-                (
-                    "reclaim_rate=0.001",
-                    "f:8: [task] reclaim_rate=0.001: must be at least reclaim_rate_min=0.01",
-                ),
-                ("reclaim_rate=0.6", "f:8: [task] reclaim_rate=0.6: must be at most reclaim_rate_max=0.5"),
-                (
-                    "reclaim_rate_min=0.1",
-                    "f:8: [task] reclaim_rate_min=0.1: must be at most reclaim_rate=0.05",
-                ),
-                ("reclaim_rate_min=-0.1", "f:8: [task] reclaim_rate_min=-0.1: must be a number in 0..=1"),
-                (
-                    "reclaim_rate_max=0.04",
-                    "f:8: [task] reclaim_rate_max=0.04: must be at least reclaim_rate=0.05",
-                ),
-                ("reclaim_rate_max=1.1", "f:8: [task] reclaim_rate_max=1.1: must be a number in 0..=1"),
-            ],
+            ["-1", "100.1"].map(|value| {
+                let want = format!("f:8: [task] io_pressure={value}: must be a number in 0..=100, or none");
+                (format!("io_pressure={value}"), want)
+            }),
         );
-    Rule::of("limit_min_bytes, limit_min_ratio, reclaim_max_bytes: optional", PSI_TASK)
-        .takes(["limit_min_bytes=0", "limit_min_ratio=0", "limit_min_ratio=1", "reclaim_max_bytes=0"])
+    Rule::of("swappiness: optional, 0..=200, auto or none", PSI_TASK)
+        .takes(["swappiness=0", "swappiness=200", "swappiness=auto", "swappiness=none"])
         .refuses(
             INTERNAL,
-            [
-                ("limit_min_bytes=-1", "f:8: [task] limit_min_bytes=-1: must be a whole number, 0 or more"),
-                ("limit_min_ratio=-1", "f:8: [task] limit_min_ratio=-1: must be a number in 0..=1"),
-                ("limit_min_ratio=2", "f:8: [task] limit_min_ratio=2: must be a number in 0..=1"),
-                (
-                    "reclaim_max_bytes=1g",
-                    "f:8: [task] reclaim_max_bytes=1g: must be a whole number, 0 or more",
-                ),
-            ],
+            ["-1", "201", "max", ""].map(|value| {
+                let want = format!("f:8: [task] swappiness={value}: must be auto, none, or 0..=200");
+                (format!("swappiness={value}"), want)
+            }),
+        );
+    Rule::of("the others: as those of slide", PSI_TASK).takes([
+        "max_refault=0.5",
+        "max_refault=none",
+        "max_rate=50m",
+        "max_swap_use=60",
+        "dry_run=yes",
+    ]);
+    Rule::of("value of type=cgroup: a path or glob below the root of control groups", CGROUP_TASK)
+        .takes(["value=/", "value=a/*/{b,c}", "value=**/x.service"])
+        .refuses(
+            INTERNAL,
+            ["a/../b", "a[", "{a"].map(|value| {
+                let rule =
+                    "a path or glob of control groups below their root, without .., with * ? [a-z] {a,b} **";
+                (format!("value={value}"), format!("f:6: [task] value={value}: must be {rule}"))
+            }),
         );
 }
 

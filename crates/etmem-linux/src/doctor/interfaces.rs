@@ -1,11 +1,13 @@
 //! Probes and movers, what a task of slide would get, idle page tracking and DAMON.
 
+use super::damon_details;
 use super::finding::{Finding, Severity};
 use super::text::{line_of, numbered};
 use crate::capabilities::Capability;
 use crate::choice::Interfaces;
+use crate::damon::{Holder, SharedDamon};
 use crate::nodes::MachineNodes;
-use crate::probe::damon::{Holder, SharedDamon};
+use crate::probe::sight;
 use crate::root::{ProcRoot, Roots, SysRoot};
 use crate::unavailable::Unavailable;
 use etmem_core::kernel::nodes::NumaNodes;
@@ -31,7 +33,7 @@ pub(super) fn ways(roots: &Roots) -> Vec<Finding> {
 fn way(kind: &str, capability: &Capability) -> Finding {
     let name = format!("{kind}_{}", capability.name);
     match &capability.available {
-        Ok(()) => Finding::ok(name, "works"),
+        Ok(()) => Finding::ok(name, "works").with(sight::blind_spots(capability.name)),
         Err(unavailable) => Finding::ok(name, "not here")
             .but(Severity::Note, unavailable.to_string())
             .helped_by(unavailable.remedy()),
@@ -80,8 +82,14 @@ pub(super) fn idle_page_tracking(sys: &SysRoot) -> Finding {
         .helped_by("only if no better probe works: a kernel built with CONFIG_IDLE_PAGE_TRACKING=y")
 }
 
-/// Whether the kernel has DAMON, and who uses it. Nothing is written: it may be another program's.
+/// Whether the kernel has DAMON, who uses it, and what it shows of itself. Nothing is written: it may be another program's.
 pub(super) fn damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
+    let mut finding = owner_of_damon(proc, sys);
+    finding.details.extend(damon_details::details(sys));
+    finding
+}
+
+fn owner_of_damon(proc: &ProcRoot, sys: &SysRoot) -> Finding {
     const NAME: &str = "damon";
     let taken = |users, help| {
         Finding::ok(NAME, "taken")

@@ -6,10 +6,12 @@
 
 mod cgroup;
 mod daemons;
+mod damon_details;
 mod finding;
 mod interfaces;
 mod nodes;
 mod pressure;
+mod reclaim;
 mod rights;
 mod subjects;
 mod swap;

@@ -11,6 +11,14 @@ const MUCH: f64 = 10.0;
 pub(super) fn pressure(proc: &ProcRoot) -> Finding {
     const NAME: &str = "pressure";
     let file = proc.machine("pressure/memory");
+    if file.exists() && line_of(&file).is_none() {
+        return Finding::ok(NAME, "switched off")
+            .but(
+                Severity::Note,
+                format!("{}: cannot be read; the kernel was booted with psi=0", file.display()),
+            )
+            .helped_by("boot with psi=1");
+    }
     let Some(line) = line_of(&file) else {
         return Finding::ok(NAME, "not reported")
             .but(

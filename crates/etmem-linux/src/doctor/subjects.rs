@@ -2,7 +2,7 @@
 
 use super::finding::{DoctorReport, Finding, Severity};
 use super::text::line_of;
-use super::{cgroup, daemons, interfaces, nodes, pressure, rights, swap};
+use super::{cgroup, daemons, interfaces, nodes, pressure, reclaim, rights, swap};
 use crate::root::{ProcRoot, Roots, SysRoot};
 use std::fs;
 
@@ -18,6 +18,7 @@ pub fn examine(roots: &Roots) -> DoctorReport {
     findings.push(nodes::nodes(sys));
     findings.push(pressure::pressure(proc));
     findings.push(cgroup::cgroup(sys));
+    findings.extend(reclaim::reclaim(roots));
     findings.push(daemons::daemons(proc));
     findings.push(rights::own_memory(proc));
     DoctorReport { findings }

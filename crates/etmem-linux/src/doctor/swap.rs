@@ -2,7 +2,9 @@
 
 use super::finding::{Finding, Severity};
 use super::text::{line_of, number, printable, size};
+use crate::figures::bytes_of;
 use crate::root::{ProcRoot, SysRoot};
+use crate::swap_stuck::SwapStuck;
 use std::fs;
 
 /// From this percentage of swap in use on, it is nearly full.
@@ -77,7 +79,27 @@ pub(super) fn swap(proc: &ProcRoot, sys: &SysRoot) -> Vec<Finding> {
     };
     let lines = text.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty());
     let devices: Vec<Device> = lines.filter_map(Device::parse).collect();
-    vec![room(&devices, sys), zswap(sys, &devices)]
+    vec![stuck(room(&devices, sys), proc), zswap(sys, &devices)]
+}
+
+/// `finding`, unless writes to swap fail.
+fn stuck(finding: Finding, proc: &ProcRoot) -> Finding {
+    let meminfo = fs::read(proc.machine("meminfo")).unwrap_or_default();
+    let cached = bytes_of(&meminfo, "SwapCached").unwrap_or(0);
+    match SwapStuck::new(proc.clone()).bytes(cached, 0) {
+        0 => finding,
+        bytes => finding
+            .but(
+                Severity::Warning,
+                format!(
+                    "writes to it fail: {} that were moved out are still in memory, in the swap cache",
+                    size(bytes)
+                ),
+            )
+            .helped_by(
+                "see dmesg; mend the device or make room for its file, then swapoff and swapon, or add other swap",
+            ),
+    }
 }
 
 fn room(devices: &[Device], sys: &SysRoot) -> Finding {

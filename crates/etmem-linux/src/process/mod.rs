@@ -3,6 +3,7 @@
 //! threads), [`table`] (which ones a target names).
 
 pub(crate) mod address_space;
+pub(crate) mod descriptors;
 pub(crate) mod memory;
 pub(crate) mod memory_files;
 mod names;

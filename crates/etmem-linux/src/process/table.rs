@@ -7,9 +7,10 @@
 use super::memory_files::{numbered, thread_with_memory};
 use super::names::{executable, likeness};
 use super::sharing::{can_compare, one_for_each_memory, order_of};
-use super::stat::{Stat, means_gone, process_error};
+use super::stat::{Stat, check_alive, means_gone, process_error};
 use crate::root::ProcRoot;
 use crate::small_file;
+use etmem_core::kernel::groups::GroupPattern;
 use etmem_core::kernel::process::{
     Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
@@ -116,6 +117,12 @@ impl Processes {
         Some(children)
     }
 
+    /// Of the control groups of `pid`, the uppermost that `pattern` means.
+    fn group_of(&self, pid: Pid, pattern: &GroupPattern) -> Option<String> {
+        let text = small_file::read_to_string(&self.proc.process(pid, "cgroup")).ok()?;
+        pattern.uppermost(memory_group(&text)?).map(str::to_owned)
+    }
+
     /// Whether `entry` still has its number.
     fn is_still(&self, entry: &Entry) -> bool {
         self.entry(entry.id.pid, None).is_some_and(|now| now.id == entry.id)
@@ -174,6 +181,18 @@ impl Processes {
     }
 }
 
+/// The path of the group that counts the memory of a process, by the text of its `/proc/PID/cgroup`: that of the first version if
+/// memory is counted there, else that of the second.
+fn memory_group(text: &str) -> Option<&str> {
+    let of_first = text.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        controllers.split(',').any(|name| name == "memory").then_some(path)
+    });
+    let path = of_first.or_else(|| text.lines().find_map(|line| line.strip_prefix("0::")))?;
+    // A group outside of our namespace is shown with dots.
+    path.strip_prefix('/').filter(|path| !path.split('/').any(|part| part == ".."))
+}
+
 impl ProcessTable for Processes {
     fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError> {
         let family = match target {
@@ -196,6 +215,12 @@ impl ProcessTable for Processes {
                     |pid: &Pid| executable(&self.proc, *pid).is_some_and(|path| pattern.matches(&path));
                 let running = all.iter().filter(|(pid, entry)| entry.has_memory && runs(pid));
                 self.families(&all, running.map(|(pid, _)| *pid))
+            }
+            Target::Groups(pattern) => {
+                let all = self.all(None)?;
+                let is_meant = |pid: &Pid| self.group_of(*pid, pattern).is_some();
+                let meant = all.into_iter().filter(|(pid, entry)| entry.has_memory && is_meant(pid));
+                meant.map(|(_, entry)| entry).collect()
             }
         };
         let own = self.own_pid();
@@ -242,6 +267,11 @@ impl ProcessTable for Processes {
 
     fn order_of_memory(&self, one: ProcessId, other: ProcessId) -> Option<Ordering> {
         if self.can_compare() { order_of(&self.proc, one.pid, other.pid) } else { Some(one.cmp(&other)) }
+    }
+
+    fn group(&self, process: ProcessId, pattern: &GroupPattern) -> Option<String> {
+        let group = self.group_of(process.pid, pattern)?;
+        check_alive(&self.proc, process).ok().map(|()| group)
     }
 
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
@@ -376,6 +406,39 @@ mod tests {
             assert_eq!(pids(root), BTreeSet::from([10, 11, 12, 13, 14, 50, 51]));
             assert_eq!(pids(earlier), BTreeSet::from([10]), "children files: {with_children}");
         }
+    }
+
+    #[test]
+    fn processes_of_control_groups() {
+        let tree = tree(MACHINE, true);
+        for (pid, text) in [
+            (1, "0::/init.scope\n"),
+            (10, "0::/system.slice/a.service\n"),
+            (11, "0::/system.slice/a.service/below\n"),
+            // Memory is counted in a hierarchy of the first version.
+            (12, "7:cpu,memory:/system.slice/b.service\n0::/elsewhere\n"),
+            (14, "0::/user.slice\n"),
+            (50, "0::/system.slice/a.service\n"),
+            (51, "0::/../outside\n"),
+        ] {
+            std::fs::write(tree.path().join(format!("{pid}/cgroup")), text).unwrap();
+        }
+        let processes = Processes::new(ProcRoot::new(tree.path()));
+        let pattern = |text| GroupPattern::new(text).unwrap();
+        for (text, want) in [
+            ("system.slice/*", vec![10, 11, 12]),
+            ("system.slice/a.service", vec![10, 11]),
+            ("system.slice/a.service/below", vec![11]),
+            ("{init.scope,user.slice}", vec![1, 14]),
+            ("/", vec![1, 10, 11, 12, 14]),
+            ("nothing", vec![]),
+        ] {
+            assert_eq!(found(&processes, Target::Groups(pattern(text))), want, "{text}");
+        }
+        let group = |pid, text| processes.group(id(pid, u64::from(pid) * 10), &pattern(text));
+        assert_eq!(group(11, "system.slice/*").as_deref(), Some("system.slice/a.service"));
+        assert_eq!(group(14, "system.slice/*"), None);
+        assert_eq!(processes.group(id(11, 9), &pattern("system.slice/*")), None, "another has its number");
     }
 
     #[test]

@@ -23,10 +23,28 @@ pub(super) fn file_of(sys: &SysRoot, group: &GroupPath, file: &str) -> Result<Pa
 /// # Errors
 /// Why it is not there.
 pub(super) fn folder_of(sys: &SysRoot, group: &GroupPath) -> Result<PathBuf, String> {
-    let mounted = sys.control_groups().into_iter().find(|root| root.join("cgroup.controllers").exists());
+    let mounted = sys.second_version_groups();
     let root = mounted.ok_or("control groups of the second version (cgroup2) are not mounted")?;
     let folder = root.join(group.relative());
-    if folder.is_dir() { Ok(folder) } else { Err(format!("there is no control group {}", folder.display())) }
+    if folder.is_dir() { Ok(folder) } else { Err(no_group(&folder)) }
+}
+
+/// The group of `folder` is not there.
+pub(super) fn no_group(folder: &Path) -> String {
+    format!("there is no control group {}", folder.display())
+}
+
+/// Why the file at `path`, which was there, is not: in the words of one that never was, so that it is said once.
+pub(super) fn ended(path: &Path) -> String {
+    let (folder, file) =
+        (path.parent().unwrap_or(path), path.file_name().unwrap_or_default().to_string_lossy());
+    if !folder.is_dir() {
+        no_group(folder)
+    } else if path.exists() {
+        format!("the control group of {} was removed and made again", path.display())
+    } else {
+        lacks(folder, &file)
+    }
 }
 
 /// Why a group has no such file.
@@ -52,7 +70,7 @@ pub(super) fn refused(path: &Path, error: &io::Error) -> String {
 /// The same after it could be read before.
 pub(super) fn gone(path: &Path, error: &io::Error) -> String {
     if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENOENT)) {
-        return format!("the control group of {} was removed", path.display());
+        return ended(path);
     }
     refused(path, error)
 }

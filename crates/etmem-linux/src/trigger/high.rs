@@ -1,6 +1,6 @@
 //! A control group exceeds its `memory.high`, which the kernel counts in `memory.events`.
 
-use super::group::{file_of, gone, refused};
+use super::group::{ended, file_of, gone, refused};
 use super::watch::{Watch, text_of};
 use crate::root::SysRoot;
 use etmem_core::kernel::trigger::GroupPath;
@@ -66,7 +66,7 @@ impl HighWatch {
         while let Ok(event) = reader.next() {
             let is_own = event.file_name().is_some_and(|name| name.to_bytes() == self.name.as_bytes());
             if is_own && event.events().contains(ReadFlags::DELETE) {
-                return Err(format!("the control group of {} was removed", self.path.display()));
+                return Err(ended(&self.path));
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! PSI triggers: the kernel's own, on the machine or on a group (Documentation/accounting/psi.rst).
 
-use super::group::{file_of, refused};
+use super::group::{ended, file_of, refused};
 use super::watch::{Watch, text_of};
 use crate::root::Roots;
 use etmem_core::kernel::trigger::{GroupPath, Stalled};
@@ -62,10 +62,7 @@ impl PressureWatch {
         poll(&mut one, Some(&Timespec::default())).map_err(|error| refused(&self.path, &error.into()))?;
         let events = one[0].revents();
         if events.contains(PollFlags::ERR) {
-            return Err(format!(
-                "{} has ended: its control group was removed, or PSI switched off",
-                self.path.display()
-            ));
+            return Err(ended(&self.path));
         }
         Ok(events.contains(PollFlags::PRI))
     }
@@ -78,7 +75,7 @@ impl PressureWatch {
     }
 
     /// Whether programs have waited since this was last asked, or since the wait began. The first events of a trigger that was set
-    /// without CAP_SYS_RESOURCE are of nothing, up to two windows after it was set: the kernel compares two counts that are not the
+    /// without CAP_SYS_RESOURCE are of nothing, up to two at the next stalls of any length: the kernel compares two counts that are not the
     /// same (`psi_trigger_create` of kernel/sched/psi.c, seen on 6.18). Half of the stall, as its window may have begun earlier.
     fn is_credible(&mut self) -> bool {
         let now = self.figure("total=").and_then(microseconds);

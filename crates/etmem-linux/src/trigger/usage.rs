@@ -1,6 +1,6 @@
 //! The memory of a control group rises to a threshold: in the first version by an eventfd, in the second by reading it each second.
 
-use super::group::{file_of, gone, refused};
+use super::group::{file_of, gone, no_group, refused};
 use super::watch::{Crossing, Watch, mebibytes, number_in};
 use crate::root::SysRoot;
 use etmem_core::kernel::trigger::GroupPath;
@@ -28,7 +28,10 @@ impl UsageWatch {
     pub(super) fn arm(sys: &SysRoot, group: &GroupPath, bytes: u64, afresh: bool) -> Result<Self, String> {
         let first = sys.first_memory_groups().join(group.relative());
         let path = first.join("memory.usage_in_bytes");
-        let is_first = path.exists();
+        let is_first = sys.first_memory_groups().join("memory.usage_in_bytes").exists();
+        if is_first && !path.exists() {
+            return Err(no_group(&first));
+        }
         let path = if is_first { path } else { file_of(sys, group, "memory.current")? };
         let file = File::open(&path).map_err(|error| refused(&path, &error))?;
         let event = if is_first { Some(threshold(&first, &file, bytes)?) } else { None };

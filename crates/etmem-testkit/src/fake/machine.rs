@@ -1,11 +1,13 @@
 //! The scripted machine, and the ports that need no NUMA nodes.
 
 use super::decider::FakeDecider;
+use super::group::FakeGroup;
+use super::monitoring::FakeMonitoring;
 use super::nodes::FakeNodes;
 use super::process::FakeProcess;
 use super::swap_cache::FakeSwapCache;
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
-use etmem_core::kernel::groups::{ControlGroups, GroupLimits};
+use etmem_core::kernel::groups::{GroupError, GroupLimits, GroupPattern};
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
@@ -24,13 +26,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    memory: MemoryState,
+    pub(super) memory: MemoryState,
     pressure: Option<Pressure>,
-    groups: GroupLimits,
+    pub(super) limits: GroupLimits,
+    pub(super) groups: Vec<FakeGroup>,
+    pub(super) no_groups: Option<GroupError>,
     pub(super) processes: BTreeMap<Pid, FakeProcess>,
     pub(super) nodes: FakeNodes,
     pub(super) swap_cache: Option<FakeSwapCache>,
     pub(super) decider: FakeDecider,
+    pub(super) monitoring: FakeMonitoring,
 }
 
 /// A machine that follows a script.
@@ -66,6 +71,7 @@ impl FakeMachine {
             swap_free: 64 * gib,
             swap_cached: 0,
             swap_limit: None,
+            swap_stuck: 0,
         }
     }
 
@@ -88,6 +94,8 @@ impl FakeMachine {
             pressure: machine.clone(),
             groups: machine.clone(),
             deciders: machine.clone(),
+            cooperation: None,
+            monitoring: machine.clone(),
         }
     }
 
@@ -115,6 +123,20 @@ impl FakeMachine {
         self.lock().memory = memory;
     }
 
+    /// Takes all swap away: what is there comes back, and no more goes there.
+    pub fn swap_off(&self) {
+        let mut state = self.lock();
+        (state.memory.swap_total, state.memory.swap_free) = (0, 0);
+        state.processes.values_mut().for_each(FakeProcess::swap_off);
+    }
+
+    /// Gives it swap again, as `memory` says.
+    pub fn swap_on(&self, memory: MemoryState) {
+        let mut state = self.lock();
+        state.memory = memory;
+        state.processes.values_mut().for_each(|process| process.without_swap = false);
+    }
+
     /// Changes the pressure on its memory.
     pub fn set_pressure(&self, pressure: Option<Pressure>) {
         self.lock().pressure = pressure;
@@ -122,7 +144,7 @@ impl FakeMachine {
 
     /// Changes what the control groups of its processes say.
     pub fn set_groups(&self, groups: GroupLimits) {
-        self.lock().groups = groups;
+        self.lock().limits = groups;
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -155,10 +177,12 @@ impl ProcessTable for FakeMachine {
                 Target::Process(id) => process.id == *id,
                 Target::Comm(comm) => *process.comm == **comm,
                 Target::Exe(pattern) => pattern.matches(&Path::new("/usr/bin").join(&*process.comm)),
+                Target::Groups(pattern) => pattern.uppermost(&process.group).is_some(),
             })
             .map(|process| process.id.pid)
             .collect();
-        let mut next = 0;
+        // Children of processes of a group may be in another one.
+        let mut next = if matches!(target, Target::Groups(_)) { found.len() } else { 0 };
         while let Some(&parent) = found.get(next) {
             let children = state.processes.values().filter(|process| process.parent == Some(parent));
             let children: Vec<Pid> = children.map(|process| process.id.pid).collect();
@@ -171,6 +195,10 @@ impl ProcessTable for FakeMachine {
 
     fn check(&self, pid: Pid) -> Result<ProcessId, TargetError> {
         self.lock().processes.get(&pid).map(|process| process.id).ok_or(TargetError::NoProcess(pid))
+    }
+
+    fn group(&self, process: ProcessId, pattern: &GroupPattern) -> Option<String> {
+        self.with(process, |process| Ok(pattern.uppermost(&process.group).map(str::to_owned))).ok()?
     }
 
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
@@ -227,13 +255,6 @@ impl SystemMemory for FakeMachine {
 impl MemoryPressure for FakeMachine {
     fn pressure(&self) -> Result<Option<Pressure>, ProcessError> {
         Ok(self.lock().pressure)
-    }
-}
-
-impl ControlGroups for FakeMachine {
-    fn limits(&self, process: ProcessId) -> Result<GroupLimits, ProcessError> {
-        self.with(process, |_| Ok(()))?;
-        Ok(self.lock().groups)
     }
 }
 

@@ -2,8 +2,14 @@
 //!
 //! It is passed in by hand, where a real machine would be. Time passes only during a wait.
 
+mod cooperation;
 mod decider;
+mod deciders;
+mod group;
+mod groups;
 mod machine;
+mod monitor;
+mod monitoring;
 mod nodes;
 mod pacer;
 mod placement;
@@ -12,8 +18,11 @@ mod process;
 mod swap_cache;
 mod trigger;
 
+pub use cooperation::FakeCooperation;
 pub use decider::FakeDecider;
+pub use group::{FakeGroup, GroupFault};
 pub use machine::FakeMachine;
+pub use monitoring::FakeMonitoring;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;
 pub use process::{FakeProcess, Script};

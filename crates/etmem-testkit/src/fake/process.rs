@@ -21,6 +21,8 @@ pub struct FakeProcess {
     pub comm: String,
     /// Its parent.
     pub parent: Option<Pid>,
+    /// The path of its control group; empty for the root.
+    pub group: String,
     /// Its only mapping.
     pub mapping: Mapping,
     /// Flags of that mapping.
@@ -55,6 +57,10 @@ pub struct FakeProcess {
     pub paged_out: u64,
     /// How often each page was read back from swap: each time it comes into another frame.
     pub read_back: BTreeMap<usize, u64>,
+    /// How often each page was brought back because swap was taken away: into another frame as well.
+    pub brought_back: BTreeMap<usize, u64>,
+    /// Whether there is no swap that its pages could go to.
+    pub without_swap: bool,
     /// Where it wants its memory itself.
     pub own_placement: OwnPlacement,
     /// Questions about its places and moves that are still answered before it exits.
@@ -74,6 +80,7 @@ impl FakeProcess {
             id: ProcessId { pid: Pid::new(pid).unwrap_or(Pid(std::num::NonZeroU32::MIN)), start_time: 1000 },
             comm: comm.to_owned(),
             parent: None,
+            group: String::new(),
             mapping: Mapping {
                 range,
                 writable: true,
@@ -82,6 +89,7 @@ impl FakeProcess {
                 inode: 0,
                 special: false,
                 huge_pool: false,
+                guest: false,
             },
             flags: Vec::new(),
             locked: Vec::new(),
@@ -99,6 +107,8 @@ impl FakeProcess {
             freed: BTreeSet::new(),
             paged_out: 0,
             read_back: BTreeMap::new(),
+            brought_back: BTreeMap::new(),
+            without_swap: false,
             own_placement: OwnPlacement::default(),
             exits_after: None,
             windows: 0,
@@ -170,9 +180,20 @@ impl FakeProcess {
         }
         if self.lazily_freed.remove(&page) {
             self.freed.insert(page);
+        } else if self.without_swap {
+            // It stays.
         } else if !std::mem::replace(&mut self.swapped[page], true) {
             self.paged_out += 1;
         }
+    }
+
+    /// Swap is taken away: all of it is back, without a touch.
+    pub(super) fn swap_off(&mut self) {
+        for page in self.swapped_pages() {
+            self.swapped[page] = false;
+            *self.brought_back.entry(page).or_default() += 1;
+        }
+        self.without_swap = true;
     }
 
     /// Where page `page` is.
@@ -183,7 +204,8 @@ impl FakeProcess {
         if self.freed.contains(&page) {
             return Residence::Nowhere;
         }
-        let times = self.read_back.get(&page).copied().unwrap_or(0);
+        let times = [&self.read_back, &self.brought_back];
+        let times: u64 = times.map(|back| back.get(&page).copied().unwrap_or(0)).iter().sum();
         let frame = 1 + page as u64 + times * self.swapped.len() as u64;
         Residence::Memory { frame, file: false, shared: self.forked.contains(&page) }
     }

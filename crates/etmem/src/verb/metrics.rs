@@ -1,18 +1,15 @@
 //! `etmem metrics`: the figures of all tasks, for Prometheus and its kin.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use etmem_manual::Help;
-use etmem_wire::{MetricsForm, Request, SocketName, Status};
+use etmem_wire::MetricsForm;
 
 use crate::arguments::{Asked, Object};
-use crate::connection::{ANSWER_LIMIT, ask};
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 
 pub(crate) const OBJECT: Object = Object {
     command,
@@ -26,20 +23,6 @@ pub(crate) const OBJECT: Object = Object {
 const OPENMETRICS: &str = "openmetrics";
 const PROMETHEUS: &str = "prometheus";
 
-/// How every answer begins. Another daemon takes the request for `project show`.
-const BEGIN: &[u8] = b"# TYPE ";
-
-/// The collector does not run as root.
-const MODE: u32 = 0o644;
-
-/// A request for metrics.
-#[derive(Debug)]
-pub(crate) struct Metrics {
-    form: MetricsForm,
-    /// Written instead of standard output.
-    file: Option<PathBuf>,
-}
-
 fn command() -> Command {
     Command::new("metrics")
         .about("Print the figures of all tasks for monitoring, or write them to a file")
@@ -51,6 +34,7 @@ fn command() -> Command {
                     "openmetrics, or prometheus: the older text format, which node_exporter's textfile collector reads \
                      [default: openmetrics; with --file, prometheus]",
                 )
+                .hide_possible_values(true)
                 .value_parser(PossibleValuesParser::new([OPENMETRICS, PROMETHEUS])),
         )
         .arg(
@@ -71,75 +55,4 @@ fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
         Some(_) | None => MetricsForm::OpenMetrics,
     };
     Ok(Asked::Metrics(Metrics { form, file }))
-}
-
-impl Metrics {
-    /// What is sent.
-    pub(crate) const fn request(&self) -> Request {
-        Request::Metrics(self.form)
-    }
-
-    /// Asks the daemon at `socket`, and prints its answer, or writes it.
-    pub(crate) fn run(&self, socket: &SocketName, out: &mut dyn Write) -> Result<Status, Failure> {
-        let mut answer = Vec::new();
-        let status = ask(socket, &self.request(), ANSWER_LIMIT, &mut answer)?;
-        if status == Status::Success && !answer.starts_with(BEGIN) {
-            return Err(Failure::Unknown { command: "metrics", socket: socket.clone() });
-        }
-        match &self.file {
-            Some(path) if status == Status::Success => {
-                replace(path, &answer)
-                    .map_err(|source| Failure::MetricsFile { path: path.clone(), source })?;
-            }
-            Some(_) | None => match out.write_all(&answer) {
-                // The reader has closed the pipe.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-                written => written.map_err(Failure::Output)?,
-            },
-        }
-        Ok(status)
-    }
-}
-
-/// Replaces the file at `path` so that a reader finds the old content or the new one.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-    // The collector reads all that ends with .prom.
-    let mut temporary = name.to_os_string();
-    temporary.push(format!(".{}", std::process::id()));
-    let temporary = path.with_file_name(temporary);
-    let written = write(&temporary, content).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // What could not be written is of no use; that it cannot be removed is no other news.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file: File = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
-    file.write_all(content)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn a_file_is_replaced_whole_or_not_at_all() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("etmem.prom");
-        for content in [&b"old\n"[..], b"new\n"] {
-            replace(&path, content).expect("written");
-            assert_eq!(fs::read(&path).expect("read"), content);
-        }
-        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, MODE);
-        let taken = folder.path().join("taken");
-        fs::create_dir(&taken).expect("created");
-        assert!(replace(&taken, b"x").is_err());
-        assert!(replace(&folder.path().join("none/etmem.prom"), b"x").is_err());
-        assert!(replace(Path::new("/"), b"x").is_err());
-        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 2, "nothing is left behind");
-    }
 }

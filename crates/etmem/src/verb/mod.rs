@@ -7,5 +7,6 @@ pub(crate) mod man;
 pub(crate) mod metrics;
 pub(crate) mod migrate;
 pub(crate) mod obj;
+pub(crate) mod pressure;
 pub(crate) mod project;
 pub(crate) mod task;

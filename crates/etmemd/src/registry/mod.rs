@@ -17,6 +17,7 @@ mod hosting;
 #[path = "../../tests/unit/registry/hosting.rs"]
 mod hosting_tests;
 mod named;
+mod overlaps;
 mod show;
 mod start;
 #[cfg(test)]

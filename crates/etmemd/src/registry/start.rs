@@ -7,6 +7,7 @@ use super::deadline::{ANSWER_LIMIT, Deadline, STOP_LIMIT};
 use super::denied::Denied;
 use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry};
 use super::hosting;
+use super::overlaps;
 use crate::machine::Machine;
 use crate::ports::Ports;
 use crate::rest::Rest;
@@ -63,9 +64,16 @@ impl Registry {
             }
         }
         let mut notes = all_notes(&ready);
+        notes.extend(overlaps::notes(self));
         let mut begun = 0;
         let started = hosted.iter().try_for_each(|(project, engine, task)| {
             notes.extend(hosting::start(&*self.machine, project, &***engine, task, deadline)?);
+            if !project.triggers.is_empty() {
+                notes.push(format!(
+                    "task {}: trigger= has no effect, as its plugin decides when it works",
+                    task.name
+                ));
+            }
             begun += 1;
             Ok(())
         });
@@ -189,8 +197,16 @@ fn prepare(
         info!("{label}: {decision}");
     }
     ports.record(&*work).map_err(denied)?;
+    let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
+    ports.listen(&*work, &socket_name(project, task)).map_err(denied)?;
     let rest = rest(project, machine).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
     Ok(Ready { label, work, ports, rest, decisions })
+}
+
+/// What the socket of `task` is called: its project's name and its own, with a point between them and in neither.
+fn socket_name(project: &ProjectSection, task: &TaskSection) -> String {
+    let plain = |name: &Name| name.as_str().replace('%', "%25").replace('.', "%2E").replace('/', "%2F");
+    format!("{}.{}", plain(&project.name), plain(&task.name))
 }
 
 /// What a task of `project` waits on between two cycles.

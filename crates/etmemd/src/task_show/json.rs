@@ -3,9 +3,10 @@
 use super::ShownWork;
 use crate::rest::{ShownTrigger, WokenBy};
 use etmem_core::kernel::wishes::Choice;
-use etmem_engine::{Cycle, Feedback, Figures, Reason, Seconds, SoFar};
+use etmem_engine::{Cycle, Feedback, Figures, Reason, Seconds, SoFar, StepReport};
 use serde::Serialize;
 use serde_json::Value;
+use std::borrow::Cow;
 
 #[derive(Serialize)]
 struct Task<'a> {
@@ -52,6 +53,8 @@ struct LastCycle<'a> {
     #[serde(flatten)]
     figures: &'a Figures,
     processes: Vec<Process<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<Group<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +65,22 @@ struct Process<'a> {
     reason: Option<&'a Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     feedback: Option<&'a Feedback>,
+}
+
+/// A control group: as a whole, or the processes in it.
+#[derive(Serialize)]
+struct Group<'a> {
+    group: String,
+    #[serde(flatten)]
+    worked: Option<WorkedGroup<'a>>,
+    figures: Cow<'a, Figures>,
+}
+
+#[derive(Serialize)]
+struct WorkedGroup<'a> {
+    result: &'static str,
+    text: String,
+    reason: Option<&'a Reason>,
 }
 
 impl ShownWork {
@@ -109,5 +128,28 @@ fn last_cycle(Cycle { figures, report }: &Cycle) -> LastCycle<'_> {
         reason: one.reason.as_ref(),
         feedback: one.feedback.as_ref(),
     });
-    LastCycle { figures, processes: processes.collect() }
+    LastCycle { figures, processes: processes.collect(), groups: groups(report) }
+}
+
+/// The control groups of a task that names some.
+fn groups(report: &StepReport) -> Option<Vec<Group<'_>>> {
+    if let Some(groups) = &report.groups {
+        let groups = groups.iter().map(|one| Group {
+            group: one.group.to_string(),
+            worked: Some(WorkedGroup {
+                result: one.result.word(),
+                text: one.text.to_string(),
+                reason: one.reason.as_ref(),
+            }),
+            figures: Cow::Borrowed(&one.figures),
+        });
+        return Some(groups.collect());
+    }
+    let of_processes = report.by_group();
+    let groups = of_processes.into_iter().map(|(group, figures)| Group {
+        group: group.to_owned(),
+        worked: None,
+        figures: Cow::Owned(figures),
+    });
+    Some(groups.collect()).filter(|groups: &Vec<_>| !groups.is_empty())
 }

@@ -5,9 +5,9 @@ use crate::rest::{ShownTrigger, WokenBy};
 use crate::worker::{Doing, Standing};
 use etmem_core::forecast::Told;
 use etmem_core::kernel::process::ProcessId;
-use etmem_engine::figures::{Shown, Unit};
+use etmem_engine::figures::{FOUND, MOVED, REFAULTED, SCANNED, Shown, Unit};
 use etmem_engine::forecast::InWords;
-use etmem_engine::{Cycle, ProcessReport, ProcessResult, SoFar};
+use etmem_engine::{Cycle, GroupReport, ProcessReport, ProcessResult, SoFar, StepReport};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl ShownWork {
             // A String takes whatever is written to it.
             let _ = writeln!(text, "  {name:<9} {value}");
         };
-        let found = self.worked().and_then(ShownRunning::last).map(|cycle| cycle.report.processes.len());
+        let found = self.worked().and_then(ShownRunning::last).map(|cycle| cycle.report.found());
         line("target", found.map_or_else(|| target.to_string(), |found| format!("{target}; {found} found")));
         line("state", self.state_text());
         if let Some(ShownRunning { probe, mover, .. }) = self.worked() {
@@ -54,6 +54,7 @@ impl ShownWork {
                 let _ = writeln!(text, "  {:<9} {}", "forecast", InWords(told));
             }
             text.push_str(&table(cycle, &running.standing));
+            text.push_str(&groups(&cycle.report));
             text.push_str(&processes(&cycle.report.processes));
         }
         text
@@ -113,6 +114,36 @@ fn shown(unit: Unit, amount: u64) -> String {
 }
 
 /// What became of each process, and why not more: those of which the same is to be said share a line.
+/// The control groups of a task that names some, a line each: as a whole, or what its processes are together.
+fn groups(report: &StepReport) -> String {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    for GroupReport { group, text, reason, .. } in report.groups.iter().flatten() {
+        let said = text.to_string();
+        let reason = reason.as_ref().filter(|reason| !said.contains(&reason.text));
+        let reason = reason.map(|reason| format!("\n  {:<9} {}", "", reason.text)).unwrap_or_default();
+        lines.push((group.to_string(), said + &reason));
+    }
+    for (group, figures) in report.by_group() {
+        let amount = |row| figures.get(row).unwrap_or(0);
+        let mut line = format!("{} processes", amount(&FOUND));
+        for row in [&SCANNED, &MOVED, &REFAULTED] {
+            line += &format!(", {} {}", row.label, size(amount(row)));
+        }
+        lines.push((group.to_owned(), line));
+    }
+    let mut text = String::new();
+    if !lines.is_empty() {
+        text.push_str("\n  group\n");
+    }
+    for (group, line) in lines.iter().take(LINES_SHOWN) {
+        let _ = writeln!(text, "  {group:<9} {line}");
+    }
+    if let Some(left) = lines.len().checked_sub(LINES_SHOWN).filter(|left| *left > 0) {
+        let _ = writeln!(text, "  and {left} more, which --json shows");
+    }
+    text
+}
+
 fn processes(reports: &[ProcessReport]) -> String {
     let mut lines: Vec<(ProcessId, String, usize)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();

@@ -1,4 +1,4 @@
-//! What monitoring is told of tasks.
+//! What monitoring receives of tasks.
 
 use super::*;
 use crate::task_show::tests::{report, shown, standing};

@@ -176,7 +176,7 @@ fn json_for_programs() {
         of_cycle,
         json!({
             "found": 3, "looked_at": 1, "scanned_bytes": 256 * MIB, "hot_bytes": 56 * MIB,
-            "cold_bytes": 200 * MIB, "moved_bytes": 150 * MIB, "came_back_bytes": 0, "left_alone_bytes": 0,
+            "cold_bytes": 200 * MIB, "moved_bytes": 150 * MIB, "given_back_bytes": 0, "came_back_bytes": 0, "left_alone_bytes": 0,
             "moved_up_bytes": 0, "moved_down_bytes": 0, "skipped_pages": 0, "would_move_bytes": 0,
             "skipped_touched_bytes": 0, "skipped_later_bytes": 0, "skipped_stayed_bytes": 0, "skipped_kept_bytes": 0, "freed_bytes": 0,
             "skipped_locked_bytes": 0, "skipped_vanished_bytes": 0, "skipped_refused_bytes": 0,

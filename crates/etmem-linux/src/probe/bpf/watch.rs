@@ -8,12 +8,14 @@ use super::clearing::Clearing;
 use super::program::CAPABILITIES;
 use super::shared_walk::SharedWalk;
 use super::spans::{self, Clip};
+use crate::probe::sight::{self, Kind};
 use crate::process::stat::check_alive;
 use crate::sys::iterator::TaskLink;
 use crate::sys::page_walk::{PageWalk, SPANS, Span, Walk, ended};
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::probe::{AccessProbe, AccessSink};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::wishes::Tracker;
 use std::io;
 use std::sync::Arc;
 
@@ -136,6 +138,10 @@ impl AccessProbe for BpfWatch {
 
     fn looks_without_clearing(&self) -> bool {
         true
+    }
+
+    fn blind_to_guests(&self) -> Option<&'static str> {
+        sight::blind_to(Tracker::Bpf, Kind::Guest)
     }
 }
 

@@ -11,15 +11,12 @@
 //! at least `regions::OFTEN_LEAST` times, counts as written: three times as much. Which pages are in memory, and which
 //! are huge, comes from `frames`, not from DAMON.
 //!
-//! There is one DAMON for the whole machine. `claim` makes sure that another program's settings stay, and that etmem's
+//! There is one DAMON for the whole machine. `crate::damon` makes sure that another program's settings stay, and that etmem's
 //! are taken back, also those of an etmem that was killed.
 
-mod claim;
-mod files;
 mod regions;
 mod session;
 mod source;
 mod watch;
 
-pub use source::{Damon, SharedDamon};
-pub(crate) use source::{Holder, take_back_left};
+pub use source::Damon;

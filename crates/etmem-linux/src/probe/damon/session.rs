@@ -5,9 +5,9 @@
 //! the regions and their counts so far. Kernels before 6.7 apply schemes at the end of an aggregation only: there it is
 //! as long as the shortest window, and the counts are of that time.
 
-use super::claim::{Claim, MARK, stop};
-use super::files::Folder;
 use super::regions::{self, Tried};
+use crate::damon::claim::{Claim, MARK, stop};
+use crate::damon::files::Folder;
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::process::{Pid, ProcessError};
 use std::io;

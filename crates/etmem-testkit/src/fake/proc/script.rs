@@ -272,6 +272,8 @@ pub struct ScriptedProcess {
     /// Whether processors keep translations until `idle_pages` is closed, at their worst: what is touched through them never
     /// shows. Where not, all of it does.
     pub caches_translations: bool,
+    /// The second look of `swap_pages` keeps one base page in this number: those whose numbers are multiples of it. 0: none.
+    pub keeps_one_in: u64,
 }
 
 impl ScriptedProcess {
@@ -287,6 +289,7 @@ impl ScriptedProcess {
             exits: None,
             mappings,
             caches_translations: true,
+            keeps_one_in: 0,
         }
     }
 }

@@ -67,6 +67,10 @@ impl Process {
         self.ever_out.set(range, ());
     }
 
+    fn is_kept(&self, page: u64) -> bool {
+        (page / PAGE).checked_rem(self.script.keeps_one_in) == Some(0)
+    }
+
     /// Whether the page at `page` can leave memory, and of which size it is.
     fn leaves(&self, page: u64, now: Moment) -> Result<PageSize, Stays> {
         let (mapping, _, segment) = self.place(page).ok_or(Stays::Missing)?;
@@ -79,6 +83,7 @@ impl Process {
             return Err(Stays::Skipped);
         }
         match segment.size {
+            PageSize::Base if self.is_kept(page) => Err(Stays::Skipped),
             PageSize::Base => Ok(PageSize::Base),
             PageSize::Huge if self.split.at(page).is_some() => Ok(PageSize::Base),
             PageSize::Huge => Ok(PageSize::Huge),

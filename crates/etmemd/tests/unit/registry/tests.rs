@@ -1,6 +1,7 @@
 //! The registry, stepped by hand over a scripted machine.
 
 mod cslide;
+mod groups;
 mod reasons;
 
 use super::hosting_tests::{RecordingEngine, Script};
@@ -201,7 +202,6 @@ fn what_is_refused_and_how() {
 #[test]
 fn an_add_is_all_or_nothing() {
     let good = format!("{PROJECT}{ENGINE}{TASK}");
-    let psi = "[engine]\nproject=p\nname=psi\n";
     for (bad, kind, words) in [
         (TASK.replace("T=1", "T=4"), ErrorKind::Internal, "t.yaml:15: [task] T=4: must be 0..=3"),
         (
@@ -210,7 +210,7 @@ fn an_add_is_all_or_nothing() {
             "t.yaml:14: [task] value=43: there is no process 43",
         ),
         (TASK.to_owned() + TASK, ErrorKind::TaskExists, "t.yaml:16: "),
-        (TASK.to_owned() + psi, ErrorKind::Internal, "t.yaml:16: engine psi is not built into this version"),
+        (TASK.to_owned() + ENGINE, ErrorKind::EngineExists, "t.yaml:16: "),
     ] {
         for started in [false, true] {
             let mut registry = registry();

@@ -2,7 +2,7 @@
 //!
 //! Two signs show whose DAMON's settings are. The etmem that uses DAMON holds a lock on its folder, which ends with that
 //! program, also when it is killed. And every context of ours has an update interval that no one would choose,
-//! [`MARK`]; a kdamond of its own, which never runs, has one from the first moment to the last. So settings that are
+//! [`MARK`], or its scheme an interval of watermarks that is the same number; a kdamond of its own, which never runs, has one from the first moment to the last. So settings that are
 //! all marked while the lock is free were left by an etmem that is dead: they are taken back. All
 //! others are another program's, and stay as they are, even when nothing runs.
 //!
@@ -19,7 +19,12 @@ use std::io;
 
 /// The update interval of our contexts, in microseconds: `etmem` as a number, some five days. It has no effect, as no
 /// mapping is followed by DAMON itself.
-pub(super) const MARK: u64 = 0x65_74_6d_65_6d;
+pub(crate) const MARK: u64 = 0x65_74_6d_65_6d;
+
+/// Where a context bears the mark whose update interval is not ours to choose: the interval of watermarks has no effect, as
+/// our schemes have none.
+const SCHEME_MARK: &str = "schemes/0/watermarks";
+const SCHEME_MARK_FILE: &str = "interval_us";
 
 /// The kdamond that only bears the mark, and the number of those after it, which watch processes.
 const SIGN: usize = 0;
@@ -28,7 +33,7 @@ const ALL: usize = SIGN + 1 + WATCHING;
 
 /// Whose DAMON's settings are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     /// Nothing is set.
     Free,
     /// All of it bears our mark, or has nothing in it yet.
@@ -45,7 +50,7 @@ impl Owner {
     ///
     /// # Errors
     /// What the kernel answers.
-    pub(super) fn look(kdamonds: &Folder) -> io::Result<Self> {
+    pub(crate) fn look(kdamonds: &Folder) -> io::Result<Self> {
         let count = kdamonds.number("nr_kdamonds")?;
         if count == 0 {
             return Ok(Self::Free);
@@ -59,7 +64,7 @@ impl Owner {
             let mut is_marked = true;
             for context in 0..contexts.number("nr_contexts")? {
                 let context = contexts.folder(context);
-                is_marked &= context.folder("monitoring_attrs/intervals").number("update_us")? == MARK;
+                is_marked &= is_marked_context(&context)?;
                 match is_marked {
                     true => marked.push(number),
                     false if !runs && is_empty(&context) => empty.push(number),
@@ -82,6 +87,13 @@ impl Owner {
     }
 }
 
+/// Whether a context bears our mark: the probe's where no mapping is followed by DAMON itself, or the engine's, of which the
+/// update interval is the user's.
+fn is_marked_context(context: &Folder) -> io::Result<bool> {
+    let of_scheme = || context.folder(SCHEME_MARK).number(SCHEME_MARK_FILE).is_ok_and(|value| value == MARK);
+    Ok(context.folder("monitoring_attrs/intervals").number("update_us")? == MARK || of_scheme())
+}
+
 /// Whether a context is as the kernel makes it, for all that matters: it watches no process.
 fn is_empty(context: &Folder) -> bool {
     let none = |folder: &str, file: &str| context.folder(folder).number(file).is_ok_and(|count| count == 0);
@@ -92,7 +104,7 @@ fn is_empty(context: &Folder) -> bool {
 ///
 /// # Errors
 /// What open(2) or flock(2) answers.
-pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<File>> {
+pub(crate) fn lock(kdamonds: &Folder) -> io::Result<Option<File>> {
     let taken = || io::Error::from(io::ErrorKind::ResourceBusy);
     let locked = patiently(|| folder_lock::try_take(kdamonds.path())?.ok_or_else(taken));
     match locked {
@@ -106,7 +118,7 @@ pub(super) fn lock(kdamonds: &Folder) -> io::Result<Option<File>> {
 ///
 /// # Errors
 /// What the kernel refuses.
-pub(super) fn take_back_left(kdamonds: &Folder, written_down: bool) -> Result<bool, ProcessError> {
+pub(crate) fn take_back_left(kdamonds: &Folder, written_down: bool) -> Result<bool, ProcessError> {
     let failed = |error: io::Error| ProcessError::refused(kdamonds.path().display(), error);
     // Most often there is nothing, and then it is not even locked.
     if kdamonds.number("nr_kdamonds").map_err(failed)? == 0 {
@@ -127,7 +139,7 @@ pub(super) fn take_back_left(kdamonds: &Folder, written_down: bool) -> Result<bo
 
 /// DAMON, held for this program until this is dropped.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(crate) struct Claim {
     kdamonds: Folder,
     free: Mutex<Vec<usize>>,
     /// Dropped last: until then no other etmem is allowed to look at what is set.
@@ -139,7 +151,7 @@ impl Claim {
     ///
     /// # Errors
     /// Another program has it, or what the kernel refuses.
-    pub(super) fn take(kdamonds: &Folder) -> Result<Self, ProcessError> {
+    pub(crate) fn take(kdamonds: &Folder) -> Result<Self, ProcessError> {
         let failed = |error: io::Error| ProcessError::refused(kdamonds.path().display(), error);
         let taken = || io::Error::other(format!("{IN_USE}: another etmemd, or one with its scan library"));
         let lock = lock(kdamonds).and_then(|lock| lock.ok_or_else(taken)).map_err(failed)?;
@@ -176,7 +188,7 @@ impl Claim {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub(super) fn kdamond(&self) -> Result<Option<(usize, Folder)>, ProcessError> {
+    pub(crate) fn kdamond(&self) -> Result<Option<(usize, Folder)>, ProcessError> {
         let Some(number) = self.free.lock().pop() else { return Ok(None) };
         match self.mark(number) {
             Ok(_) => Ok(Some((number, self.kdamonds.folder(number)))),
@@ -187,8 +199,16 @@ impl Claim {
         }
     }
 
+    /// Moves the mark of `context`, which has one scheme, to where it leaves the update interval alone.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub(crate) fn mark_scheme(context: &Folder) -> Result<(), ProcessError> {
+        context.folder(SCHEME_MARK).write(SCHEME_MARK_FILE, MARK)
+    }
+
     /// Takes back the kdamond `number`, which is stopped.
-    pub(super) fn give_back(&self, number: usize) {
+    pub(crate) fn give_back(&self, number: usize) {
         let folder = self.kdamonds.folder(number);
         stop(&folder);
         if let Err(error) = folder.folder("contexts").write("nr_contexts", 0) {
@@ -207,7 +227,7 @@ impl Drop for Claim {
 }
 
 /// Stops `kdamond`, where it runs.
-pub(super) fn stop(kdamond: &Folder) {
+pub(crate) fn stop(kdamond: &Folder) {
     if kdamond.read("state").is_ok_and(|state| state == "on")
         && let Err(error) = kdamond.try_write("state", "off")
     {

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a program must have to set DAMON.
-pub(super) const CAPABILITIES: &str = "root's right to write below /sys";
+pub(crate) const CAPABILITIES: &str = "root's right to write below /sys";
 
 /// The error when another program has DAMON.
-pub(super) const IN_USE: &str = "DAMON is in use by another program";
+pub(crate) const IN_USE: &str = "DAMON is in use by another program";
 
 /// How long DAMON may be busy, and how often it is asked again meanwhile: it refuses a request while it carries out another
 /// (`damon_sysfs_lock`), which takes some tenths of a second. If another program has DAMON, it refuses for longer.
@@ -20,7 +20,7 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What `ask` answers once DAMON is not busy, or still is after some time.
-pub(super) fn patiently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn patiently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let clock = SystemPacer::new();
     loop {
         let answer = ask();
@@ -35,21 +35,21 @@ pub(super) fn patiently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result
 
 /// A folder of DAMON's, such as that of a kdamond.
 #[derive(Debug, Clone)]
-pub(super) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// The folder at `path`.
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
     /// A folder in it.
-    pub(super) fn folder(&self, name: impl Display) -> Self {
+    pub(crate) fn folder(&self, name: impl Display) -> Self {
         Self(self.0.join(name.to_string()))
     }
 
@@ -57,7 +57,7 @@ impl Folder {
     ///
     /// # Errors
     /// What the kernel answers.
-    pub(super) fn read(&self, file: &str) -> io::Result<String> {
+    pub(crate) fn read(&self, file: &str) -> io::Result<String> {
         let path = self.0.join(file);
         let mut text = patiently(|| std::fs::read_to_string(&path))?;
         text.truncate(text.trim_end().len());
@@ -68,7 +68,7 @@ impl Folder {
     ///
     /// # Errors
     /// What the kernel answers, or that it is not a number.
-    pub(super) fn number(&self, file: &str) -> io::Result<u64> {
+    pub(crate) fn number(&self, file: &str) -> io::Result<u64> {
         let text = self.read(file)?;
         text.parse().map_err(|_| io::Error::other(format!("{text:?} is not a number")))
     }
@@ -77,7 +77,7 @@ impl Folder {
     ///
     /// # Errors
     /// Which file the kernel refused, and why.
-    pub(super) fn write(&self, file: &str, value: impl Display) -> Result<(), ProcessError> {
+    pub(crate) fn write(&self, file: &str, value: impl Display) -> Result<(), ProcessError> {
         self.try_write(file, &value).map_err(|error| self.refused(file, &value, &error))
     }
 
@@ -85,13 +85,13 @@ impl Folder {
     ///
     /// # Errors
     /// What the kernel answers.
-    pub(super) fn try_write(&self, file: &str, value: impl Display) -> io::Result<()> {
+    pub(crate) fn try_write(&self, file: &str, value: impl Display) -> io::Result<()> {
         let (path, value) = (self.0.join(file), value.to_string());
         patiently(|| std::fs::write(&path, &value))
     }
 
     /// What an `error` of writing `value` to `file` is to the caller.
-    pub(super) fn refused(&self, file: &str, value: impl Display, error: &io::Error) -> ProcessError {
+    pub(crate) fn refused(&self, file: &str, value: impl Display, error: &io::Error) -> ProcessError {
         let help = match error.raw_os_error() {
             Some(libc::EBUSY) => format!("{error}: {IN_USE}"),
             Some(libc::ENOENT) => format!("{error}: another program has changed DAMON's settings meanwhile"),

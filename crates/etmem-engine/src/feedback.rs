@@ -1,0 +1,102 @@
+//! What refaults of a process say, and how its task is held back by them: one row for each field of the JSON, from which comes
+//! the table in `docs/json.md` as well.
+
+use crate::forecast::Shown;
+use etmem_core::feedback::BackOff;
+use etmem_core::forecast::Told;
+use etmem_core::kernel::pressure::Share;
+use serde::{Serialize, Serializer};
+
+/// What refaults of a process say, and how its task is held back by them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Feedback {
+    /// How the task is held back.
+    pub back_off: BackOff,
+    /// What was refaulted by all processes of the task within the last minute, as a share of their working sets.
+    pub refaults_per_minute: Share,
+    /// Bytes touched in the last two minutes, as far as cycles were counted.
+    pub working_set: u64,
+    /// Bytes that were moved out and still are.
+    pub out: u64,
+    /// Bytes a second that may leave; `None` if nothing may, nothing limits it, or it is not known yet.
+    pub bytes_per_second: Option<u64>,
+    /// Bytes a second that this machine moves at full speed; none while it is not known.
+    pub ability_bytes_per_second: Option<u64>,
+    /// From which age on pages leave, and why; none if the task asks for no age.
+    pub forecast: Option<Told>,
+}
+
+/// The value of a field.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Value {
+    Text(String),
+    Percent(f64),
+    Number(u64),
+    Known(Option<u64>),
+    Forecast(Option<Shown>),
+}
+
+/// A field of the JSON.
+#[derive(Debug)]
+pub struct Field {
+    /// Its name, with its unit.
+    pub name: &'static str,
+    /// Its type in JSON.
+    pub kind: &'static str,
+    /// What it says, in a line.
+    pub help: &'static str,
+    value: fn(&Feedback) -> Value,
+}
+
+/// All of them, in the order of the JSON.
+pub const FIELDS: &[Field] = &[
+    Field {
+        name: "back_off",
+        kind: "string",
+        help: "how the task is held back, in words",
+        value: |feedback| Value::Text(feedback.back_off.to_string()),
+    },
+    Field {
+        name: "came_back_percent_per_minute",
+        kind: "number",
+        help: "what was refaulted in the last minute, in percent of the working sets of the task's processes, with two decimals",
+        value: |feedback| Value::Percent(f64::from(feedback.refaults_per_minute.hundredths()) / 100.0),
+    },
+    Field {
+        name: "working_set_bytes",
+        kind: "number",
+        help: "what was touched in the last two minutes, as far as cycles were counted",
+        value: |feedback| Value::Number(feedback.working_set),
+    },
+    Field {
+        name: "out_bytes",
+        kind: "number",
+        help: "what was moved out and still is out",
+        value: |feedback| Value::Number(feedback.out),
+    },
+    Field {
+        name: "rate_bytes_per_second",
+        kind: "number or null",
+        help: "what may leave; null if nothing may, nothing limits it, or it is not known yet",
+        value: |feedback| Value::Known(feedback.bytes_per_second),
+    },
+    Field {
+        name: "ability_bytes_per_second",
+        kind: "number or null",
+        help: "what this machine moves at full speed; null while that is not known",
+        value: |feedback| Value::Known(feedback.ability_bytes_per_second),
+    },
+    Field {
+        name: "forecast",
+        kind: "object or null",
+        help: "from which age on pages leave, and what is expected to come back, as below; the same for all processes of the task; null with `age=none`",
+        value: |feedback| Value::Forecast(feedback.forecast.as_ref().map(Shown::from)),
+    },
+];
+
+impl Serialize for Feedback {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(FIELDS.iter().map(|field| (field.name, (field.value)(self))))
+    }
+}

@@ -1,0 +1,107 @@
+//! Ways to take memory from a program that does not need it, compared: the same paced workload under each, in one boot of a virtual
+//! machine. `make compare` prints the table. `ROUNDS` (3), `SECONDS` (120, of each run) and `ONLY` (names, with commas) change it.
+//!
+//! A way is a row of `contestants::ALL`.
+
+mod contestants;
+mod damon;
+mod run;
+mod table;
+mod workload;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use contestants::Contestant;
+use etmem_testkit::daemon::Binaries;
+use etmem_testkit::guest;
+use etmem_testkit::laboratory::{self, Machine, trial};
+use etmem_testkit::size::MIB;
+use etmem_testkit::swap::SwapGuard;
+use etmem_testkit::trial::run_in_turn;
+
+const SWAP: usize = 700 * MIB;
+
+/// What a comparison is made of.
+struct Plan {
+    rounds: u64,
+    seconds: u64,
+    only: Vec<String>,
+}
+
+impl Plan {
+    /// As the environment asks.
+    fn asked() -> Result<Self> {
+        let number = |name: &str, usual: u64| -> Result<u64> {
+            env::var(name).map_or(Ok(usual), |text| text.parse().with_context(|| format!("{name}={text}")))
+        };
+        let only = env::var("ONLY").unwrap_or_default();
+        let only = only.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        Ok(Self { rounds: number("ROUNDS", 3)?, seconds: number("SECONDS", 120)?, only })
+    }
+
+    /// As a word that goes into the machine, and back.
+    fn word(&self) -> String {
+        format!("{} {} {}", self.rounds, self.seconds, self.only.join(","))
+    }
+
+    fn of_word(word: &str) -> Result<Self> {
+        let mut parts = word.splitn(3, ' ');
+        let mut part = || parts.next().context("a part is missing");
+        let (rounds, seconds) = (part()?.parse()?, part()?.parse()?);
+        let only = part()?.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        Ok(Self { rounds, seconds, only })
+    }
+
+    fn contestants(&self) -> Vec<&'static Contestant> {
+        let is_in = |one: &&Contestant| self.only.is_empty() || self.only.iter().any(|name| name == one.name);
+        contestants::ALL.iter().filter(is_in).collect()
+    }
+}
+
+fn main() -> ExitCode {
+    match env::args().nth(1).as_deref() {
+        Some(workload::WORD) => return guest::exit_code(workload::play()),
+        Some(contestants::SENPAI) => return guest::exit_code(contestants::play_senpai()),
+        _ => {}
+    }
+    if let Some(status) = guest::story(inside) {
+        return status;
+    }
+    let name = "ways_to_take_memory_are_compared [skipped: takes 40 minutes: make compare]";
+    let missing = laboratory::lacks("6.12");
+    run_in_turn(vec![trial(name, missing.as_deref(), outside).with_ignored_flag(true)])
+}
+
+fn outside() -> Result<()> {
+    let plan = Plan::asked()?;
+    let runs = plan.rounds * plan.contestants().len() as u64;
+    // Each run begins and ends with some waits.
+    let seconds = 300 + runs * (plan.seconds + 60);
+    let modules = &["zram", "lz4"];
+    let machine = Machine { modules, memory: "1536M", seconds, ..Machine::of("6.12") };
+    guest::boot(machine, &plan.word())
+}
+
+fn inside(word: &str, binaries: &Binaries) -> Result<()> {
+    let plan = Plan::of_word(word)?;
+    std::fs::write("/proc/sys/vm/page-cluster", "0")?;
+    let swap = SwapGuard::acquire(SWAP)?;
+    table::head(swap.describe(), &plan)?;
+    let mut results = Vec::new();
+    for round in 0..plan.rounds {
+        for contestant in plan.contestants() {
+            let result = run::one(contestant, round, plan.seconds, binaries)?;
+            println!("{}", table::row(&result));
+            results.push(result);
+        }
+    }
+    let verdicts = table::verdicts(&results);
+    table::means(&results);
+    verdicts
+        .iter()
+        .for_each(|(holds, text)| println!("{}: {text}", if *holds { "holds" } else { "DOES NOT HOLD" }));
+    ensure!(verdicts.iter().all(|(holds, _)| *holds), "not all that is to hold does");
+    Ok(())
+}
