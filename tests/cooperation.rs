@@ -22,9 +22,9 @@ const CACHE: usize = 200 * MIB;
 /// What a small program has beside its cache, and the kernel counts late.
 const OTHER: usize = 2 * MIB;
 /// The test looks before this has passed, and needs a moment for it.
-const ASK_WAIT: u64 = 10;
+const ASK_WAIT: u64 = 5;
 /// Between two cycles: the cache is filled after the first of them, and before the second.
-const FILLED: Duration = Duration::from_secs(20);
+const FILLED: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let needs = [Need::Root, Need::Bpf, Need::Program("cc"), Need::Swap(SWAP)];

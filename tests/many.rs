@@ -36,7 +36,7 @@ fn workers() -> Result<()> {
     stage.daemon.add(&project.to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
     let clock = WallClock::new();
-    let mut shown = Value::Null;
+    let (mut shown, mut first) = (Value::Null, None);
     clock
         .wait_until(LIMIT, "all are looked at in the first cycle", || {
             shown = show(&stage)?;
@@ -45,9 +45,13 @@ fn workers() -> Result<()> {
                 "the first cycle is over, and this was not seen: {}",
                 shown["so_far"]
             );
-            Ok(shown["so_far"]["looked_at"] == all)
+            let looked_at = shown["so_far"]["looked_at"].as_u64().filter(|number| *number > 0);
+            first = first.or(looked_at.map(|number| (number, clock.now())));
+            Ok(looked_at == Some(all))
         })
         .with_context(|| format!("{}", shown["so_far"]))?;
+    let (number, then) = first.context("no figures before all were looked at")?;
+    println!("figures of {number} processes {:.1} s after the start", then.as_secs_f64());
     println!("{all} processes looked at {:.1} s after the start", clock.now().as_secs_f64());
     clock.wait_until(LIMIT, "the first cycle is over", || {
         shown = show(&stage)?;

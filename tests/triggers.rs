@@ -19,7 +19,7 @@ use etmem_testkit::laboratory::{self, Machine, quoted, trial};
 use etmem_testkit::machine::Need;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::{for_soak, run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{for_soak, trial_or_skip};
 use etmem_testkit::undo::Undo;
 use etmem_testkit::workload::{Options, Workload};
 use serde_json::Value;
@@ -44,7 +44,8 @@ fn main() -> ExitCode {
         return status;
     }
     let missing = laboratory::lacks(MACHINE.kernel);
-    run_in_turn(vec![
+    // Each has its own daemon, and mostly waits.
+    let trials = vec![
         trial_or_skip("first_version_crosses_up_down_and_goes", &[Need::Root, Need::Bpf], || {
             let binaries = Binaries::build()?;
             Story::new(binaries)?.usage(&Hierarchy::FIRST)
@@ -62,7 +63,8 @@ fn main() -> ExitCode {
             guest::boot(MACHINE, "triggers")
         })
         .with_ignored_flag(true),
-    ])
+    ];
+    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
 }
 
 fn second_version(binaries: &Binaries) -> Result<()> {
