@@ -194,7 +194,8 @@ impl<'a> ProcessCycle<'a> {
         let Acted { mut outcome, rehearsal, blind, swap_off, swap_fails, left, processor_time } = act.acted;
         // It was cold when it was seen, and is not there any more.
         outcome.over_budget = outcome.over_budget.saturating_sub(given_back);
-        self.history.end(&mut known, figures, settled.out + left);
+        let out = settled.out + left;
+        self.history.end(&mut known, figures, out);
         self.history.put_back(self.process, known);
 
         // No room is what has come up since the scan began.
@@ -222,6 +223,7 @@ impl<'a> ProcessCycle<'a> {
                 kept: settled.kept,
                 touched: settled.touched,
             },
+            saved: self.machine_now().map_or(0, |machine| machine.memory.saved(out)),
             feedback: self.history.feedback(&settled, left, self.pacer.now()),
             effort: Effort::of(&observed, processor_time),
         };

@@ -41,6 +41,8 @@ pub struct Scanned {
     pub history: History,
     /// How the task is held back.
     pub feedback: Feedback,
+    /// Bytes of memory that what is out leaves free for others.
+    pub saved: u64,
     /// What it cost.
     pub effort: Effort,
 }
@@ -135,6 +137,8 @@ impl Scanned {
             (&figures::FREED, outcome.freed),
             (&figures::KEPT, history.kept),
             (&figures::REFAULTED, history.refaulted),
+            (&figures::OUT, self.feedback.out),
+            (&figures::SAVED, self.saved),
             (&figures::LEFT_ALONE, history.held),
             (&figures::WOULD_MOVE, rehearsal.map_or(0, |rehearsal| rehearsal.bytes)),
             (&figures::VANISHED, outcome.vanished),
@@ -396,6 +400,8 @@ mod tests {
             (&figures::VANISHED, 15),
             (&figures::REFUSED, 5),
             (&figures::NO_ROOM, 10),
+            (&figures::OUT, 0),
+            (&figures::SAVED, 0),
             (&figures::STAYED, 8),
             (&figures::LOCKED, 2),
             (&figures::WINDOW, nanoseconds(window)),

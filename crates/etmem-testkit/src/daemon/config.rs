@@ -106,7 +106,7 @@ mod tests {
         let file = ProjectFile::new("p").task("t", TaskKind::Pid(7));
         let expected = "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=1\n\n\
                         [engine]\nname=slide\nproject=p\n\n\
-                        [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=7\nT=1\n";
+                        [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=7\nT=1\nage=none\n";
         assert_eq!(file.to_string(), expected);
         let fast = ProjectFile { interval: Duration::from_millis(200), ..file };
         assert_eq!(fast.to_string(), expected.replace("interval=1", "interval=200ms"));
