@@ -302,7 +302,7 @@ impl Forecast {
     }
 }
 
-/// So many percent.
+/// A number of percent as a share.
 fn percent(percent: f64) -> Share {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative; saturates")]
     let hundredths = (percent * 100.0).round() as u32;
