@@ -228,7 +228,7 @@ fn keeps_a_third() -> Result<()> {
     let fake = FakeProc::mount_with_clock(Script::new(vec![process]), Arc::clone(&clock) as Arc<dyn Pacer>)?;
     let text = format!(
         "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=1\n[engine]\nproject=p\nname=slide\n\
-         [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue={PID}\nT=1\nmax_pressure=none\n\
+         [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue={PID}\nT=1\nage=none\nmax_pressure=none\n\
          tracker=etmem\nmover=etmem\nmax_refault=none\n"
     );
     let file = etmem_config::parse(Path::new("parity.yaml"), &text, &etmem_engine::keys())?;

@@ -79,7 +79,7 @@ impl Task {
     fn new(target: &Target, lines: &str) -> Result<Self> {
         let text = format!(
             "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=1\n[engine]\nproject=p\nname=slide\n\
-             [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue={}\nT=1\nmax_pressure=none\n{lines}\n",
+             [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue={}\nT=1\nage=none\nmax_pressure=none\n{lines}\n",
             target.pid()
         );
         let file = etmem_config::parse(Path::new("moved.yaml"), &text, &etmem_engine::keys())?;

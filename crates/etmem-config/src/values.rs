@@ -1,6 +1,7 @@
 //! Values with their units and bounds, and how each is written.
 
 use crate::rule::Rule;
+use etmem_core::forecast::AgeRule;
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::name::Name;
 use etmem_core::throttle::Rate;
@@ -87,6 +88,28 @@ pub fn pause(text: &str) -> Result<Duration, Rule> {
     let milliseconds = within(digits, 10, 1_200_000).map(Duration::from_millis);
     milliseconds.map_err(|_| Rule::Form("10ms..=1200000ms, or 1..=1200 for seconds"))
 }
+
+/// Reads from which age on pages may leave: `auto`, `none`, or a whole number and then `s`, `m` or `h`, of 1 s to 12 h.
+pub fn age(text: &str) -> Result<Option<AgeRule>, Rule> {
+    const FORM: Rule = Rule::Form("auto, none, or a whole number and then s, m or h, of 1s to 12h");
+    match text {
+        "auto" => return Ok(Some(AgeRule::Auto)),
+        "none" => return Ok(None),
+        _ => {}
+    }
+    let mut digits = text.chars();
+    let unit: u32 = match digits.next_back() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some(_) | None => return Err(FORM),
+    };
+    let count: u32 = within(digits.as_str(), 1, i64::from(LONGEST_AGE / unit)).map_err(|_| FORM)?;
+    Ok(Some(AgeRule::Fixed(Duration::from_secs(u64::from(count * unit)))))
+}
+
+/// The longest age that can be asked for, in seconds: with cycles of a second the steps of ages end some hours above.
+const LONGEST_AGE: u32 = 12 * 3600;
 
 /// Reads a whole number of microseconds, at least 1.
 pub fn microseconds(text: &str) -> Result<Duration, Rule> {

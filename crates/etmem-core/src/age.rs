@@ -121,6 +121,20 @@ impl ByAge {
         }
     }
 
+    /// Takes all of `other` off, which was added before.
+    pub fn take_off(&mut self, other: &Self) {
+        for (sum, bytes) in self.0.iter_mut().zip(other.0) {
+            *sum = sum.saturating_sub(bytes);
+        }
+    }
+
+    /// The same as `part` is of `whole`.
+    #[must_use]
+    pub fn share(&self, part: u64, whole: u64) -> Self {
+        let share = |bytes: u64| u128::from(bytes) * u128::from(part) / u128::from(whole.max(1));
+        Self(self.0.map(|bytes| u64::try_from(share(bytes)).unwrap_or(u64::MAX)))
+    }
+
     /// Bytes of this age.
     #[must_use]
     pub const fn of(&self, age: Age) -> u64 {
@@ -186,6 +200,10 @@ mod tests {
         }
         let mut twice = bytes;
         twice.add_all(&bytes);
+        assert_eq!(twice.share(5, 10), bytes);
+        let mut once = twice;
+        once.take_off(&bytes);
+        assert_eq!(once, bytes);
         assert_eq!(
             (twice.at_least(Age::LEAST), twice.at_least(Age::of_step(2)), twice.of(Age::LAST)),
             (30, 24, 14)

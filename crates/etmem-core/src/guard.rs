@@ -61,6 +61,10 @@ pub enum Bound {
     Probation,
     /// Nothing moves until the goal has paid for what refaulted.
     Paused,
+    /// Little leaves first, and more when that stayed out.
+    First,
+    /// All was touched at once, and it is not known yet how often that is so.
+    Swept,
     /// The probe does not see what touches the process.
     Blind,
     /// Writes to swap fail.
@@ -78,6 +82,8 @@ impl fmt::Display for Bound {
             Self::GroupProtected => "promised by its cgroup's memory.min or memory.low",
             Self::Probation => "held back after too much came back",
             Self::Paused => "held back as too much came back",
+            Self::First => "left for later, as little leaves first",
+            Self::Swept => "held back as all of it was touched at once",
             Self::Blind => "held back as the probe does not see what touches it",
             Self::SwapFails => "stuck in the swap cache as writes to swap fail",
             Self::SwapOff => "kept as swap was taken away meanwhile (swapoff)",

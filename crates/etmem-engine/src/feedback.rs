@@ -1,7 +1,9 @@
 //! What refaults of a process say, and how its task is held back by them: one row for each field of the JSON, from which comes
 //! the table in `docs/json.md` as well.
 
+use crate::forecast::Shown;
 use etmem_core::feedback::BackOff;
+use etmem_core::forecast::Told;
 use etmem_core::kernel::pressure::Share;
 use serde::{Serialize, Serializer};
 
@@ -20,6 +22,8 @@ pub struct Feedback {
     pub bytes_per_second: Option<u64>,
     /// Bytes a second that this machine moves at full speed; none while it is not known.
     pub ability_bytes_per_second: Option<u64>,
+    /// From which age on pages leave, and why; none if the task asks for no age.
+    pub forecast: Option<Told>,
 }
 
 /// The value of a field.
@@ -30,6 +34,7 @@ enum Value {
     Percent(f64),
     Number(u64),
     Known(Option<u64>),
+    Forecast(Option<Shown>),
 }
 
 /// A field of the JSON.
@@ -81,6 +86,12 @@ pub const FIELDS: &[Field] = &[
         kind: "number or null",
         help: "what this machine moves at full speed; null while that is not known",
         value: |feedback| Value::Known(feedback.ability_bytes_per_second),
+    },
+    Field {
+        name: "forecast",
+        kind: "object or null",
+        help: "from which age on pages leave, and what is expected to come back, as below; the same for all processes of the task; null with `age=none`",
+        value: |feedback| Value::Forecast(feedback.forecast.as_ref().map(Shown::from)),
     },
 ];
 

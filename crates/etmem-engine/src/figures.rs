@@ -26,6 +26,8 @@ pub enum Sums {
     Counter,
     /// Of one cycle only: the largest of its processes.
     Gauge,
+    /// Of one cycle only: the sum of its processes.
+    Level,
 }
 
 /// What a figure counts.
@@ -102,6 +104,11 @@ figures! { pub ROWS;
         "given back by programs that were asked before memory was taken from them (`ask=yes`)";
     REFAULTED: Counter Bytes, "came_back_bytes", "came back", Always,
         "paged out before, and refaulted since";
+    OUT: Level Bytes, "out_bytes", "still out", Always,
+        "moved out before, and still out at the end of the cycle";
+    SAVED: Level Bytes, "saved_bytes", "saved, net", Always,
+        "of what is still out, the memory that is free for others: less what it takes compressed (zram, zswap) or in the swap cache, \
+         by the average of the machine's swap";
     FREED: Counter Bytes, "freed_bytes", "freed", NonZero,
         "cold, and freed by the kernel instead of moved out, as the process had allowed (`MADV_FREE`)";
     LEFT_ALONE: Counter Bytes, "left_alone_bytes", "left alone, came back before", NonZero,
@@ -162,12 +169,12 @@ impl Figures {
         found.or((row.sums == Sums::Counter).then_some(0))
     }
 
-    /// Adds `amount` to a counter; a gauge is the largest of what was added.
+    /// Adds `amount` to a counter or a level; a gauge is the largest of what was added.
     pub fn add(&mut self, row: &'static Row, amount: u64) {
         match self.0.iter_mut().find(|(one, _)| ptr::eq(*one, row)) {
             None => self.0.push((row, amount)),
-            Some((_, sum)) if row.sums == Sums::Counter => *sum = sum.saturating_add(amount),
-            Some((_, largest)) => *largest = amount.max(*largest),
+            Some((_, largest)) if row.sums == Sums::Gauge => *largest = amount.max(*largest),
+            Some((_, sum)) => *sum = sum.saturating_add(amount),
         }
     }
 
@@ -249,9 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn counters_add_up_and_gauges_are_the_largest_of_a_cycle() {
-        let one = Figures::of([(&MOVED, 3), (&PROCESSOR_TIME, 1_000_000_000), (&WINDOW, 5), (&OWN, 7)]);
-        let other = Figures::of([(&MOVED, u64::MAX), (&PROCESSOR_TIME, 1_000_000_000), (&WINDOW, 2)]);
+    fn counters_add_up_levels_within_a_cycle_and_gauges_are_the_largest_of_it() {
+        let one =
+            Figures::of([(&MOVED, 3), (&PROCESSOR_TIME, 1_000_000_000), (&WINDOW, 5), (&OUT, 4), (&OWN, 7)]);
+        let other =
+            Figures::of([(&MOVED, u64::MAX), (&PROCESSOR_TIME, 1_000_000_000), (&WINDOW, 2), (&OUT, 8)]);
         let mut sum = one.clone();
         sum.add_all(&other);
         let counters = [(&MOVED, u64::MAX), (&PROCESSOR_TIME, 2_000_000_000), (&OWN, 7)];
@@ -259,6 +268,7 @@ mod tests {
         assert_eq!(sum.clone().counters(), expected);
         assert_ne!(sum, expected);
         expected.add(&WINDOW, 5);
+        expected.add(&OUT, 12);
         assert_eq!(sum, expected);
     }
 

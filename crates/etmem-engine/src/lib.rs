@@ -11,6 +11,7 @@
 // First, as its macro is for the folders of the engines.
 #[macro_use]
 pub mod figures;
+pub mod forecast;
 
 mod catalogue;
 mod contract;

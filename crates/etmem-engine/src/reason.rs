@@ -131,9 +131,18 @@ reasons! {
     NotCold = "not_cold", Process,
         "every page that was looked at counts T or more, or `dram_percent` is reached",
         "wait; a higher T, or a longer `interval`, calls more pages cold";
+    WatchedFirst = "watched_first", Process,
+        "what would come back is not known yet, or too much would come back of all that was idle for as long as the task has watched",
+        "wait; a higher `max_refault`, or an `age` of your own, acts earlier";
+    Swept = "swept", Process,
+        "something touches all of it at once, such as a garbage collector or a backup: so often that nothing is cold, or it is not known yet how often",
+        "nothing; `age` acts in spite of it";
+    LittleFirst = "little_first", Process,
+        "little leaves first, and four times as much each time that it stays out",
+        "wait some cycles";
     LeftAlone = "left_alone", Process,
         "what would be cold was refaulted before, and is left alone for some cycles",
-        "wait: 4 cycles at least, more each time it is refaulted";
+        "wait: 4 cycles at least, 256 from the second time on";
     NoRoom = "no_room", Process,
         "swap has room for a part of what is cold, or `max_swap_use` leaves room for a part",
         "add swap";
@@ -150,7 +159,7 @@ reasons! {
         "cold pages were touched again before they could leave",
         "nothing";
     Stayed = "stayed", Process,
-        "the kernel accepted pages and left them in memory: shared with a forked process, pinned for input and output, under writeback or in use; what stays again and again is left alone for 16 cycles, then 64 and so on",
+        "the kernel accepted pages and left them in memory: shared with a forked process, pinned for input and output, under writeback or in use; what stays again and again is left alone for 16 cycles, then for 256",
         "nothing";
     Refused = "refused", Process,
         "the kernel refuses a part: locked memory (`mlock`), pools of huge pages, devices",

@@ -26,7 +26,7 @@ impl Stand {
     fn new(script: Script, listening: usize, gives: fn(u64) -> u64, task: &str) -> Self {
         let text = format!(
             "[project]\nname=p\nloop=3\ninterval=1\nsleep=5\n[engine]\nproject=p\nname=slide\n\
-             [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\nask_wait=7\n{task}\n"
+             [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\nage=none\nask_wait=7\n{task}\n"
         );
         let file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
         let slide = engine(&file.engines[0], &ScanLocks::default()).unwrap();

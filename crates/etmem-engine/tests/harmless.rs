@@ -25,7 +25,7 @@ const PAGE: u64 = 4096;
 fn work(task: &str) -> Box<dyn TaskRunner> {
     let text = format!(
         "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=9\n[engine]\nproject=p\nname=slide\n\
-         [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n{task}\n"
+         [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\nage=none\n{task}\n"
     );
     let file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
     engine(&file.engines[0], &ScanLocks::default()).unwrap().work(&file.projects[0], &file.tasks[0]).unwrap()

@@ -36,7 +36,8 @@ fn work(project: &str, task: &str, turns: &ScanLocks) -> Result<Box<dyn TaskRunn
 }
 
 fn usual(task: &str) -> Box<dyn TaskRunner> {
-    work("loop=3\ninterval=1\nsleep=5", task, &ScanLocks::default()).unwrap()
+    // What a cycle says is enough; `tests/by_age.rs` has the ages.
+    work("loop=3\ninterval=1\nsleep=5", &format!("{task}\nage=none"), &ScanLocks::default()).unwrap()
 }
 
 fn machine(script: fn(u64, u64) -> Access) -> FakeMachine {
@@ -370,7 +371,7 @@ fn a_number_that_another_process_has_by_now() {
     let machine = machine(every_fifth);
     let first = machine.process(42).unwrap().id;
     let text = "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=5\n[engine]\nproject=p\nname=slide\n\
-                [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\n";
+                [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=42\nT=1\nage=none\n";
     let mut file = etmem_config::parse(Path::new("test.yaml"), text, &etmem_engine::keys()).unwrap();
     file.tasks[0].target = Target::Process(first);
     let slide = engine(&file.engines[0], &ScanLocks::default()).unwrap();

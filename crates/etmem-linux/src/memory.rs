@@ -34,6 +34,7 @@ impl SystemMemory for MachineMemory {
         let swap_cached = figure("SwapCached").unwrap_or(0);
         // Kernels built without swap have none of these lines.
         let swap_total = figure("SwapTotal").unwrap_or(0);
+        let zram = zram::state(&self.proc, &self.sys);
         Ok(MemoryState {
             total: figure("MemTotal")?,
             free: figure("MemFree")?,
@@ -42,7 +43,9 @@ impl SystemMemory for MachineMemory {
             swap_total,
             swap_free: figure("SwapFree").unwrap_or(0),
             swap_cached,
-            swap_limit: zram::limit(&self.proc, &self.sys),
+            // Kernels before 5.19 have no such line.
+            swap_compressed: zram.used.saturating_add(figure("Zswap").unwrap_or(0)),
+            swap_limit: zram.limit,
             swap_stuck: self.stuck.bytes(swap_cached, swap_total),
         })
     }
@@ -80,7 +83,8 @@ mod tests {
         std::fs::write(
             &file,
             "MemTotal:       2048 kB\nMemFree:         512 kB\nMemAvailable:    700 kB\n\
-             SwapCached:        4 kB\nSwapTotal:       100 kB\nSwapFree:         90 kB\n",
+             SwapCached:        4 kB\nSwapTotal:       100 kB\nSwapFree:         90 kB\n\
+             Zswap:             3 kB\nZswapped:          9 kB\n",
         )
         .unwrap();
         let kib = 1024;
@@ -93,6 +97,7 @@ mod tests {
                 swap_total: 100 * kib,
                 swap_free: 90 * kib,
                 swap_cached: 4 * kib,
+                swap_compressed: 3 * kib,
                 swap_limit: None,
                 swap_stuck: 0,
             }

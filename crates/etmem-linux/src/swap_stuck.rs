@@ -126,7 +126,7 @@ fn frames(flags: &File) -> Option<u64> {
     Some(end)
 }
 
-/// So many rows of frames, spread over all of `frames`.
+/// At most this number of rows of frames, spread over all of `frames`.
 fn sample(flags: &File, frames: u64, rows: u64) -> Seen {
     let stride = (frames / rows).max(ROW as u64);
     let mut seen = Seen::default();

@@ -1,4 +1,4 @@
-//! Swap in compressed memory (zram) that may take only so much memory: `/proc/swaps`, `/sys/block/zram*/mm_stat`.
+//! Swap in compressed memory (zram): what it takes, and what it may take: `/proc/swaps`, `/sys/block/zram*/mm_stat`.
 //!
 //! A device at its `mem_limit` fails each write. The pages stay in the swap cache, so that they count as swapped and memory gets
 //! no freer.
@@ -10,11 +10,20 @@ use etmem_core::kernel::memory::SwapLimit;
 /// A device counts as full when it has no more left than this, in bytes: the allocator takes several pages at once.
 const SLACK: u64 = 256 << 10;
 
-/// What swap may still take, if a device has a limit; otherwise `None`.
-pub(crate) fn limit(proc: &ProcRoot, sys: &SysRoot) -> Option<SwapLimit> {
-    let text = small_file::read(&proc.machine("swaps")).ok()?;
+/// What the devices that are swap take of memory.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ZramSwap {
+    /// Bytes that they take now, with what their allocator keeps.
+    pub(crate) used: u64,
+    /// What swap may still take, if one has a limit.
+    pub(crate) limit: Option<SwapLimit>,
+}
+
+/// What is known of them now.
+pub(crate) fn state(proc: &ProcRoot, sys: &SysRoot) -> ZramSwap {
+    let Ok(text) = small_file::read(&proc.machine("swaps")) else { return ZramSwap::default() };
     let text = String::from_utf8_lossy(&text);
-    let mut sum = SwapLimit { limit: 0, room: 0 };
+    let (mut sum, mut memory) = (SwapLimit { limit: 0, room: 0 }, 0u64);
     for line in text.lines().skip(1) {
         let mut words = line.split_whitespace();
         let [path, _, size, used] = std::array::from_fn(|_| words.next().unwrap_or_default());
@@ -24,6 +33,7 @@ pub(crate) fn limit(proc: &ProcRoot, sys: &SysRoot) -> Option<SwapLimit> {
             let text = small_file::read(&sys.file(&format!("block/{name}/mm_stat"))).ok()?;
             State::parse(&String::from_utf8_lossy(&text))
         });
+        memory = memory.saturating_add(state.map_or(0, |state| state.used));
         match state.filter(|state| state.limit > 0) {
             Some(state) => {
                 sum.limit += state.limit;
@@ -32,7 +42,7 @@ pub(crate) fn limit(proc: &ProcRoot, sys: &SysRoot) -> Option<SwapLimit> {
             None => sum.room += free,
         }
     }
-    (sum.limit > 0).then_some(sum)
+    ZramSwap { used: memory, limit: (sum.limit > 0).then_some(sum) }
 }
 
 /// The first figures of `mm_stat` (`Documentation/admin-guide/blockdev/zram.rst`), in bytes.
@@ -76,7 +86,7 @@ mod tests {
     fn only_devices_with_a_limit_count() {
         let tree = tempfile::tempdir().unwrap();
         let (proc, sys) = (ProcRoot::new(tree.path()), SysRoot::new(tree.path()));
-        assert_eq!(limit(&proc, &sys), None);
+        assert_eq!(state(&proc, &sys), ZramSwap::default());
         let swaps = |lines: &str| {
             fs::write(tree.path().join("swaps"), format!("Filename Type Size Used Priority\n{lines}"))
                 .unwrap();
@@ -86,7 +96,7 @@ mod tests {
             fs::write(tree.path().join("block/zram0/mm_stat"), mm_stat).unwrap();
         };
         swaps("/dev/zram0 partition 1048576 0 100\n");
-        assert_eq!(limit(&proc, &sys), None, "it says nothing");
+        assert_eq!(state(&proc, &sys), ZramSwap::default(), "it says nothing");
         for (original, used, most, want) in [
             (0, 0, 0, None),
             (0, 0, 64, Some(64)),
@@ -97,13 +107,14 @@ mod tests {
             (300, 70, 64, Some(0)),
         ] {
             zram(format!("{} 1 {} {} 0 0 0 0 0\n", original * MIB, used * MIB, most * MIB));
-            let got = limit(&proc, &sys);
+            let got = state(&proc, &sys);
             let want = want.map(|room: u64| SwapLimit { limit: most * MIB, room: room * MIB });
-            assert_eq!(got, want, "{original} in {used} of {most}");
+            assert_eq!((got.used, got.limit), (used * MIB, want), "{original} in {used} of {most}");
         }
         swaps("/dev/zram0 partition 1048576 0 100\n/swap\\040file file 1024 24 -2\n");
-        assert_eq!(limit(&proc, &sys), Some(SwapLimit { limit: 64 * MIB, room: 1000 << 10 }));
+        let limit = Some(SwapLimit { limit: 64 * MIB, room: 1000 << 10 });
+        assert_eq!(state(&proc, &sys), ZramSwap { used: 70 * MIB, limit });
         zram("garbage\n".to_owned());
-        assert_eq!(limit(&proc, &sys), None);
+        assert_eq!(state(&proc, &sys), ZramSwap::default());
     }
 }

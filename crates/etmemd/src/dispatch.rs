@@ -38,9 +38,10 @@ impl PendingAnswer {
 /// Carries out `request`.
 pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
     let outcome = match request {
-        Request::ObjAdd(file) => read(file.as_str()).and_then(|file| add(registry, &file)),
+        Request::ObjAdd(file) => read(Path::new(file.as_str())).and_then(|file| add(registry, &file)),
         Request::ObjAddStrict(file) => {
-            read(file.as_str()).and_then(nothing_ignored).and_then(|file| add(registry, &file))
+            let file = read(Path::new(file.as_str())).and_then(nothing_ignored);
+            file.and_then(|file| add(registry, &file))
         }
         Request::ObjDel(file) => listed(file.as_str()).and_then(|listed| registry.delete(&listed)),
         Request::ProjectAdd { name, file } => {
@@ -103,8 +104,9 @@ pub(crate) fn refuse<R: Display>(kind: ErrorKind, reasons: &[R]) -> Response {
     response
 }
 
-fn read(path: &str) -> Result<ConfigFile, Vec<Denied>> {
-    etmem_config::load(Path::new(path), &etmem_engine::keys()).map_err(refused)
+/// What the file at `path` says.
+pub(crate) fn read(path: &Path) -> Result<ConfigFile, Vec<Denied>> {
+    etmem_config::load(path, &etmem_engine::keys()).map_err(refused)
 }
 
 fn listed(path: &str) -> Result<ListedObjects, Vec<Denied>> {
@@ -125,7 +127,7 @@ fn nothing_ignored(file: ConfigFile) -> Result<ConfigFile, Vec<Denied>> {
 }
 
 /// Adds what `file` lists. Its warnings come first in the answer, and go to the log.
-fn add(registry: &mut Registry, file: &ConfigFile) -> Outcome {
+pub(crate) fn add(registry: &mut Registry, file: &ConfigFile) -> Outcome {
     let mut lines: Vec<String> = file.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     for line in &lines {
         warn!("{line}");

@@ -2,13 +2,14 @@
 //!
 //! The way of a command: [`server`] (bytes) → [`registry_thread`] (one after the other) → [`dispatch`] (which verb) →
 //! [`registry`] (is it allowed, what changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle).
-//! [`machine`] is the kernel underneath, [`doctor`] what it can do, [`cleanup_records`] what stays set there if the daemon
-//! is killed. [`isolation`] runs a plugin in a process of its own. [`background`], [`pid_file`], [`log`] and
-//! [`service`] make it a service.
+//! [`config_folder`] adds and starts what is kept in files. [`machine`] is the kernel underneath, [`doctor`] what it can do,
+//! [`cleanup_records`] what stays set there if the daemon is killed. [`isolation`] runs a plugin in a process of its own.
+//! [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
 mod background;
 mod cleanup_records;
 mod client_slots;
+mod config_folder;
 mod dispatch;
 mod doctor;
 mod exit;
@@ -99,7 +100,10 @@ fn run(options: &Options) -> Result<(), String> {
     }
     cleanup_records::take_back(&cleanup_records::folder(), &options.roots.sys);
     let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
-    let registry = RegistryThread::new(registry);
+    let registry = RegistryThread::new(registry, options.config_folder.clone());
+    if options.config_folder.is_some() {
+        registry.handle.begin();
+    }
     let manager = ServiceManager::from_environment();
     let ready = || {
         if options.background {

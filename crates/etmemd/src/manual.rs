@@ -13,6 +13,7 @@ pub(crate) const HELP: Help = Help {
     examples: &[
         "etmemd -s etmemd_socket          # listen on the abstract socket etmemd_socket, log errors",
         "etmemd -s etmemd_socket -l 1     # log also each cycle of each task",
+        "etmemd -s etmemd_socket --config-dir /etc/etmem/conf.d    # begin with the projects of these files",
         "etmemd -s etmemd_socket -m       # go on in the background, for Type=forking of systemd",
         "etmemd --doctor                  # report what etmem can do on this machine",
         "etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket    # once etmemd listens",
@@ -48,6 +49,11 @@ const FILES: &[(&str, &str)] = &[
         "/etc/etmem/*.yaml",
         "Samples of configuration files, which explain each key. A configuration file must belong to root:root and \
          have mode 0600 or 0400.",
+    ),
+    (
+        "/etc/etmem/conf.d/*.conf",
+        "With --config-dir /etc/etmem/conf.d, as in etmemd-notify.service: files whose projects are added and started when the \
+         daemon starts, except those with autostart=no. One that is refused is named in the log and keeps no other out.",
     ),
     ("/run/etmemd.pid", "With -m: the daemon's pid."),
     (

@@ -7,7 +7,7 @@ use etmem_linux::root::{ProcRoot, Roots, SysRoot};
 use etmem_wire::SocketName;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 use tracing::level_filters::LevelFilter;
 
 /// What the arguments ask for.
@@ -35,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) log_level: LevelFilter,
     /// Whether to run in the background.
     pub(crate) background: bool,
+    /// Whose files to add and start.
+    pub(crate) config_folder: Option<PathBuf>,
     /// Where the kernel's file systems are.
     pub(crate) roots: Roots,
 }
@@ -79,9 +81,14 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Run in the background, with the pid in /run/etmemd.pid"),
         )
+        .arg(path(
+            "config-dir",
+            "DIR",
+            "Add the files *.conf of DIR, in the order of their names, and start their projects (without it: none)",
+        ))
         .arg(
             flag("doctor", "Examine this machine, print what etmem can do here and why not more, and exit")
-                .conflicts_with_all(["socket", "log-level", "mode-systemctl"]),
+                .conflicts_with_all(["socket", "log-level", "mode-systemctl", "config-dir"]),
         )
         // A requirement alone does not hold beside an option that excludes what is required.
         .arg(flag("json", "With --doctor: print one JSON object").requires("doctor").conflicts_with("socket"))
@@ -125,7 +132,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask
         return Err(command().error(ErrorKind::MissingRequiredArgument, "-s NAME is required"));
     };
     let background = matches.get_flag("mode-systemctl");
-    Ok(Asked::Run(Options { socket, log_level, background, roots }))
+    // A daemon in the background is elsewhere.
+    let config_folder =
+        matches.remove_one::<PathBuf>("config-dir").map(|folder| absolute(&folder).unwrap_or(folder));
+    Ok(Asked::Run(Options { socket, log_level, background, config_folder, roots }))
 }
 
 #[cfg(test)]
@@ -158,6 +168,8 @@ mod tests {
             "etmemd -s a stray",
             "etmemd -s a -x",
             "etmemd -s a --proc-root",
+            "etmemd -s a --config-dir",
+            "etmemd --doctor --config-dir d",
             "etmemd -s a --json",
             "etmemd -s a --doctor",
             "etmemd --doctor -m",
@@ -167,7 +179,9 @@ mod tests {
         ] {
             assert_eq!(refused(line).exit_code(), 2, "{line}");
         }
-        assert_eq!(options.roots, Roots::default());
+        assert_eq!((options.roots, options.config_folder), (Roots::default(), None));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(run("etmemd -s a --config-dir d").config_folder, Some(here.join("d")));
         let elsewhere = Roots { proc: ProcRoot::new("/host/proc"), sys: SysRoot::new("/host/sys") };
         let line = "etmemd -s sock --proc-root /host/proc --sys-root=/host/sys";
         assert_eq!(run(line).roots, elsewhere);

@@ -6,15 +6,17 @@
 //!   the watchdog's timer ----/
 //! ```
 //!
-//! The first message starts it: until then a daemon has one thread. While no message comes it does not wake up. When the last [`RegistryHandle`] is dropped, it stops
-//! all tasks and ends.
+//! The first message starts it: until then a daemon without a folder of configuration files has one thread. While no message comes
+//! it does not wake up. When the last [`RegistryHandle`] is dropped, it stops all tasks and ends.
 
+use crate::config_folder;
 use crate::dispatch::{Reply, dispatch};
 use crate::registry::{LONGEST_REQUEST, Registry};
 use crate::wait_group::{Member, WaitGroup};
 use etmem_wire::Request;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock};
 use std::thread;
@@ -52,6 +54,11 @@ impl RegistryHandle {
         (Self::new(Box::new(|| Some(sender))), messages)
     }
 
+    /// Starts the thread now.
+    pub(crate) fn begin(&self) {
+        LazyLock::force(&self.0);
+    }
+
     /// What comes of `request`; nothing if it failed by a fault of this program.
     pub(crate) async fn carry_out(&self, request: Request) -> Option<Reply> {
         self.ask(|answer| Message::Request(request, answer)).await
@@ -78,11 +85,12 @@ pub(crate) struct RegistryThread {
 }
 
 impl RegistryThread {
-    /// A thread for `registry`.
-    pub(crate) fn new(registry: Registry) -> Self {
+    /// A thread for `registry`, which begins with the files of a folder where one is named.
+    pub(crate) fn new(registry: Registry, folder: Option<PathBuf>) -> Self {
         let thread = WaitGroup::default();
         let member = thread.member();
-        let start = || spawn(registry, member).inspect_err(|error| error!("cannot start a thread: {error}"));
+        let start =
+            || spawn(registry, folder, member).inspect_err(|error| error!("cannot start a thread: {error}"));
         let handle = RegistryHandle::new(Box::new(|| start().ok()));
         Self { handle, thread }
     }
@@ -98,9 +106,12 @@ impl RegistryThread {
     }
 }
 
-fn spawn(mut registry: Registry, member: Member) -> io::Result<Sender<Message>> {
+fn spawn(mut registry: Registry, folder: Option<PathBuf>, member: Member) -> io::Result<Sender<Message>> {
     let (sender, messages) = channel();
     thread::Builder::new().name("etmemd-registry".to_owned()).spawn(move || {
+        if let Some(folder) = &folder {
+            config_folder::load(&mut registry, folder);
+        }
         answer(&messages, |request| dispatch(&mut registry, request));
         registry.shut_down(SHUT_DOWN_LIMIT);
         drop(member);

@@ -154,7 +154,7 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
 fn cycles(kernel: &Kernel, apart: &Apart, mut workload: Workload) -> Result<(f64, f64)> {
     let text = format!(
         "[project]\nname=p\nloop=3\ninterval=1\nsleep=1\n[engine]\nproject=p\nname=slide\n\
-         [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue={}\nT=1\nmax_rate=none\n",
+         [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue={}\nT=1\nage=none\nmax_rate=none\n",
         workload.pid()
     );
     let file = etmem_config::parse(Path::new("bench"), &text, &etmem_engine::keys())?;

@@ -17,6 +17,7 @@ pub(super) fn figures(root: &Path) -> anyhow::Result<String> {
         let sums = match sums {
             Sums::Counter => "counter",
             Sums::Gauge => "gauge",
+            Sums::Level => "level",
         };
         format!("| `{name}` | {sums} | {of}{help} |\n")
     };

@@ -7,7 +7,7 @@ use crate::kind::{Keys, Kinds, ScanType};
 use crate::listing::ListedProject;
 use crate::reader::Reader;
 use crate::triggers::triggers;
-use crate::values::{Percent, Watermarks, name, pause, within};
+use crate::values::{Percent, Watermarks, name, pause, within, yes_or_no};
 use crate::warning::Warnings;
 use crate::written::WrittenGroup;
 use etmem_core::kernel::trigger::Trigger;
@@ -33,6 +33,8 @@ pub struct ProjectSection {
     pub swapcache_watermarks: Option<Watermarks>,
     /// What begins the next cycle early.
     pub triggers: Vec<Trigger>,
+    /// Whether the daemon starts it where it adds the file when it starts itself.
+    pub autostart: bool,
     /// All that was written.
     pub written: WrittenGroup,
 }
@@ -69,6 +71,8 @@ keys! { pub KEYS;
                of the control group GROUP, wait for memory for STALL within WINDOW (PSI). `usage`: the memory of GROUP rises to SIZE. \
                `high`: GROUP exceeds its `memory.high`. `free`: less than PERCENT of memory is free. Several are separated by commas. \
                GROUP is a path below the mount of control groups.").example("pressure some 150ms/2s");
+    AUTOSTART: bool = or("autostart", "yes", yes_or_no).ours("0.2.0")
+        .help("Whether etmemd starts the project when it finds the file in the folder that `--config-dir` names. `no`: it is added only.                `etmem obj add` starts nothing in either case.").example("no");
 }
 
 keys! { pub PAGE_KEYS;
@@ -108,6 +112,7 @@ pub(crate) fn read(source: Source<'_>, warnings: &mut Warnings<'_>) -> Result<Pr
         sysmem_threshold: reader.get(&SYSMEM_THRESHOLD)?,
         swapcache_watermarks: watermarks(&reader)?,
         triggers: reader.get(&TRIGGER)?,
+        autostart: reader.get(&AUTOSTART)?,
         written: group.clone(),
     };
     reader.warn(scan.keys.rows, warnings);

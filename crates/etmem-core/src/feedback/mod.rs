@@ -17,6 +17,7 @@
 //! stand in two ways (moved out and touched), two bits for up to four ways, four for up to sixteen, eight beyond; three
 //! bytes for each page in a block where few differ from the rest. There is no allocation per page or per block.
 
+mod back_off;
 mod encoding;
 mod estimate;
 mod mark;
@@ -29,11 +30,12 @@ mod tally;
 mod trust;
 mod walk;
 
+pub use back_off::BackOff;
 pub use estimate::refaulted_by_faults;
 pub use mark::{Marked, mark_out};
 pub use page_set::{PageSet, PageSetBuilder};
 pub(crate) use refault_limiter::FLOOR;
-pub use refault_limiter::{BackOff, Goal, RefaultLimiter, RefaultLimits};
+pub use refault_limiter::{Goal, RefaultLimiter, RefaultLimits};
 pub(crate) use settle::TOUCHED_RANK;
 pub use settle::{ScannedCycle, Settled, settle};
 pub use standing::{IDLE_CYCLES_MAX, Standing};

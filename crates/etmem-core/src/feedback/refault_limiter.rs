@@ -24,10 +24,11 @@
 //! pays: so such a program's second surprise costs no more than was saved for it. A step back takes as long a calm as the
 //! pause was.
 
+use super::back_off::BackOff;
 use super::standing::IDLE_CYCLES_MAX;
+use crate::guard::Bound;
 use crate::kernel::pressure::Share;
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 
 /// The last step before a pause.
@@ -40,9 +41,6 @@ pub(crate) const FLOOR: f64 = FLOOR_PAGES as f64 * 4096.0;
 
 /// How long a pause has lasted before a sample may leave, and how far apart such samples are.
 const SAMPLE_EVERY: Duration = Duration::from_secs(600);
-
-/// From this length of a pause on it is said how much is owed.
-const LONG_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Minutes of the goal that may be saved up.
 const SAVED_MINUTES: f64 = 5.0;
@@ -85,36 +83,12 @@ pub struct RefaultLimits {
     pub idle_cycles: u8,
     /// By how many powers of two the budget is less.
     pub halvings: u32,
-    /// Most bytes, on probation.
+    /// Most bytes, as on probation.
     pub bytes: Option<u64>,
+    /// What bounds these.
+    pub bound: Bound,
     /// Nothing moves.
     pub paused: bool,
-}
-
-/// How a task is held back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum BackOff {
-    /// Not at all.
-    #[default]
-    None,
-    /// Too much refaulted: less moves.
-    Slower {
-        /// 1 to 3.
-        step: u8,
-        /// For how many cycles in a row a page must not have been touched.
-        idle_cycles: u8,
-        /// By how much the budget is divided.
-        divisor: u32,
-        /// What moves is paid for in advance.
-        probation: bool,
-    },
-    /// Far too much refaulted: nothing moves until the goal has paid for it.
-    Paused {
-        /// How long that takes, if nothing more refaults.
-        left: Duration,
-        /// Bytes that are owed.
-        owed: u64,
-    },
 }
 
 /// Keeps a task within its goal.
@@ -145,33 +119,6 @@ fn bytes(number: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "figures of memory, for a rate")]
     let bytes = number as f64;
     bytes
-}
-
-impl fmt::Display for BackOff {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("not held back"),
-            Self::Slower { idle_cycles, divisor, probation, .. } => {
-                let most = if *probation { ", and no more than may come back" } else { "" };
-                write!(
-                    f,
-                    "more came back than max_refault allows: pages go when idle for {idle_cycles} cycles, at 1/{divisor} of \
-                     the rate{most}"
-                )
-            }
-            Self::Paused { left, .. } if left.as_secs() > 365 * 86_400 => {
-                f.write_str("more came back than max_refault will ever allow: nothing moves")
-            }
-            Self::Paused { left, owed } => {
-                let minutes = left.as_secs().div_ceil(60);
-                write!(f, "far more came back than max_refault allows: nothing moves for {minutes} min")?;
-                if *left < LONG_PAUSE {
-                    return Ok(());
-                }
-                write!(f, ", until {} KiB are paid for; less if samples stay out", owed >> 10)
-            }
-        }
-    }
 }
 
 impl RefaultLimiter {
@@ -294,6 +241,7 @@ impl RefaultLimiter {
             idle_cycles: (self.step + 1).min(IDLE_CYCLES_MAX),
             halvings: u32::from(self.step),
             bytes: budget,
+            bound: Bound::Probation,
             paused: self.paused,
         }
     }
@@ -352,7 +300,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
     const NO_LIMITS: RefaultLimits =
-        RefaultLimits { idle_cycles: 1, halvings: 0, bytes: None, paused: false };
+        RefaultLimits { idle_cycles: 1, halvings: 0, bytes: None, bound: Bound::Probation, paused: false };
 
     fn minutes(minutes: u64) -> Duration {
         Duration::from_secs(60 * minutes)

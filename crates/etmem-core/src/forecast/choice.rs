@@ -6,6 +6,8 @@ use super::sweeps::{News, Sweeps, Swept};
 use super::{bytes, whole};
 use crate::age::{Age, ByAge};
 use crate::feedback::{FLOOR, Goal};
+use crate::guard::Bound;
+use crate::kernel::pressure::Share;
 use std::time::Duration;
 
 /// What of the goal's pay the forecast of an age may use, for it to be chosen; it is left again where it uses all.
@@ -50,32 +52,34 @@ pub struct AgeLimits {
     pub age: Option<Age>,
     /// At most these bytes.
     pub bytes: u64,
+    /// What bounds them.
+    pub bound: Bound,
 }
 
 /// What an age would save, and what it would cost.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offer {
     /// The age.
     pub age: Duration,
     /// Bytes that have been idle for so long, in memory or out.
     pub idle: u64,
-    /// What of the working set would refault in a minute, in percent.
-    pub percent_per_minute: f64,
-    /// What of the goal that would use in the worst hour of those remembered; 1: all of it.
-    pub of_goal: f64,
+    /// What of the working set would refault in a minute, on average.
+    pub per_minute: Share,
+    /// What of the goal that would use in the worst hour of those remembered.
+    pub of_goal: Share,
 }
 
 /// What is to be said of a forecast.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// The age to act at; none: nothing is idle for long enough that the goal would hold, or it is not known yet.
     pub age: Option<Duration>,
     /// For how long it has been watched.
     pub watched: Duration,
-    /// Percent of the working set that the forecast expected to refault in a minute, for the last ten minutes.
-    pub forecast: f64,
-    /// Percent of the working set that did.
-    pub truth: f64,
+    /// What of the working set was expected to refault in a minute, in the last ten minutes that are over.
+    pub forecast: Share,
+    /// What of it did.
+    pub truth: Share,
     /// How much may leave.
     pub stage: Stage,
     /// What is swept.
@@ -217,7 +221,7 @@ impl Forecast {
     fn is_seen(&self, age: Age, now: Duration) -> bool {
         let watched = self.watched(now);
         let least = if self.is_busy { BUSY_WATCH } else { Duration::ZERO };
-        watched >= least && 2 * watched >= 3 * age.duration(self.tick)
+        watched >= least && 2 * watched + self.tick >= 3 * age.duration(self.tick)
     }
 
     fn choose(&mut self, now: Duration) {
@@ -242,21 +246,22 @@ impl Forecast {
         }
     }
 
-    /// How long a round of evidence is.
+    /// How long a round of evidence is: cycles are no clock, so half of one may be missing.
     fn round(&self, age: Age) -> Duration {
-        age.duration(self.tick).clamp(self.tick, PIECE.max(self.tick))
+        age.duration(self.tick).clamp(self.tick, PIECE.max(self.tick)) - self.tick / 2
     }
 
     /// What may leave `now`.
     #[must_use]
     pub fn limits(&self, now: Duration) -> AgeLimits {
         let held = self.sweeps.swept(now).is_some_and(|swept| !swept.hold.is_zero());
-        let bytes = match self.ramp.stage() {
-            _ if held => 0,
-            Stage::Free => u64::MAX,
-            Stage::Trial(bytes) => bytes,
+        let (bytes, bound) = match self.ramp.stage() {
+            _ if held => (0, Bound::Swept),
+            Stage::Free => (u64::MAX, Bound::First),
+            Stage::First(bytes) => (bytes, Bound::First),
+            Stage::Trial(bytes) => (bytes, Bound::Probation),
         };
-        AgeLimits { age: self.age, bytes }
+        AgeLimits { age: self.age, bytes, bound }
     }
 
     /// Takes note that `bytes` left.
@@ -279,8 +284,8 @@ impl Forecast {
         Told {
             age: age.map(|age| age.duration(self.tick)),
             watched: self.watched(now),
-            forecast: self.told[0],
-            truth: self.told[1],
+            forecast: percent(self.told[0]),
+            truth: percent(self.told[1]),
             stage: self.ramp.stage(),
             swept: self.sweeps.swept(now),
             offers: ages.into_iter().map(|age| self.offer(age)).collect(),
@@ -291,10 +296,17 @@ impl Forecast {
         Offer {
             age: age.duration(self.tick),
             idle: self.idle.at_least(age),
-            percent_per_minute: self.hours.per_minute(age) * 100.0 / bytes(self.working_set.max(1)),
-            of_goal: self.of_goal(age),
+            per_minute: percent(self.hours.per_minute(age) * 100.0 / bytes(self.working_set.max(1))),
+            of_goal: percent(self.of_goal(age) * 100.0),
         }
     }
+}
+
+/// A number of percent as a share.
+fn percent(percent: f64) -> Share {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative; saturates")]
+    let hundredths = (percent * 100.0).round() as u32;
+    Share::of_hundredths(hundredths)
 }
 
 #[cfg(test)]
@@ -359,7 +371,10 @@ mod tests {
         }
         let (number, age) = first.unwrap();
         assert_eq!(age, warm.older());
-        assert!(TICK * number >= BUSY_WATCH && TICK * number * 2 >= age.duration(TICK) * 3, "cycle {number}");
+        assert!(
+            TICK * number >= BUSY_WATCH && TICK * (number * 2 + 1) >= age.duration(TICK) * 3,
+            "cycle {number}"
+        );
         assert_eq!(forecast.limits(TICK * 100).age, Some(age), "and stays there");
     }
 
@@ -375,7 +390,10 @@ mod tests {
         assert!(limits.age.is_none_or(|age| age > Age::of_step(3)), "{limits:?}");
         assert_eq!(limits.bytes, 0);
         let told = forecast.told(TICK * 11);
-        assert!(told.offers.iter().all(|offer| offer.of_goal > 0.0 || offer.age > 3 * TICK), "{told:?}");
+        assert!(
+            told.offers.iter().all(|offer| offer.of_goal > Share::default() || offer.age > 3 * TICK),
+            "{told:?}"
+        );
     }
 
     #[test]
@@ -406,9 +424,7 @@ mod tests {
         assert_eq!(told.age, Some(4 * TICK));
         let [now, next, after] = told.offers.as_slice() else { panic!("{told:?}") };
         assert_eq!((now.age, next.age, after.age), (2 * TICK, 3 * TICK, 4 * TICK));
-        assert!(
-            after.percent_per_minute <= 0.0 && now.percent_per_minute > 19.0 && now.of_goal > 1.0,
-            "{told:?}"
-        );
+        assert_eq!(after.per_minute, Share::default());
+        assert!(now.per_minute > Share::of_percent(19) && now.of_goal > Share::of_percent(100), "{told:?}");
     }
 }

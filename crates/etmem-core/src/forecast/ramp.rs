@@ -24,7 +24,9 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 pub enum Stage {
     /// All that is old enough.
     Free,
-    /// At most these bytes in this round.
+    /// At most these bytes in this round, as not much has left before.
+    First(u64),
+    /// The same, as more refaulted than the goal pays for.
     Trial(u64),
 }
 
@@ -33,6 +35,8 @@ pub(super) struct Ramp {
     /// What may leave in a round; none: it has not begun.
     budget: Option<u64>,
     free: bool,
+    /// Whether it begins again after a surprise.
+    again: bool,
     /// What has left in this round.
     left: u64,
     round_since: Duration,
@@ -49,6 +53,7 @@ impl Ramp {
         Self {
             budget: None,
             free: false,
+            again: false,
             left: 0,
             round_since: Duration::ZERO,
             round: Duration::ZERO,
@@ -59,7 +64,7 @@ impl Ramp {
 
     /// More refaulted than the goal pays for.
     pub(super) fn surprised(&mut self, now: Duration) {
-        self.free = false;
+        (self.free, self.again) = (false, true);
         self.budget = Some(TRIAL);
         if !std::mem::replace(&mut self.failed, true) {
             self.round = (2 * self.round).clamp(super::hours::PIECE, LONGEST);
@@ -97,6 +102,7 @@ impl Ramp {
         }
         self.round /= 2;
         self.free = budget >= idle;
+        self.again &= !self.free;
         self.budget = Some(budget.saturating_mul(GROWTH));
     }
 
@@ -107,8 +113,9 @@ impl Ramp {
     pub(super) const fn stage(&self) -> Stage {
         match self.budget {
             _ if self.free => Stage::Free,
-            Some(budget) => Stage::Trial(budget.saturating_sub(self.left)),
-            None => Stage::Trial(0),
+            Some(budget) if self.again => Stage::Trial(budget.saturating_sub(self.left)),
+            Some(budget) => Stage::First(budget.saturating_sub(self.left)),
+            None => Stage::First(0),
         }
     }
 }
@@ -128,7 +135,7 @@ mod tests {
         let mut all = Vec::new();
         for minute in at {
             ramp.step(minutes(minute), 1000 * MIB, minutes(1), 10 * MIB);
-            let Stage::Trial(bytes) = ramp.stage() else { break };
+            let (Stage::First(bytes) | Stage::Trial(bytes)) = ramp.stage() else { break };
             ramp.left(bytes);
             ramp.refaulted(back(bytes));
             all.push(bytes / MIB);
@@ -139,7 +146,7 @@ mod tests {
     #[test]
     fn what_stays_out_is_followed_by_four_times_as_much() {
         let mut ramp = Ramp::new();
-        assert_eq!(ramp.stage(), Stage::Trial(0), "nothing before there is an age");
+        assert_eq!(ramp.stage(), Stage::First(0), "nothing before there is an age");
         assert_eq!(leave(&mut ramp, 0..9, |_| 0), [50, 200, 800, 3200]);
         assert_eq!(ramp.stage(), Stage::Free);
     }
@@ -150,9 +157,9 @@ mod tests {
         ramp.step(minutes(0), 1000 * MIB, minutes(5), 0);
         ramp.left(50 * MIB);
         ramp.step(minutes(4), 1000 * MIB, minutes(5), 0);
-        assert_eq!(ramp.stage(), Stage::Trial(0));
+        assert_eq!(ramp.stage(), Stage::First(0));
         ramp.step(minutes(5), 1000 * MIB, minutes(5), 0);
-        assert_eq!(ramp.stage(), Stage::Trial(200 * MIB));
+        assert_eq!(ramp.stage(), Stage::First(200 * MIB));
     }
 
     #[test]

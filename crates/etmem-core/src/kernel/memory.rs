@@ -18,10 +18,25 @@ pub struct MemoryState {
     pub swap_free: u64,
     /// `SwapCached`.
     pub swap_cached: u64,
+    /// What pages in compressed swap take: memory of zram devices that are swap, and of zswap's pool (`Zswap`).
+    pub swap_compressed: u64,
     /// What swap may still take, where a device of it is compressed memory with a limit.
     pub swap_limit: Option<SwapLimit>,
     /// Bytes that stay in memory, in the swap cache, as writing them to swap has failed; 0 unless that is a good part of it.
     pub swap_stuck: u64,
+}
+
+impl MemoryState {
+    /// What of `out` bytes in swap is really free for others: less their share of what all that is in swap still takes of
+    /// memory, compressed or in the swap cache.
+    #[must_use]
+    pub fn saved(&self, out: u64) -> u64 {
+        // The kernel's figures of the machine may lag behind those of a process.
+        let used = self.swap_total.saturating_sub(self.swap_free).max(out);
+        let free = used.saturating_sub(self.swap_compressed).saturating_sub(self.swap_cached);
+        let share = u128::from(out) * u128::from(free) / u128::from(used.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX).min(out)
+    }
 }
 
 /// A limit of swap that `SwapFree` does not show: what is beyond it stays in memory, in the swap cache.
@@ -45,5 +60,27 @@ pub trait SystemMemory: fmt::Debug + Send + Sync {
     /// count them. No process can have had more of its pages read back.
     fn swapped_in(&self) -> Option<u64> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saved_is_what_no_copy_takes() {
+        let memory = |swap_compressed, swap_cached| MemoryState {
+            swap_total: 1000,
+            swap_free: 200,
+            swap_compressed,
+            swap_cached,
+            ..MemoryState::default()
+        };
+        assert_eq!(memory(0, 0).saved(400), 400, "on a disk");
+        assert_eq!(memory(200, 0).saved(400), 300);
+        assert_eq!(memory(200, 400).saved(400), 100);
+        assert_eq!(memory(500, 400).saved(400), 0, "it takes more than it was");
+        assert_eq!(MemoryState::default().saved(400), 400, "figures that lag");
+        assert_eq!(memory(0, 0).saved(0), 0);
     }
 }

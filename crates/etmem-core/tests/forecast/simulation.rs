@@ -124,7 +124,9 @@ impl Run<'_> {
             }
             Policy::AtAge(forecast) => {
                 let now = self.program.tick * u32::try_from(tick).unwrap();
-                let (returned, idle) = (scaled(&settled.returned, scale), scaled(&settled.idle, scale));
+                let mut returned = settled.returned;
+                returned.add_all(&settled.refaulted_by_age);
+                let (returned, idle) = (scaled(&returned, scale), scaled(&settled.idle, scale));
                 forecast.saw(now, &Seen { returned: &returned, refaulted, idle: &idle, working_set });
                 let limits = forecast.limits(now);
                 limits.age.map_or((1, 0), |age| (age.step(), limits.bytes / scale))

@@ -239,7 +239,7 @@ impl Round {
 /// How a group is held back by what of it was refaulted.
 fn back_off(state: BackOff) -> String {
     match state {
-        BackOff::None => "more was refaulted than max_refault allows".to_owned(),
+        BackOff::None | BackOff::Trial => "more was refaulted than max_refault allows".to_owned(),
         BackOff::Slower { divisor, probation, .. } => {
             let most = if probation { ", and no more than may be refaulted" } else { "" };
             format!("more was refaulted than max_refault allows: 1/{divisor} of the rate is reclaimed{most}")

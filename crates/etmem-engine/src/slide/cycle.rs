@@ -136,7 +136,7 @@ impl<'a> ProcessCycle<'a> {
         let forked = leave_out_forked(&mut observed.heat, &mut *attached.mover)?;
         observed.processor_time += pacer.processor_time().saturating_sub(start);
         let mut known = self.history.take(process);
-        let settled = self.history.settle(&mut known, &observed);
+        let settled = self.history.settle(&mut known, &observed, looked);
         let judged = kernel.processes.memory(process).map(|memory| {
             let swapped_in = self.machine_now().ok().and_then(|machine| machine.swapped_in);
             let exact = known.probe(kernel).is_page_exact();
@@ -183,7 +183,7 @@ impl<'a> ProcessCycle<'a> {
     fn end_acting(&self, acting: Acting) -> (Scanned, Option<End>) {
         let Acting { judgement, mut attached, given_back, mut act } = acting;
         let Judgement { observed, not_looked_at, window, settled, refaulted, .. } = judgement;
-        let limits = act.limits;
+        let limits = self.history.limits_now(act.limits, self.pacer.now());
         let mut known = self.history.take(self.process);
         let room = self.room_now();
         let may = may(&room, limits);
@@ -194,7 +194,8 @@ impl<'a> ProcessCycle<'a> {
         let Acted { mut outcome, rehearsal, blind, swap_off, swap_fails, left, processor_time } = act.acted;
         // It was cold when it was seen, and is not there any more.
         outcome.over_budget = outcome.over_budget.saturating_sub(given_back);
-        self.history.end(&mut known, figures, settled.out + left);
+        let out = settled.out + left;
+        self.history.end(&mut known, figures, out);
         self.history.put_back(self.process, known);
 
         // No room is what has come up since the scan began.
@@ -222,7 +223,8 @@ impl<'a> ProcessCycle<'a> {
                 kept: settled.kept,
                 touched: settled.touched,
             },
-            feedback: self.history.feedback(&settled, left),
+            saved: self.machine_now().map_or(0, |machine| machine.memory.saved(out)),
+            feedback: self.history.feedback(&settled, left, self.pacer.now()),
             effort: Effort::of(&observed, processor_time),
         };
         (scanned, end)
@@ -432,7 +434,7 @@ fn within(room: Room, limits: RefaultLimits) -> Room {
     if limits.paused {
         Room { bytes: 0, bound: Bound::Paused }
     } else {
-        room.or(limits.bytes.unwrap_or(u64::MAX), Bound::Probation)
+        room.or(limits.bytes.unwrap_or(u64::MAX), limits.bound)
     }
 }
 

@@ -1,12 +1,15 @@
 //! What a slide task remembers from cycle to cycle: how pages stand, what a look costs, how to hold back.
 
 use super::settings::Settings;
+use super::ticks::Ticks;
 use crate::report::Feedback;
 use etmem_core::address::{AddressRange, BLOCK_SIZE};
+use etmem_core::age::{AGES, ByAge};
 use etmem_core::feedback::{
     BackOff, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, Trust, mark_out,
     refaulted_by_faults, settle,
 };
+use etmem_core::forecast::{AgeLimits, Forecast, Seen, Stage, Told};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::probe::ProbeSource;
@@ -29,6 +32,10 @@ const FIRST_SLICE: u64 = 1 << 30;
 /// The smallest slice, in bytes.
 const SMALLEST_SLICE: u64 = 32 * BLOCK_SIZE;
 
+/// More than any age: nothing leaves.
+#[expect(clippy::cast_possible_truncation, reason = "33 steps")]
+const NO_AGE: u8 = AGES as u8;
+
 /// What is remembered of one process.
 #[derive(Debug, Default)]
 pub(super) struct ProcessHistory {
@@ -39,6 +46,10 @@ pub(super) struct ProcessHistory {
     /// Bytes touched in the last two minutes, and those of the slices of the round under way.
     working_set: u64,
     of_round: u64,
+    /// Bytes by how long they are idle, and those of the slices of the round under way.
+    idle: ByAge,
+    idle_of_round: ByAge,
+    clock: Ticks,
     /// Where the next slice begins.
     resume: u64,
     /// Whether the last cycle looked at all of it.
@@ -63,24 +74,31 @@ pub(super) struct ProcessHistory {
 struct Known {
     processes: HashMap<ProcessId, ProcessHistory>,
     working_set: u64,
+    idle: ByAge,
 }
 
 impl Known {
     fn take(&mut self, process: ProcessId) -> ProcessHistory {
         let known = self.processes.remove(&process).unwrap_or_default();
         self.working_set -= known.working_set;
+        self.idle.take_off(&known.idle);
         known
     }
 
     fn put_back(&mut self, process: ProcessId, known: ProcessHistory) {
         drop(self.take(process));
         self.working_set += known.working_set;
+        self.idle.add_all(&known.idle);
         self.processes.insert(process, known);
     }
 
     fn forget_all_but(&mut self, keep: &HashSet<ProcessId>) {
         self.processes.retain(|process, _| keep.contains(process));
         self.working_set = self.processes.values().map(|known| known.working_set).sum();
+        self.idle = ByAge::NONE;
+        for known in self.processes.values() {
+            self.idle.add_all(&known.idle);
+        }
     }
 }
 
@@ -89,6 +107,8 @@ impl Known {
 pub(super) struct TaskHistory {
     known: Mutex<Known>,
     limiter: Mutex<RefaultLimiter>,
+    /// From which age on pages may leave, where the task asks for one: then the limiter only counts.
+    forecast: Option<Mutex<Forecast>>,
     pub(super) throttle: Mutex<Throttle>,
     /// How long to rest before the next cycle.
     rest: Mutex<Duration>,
@@ -98,6 +118,8 @@ pub(super) struct TaskHistory {
     looking_percent: u32,
     /// Whether pages that refaulted are left alone for some cycles.
     leaves_alone: bool,
+    /// Whether nothing really leaves.
+    dry_run: bool,
     /// `SwapTotal` when it was asked for last, and how often it was less than before.
     swap: Mutex<(u64, u64)>,
 }
@@ -109,14 +131,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl TaskHistory {
     pub(super) fn new(settings: &Settings) -> Self {
+        let forecast = settings.age.map(|age| Forecast::new(settings.goal, age, settings.cycle_time()));
+        let limits = settings.goal.filter(|_| forecast.is_none());
         Self {
             known: Mutex::default(),
-            limiter: Mutex::new(RefaultLimiter::new(settings.goal)),
+            limiter: Mutex::new(RefaultLimiter::new(limits)),
+            forecast: forecast.map(Mutex::new),
             throttle: Mutex::new(Throttle::new(settings.rate, settings.moving_percent)),
             rest: Mutex::default(),
             cycle_time: settings.cycle_time(),
             looking_percent: settings.looking_percent,
-            leaves_alone: settings.goal.is_some(),
+            leaves_alone: limits.is_some(),
+            dry_run: settings.dry_run,
             swap: Mutex::default(),
         }
     }
@@ -193,12 +219,44 @@ impl TaskHistory {
         let refaulted = refaulted.min(read_back.unwrap_or(u64::MAX));
         known.swapped_in = swapped_in;
         known.trust.settled(refaulted, known.out);
-        let others = lock(&self.known).working_set;
+        let (others, mut idle) = {
+            let others = lock(&self.known);
+            (others.working_set, others.idle)
+        };
+        idle.add_all(&known.idle);
+        let working_set = others + known.working_set;
         let mut limiter = lock(&self.limiter);
-        limiter.refaulted(now, refaulted, others + known.working_set);
+        limiter.refaulted(now, refaulted, working_set);
         let limits = limiter.limits();
         lock(&self.throttle).halve(limits.halvings);
-        (refaulted, limits)
+        let Some(forecast) = &self.forecast else { return (refaulted, limits) };
+        let mut returned = settled.returned;
+        if exact {
+            returned.add_all(&settled.refaulted_by_age.share(refaulted, settled.refaulted));
+        }
+        let mut forecast = lock(forecast);
+        forecast.saw(now, &Seen { returned: &returned, refaulted, idle: &idle, working_set });
+        (refaulted, self.by_age(limits, forecast.limits(now)))
+    }
+
+    /// What `limits` are `now` that others of the task have acted.
+    pub(super) fn limits_now(&self, limits: RefaultLimits, now: Duration) -> RefaultLimits {
+        match &self.forecast {
+            Some(forecast) => self.by_age(limits, lock(forecast).limits(now)),
+            None => limits,
+        }
+    }
+
+    /// What may leave by its age. A dry run says what all of that is: none of it would show how much may follow.
+    fn by_age(&self, limits: RefaultLimits, by_age: AgeLimits) -> RefaultLimits {
+        let AgeLimits { age, bytes, bound } = by_age;
+        let bytes = Some(bytes).filter(|_| !self.dry_run);
+        RefaultLimits { idle_cycles: age.map_or(NO_AGE, |age| age.step()), bytes, bound, ..limits }
+    }
+
+    /// The forecast, where the task acts by one.
+    pub(super) fn told(&self, now: Duration) -> Option<Told> {
+        self.forecast.as_ref().map(|forecast| lock(forecast).told(now))
     }
 
     /// Takes note of the pages that `left`, and of those that were `kept` in memory.
@@ -206,6 +264,9 @@ impl TaskHistory {
         let marked = mark_out(std::mem::take(&mut known.standings), left, kept);
         known.standings = marked.standings;
         lock(&self.limiter).left(marked.left);
+        if let Some(forecast) = &self.forecast {
+            lock(forecast).left(marked.left);
+        }
     }
 
     /// Takes note of how a process is at the end of its cycle, with `out` bytes of it out.
@@ -246,10 +307,12 @@ impl TaskHistory {
     }
 
     /// Settles what a cycle saw.
-    pub(super) fn settle(&self, known: &mut ProcessHistory, seen: &Observed) -> Settled {
+    pub(super) fn settle(&self, known: &mut ProcessHistory, seen: &Observed, now: Duration) -> Settled {
         let paused_for = lock(&self.limiter).look_every().unwrap_or_default();
         let cycles = WORKING_SET.as_millis().div_ceil(self.cycle_time.max(paused_for).as_millis().max(1));
-        known.settle(seen, cycles, self.leaves_alone, self.swapoffs())
+        // What a cycle says is counted in cycles, ages in time.
+        let tick = self.forecast.is_some().then_some(self.cycle_time);
+        known.settle(seen, (now, tick), cycles, self.leaves_alone, self.swapoffs())
     }
 
     /// Most bytes that leave in an act of this length; without bound where that is not known yet.
@@ -258,14 +321,16 @@ impl TaskHistory {
     }
 
     /// The report's part of it.
-    pub(super) fn feedback(&self, settled: &Settled, left: u64) -> Feedback {
+    pub(super) fn feedback(&self, settled: &Settled, left: u64, now: Duration) -> Feedback {
+        let forecast = self.told(now);
         let limiter = lock(&self.limiter);
         let throttle = lock(&self.throttle);
         Feedback {
             out: settled.out + left,
             working_set: settled.working_set,
             refaults_per_minute: limiter.rate(),
-            back_off: limiter.state(),
+            back_off: back_off(limiter.state(), forecast.as_ref()),
+            forecast,
             bytes_per_second: throttle.bytes_per_second().filter(|_| !limiter.limits().paused),
             ability_bytes_per_second: Some(throttle.ability()).filter(|bytes| *bytes > 0),
         }
@@ -277,6 +342,7 @@ impl ProcessHistory {
     fn settle(
         &mut self,
         seen: &Observed,
+        (now, tick): (Duration, Option<Duration>),
         working_set_cycles: u128,
         leave_alone: bool,
         swapoffs: u64,
@@ -288,14 +354,16 @@ impl ProcessHistory {
         self.was_whole = seen.is_whole();
         let bytes = seen.ranges.iter().map(AddressRange::bytes).sum();
         self.cost = Some((bytes, seen.processor_time));
+        let ticks = self.clock.pass(seen.window.start, now, tick);
         // What was idle since the first look was not touched in that time.
-        let cycles = working_set_cycles.min(self.rounds.into());
+        let watched = if tick.is_some() { ticks.1 } else { self.rounds };
+        let cycles = working_set_cycles.min(watched.into());
         let mut settled = settle(
             std::mem::take(&mut self.standings),
             &seen.heat,
             &ScannedCycle {
                 number: self.cycles,
-                ticks: (self.cycles - 1, self.cycles),
+                ticks,
                 window: seen.window,
                 ranges: &seen.ranges,
                 working_set_ticks: u64::try_from(cycles).unwrap_or(u64::MAX).min(WORKING_SET_CYCLES_MAX),
@@ -306,8 +374,12 @@ impl ProcessHistory {
         self.standings = std::mem::take(&mut settled.standings);
         self.of_round += settled.working_set;
         self.working_set = if self.resume == 0 { self.of_round } else { self.working_set.max(self.of_round) };
+        self.idle_of_round.add_all(&settled.idle);
         if self.resume == 0 {
             self.of_round = 0;
+            self.idle = std::mem::take(&mut self.idle_of_round);
+        } else if self.rounds <= 1 {
+            self.idle = self.idle_of_round;
         }
         settled.working_set = self.working_set;
         settled
@@ -338,7 +410,15 @@ impl ProcessHistory {
 
 impl TaskHistory {
     /// How the task is held back.
-    pub(super) fn back_off(&self) -> BackOff {
-        lock(&self.limiter).state()
+    pub(super) fn back_off(&self, now: Duration) -> BackOff {
+        back_off(lock(&self.limiter).state(), self.told(now).as_ref())
+    }
+}
+
+/// How a task is held back, by the limiter or by a forecast that was wrong.
+fn back_off(state: BackOff, forecast: Option<&Told>) -> BackOff {
+    match forecast.map(|told| told.stage) {
+        Some(Stage::Trial(_)) => BackOff::Trial,
+        Some(Stage::Free | Stage::First(_)) | None => state,
     }
 }

@@ -4,8 +4,9 @@ use crate::tracker::{self, tracker};
 use etmem_config::error::Rule;
 use etmem_config::keys;
 use etmem_config::values::{
-    Percent, decimal_or_none, gibibytes, pause, rate, threads, vm_flags, within, yes_or_no,
+    Percent, age, decimal_or_none, gibibytes, pause, rate, threads, vm_flags, within, yes_or_no,
 };
+use etmem_core::forecast::AgeRule;
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::wishes::{Mover, Tracker};
 use etmem_core::throttle::Rate;
@@ -40,6 +41,10 @@ keys! { pub(super) TASK;
     MAX_REFAULT: Option<f64> = or("max_refault", "0.2", |text| decimal_or_none(text, 0.0, 100.0)).ours("0.1.0")
         .unit("% of the working set a minute")
         .help("How much may be refaulted after it was paged out. Above it less is paged out, or nothing.").example("0.5");
+    AGE: Option<AgeRule> = or("age", "auto", age).ours("0.2.0").unit("s, m or h")
+        .help("For how long a page must not have been touched before it may leave. `auto` is the shortest time by which, as the scans \
+               say, no more than `max_refault` allows would come back. `none` acts on what a cycle says, as etmem 1.x does; so does \
+               `max_refault=none`.").example("10m");
     MAX_RATE: Rate = or("max_rate", "auto", rate).ours("0.1.0").unit("bytes a second")
         .help("How fast pages may leave. `auto` is a quarter of what the machine can do.").example("50m");
     MAX_CPU: Option<Percent> = optional("max_cpu", |text| Percent::read(text, 1).map(Some)).ours("0.1.0")

@@ -16,6 +16,7 @@ mod report;
 mod settings;
 mod step;
 mod swap_cache;
+mod ticks;
 
 pub use not_looked_at::NotLookedAt;
 pub use report::{Blind, Effort, History, Scanned};

@@ -2,11 +2,13 @@
 
 use super::not_looked_at::NotLookedAt;
 use crate::figures::{self, Figures, nanoseconds};
+use crate::forecast::{InWords, NoAge, SweptInWords, Time};
 use crate::reason::{Reason, ReasonName};
 use crate::report::{Event, Feedback, Level, Line, ProcessReport, mib, write_end};
 use etmem_core::act::{Rehearsal, Trial};
 use etmem_core::address::AddressRange;
 use etmem_core::feedback::BackOff;
+use etmem_core::forecast::Told;
 use etmem_core::guard::Bound;
 use etmem_core::kernel::process::ProcessId;
 use etmem_core::plan::Outcome;
@@ -39,6 +41,8 @@ pub struct Scanned {
     pub history: History,
     /// How the task is held back.
     pub feedback: Feedback,
+    /// Bytes of memory that what is out leaves free for others.
+    pub saved: u64,
     /// What it cost.
     pub effort: Effort,
 }
@@ -133,6 +137,8 @@ impl Scanned {
             (&figures::FREED, outcome.freed),
             (&figures::KEPT, history.kept),
             (&figures::REFAULTED, history.refaulted),
+            (&figures::OUT, self.feedback.out),
+            (&figures::SAVED, self.saved),
             (&figures::LEFT_ALONE, history.held),
             (&figures::WOULD_MOVE, rehearsal.map_or(0, |rehearsal| rehearsal.bytes)),
             (&figures::VANISHED, outcome.vanished),
@@ -167,7 +173,9 @@ impl Scanned {
             let bound = self.bound.unwrap_or(Bound::Swap);
             let held = match &self.feedback.back_off {
                 BackOff::None => String::new(),
-                back_off @ (BackOff::Slower { .. } | BackOff::Paused { .. }) => format!(": {back_off}"),
+                back_off @ (BackOff::Trial | BackOff::Slower { .. } | BackOff::Paused { .. }) => {
+                    format!(": {back_off}")
+                }
             };
             let text = stay(outcome.over_budget, &format!("stay, {bound}{held}"));
             return Some(Reason::new(bound_name(bound), text));
@@ -255,9 +263,29 @@ impl Scanned {
         if let Some(reason) = self.mostly_not_looked_at("of these, nothing is cold") {
             return reason;
         }
+        if let Some(told) = &self.feedback.forecast {
+            return not_old_enough(told);
+        }
         let text =
             "nothing is cold: no page that was looked at counts less than T, or dram_percent is reached";
         Reason::new(ReasonName::NotCold, text)
+    }
+}
+
+/// Why nothing is cold by its age.
+fn not_old_enough(told: &Told) -> Reason {
+    match (told.swept, told.age) {
+        (Some(swept), age) if age.is_none() || !swept.rare => {
+            Reason::new(ReasonName::Swept, SweptInWords(&swept).to_string())
+        }
+        (_, None) => Reason::new(ReasonName::WatchedFirst, NoAge(told.watched).to_string()),
+        (_, Some(age)) => {
+            let text = format!(
+                "nothing is cold: no page that was looked at has been idle for {}, or dram_percent is reached",
+                Time(age)
+            );
+            Reason::new(ReasonName::NotCold, text)
+        }
     }
 }
 
@@ -270,6 +298,8 @@ const fn bound_name(bound: Bound) -> ReasonName {
         Bound::GroupSwap => ReasonName::CgroupSwap,
         Bound::GroupProtected => ReasonName::CgroupProtected,
         Bound::Probation | Bound::Paused => ReasonName::TooManyRefaults,
+        Bound::First => ReasonName::LittleFirst,
+        Bound::Swept => ReasonName::Swept,
         Bound::Blind => ReasonName::ProbeBlind,
         Bound::SwapOff => ReasonName::NoSwap,
     }
@@ -322,10 +352,16 @@ pub(super) fn back_off_event(before: BackOff, now: BackOff) -> Option<Event> {
     let (level, key, text) = match now {
         BackOff::None if before == BackOff::None => return None,
         BackOff::None => (Level::Info, "none".to_owned(), format!("{now} any more")),
+        BackOff::Trial => (Level::Warn, "trial".to_owned(), now.to_string()),
         BackOff::Slower { step, .. } => (Level::Warn, format!("slower {step}"), now.to_string()),
         BackOff::Paused { .. } => (Level::Warn, "paused".to_owned(), now.to_string()),
     };
     Some(Event::once(level, key, Line::new(text)))
+}
+
+/// What the log says where pages leave at another age than `before`.
+pub(super) fn age_event(before: Option<Duration>, now: &Told) -> Option<Event> {
+    (before != now.age).then(|| Event::always(Level::Info, Line::new(InWords(now).to_string())))
 }
 
 #[cfg(test)]
@@ -364,6 +400,8 @@ mod tests {
             (&figures::VANISHED, 15),
             (&figures::REFUSED, 5),
             (&figures::NO_ROOM, 10),
+            (&figures::OUT, 0),
+            (&figures::SAVED, 0),
             (&figures::STAYED, 8),
             (&figures::LOCKED, 2),
             (&figures::WINDOW, nanoseconds(window)),

@@ -6,6 +6,7 @@ use etmem_config::section::project::PAGE;
 use etmem_config::values::Watermarks;
 use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::feedback::Goal;
+use etmem_core::forecast::AgeRule;
 use etmem_core::guard::{Gates, Guards};
 use etmem_core::kernel::mapping::{Mapping, VmFlag};
 use etmem_core::kernel::pressure::Share;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub dry_run: bool,
     /// How much may come back; none: it does not matter.
     pub goal: Option<Goal>,
+    /// For how long a page must have been idle; none: what a cycle says is enough.
+    pub age: Option<AgeRule>,
     /// How fast pages may leave.
     pub rate: Rate,
     /// How much of a processor looking may take, in percent.
@@ -87,6 +90,7 @@ impl Settings {
                 class: FaultClass::Internal,
             });
         }
+        let goal = task.get(&keys::MAX_REFAULT)?.and_then(Goal::percent_per_minute);
         let (threads, most) = (task.get(&keys::MAX_THREADS)?, most_threads());
         let ask_wait = task.get(&keys::ASK_WAIT)?;
         let processor_percent = task.get(&keys::MAX_CPU)?.map(|percent| u32::from(percent.get()));
@@ -114,7 +118,9 @@ impl Settings {
                 ..Wishes::default()
             },
             dry_run: task.get(&keys::DRY_RUN)?,
-            goal: task.get(&keys::MAX_REFAULT)?.and_then(Goal::percent_per_minute),
+            goal,
+            // Without a goal nothing is asked of an age that the task does not name.
+            age: task.get(&keys::AGE)?.filter(|age| goal.is_some() || *age != AgeRule::Auto),
             rate: task.get(&keys::MAX_RATE)?,
             looking_percent: processor_percent.unwrap_or(LOOKING_PERCENT),
             moving_percent: processor_percent,

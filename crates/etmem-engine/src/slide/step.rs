@@ -3,7 +3,7 @@
 use super::cycle::{Judged, ProcessCycle, Tried, Watched};
 use super::history::TaskHistory;
 use super::machine::Machine;
-use super::report::back_off_event;
+use super::report::{age_event, back_off_event};
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use super::{acting, asking};
@@ -32,6 +32,8 @@ pub struct SlideRunner {
     machine: Machine,
     /// How the last cycle found the task held back.
     back_off: BackOff,
+    /// The age at which pages leave, as it was said last.
+    age: Option<Duration>,
 }
 
 impl SlideRunner {
@@ -47,6 +49,7 @@ impl SlideRunner {
             so_far: SharedSoFar::default(),
             machine: Machine::default(),
             back_off: BackOff::None,
+            age: None,
         }
     }
 
@@ -229,8 +232,12 @@ impl TaskRunner for SlideRunner {
         }
         name_groups(&mut report, &self.settings.target, kernel);
         report.processor_time += pacer.processor_time().saturating_sub(before);
-        let before = std::mem::replace(&mut self.back_off, self.history.back_off());
+        let before = std::mem::replace(&mut self.back_off, self.history.back_off(pacer.now()));
         report.events.extend(back_off_event(before, self.back_off));
+        if let Some(told) = self.history.told(pacer.now()) {
+            let before = std::mem::replace(&mut self.age, told.age);
+            report.events.extend(age_event(before, &told));
+        }
         report
     }
 

@@ -28,6 +28,8 @@ pub(crate) const START: u64 = 0x7f00_0000_0000;
 pub(crate) struct Case {
     pub(crate) project: &'static str,
     pub(crate) task: &'static str,
+    /// From which age on pages leave.
+    pub(crate) age: &'static str,
     pub(crate) target: &'static str,
     /// The process that had the number when the task was added.
     pub(crate) added_for: Option<ProcessId>,
@@ -46,7 +48,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// All of a process is idle, and may leave.
+    /// All of a process is idle, and may leave at once.
     pub(crate) fn new() -> Self {
         Self::of(PAGES, |_, _| Access::IDLE)
     }
@@ -55,6 +57,7 @@ impl Case {
         Self {
             project: "",
             task: "",
+            age: "none",
             target: "type=pid\nvalue=42",
             added_for: None,
             process: FakeProcess::new(42, "mysqld", START, pages, script),
@@ -134,10 +137,10 @@ impl Case {
     }
 
     fn ready(&self) -> (Box<dyn TaskRunner>, Kernel) {
-        let Self { project, task, target, .. } = self;
+        let Self { project, task, age, target, .. } = self;
         let text = format!(
             "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=9\n{project}\n[engine]\nproject=p\nname=slide\n\
-             [task]\nproject=p\nengine=slide\nname=t\n{target}\nT=1\n{task}\n"
+             [task]\nproject=p\nengine=slide\nname=t\n{target}\nT=1\nage={age}\n{task}\n"
         );
         let mut file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
         if let Some(process) = self.added_for {

@@ -46,6 +46,9 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::NotLookedAt => vec![slide::not_looked_at],
         ReasonName::AllOut => vec![slide::all_out],
         ReasonName::NotCold => vec![slide::not_cold],
+        ReasonName::WatchedFirst => vec![slide::watched_first],
+        ReasonName::Swept => vec![slide::swept],
+        ReasonName::LittleFirst => vec![slide::little_first],
         ReasonName::LeftAlone => vec![slide::left_alone],
         ReasonName::NoRoom => vec![slide::no_room],
         ReasonName::TooManyRefaults => vec![slide::too_many_refaults],
@@ -113,7 +116,7 @@ const fn number_of_skip_reason(reason: &SkipReason) -> usize {
 }
 
 /// The same of what bounds an act.
-const BOUNDS: usize = 9;
+const BOUNDS: usize = 11;
 const fn number_of_bound(bound: Bound) -> usize {
     match bound {
         Bound::Swap => 0,
@@ -125,6 +128,8 @@ const fn number_of_bound(bound: Bound) -> usize {
         Bound::SwapOff => 6,
         Bound::ZramLimit => 7,
         Bound::SwapFails => 8,
+        Bound::First => 9,
+        Bound::Swept => 10,
     }
 }
 

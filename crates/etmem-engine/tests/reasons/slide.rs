@@ -8,7 +8,7 @@ use etmem_core::kernel::pressure::{Pressure, Share};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{ProcessError, ProcessMemory};
 use etmem_engine::StepReport;
-use etmem_testkit::fake::FakePacer;
+use etmem_testkit::fake::{FakePacer, Script};
 
 const PAGE: u64 = 4096;
 const MIB: u64 = 1 << 20;
@@ -29,6 +29,11 @@ fn idle(_: u64, _: u64) -> Access {
 /// last look before what follows the sample leaves.
 fn jumps(page: u64, window: u64) -> Access {
     if (page < 1500) == (window < 2) { Access::READ } else { Access::IDLE }
+}
+
+/// The same after a minute.
+fn jumps_later(page: u64, window: u64) -> Access {
+    if (page < 1500) == (window < 8) { Access::READ } else { Access::IDLE }
 }
 
 /// Hot in the last window of three, then idle.
@@ -143,7 +148,32 @@ pub(crate) fn all_out() -> Vec<StepReport> {
 }
 
 pub(crate) fn not_cold() -> Vec<StepReport> {
-    reports([Case::of(PAGES, hot), Case::task("dram_percent=100")])
+    reports([
+        Case::of(PAGES, hot),
+        Case::task("dram_percent=100"),
+        Case { age: "1m", cycles: 3, ..Case::of(PAGES, idle) },
+    ])
+}
+
+/// Nothing is known of an age before it has passed; nor of one that much returns at.
+pub(crate) fn watched_first() -> Vec<StepReport> {
+    reports([by_age(1, idle), by_age(2, idle)])
+}
+
+/// All is touched each three cycles; or it was once, and what may follow is not known yet.
+pub(crate) fn swept() -> Vec<StepReport> {
+    reports([
+        by_age(200, |_, window| if window % 3 == 0 { Access::READ } else { Access::IDLE }),
+        by_age(110, |_, window| if window == 100 { Access::READ } else { Access::IDLE }),
+    ])
+}
+
+pub(crate) fn little_first() -> Vec<StepReport> {
+    reports([by_age(3, idle)])
+}
+
+fn by_age(cycles: usize, script: Script) -> Case {
+    Case { cycles, age: "auto", ..Case::of(PAGES, script) }
 }
 
 pub(crate) fn left_alone() -> Vec<StepReport> {
@@ -159,6 +189,8 @@ pub(crate) fn no_room() -> Vec<StepReport> {
 pub(crate) fn too_many_refaults() -> Vec<StepReport> {
     reports([
         Case { cycles: 2, ..Case::of(PAGES, jumps) },
+        // What no look could foresee: a few MiB at a time follow.
+        Case { until: Some(Bound::Probation), ..by_age(100, jumps_later) },
         // Hours later, what came back is paid for, and what leaves is paid for in advance.
         Case { cycles: 2000, until: Some(Bound::Probation), ..Case::of(PAGES, jumps) },
     ])
@@ -193,7 +225,7 @@ pub(crate) fn vanished() -> Vec<StepReport> {
 }
 
 pub(crate) fn dry_run() -> Vec<StepReport> {
-    reports([Case::task("dry_run=yes")])
+    reports([Case::task("dry_run=yes"), Case { task: "dry_run=yes", ..by_age(3, idle) }])
 }
 
 pub(crate) fn exited() -> Vec<StepReport> {

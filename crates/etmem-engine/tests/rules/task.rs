@@ -184,6 +184,23 @@ fn care() {
 }
 
 #[test]
+fn age() {
+    let refused = |value: &str| {
+        let want = format!(
+            "f:8: [task] age={value}: must be auto, none, or a whole number and then s, m or h, of 1s to 12h"
+        );
+        (format!("age={value}"), want)
+    };
+    Rule::of("age (ours): optional, auto, none or a time", SLIDE_TASK)
+        .takes(["auto", "none", "1s", "43200s", "1m", "720m", "12h"].map(|value| format!("age={value}")))
+        .refuses(
+            INTERNAL,
+            ["", "10", "s", "0s", "43201s", "721m", "13h", "-1m", "1.5h", "1d", "1 m", "Auto", "10ms", "é"]
+                .map(refused),
+        );
+}
+
+#[test]
 fn swap_threshold() {
     let refused = |value: &str| {
         let want = format!(

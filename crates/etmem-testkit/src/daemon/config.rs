@@ -59,10 +59,12 @@ impl ProjectFile {
         self.task_with(name, target, &["T=1"])
     }
 
-    /// Adds a task with these further lines.
+    /// Adds a task with these further lines. What a cycle says of a page is enough for it to leave, unless a line names an age.
     #[must_use]
     pub fn task_with(mut self, name: &str, target: TaskKind, lines: &[&str]) -> Self {
-        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        let has = |key: &str| lines.iter().any(|line| line.starts_with(key));
+        let at_once = (has("T=") && !has("age=")).then_some("age=none");
+        let lines = lines.iter().copied().chain(at_once).map(str::to_owned).collect();
         self.tasks.push((name.to_owned(), target, lines));
         self
     }
@@ -104,7 +106,7 @@ mod tests {
         let file = ProjectFile::new("p").task("t", TaskKind::Pid(7));
         let expected = "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=1\n\n\
                         [engine]\nname=slide\nproject=p\n\n\
-                        [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=7\nT=1\n";
+                        [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue=7\nT=1\nage=none\n";
         assert_eq!(file.to_string(), expected);
         let fast = ProjectFile { interval: Duration::from_millis(200), ..file };
         assert_eq!(fast.to_string(), expected.replace("interval=1", "interval=200ms"));

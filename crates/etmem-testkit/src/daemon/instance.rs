@@ -61,7 +61,11 @@ impl Daemon {
         Self::start_with(binaries, &["--proc-root", path_text(proc)?])
     }
 
-    fn start_with(binaries: &Binaries, words: &[&str]) -> Result<Self> {
+    /// Starts one with further arguments.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(binaries: &Binaries, words: &[&str]) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let socket = format!("etmem-test-{}-{number}", std::process::id());

@@ -44,9 +44,13 @@ impl Wanted {
     /// The configuration file for process `pid`.
     #[must_use]
     pub fn project(self, pid: u32) -> ProjectFile {
-        let file = ProjectFile::new("demo");
+        let mut file = ProjectFile::new("demo");
         match self {
-            Self::Good => file.task("coldest", TaskKind::Pid(pid)),
+            Self::Good => {
+                // As a user writes it, with all defaults.
+                file.tasks.push(("coldest".to_owned(), TaskKind::Pid(pid), vec!["T=1".to_owned()]));
+                file
+            }
             Self::Harm => file.task_with("harm", TaskKind::Pid(pid), &HARM),
         }
     }

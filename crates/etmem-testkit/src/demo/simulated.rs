@@ -177,12 +177,16 @@ fn in_process(wanted: Wanted) -> Result<Verdict> {
         anyhow::Ok(Pages { hot: hot as u64, cold: (pages.len() - hot) as u64 })
     };
     say!("");
-    for cycle in 1..=3 {
+    for cycle in 1.. {
         for report in work.step(&machine.kernel(), &pacer).processes {
             say!("cycle {cycle}: {}", report.result);
         }
         let gone = out(&machine)?;
         live(pacer.now().as_secs(), (PAGES - gone.all()) * PAGE / MIB, gone.all() * PAGE / MIB, gone);
+        if gone.cold_share() >= COLD_OUT || pacer.now().as_secs() >= LIVE_LIMIT {
+            break;
+        }
+        let _ = pacer.pause(work.period());
     }
     let gone = out(&machine)?;
     Ok(verdict(gone, gone))

@@ -70,6 +70,7 @@ impl FakeMachine {
             swap_total: 64 * gib,
             swap_free: 64 * gib,
             swap_cached: 0,
+            swap_compressed: 0,
             swap_limit: None,
             swap_stuck: 0,
         }

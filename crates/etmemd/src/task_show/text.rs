@@ -3,8 +3,10 @@
 use super::{ShownRunning, ShownWork};
 use crate::rest::{ShownTrigger, WokenBy};
 use crate::worker::{Doing, Standing};
+use etmem_core::forecast::Told;
 use etmem_core::kernel::process::ProcessId;
 use etmem_engine::figures::{FOUND, MOVED, REFAULTED, SCANNED, Shown, Unit};
+use etmem_engine::forecast::InWords;
 use etmem_engine::{Cycle, GroupReport, ProcessReport, ProcessResult, SoFar, StepReport};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -47,6 +49,9 @@ impl ShownWork {
         {
             if let Some(held_back) = held_back(cycle) {
                 let _ = writeln!(text, "  {:<9} {held_back}", "feedback");
+            }
+            if let Some(told) = forecast(cycle) {
+                let _ = writeln!(text, "  {:<9} {}", "forecast", InWords(told));
             }
             text.push_str(&table(cycle, &running.standing));
             text.push_str(&groups(&cycle.report));
@@ -174,6 +179,12 @@ fn held_back(cycle: &Cycle) -> Option<String> {
     let rate = feedback.bytes_per_second.map(|rate| format!("; at most {}/s leave", size(rate)));
     let refaults = feedback.refaults_per_minute;
     Some(format!("{}; {refaults} a minute came back{}", feedback.back_off, rate.unwrap_or_default()))
+}
+
+/// The forecast of the task: the last of its processes knows most.
+fn forecast(cycle: &Cycle) -> Option<&Told> {
+    let feedback = cycle.report.processes.iter().rev().find_map(|process| process.feedback.as_ref())?;
+    feedback.forecast.as_ref()
 }
 
 pub(super) fn time(time: Duration) -> String {

@@ -86,6 +86,8 @@ fn text_for_people() {
          \x20 cold                      200.0 MiB    400.0 MiB\n\
          \x20 moved out                 150.0 MiB    300.0 MiB\n\
          \x20 came back                         0            0\n\
+        \x20 still out                         0\n\
+        \x20 saved, net                        0\n\
          \x20 no room, or held back      50.0 MiB    100.0 MiB\n\
          \x20 processor time                12 ms        24 ms\n\
          \x20 took                          3.2 s\n\
@@ -172,6 +174,13 @@ fn json_for_programs() {
         let figure = of_cycle.as_object_mut().unwrap().remove(&format!("skipped_{kind}_bytes"));
         assert_eq!(figure, Some(json!(0)), "{kind}");
     }
+    for level in ["out_bytes", "saved_bytes"] {
+        assert_eq!(of_cycle.as_object_mut().unwrap().remove(level), Some(json!(0)), "{level}");
+    }
+    let feedback = json!({
+        "back_off": "not held back", "came_back_percent_per_minute": 0.0, "working_set_bytes": 0, "out_bytes": 0,
+        "rate_bytes_per_second": 40 * MIB, "ability_bytes_per_second": null, "forecast": null,
+    });
     assert_eq!(
         of_cycle,
         json!({
@@ -190,10 +199,7 @@ fn json_for_programs() {
                         "name": "no_room",
                         "text": "51200 KiB of what is cold stay, no room in swap below max_swap_use",
                     },
-                    "feedback": {
-                        "back_off": "not held back", "came_back_percent_per_minute": 0.0, "working_set_bytes": 0,
-                        "out_bytes": 0, "rate_bytes_per_second": 40 * MIB, "ability_bytes_per_second": null,
-                    },
+                    "feedback": feedback,
                 },
                 {
                     "pid": 4712, "result": "lost", "text": "the process exited",
