@@ -11,6 +11,7 @@ use etmem_testkit::size::MIB;
 use etmem_testkit::stage::{HOT_OUT, LIMIT, Stage};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
 use etmem_testkit::workload::{Layout, Mark, Options, Workload};
+use serde_json::Value;
 
 const SWAP: usize = 512 * MIB;
 /// Least share of the earlier rate that a workload must keep.
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
             cold_leaves(Layout::Scattered)
         }),
         trial_or_skip("dram_percent_keeps_that_share", &needs, dram_percent),
+        trial_or_skip("by_age_nothing_leaves_before_it_is_known_what_would_come_back", &needs, by_age),
         trial_or_skip("two_tasks_shrink_two_processes", &needs, two_tasks),
         trial_or_skip("eight_children_shrink", &needs, children),
         trial_or_skip("a_process_that_comes_later_is_found_by_name", &needs, comes_later),
@@ -100,6 +102,45 @@ fn dram_percent() -> Result<()> {
     ensure!((0.49..=0.51).contains(&share), "{share} is in memory\nlog:\n{}", stage.daemon.log());
     ensure!(places.hot.share_swapped() <= HOT_OUT, "{places:?}");
     ensure!(workload.verify()? == 256 * MIB);
+    Ok(())
+}
+
+/// The default: the program is watched first, then little leaves, then all that is cold; and the figures are those of the kernel.
+fn by_age() -> Result<()> {
+    let stage = Stage::with_swap(SWAP)?;
+    let mut workload = stage.workload(&Options::gentle(128 * MIB, 16 * MIB))?;
+    let pid = workload.pid();
+    let file = ProjectFile::brisk("p").task_with("t", TaskKind::Pid(pid), &["T=1", "age=auto"]);
+    stage.daemon.add(&file.to_string())?;
+    stage.daemon.must(&["project", "start", "-n", "p"])?;
+    let show = || -> Result<Value> {
+        Ok(serde_json::from_str(&stage.daemon.must(&["task", "show", "-n", "p", "-t", "t", "--json"])?)?)
+    };
+    let mut shown = Value::Null;
+    let mut wait = |what: &str, enough: &dyn Fn(&Value) -> bool| -> Result<Value> {
+        let waited = stage.clock.wait_until(LIMIT, what, || {
+            shown = show()?;
+            Ok(enough(&shown))
+        });
+        waited.with_context(|| format!("{shown:#}\nlog:\n{}", stage.daemon.log()))?;
+        Ok(shown.clone())
+    };
+    let forecast = |shown: &Value| shown["last_cycle"]["processes"][0]["feedback"]["forecast"].clone();
+    let first = wait("a cycle is over", &|shown| shown["cycles"].as_u64() > Some(0))?;
+    ensure!(first["last_cycle"]["processes"][0]["reason"]["name"] == "watched_first", "{first:#}");
+    ensure!(status_bytes(pid, "VmSwap")? == 0 && forecast(&first)["age_seconds"].is_null(), "{first:#}");
+    stage.wait_until_cold_is_out(workload.footprint())?;
+    let seen = show()?["cycles"].as_u64();
+    let last = wait("two cycles more", &|shown| shown["cycles"].as_u64() >= seen.map(|cycles| cycles + 2))?;
+    ensure!(forecast(&last)["age_seconds"].as_f64() > Some(0.0), "{last:#}");
+    ensure!(workload.footprint().places()?.hot.share_swapped() <= HOT_OUT, "{last:#}");
+    let figure = |name: &str| last["last_cycle"][name].as_u64().unwrap_or(0);
+    let (out, saved, swapped) =
+        (figure("out_bytes"), figure("saved_bytes"), status_bytes(pid, "VmSwap")? as u64);
+    ensure!(out.abs_diff(swapped) <= 256 << 10, "{out} bytes are out, the kernel says {swapped}");
+    // Each page compresses to half of it; on a disk all is saved.
+    ensure!(saved > out / 3 && saved <= out, "{saved} bytes are saved of {out}");
+    ensure!(workload.verify()? == 128 * MIB);
     Ok(())
 }
 

@@ -42,6 +42,10 @@ impl fmt::Debug for Inside {
 
 impl Inside {
     pub(crate) fn new(binaries: &Binaries) -> Result<Self> {
+        if kdamonds()? != "0" {
+            // The daemon of a story that failed was killed: the next one takes back what is left.
+            Daemon::start(binaries)?.terminate()?;
+        }
         ensure!(kdamonds()? == "0", "an earlier story left {} kdamonds", kdamonds()?);
         Ok(Self { binaries: binaries.clone(), clock: WallClock::new(), _swap: SwapGuard::acquire(SWAP)? })
     }

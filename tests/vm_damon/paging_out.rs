@@ -99,7 +99,9 @@ pub(crate) fn two_at_once(inside: &Inside) -> Result<()> {
     let out = [&one, &other].map(|program| Ok::<_, anyhow::Error>(places(program)?.1.swapped as u64 * 4096));
     let [of_one, of_other] = out;
     let out = of_one? + of_other?;
-    ensure!(tried >= applied && applied >= out && moved >= out * 9 / 10, "{out} bytes are in swap");
+    // The kernel counts no region with an unmapped part as applied, though what is mapped of it leaves.
+    ensure!(tried >= applied && applied > 0 && tried >= out, "{out} bytes are in swap");
+    ensure!(moved >= out * 9 / 10, "{out} bytes are in swap");
     daemon.must(&["project", "stop", "-n", "p"])?;
     inside.wait_for_nothing("after a stop")?;
     ensure!(one.verify()? == MEMORY && other.verify()? == MEMORY);

@@ -14,7 +14,8 @@ figures! { pub(super) FIGURES;
     TRIED: Counter Bytes, "tried_bytes", "tried by the scheme", Always,
         "damon: the size of these regions";
     APPLIED: Counter Bytes, "applied_bytes", "applied by the scheme", Always,
-        "damon: memory to which the kernel applied the action, whatever became of its pages";
+        "damon: memory to which the kernel applied the action, whatever became of its pages; a region with an unmapped part is left out, \
+         though the action reaches the rest (`damos_madvise` in mm/damon/vaddr.c)";
     QUOTA_EXCEEDED: Counter Count, "quota_exceeded", "times the quota was used up", Always,
         "damon: how often `max_rate` or `max_cpu` was used up";
 }

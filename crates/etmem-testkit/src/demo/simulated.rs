@@ -39,7 +39,7 @@ const PAGES: u64 = (1 << 30) / PAGE;
 const HOT: u64 = 128 * MIB / PAGE;
 
 /// Seconds that the live part may take, and how long the cold memory has to stay out.
-const LIVE_LIMIT: u64 = 60;
+const LIVE_LIMIT: u64 = 120;
 const STAYS_OUT: u64 = 5;
 const SECOND: Duration = Duration::from_secs(1);
 
