@@ -16,13 +16,15 @@ CARGO ?= cargo
 CARGO_TARGET_DIR ?= target
 # How long make fuzz searches, each target.
 FUZZ_SECONDS ?= 60
-# How often make compare runs each contestant.
+# How often make compare runs each contestant, and make trials each load.
 ROUNDS ?= 3
+# For make trials: how often each load runs with etmemd and without, and for how long.
+MINUTES ?= 10
 # For cargo xtask test, such as --allowed-skips FILE.
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-if-possible build demo test soak compare bench check fuzz install install-scan-library
+.PHONY: help setup setup-if-possible build demo test soak compare trials bench check fuzz install install-scan-library
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -62,6 +64,10 @@ soak: setup-if-possible ## Run the tests that take minutes each and a machine th
 compare: setup-if-possible ## Compare ways to take memory, in a virtual machine; ROUNDS=3
 	ROUNDS="$(ROUNDS)" $(CARGO) test --package etmem-tests --test compare -- --ignored --nocapture
 
+trials: setup-if-possible ## Try real servers under load, with etmemd and without in turn; ROUNDS=3, MINUTES=10
+	$(CARGO) build --release --package etmemd --package etmem --package etmem-testkit --bins
+	ROUNDS="$(ROUNDS)" MINUTES="$(MINUTES)" $(CARGO) test --release --package etmem-tests --test trials -- --ignored --nocapture
+
 bench: setup-if-possible ## Measure, and compare with the bounds
 	$(CARGO) bench --package etmem-tests --bench measures
 
@@ -96,7 +102,7 @@ install: build install-scan-library ## Install below DESTDIR and PREFIX (/usr/lo
 	    [ -e "$$unit" ] || continue; \
 	    echo "install $$unit in $(DESTDIR)$(UNITDIR)"; \
 	    install -d "$(DESTDIR)$(UNITDIR)" && \
-	    sed 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' "$$unit" >"$(DESTDIR)$(UNITDIR)/$${unit##*/}" && \
+	    sed -e 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' -e 's|^ExecReload=/usr/bin/|ExecReload=$(BINDIR)/|' "$$unit" >"$(DESTDIR)$(UNITDIR)/$${unit##*/}" && \
 	    chmod 0644 "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; \
 	done
 	@for sample in etc/etmem/*; do \

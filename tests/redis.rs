@@ -1,18 +1,15 @@
 //! A real program that does not know of us: a redis-server whose keys are mostly never asked for.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use etmem_testkit::daemon::{ProjectFile, TaskKind};
-use etmem_testkit::machine::{Need, find_program};
+use etmem_testkit::machine::Need;
 use etmem_testkit::pagemap::status_bytes;
-use etmem_testkit::process::Running;
+use etmem_testkit::redis::{Client, Server};
 use etmem_testkit::size::{self, MIB};
 use etmem_testkit::stage::{LIMIT, Stage};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
@@ -34,8 +31,8 @@ fn main() -> ExitCode {
 
 fn redis_shrinks() -> Result<()> {
     let stage = Stage::with_swap(SWAP)?;
-    let socket = stage.daemon.folder().join("redis.socket");
-    let (server, mut client) = start_server(&stage, &socket)?;
+    let server = Server::start(stage.daemon.folder())?;
+    let mut client = server.connect()?;
     for first in (0..KEYS).step_by(BATCH) {
         let batch = first..(first + BATCH).min(KEYS);
         batch.clone().try_for_each(|key| client.send(&[b"SET", name(key).as_bytes(), &value(key)]))?;
@@ -45,7 +42,7 @@ fn redis_shrinks() -> Result<()> {
     let before = resident()?;
     ensure!(before > KEYS * VALUE_BYTES, "the server holds less than it was given: {}", size::show(before));
 
-    let reader = Reader::start(&socket)?;
+    let reader = Reader::start(server.connect()?)?;
     stage.daemon.add(&ProjectFile::new("p").task("t", TaskKind::Pid(server.pid())).to_string())?;
     stage.daemon.must(&["project", "start", "-n", "p"])?;
     let pid = server.pid().to_string();
@@ -72,26 +69,18 @@ fn redis_shrinks() -> Result<()> {
     for first in (0..KEYS).step_by(BATCH) {
         let batch = first..(first + BATCH).min(KEYS);
         batch.clone().try_for_each(|key| client.send(&[b"GET", name(key).as_bytes()]))?;
-        batch.into_iter().try_for_each(|key| client.read_value(key))?;
+        batch.into_iter().try_for_each(|key| read_value(&mut client, key))?;
     }
     Ok(())
 }
 
-fn start_server(stage: &Stage, socket: &Path) -> Result<(Running, Client)> {
-    let folder = stage.daemon.folder();
-    let mut command = Command::new(find_program("redis-server").context("there is no redis-server")?);
-    command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(socket);
-    command.arg("--dir").arg(folder).stdin(Stdio::null()).stdout(Stdio::null());
-    let (server, _) = Running::start(&mut command)?;
-    stage.clock.wait_until(LIMIT, "redis-server listens", || match server.ended()? {
-        Some(status) => bail!("redis-server ended with {status}"),
-        None => Ok(UnixStream::connect(socket).is_ok()),
-    })?;
-    Ok((server, Client::connect(socket)?))
-}
-
 fn name(key: usize) -> String {
     format!("key:{key:06}")
+}
+
+fn read_value(client: &mut Client, key: usize) -> Result<()> {
+    ensure!(client.read_value()? == value(key), "the value of {} has changed", name(key));
+    Ok(())
 }
 
 /// Half random, half the key's name over and over: it compresses as data does.
@@ -112,8 +101,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn start(socket: &Path) -> Result<Self> {
-        let mut client = Client::connect(socket)?;
+    fn start(mut client: Client) -> Result<Self> {
         let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (told, count) = (Arc::clone(&stop), Arc::clone(&rounds));
         let thread = thread::spawn(move || {
@@ -122,7 +110,7 @@ impl Reader {
                     break;
                 }
                 client.send(&[b"GET", name(key).as_bytes()])?;
-                client.read_value(key)?;
+                read_value(&mut client, key)?;
                 if key + HOT_EVERY >= KEYS {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
@@ -137,50 +125,5 @@ impl Reader {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the client panicked"))??;
         Ok(self.rounds.load(Ordering::Relaxed))
-    }
-}
-
-/// As much of the redis protocol (RESP) as it takes.
-struct Client {
-    input: BufReader<UnixStream>,
-    output: UnixStream,
-}
-
-impl Client {
-    fn connect(socket: &Path) -> Result<Self> {
-        let output = UnixStream::connect(socket)?;
-        output.set_read_timeout(Some(LIMIT))?;
-        Ok(Self { input: BufReader::with_capacity(MIB, output.try_clone()?), output })
-    }
-
-    fn send(&mut self, words: &[&[u8]]) -> Result<()> {
-        let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            bytes.extend(format!("${}\r\n", word.len()).into_bytes());
-            bytes.extend_from_slice(word);
-            bytes.extend(b"\r\n");
-        }
-        self.output.write_all(&bytes).context("the server takes no more commands")
-    }
-
-    fn read_line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        self.input.read_line(&mut line).context("the server does not answer")?;
-        Ok(line)
-    }
-
-    fn read_ok(&mut self) -> Result<()> {
-        let line = self.read_line()?;
-        ensure!(line == "+OK\r\n", "the server answers {line:?}");
-        Ok(())
-    }
-
-    fn read_value(&mut self, key: usize) -> Result<()> {
-        let line = self.read_line()?;
-        ensure!(line == format!("${VALUE_BYTES}\r\n"), "the server answers {line:?} for {}", name(key));
-        let mut bytes = vec![0; VALUE_BYTES + 2];
-        self.input.read_exact(&mut bytes)?;
-        ensure!(bytes.strip_suffix(b"\r\n") == Some(&value(key)), "the value of {} has changed", name(key));
-        Ok(())
     }
 }

@@ -39,7 +39,8 @@ impl Binaries {
     pub fn beside() -> Result<Self> {
         let own = env::current_exe()?;
         let folder = own.parent().context("the program has no folder")?;
-        Self::in_folder(folder)
+        // Where cargo puts test programs.
+        Self::in_folder(folder.parent().filter(|_| folder.ends_with("deps")).unwrap_or(folder))
     }
 
     fn in_folder(folder: &Path) -> Result<Self> {

@@ -1,0 +1,79 @@
+//! Real servers under load, with and without etmemd in turn: does it save memory, and do they feel it?
+//!
+//! `make trials` prints a table of minutes and what holds of it. `ROUNDS` (3), `MINUTES` (10, of each run) and `ONLY` (names,
+//! with semicolons) change it. A load is a row of `loads::ALL`.
+
+mod loads;
+mod run;
+mod stores;
+mod table;
+mod times;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use etmem_testkit::machine::Need;
+use etmem_testkit::size::MIB;
+use etmem_testkit::swap::SwapGuard;
+use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use loads::Load;
+
+/// As much as the largest load.
+const SWAP: usize = 2048 * MIB;
+
+/// What is to be tried.
+struct Plan {
+    rounds: u32,
+    minutes: u32,
+    only: Vec<String>,
+}
+
+impl Plan {
+    /// As the environment asks.
+    fn asked() -> Result<Self> {
+        let number = |name: &str, usual: u32| -> Result<u32> {
+            env::var(name).map_or(Ok(usual), |text| text.parse().with_context(|| format!("{name}={text}")))
+        };
+        let only = env::var("ONLY").unwrap_or_default();
+        let only = only.split(';').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        Ok(Self { rounds: number("ROUNDS", 3)?, minutes: number("MINUTES", 10)?, only })
+    }
+
+    fn loads(&self) -> impl Iterator<Item = &'static Load> + '_ {
+        let is_in = |load: &&Load| self.only.is_empty() || self.only.iter().any(|name| name == load.name);
+        loads::ALL.iter().filter(is_in)
+    }
+}
+
+fn main() -> ExitCode {
+    let name = "servers_under_load [skipped: takes 3 hours: make trials]";
+    let needs =
+        [Need::Root, Need::Bpf, Need::Swap(SWAP), Need::Program("redis-server"), Need::Program("memcached")];
+    run_in_turn(vec![trial_or_skip(name, &needs, trials).with_ignored_flag(true)])
+}
+
+fn trials() -> Result<()> {
+    let plan = Plan::asked()?;
+    let swap = SwapGuard::acquire(SWAP)?;
+    table::head(swap.describe(), &plan)?;
+    let mut verdicts = Vec::new();
+    for load in plan.loads() {
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for round in 1..=plan.rounds {
+            for (daemon, runs) in [(false, &mut without), (true, &mut with)] {
+                let minutes = run::one(load, daemon, plan.minutes)?;
+                minutes.iter().for_each(|minute| println!("{}", table::row(load, round, daemon, minute)));
+                if let Some(last) = minutes.last().filter(|_| daemon) {
+                    println!("{}", last.said);
+                }
+                runs.push(minutes);
+            }
+        }
+        verdicts.extend(table::verdicts(load, &without, &with));
+    }
+    println!();
+    verdicts.iter().for_each(|verdict| println!("{verdict}"));
+    ensure!(verdicts.iter().all(|verdict| !verdict.is_broken()), "not all that is to hold does");
+    Ok(())
+}

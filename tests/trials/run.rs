@@ -1,0 +1,158 @@
+//! One run: a fresh server, filled and asked, looked at each minute.
+
+use std::fs;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use etmem_core::kernel::pacer::Pacer;
+use etmem_testkit::clock::WallClock;
+use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
+use etmem_testkit::pagemap::{stat_field, status_bytes};
+use etmem_testkit::size::PAGE;
+
+use crate::loads::{Chooser, Load};
+use crate::stores::{Client, Store};
+use crate::times::Times;
+
+/// Caches, page tables and the processor's clock settle first.
+const WARM_UP: Duration = Duration::from_secs(15);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A minute of a run, in bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Minute {
+    pub(crate) number: u32,
+    pub(crate) requests_per_second: f64,
+    /// In microseconds.
+    pub(crate) p99: u64,
+    pub(crate) p999: u64,
+    pub(crate) resident: f64,
+    pub(crate) out: f64,
+    /// What is no longer resident, less what zram took for it.
+    pub(crate) net: f64,
+    /// Pages that a fault read back.
+    pub(crate) refaulted: f64,
+    /// Share of the time in which the machine's processors worked for others, or a hypervisor had them.
+    pub(crate) others: f64,
+    /// Processor time of the daemon.
+    pub(crate) price: Duration,
+    /// What the task says of itself.
+    pub(crate) said: String,
+}
+
+/// Asks one request after the other, until told to stop.
+struct Asker {
+    thread: thread::JoinHandle<Result<()>>,
+    stop: Arc<AtomicBool>,
+    times: Arc<Mutex<Times>>,
+}
+
+impl Asker {
+    fn start(mut client: Client, load: &Load) -> Self {
+        let (stop, times) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Times::new())));
+        let (told, noted, mut chooser) = (Arc::clone(&stop), Arc::clone(&times), Chooser::new(load));
+        let thread = thread::spawn(move || {
+            let clock = WallClock::new();
+            let mut begun = clock.now();
+            while !told.load(Ordering::Relaxed) {
+                client.get(chooser.next())?;
+                let now = clock.now();
+                noted.lock().unwrap_or_else(PoisonError::into_inner).add(now - begun);
+                begun = now;
+            }
+            Ok(())
+        });
+        Self { thread, stop, times }
+    }
+
+    /// The times since the last call.
+    fn take(&self) -> Times {
+        mem::replace(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner), Times::new())
+    }
+
+    fn stop(self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow!("the client panicked"))?
+    }
+}
+
+/// Memory that zram takes.
+fn zram() -> Result<u64> {
+    let text = fs::read_to_string("/sys/block/zram0/mm_stat").unwrap_or_default();
+    text.split_whitespace().nth(2).map_or(Ok(0), |text| Ok(text.parse()?))
+}
+
+/// Ticks in which the processors worked or were taken, of the machine.
+fn busy_ticks() -> Result<u64> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().context("/proc/stat")?;
+    let ticks: Vec<u64> = line.split_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>()?;
+    // user, nice, system, idle, iowait, irq, softirq, steal
+    Ok(ticks.iter().take(8).enumerate().filter(|(at, _)| ![3, 4].contains(at)).map(|(_, ticks)| ticks).sum())
+}
+
+fn ticks_of(pid: u32) -> Result<u64> {
+    Ok(stat_field(pid, 14)? + stat_field(pid, 15)?)
+}
+
+/// One run of `load`, with the daemon or without.
+pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Minute>> {
+    let clock = WallClock::new();
+    let folder = tempfile::tempdir()?;
+    let store = Store::start(load.store, folder.path())?;
+    store.connect()?.fill(load.keys)?;
+    let asker = Asker::start(store.connect()?, load);
+    let _ = clock.pause(WARM_UP);
+    let pid = store.pid();
+    let (full, zram_before) = (status_bytes(pid, "VmRSS")? as f64, zram()? as f64);
+    let daemon = with_daemon
+        .then(|| -> Result<Daemon> {
+            let daemon = Daemon::start(&Binaries::beside()?)?;
+            let mut file = ProjectFile::new("p");
+            file.tasks.push(("t".to_owned(), TaskKind::Pid(pid), vec!["T=1".to_owned()]));
+            daemon.add(&file.to_string())?;
+            daemon.must(&["project", "start", "-n", "p"])?;
+            Ok(daemon)
+        })
+        .transpose()?;
+    drop(asker.take());
+    let begun = clock.now();
+    let counters = || -> Result<(u64, u64, u64, u64)> {
+        let of_daemon = daemon.as_ref().map_or(Ok(0), |daemon| ticks_of(daemon.pid()))?;
+        Ok((stat_field(pid, 12)?, busy_ticks()?, ticks_of(pid)? + ticks_of(std::process::id())?, of_daemon))
+    };
+    let mut before = counters()?;
+    let mut rows = Vec::new();
+    for number in 1..=minutes {
+        let _ = clock.pause((begun + MINUTE * number).saturating_sub(clock.now()));
+        let (times, now) = (asker.take(), counters()?);
+        let (resident, out) = (status_bytes(pid, "VmRSS")? as f64, status_bytes(pid, "VmSwap")? as f64);
+        let ours = (now.2 - before.2) + (now.3 - before.3);
+        let others = (now.1 - before.1).saturating_sub(ours) as f64 / 100.0 / MINUTE.as_secs_f64();
+        let said =
+            daemon.as_ref().map_or(Ok(String::new()), |daemon| daemon.must(&["task", "show", "-n", "p"]))?;
+        rows.push(Minute {
+            number,
+            requests_per_second: times.count() as f64 / MINUTE.as_secs_f64(),
+            p99: times.at(990),
+            p999: times.at(999),
+            resident,
+            out,
+            net: full - resident - (zram()? as f64 - zram_before),
+            refaulted: ((now.0 - before.0) * PAGE as u64) as f64,
+            others,
+            price: Duration::from_millis((now.3 - before.3) * 10),
+            said,
+        });
+        before = now;
+    }
+    asker.stop()?;
+    if let Some(daemon) = daemon {
+        daemon.terminate()?;
+    }
+    Ok(rows)
+}

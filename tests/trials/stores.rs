@@ -1,0 +1,142 @@
+//! The servers, as much as loads need of them.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use etmem_testkit::clock::WallClock;
+use etmem_testkit::machine::find_program;
+use etmem_testkit::process::Running;
+use etmem_testkit::redis;
+use etmem_testkit::size::MIB;
+use etmem_testkit::stage::LIMIT;
+use etmem_testkit::workload::content::noise;
+
+pub(crate) const VALUE_BYTES: usize = 1024;
+/// Commands that are sent before their answers are read.
+const BATCH: usize = 50;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum StoreKind {
+    Redis,
+    Memcached,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) enum Store {
+    Redis(redis::Server),
+    Memcached(Running, std::path::PathBuf),
+}
+
+/// A connection to it.
+#[derive(Debug)]
+pub(crate) enum Client {
+    Redis(redis::Client),
+    Memcached(BufReader<UnixStream>),
+}
+
+impl Store {
+    /// Starts one that keeps its files in `folder`.
+    pub(crate) fn start(kind: StoreKind, folder: &Path) -> Result<Self> {
+        match kind {
+            StoreKind::Redis => redis::Server::start(folder).map(Self::Redis),
+            StoreKind::Memcached => memcached(folder),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        match self {
+            Self::Redis(server) => server.pid(),
+            Self::Memcached(running, _) => running.pid(),
+        }
+    }
+
+    pub(crate) fn connect(&self) -> Result<Client> {
+        match self {
+            Self::Redis(server) => server.connect().map(Client::Redis),
+            Self::Memcached(_, socket) => {
+                let stream = UnixStream::connect(socket)?;
+                stream.set_read_timeout(Some(LIMIT))?;
+                Ok(Client::Memcached(BufReader::with_capacity(MIB, stream)))
+            }
+        }
+    }
+}
+
+fn memcached(folder: &Path) -> Result<Store> {
+    let socket = folder.join("memcached.socket");
+    let mut command = Command::new(find_program("memcached").context("there is no memcached")?);
+    command.args(["-u", "root", "-m", "2048", "-t", "1", "-s"]).arg(&socket).stdin(Stdio::null());
+    let (running, _) = Running::start(&mut command)?;
+    WallClock::new().wait_until(LIMIT, "memcached listens", || match running.ended()? {
+        Some(status) => bail!("memcached ended with {status}"),
+        None => Ok(UnixStream::connect(&socket).is_ok()),
+    })?;
+    Ok(Store::Memcached(running, socket))
+}
+
+/// Half random, half the key's name over and over: it compresses as data does.
+fn value(key: usize) -> Vec<u8> {
+    let mut bytes = noise(key as u64, VALUE_BYTES / 2);
+    let name = name(key);
+    bytes.extend(name.repeat(VALUE_BYTES.div_ceil(2 * name.len())).into_bytes());
+    bytes.truncate(VALUE_BYTES);
+    bytes
+}
+
+fn name(key: usize) -> String {
+    format!("key:{key:08}")
+}
+
+impl Client {
+    /// Writes all keys, one after the other.
+    pub(crate) fn fill(&mut self, keys: usize) -> Result<()> {
+        for first in (0..keys).step_by(BATCH) {
+            let batch = first..(first + BATCH).min(keys);
+            for key in batch.clone() {
+                let (name, value) = (name(key), value(key));
+                match self {
+                    Self::Redis(client) => client.send(&[b"SET", name.as_bytes(), &value])?,
+                    Self::Memcached(stream) => {
+                        let head = format!("set {name} 0 0 {VALUE_BYTES}\r\n");
+                        stream.get_mut().write_all(&[head.as_bytes(), &value, b"\r\n"].concat())?;
+                    }
+                }
+            }
+            for _ in batch {
+                match self {
+                    Self::Redis(client) => client.read_ok()?,
+                    Self::Memcached(stream) => expect_line(stream, "STORED")?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for one.
+    pub(crate) fn get(&mut self, key: usize) -> Result<()> {
+        match self {
+            Self::Redis(client) => {
+                client.send(&[b"GET", name(key).as_bytes()])?;
+                ensure!(client.read_value()?.len() == VALUE_BYTES, "{key} has changed");
+            }
+            Self::Memcached(stream) => {
+                stream.get_mut().write_all(format!("get {}\r\n", name(key)).as_bytes())?;
+                expect_line(stream, &format!("VALUE {} 0 {VALUE_BYTES}", name(key)))?;
+                stream.read_exact(&mut [0; VALUE_BYTES + 2])?;
+                expect_line(stream, "END")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn expect_line(stream: &mut BufReader<UnixStream>, expected: &str) -> Result<()> {
+    let mut line = String::new();
+    stream.read_line(&mut line).context("the server does not answer")?;
+    ensure!(line.trim_end() == expected, "the server answers {line:?} where {expected:?} was expected");
+    Ok(())
+}

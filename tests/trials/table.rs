@@ -1,0 +1,170 @@
+//! What the runs came to, as a table in Markdown, and what is to hold of it.
+
+use std::fmt;
+use std::fs;
+
+use anyhow::Result;
+use etmem_testkit::size::MIB;
+
+use crate::Plan;
+use crate::loads::Load;
+use crate::run::Minute;
+use crate::stores::VALUE_BYTES;
+
+/// Least throughput, as a share of that without the daemon.
+const THROUGHPUT: f64 = 0.97;
+/// Greatest p99.9, as a multiple of that without the daemon.
+const P999: f64 = 1.2;
+/// Rounds without the daemon that differ by more than this say nothing of one with it.
+const COMPARABLE: f64 = 0.06;
+
+fn mib(bytes: f64) -> f64 {
+    bytes / MIB as f64
+}
+
+/// The machine, the settings, and the head of the table.
+pub(crate) fn head(swap: &str, plan: &Plan) -> Result<()> {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    println!("Linux {}, {swap}, etmem {}", kernel.trim(), env!("CARGO_PKG_VERSION"));
+    println!(
+        "loop=3 interval=1 sleep=1 T=1, all else by default; {} minutes each, {} rounds, with etmemd and without in turn\n",
+        plan.minutes, plan.rounds
+    );
+    println!(
+        "| load | round | etmemd | minute | requests a second | p99, µs | p99.9, µs | resident, MiB | out, MiB | net, MiB | \
+         refaulted, MiB | etmemd's time | others' share of a processor |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    );
+    Ok(())
+}
+
+/// A minute of a run.
+pub(crate) fn row(load: &Load, round: u32, with_daemon: bool, minute: &Minute) -> String {
+    let Minute {
+        number,
+        requests_per_second,
+        p99,
+        p999,
+        resident,
+        out,
+        net,
+        refaulted,
+        others,
+        price,
+        said: _,
+    } = minute;
+    format!(
+        "| {} | {round} | {} | {number} | {requests_per_second:.0} | {p99} | {p999} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} s | \
+         {:.0} % |",
+        load.name,
+        if with_daemon { "yes" } else { "no" },
+        mib(*resident),
+        mib(*out),
+        mib(*net),
+        mib(*refaulted),
+        price.as_secs_f64(),
+        others * 100.0
+    )
+}
+
+/// What became of something that is to hold.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// None: it cannot be said.
+    holds: Option<bool>,
+    text: String,
+}
+
+impl Verdict {
+    fn new(holds: impl Into<Option<bool>>, text: String) -> Self {
+        Self { holds: holds.into(), text }
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.holds == Some(false)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.holds {
+            Some(true) => "holds",
+            Some(false) => "DOES NOT HOLD",
+            None => "cannot be compared",
+        };
+        write!(f, "{word}: {}", self.text)
+    }
+}
+
+fn sorted(mut figures: Vec<f64>) -> Vec<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures
+}
+
+fn median(figures: Vec<f64>) -> f64 {
+    let figures = sorted(figures);
+    figures.get(figures.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// What is to hold, minute by minute.
+pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>]) -> Vec<Verdict> {
+    let name = load.name;
+    let minutes = with.iter().map(Vec::len).min().unwrap_or(0);
+    let mut verdicts = Vec::new();
+    for minute in 0..minutes {
+        let figures = |runs: &[Vec<Minute>], figure: fn(&Minute) -> f64| -> Vec<f64> {
+            runs.iter().map(|run| figure(&run[minute])).collect()
+        };
+        let rate = |minute: &Minute| minute.requests_per_second;
+        let bare = sorted(figures(without, rate));
+        let (least, most) = (bare[0], bare[bare.len() - 1]);
+        let (bare, throughput) = (median(bare), median(figures(with, rate)));
+        let share = throughput / bare;
+        // A difference of the rounds alone says nothing against it, and nothing for it.
+        let is_comparable = (most - least) / bare <= COMPARABLE || share >= THROUGHPUT;
+        verdicts.push(Verdict::new(
+            is_comparable.then_some(share >= THROUGHPUT),
+            format!(
+                "{name}, minute {}: {:.1} % of the throughput, at least {:.0} (rounds without it differ by {:.1} %)",
+                minute + 1,
+                share * 100.0,
+                THROUGHPUT * 100.0,
+                (most - least) / bare * 100.0
+            ),
+        ));
+        let tail = |minute: &Minute| minute.p999 as f64;
+        let bare = sorted(figures(without, tail));
+        let (least, most) = (bare[0], bare[bare.len() - 1]);
+        let (bare, tail) = (median(bare), median(figures(with, tail)));
+        let is_comparable = most <= least * P999 || tail <= bare * P999;
+        verdicts.push(Verdict::new(
+            is_comparable.then_some(tail <= bare * P999),
+            format!(
+                "{name}, minute {}: p99.9 {tail:.0} µs, at most {P999} times {bare:.0} (rounds without it: {least:.0} to {most:.0})",
+                minute + 1
+            ),
+        ));
+        let net = median(figures(with, |minute| minute.net));
+        // Pages of the server's own come and go.
+        if net < -4.0 * MIB as f64 {
+            verdicts.push(Verdict::new(
+                false,
+                format!("{name}, minute {}: saves {:.0} MiB net", minute + 1, mib(net)),
+            ));
+        }
+    }
+    let data = (load.keys * VALUE_BYTES) as f64;
+    let last =
+        |figure: fn(&Minute) -> f64| median(with.iter().filter_map(|run| run.last()).map(figure).collect());
+    let out = last(|minute| minute.out) / data;
+    verdicts.push(Verdict::new(
+        out >= load.out_at_least,
+        format!(
+            "{name}, at the end: {:.1} % of the data is out, at least {:.0}; {:.0} MiB saved net",
+            out * 100.0,
+            load.out_at_least * 100.0,
+            mib(last(|minute| minute.net))
+        ),
+    ));
+    verdicts
+}
