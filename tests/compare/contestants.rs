@@ -57,11 +57,21 @@ pub(crate) static ALL: &[Contestant] = &[
         settings: "pageout, age 10 s, 32 MiB/s, the group only",
         start: |stage| Damon::of_group(stage.group).map(Contest::Damon),
     },
+    Contestant {
+        name: "engine damon",
+        settings: "regions without an access for 10 s as in etc/etmem/damon.yaml, max_rate=32m",
+        start: engine_damon,
+    },
     Contestant { name: "psi", settings: "interval=1, all else as it comes", start: psi },
     Contestant {
         name: "slide",
         settings: "type=cgroup, loop=3 interval=5 sleep=1 T=1, all else as it comes",
-        start: slide,
+        start: |stage| slide(stage, ""),
+    },
+    Contestant {
+        name: "slide at once",
+        settings: "the same with age=none",
+        start: |stage| slide(stage, "age=none\n"),
     },
 ];
 
@@ -72,11 +82,12 @@ impl Contest {
             let ticks = stat_field(pid, 14)? + stat_field(pid, 15)?;
             Ok(Duration::from_secs_f64(ticks as f64 / TICKS))
         };
+        let kdamond = || damon::thread().map_or(Ok(Duration::ZERO), of);
         match self {
             Self::Nothing => Ok(Duration::ZERO),
             Self::Program(program) => of(program.pid()),
-            Self::Daemon(daemon) => of(daemon.pid()),
-            Self::Damon(_) => damon::thread().map_or(Ok(Duration::ZERO), of),
+            Self::Daemon(daemon) => Ok(of(daemon.pid())? + kdamond()?),
+            Self::Damon(_) => kdamond(),
         }
     }
 
@@ -128,6 +139,17 @@ fn daemon(stage: &Stage<'_>, text: &str) -> Result<Contest> {
     Ok(Contest::Daemon(Box::new(daemon)))
 }
 
+fn engine_damon(stage: &Stage<'_>) -> Result<Contest> {
+    let text = format!(
+        "[project]\nname=p\nscan_type=region\nsample_interval=5000\naggr_interval=100000\nupdate_interval=1000000\n\
+         min_nr_regions=10\nmax_nr_regions=1000\n[engine]\nproject=p\nname=damon\nmin_size=4096\nmax_size=1099511627776\n\
+         min_acc=0\nmax_acc=0\nmin_age=100\nmax_age=100000\naction=pageout\nmax_rate=32m\n\
+         [task]\nproject=p\nengine=damon\nname=t\ntype=pid\nvalue={}\n",
+        stage.pid
+    );
+    daemon(stage, &text)
+}
+
 fn psi(stage: &Stage<'_>) -> Result<Contest> {
     let text = format!(
         "[project]\nname=p\nscan_type=psi\ninterval=1\n[engine]\nproject=p\nname=psi\n\
@@ -137,10 +159,10 @@ fn psi(stage: &Stage<'_>) -> Result<Contest> {
     daemon(stage, &text)
 }
 
-fn slide(stage: &Stage<'_>) -> Result<Contest> {
+fn slide(stage: &Stage<'_>, lines: &str) -> Result<Contest> {
     let text = format!(
         "[project]\nname=p\nloop=3\ninterval=5\nsleep=1\n[engine]\nproject=p\nname=slide\n\
-         [task]\nproject=p\nengine=slide\nname=t\ntype=cgroup\nvalue={}\nT=1\n",
+         [task]\nproject=p\nengine=slide\nname=t\ntype=cgroup\nvalue={}\nT=1\n{lines}",
         stage.group
     );
     daemon(stage, &text)

@@ -10,11 +10,16 @@ const HARM: [&str; 4] = ["T=1", "dram_percent=1", "max_refault=none", "max_rate=
 /// The option of that name.
 pub const HARM_OPTION: &str = "--harm";
 
+/// The option of that name.
+pub const AT_ONCE_OPTION: &str = "--at-once";
+
 /// What kind of task the demo shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// Cold memory leaves.
     Good,
+    /// The same without an age, so in the first cycle.
+    AtOnce,
     /// Hot memory leaves as well: the demo must find that its claims do not hold.
     Harm,
 }
@@ -27,9 +32,19 @@ impl Wanted {
             "Configure the daemon to page out hot memory too (dram_percent=1, no limit of refaults): \
              the demo must then end with \"does not hold\" and exit status 1",
         );
-        let command =
-            Command::new("demo").about("Shows cold memory of a running program go to swap").arg(harm);
-        if command.get_matches().get_flag("harm") { Self::Harm } else { Self::Good }
+        let at_once = Arg::new("at-once").long("at-once").action(ArgAction::SetTrue).conflicts_with("harm").help(
+            "Configure the daemon with age=none: pages may leave in the first cycle, before etmemd has seen at which age \
+             little comes back",
+        );
+        let command = Command::new("demo")
+            .about("Shows cold memory of a running program go to swap")
+            .args([harm, at_once]);
+        let matches = command.get_matches();
+        match (matches.get_flag("harm"), matches.get_flag("at-once")) {
+            (true, _) => Self::Harm,
+            (false, true) => Self::AtOnce,
+            (false, false) => Self::Good,
+        }
     }
 
     /// Arguments that [`Self::from_command_line`] reads back.
@@ -37,6 +52,7 @@ impl Wanted {
     pub const fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Good => &[],
+            Self::AtOnce => &[AT_ONCE_OPTION],
             Self::Harm => &[HARM_OPTION],
         }
     }
@@ -45,10 +61,18 @@ impl Wanted {
     #[must_use]
     pub fn project(self, pid: u32) -> ProjectFile {
         let mut file = ProjectFile::new("demo");
+        let mut coldest = |lines: &[&str]| {
+            // As a user writes it, with all other defaults.
+            let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+            file.tasks.push(("coldest".to_owned(), TaskKind::Pid(pid), lines));
+        };
         match self {
             Self::Good => {
-                // As a user writes it, with all defaults.
-                file.tasks.push(("coldest".to_owned(), TaskKind::Pid(pid), vec!["T=1".to_owned()]));
+                coldest(&["T=1"]);
+                file
+            }
+            Self::AtOnce => {
+                coldest(&["T=1", "age=none"]);
                 file
             }
             Self::Harm => file.task_with("harm", TaskKind::Pid(pid), &HARM),
