@@ -1,4 +1,4 @@
-//! What a cycle of slide costs, all but what the kernel takes to clear and to page out.
+//! What a cycle of slide costs, all but what the kernel takes to clear, to page out, and to tell where pages are.
 
 use crate::report::{Measure, median};
 use crate::target::{GIB, kernel, scattered};
@@ -21,6 +21,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const ROUNDS: usize = 5;
+/// Cycles after the first, in which nothing is left to move.
+const STEADY: usize = 3;
 
 /// The processor time of this thread.
 fn processor_time() -> Duration {
@@ -50,6 +52,8 @@ impl Apart {
 struct Timed<T> {
     inner: T,
     apart: Apart,
+    /// The time that the kernel takes to tell where pages are.
+    asking: Apart,
 }
 
 impl ProbeSource for Timed<Arc<dyn ProbeSource>> {
@@ -58,7 +62,11 @@ impl ProbeSource for Timed<Arc<dyn ProbeSource>> {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn AccessProbe>, ProcessError> {
-        Ok(Box::new(Timed { inner: self.inner.attach(process)?, apart: self.apart.clone() }))
+        Ok(Box::new(Timed {
+            inner: self.inner.attach(process)?,
+            apart: self.apart.clone(),
+            asking: self.asking.clone(),
+        }))
     }
 
     fn is_page_exact(&self) -> bool {
@@ -90,7 +98,11 @@ impl PageMover for Timed<Arc<dyn PageMover>> {
     }
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
-        Ok(Box::new(Timed { inner: self.inner.attach(process)?, apart: self.apart.clone() }))
+        Ok(Box::new(Timed {
+            inner: self.inner.attach(process)?,
+            apart: self.apart.clone(),
+            asking: self.asking.clone(),
+        }))
     }
 }
 
@@ -100,7 +112,7 @@ impl SwapOut for Timed<Box<dyn SwapOut>> {
     }
 
     fn residence(&mut self, ranges: &[AddressRange], out: &mut Vec<Residence>) -> Result<bool, ProcessError> {
-        self.inner.residence(ranges, out)
+        self.asking.run(|| self.inner.residence(ranges, out))
     }
 }
 
@@ -126,32 +138,52 @@ impl Pacer for Hurried {
     }
 }
 
-/// First cycles, in which all that is cold leaves.
+/// First cycles, in which all that is cold leaves, and those after them.
 pub(crate) fn measure() -> Result<Vec<Measure>> {
     let _swap = SwapGuard::acquire(GIB + GIB / 4)?;
     let mut kernel = kernel()?;
-    let apart = Apart::default();
-    kernel.probe = Arc::new(Timed { inner: kernel.probe, apart: apart.clone() });
+    let (apart, asking) = (Apart::default(), Apart::default());
+    kernel.probe = Arc::new(Timed { inner: kernel.probe, apart: apart.clone(), asking: asking.clone() });
     if let Moving::Out(mover) = &mut kernel.moving {
-        *mover = Arc::new(Timed { inner: Arc::clone(mover), apart: apart.clone() });
+        *mover = Arc::new(Timed { inner: Arc::clone(mover), apart: apart.clone(), asking: asking.clone() });
     }
+    let kernels = [apart, asking];
     let in_blocks = Workload::start(&Binaries::build()?.hotcold, &Options::new(GIB, GIB / 8))?;
-    let (own, kernels) = cycles(&kernel, &apart, in_blocks)?;
-    let (own_scattered, _) = cycles(&kernel, &apart, scattered(GIB)?)?;
+    let in_blocks = cycles(&kernel, &kernels, in_blocks)?;
+    let of_scattered = cycles(&kernel, &kernels, scattered(GIB)?)?;
     Ok(vec![
         Measure::at_most(
             "slide: its own CPU per cycle (loop=3) and GiB, the demo's workload",
-            own,
+            in_blocks.own,
             5.0,
             "ms",
         ),
-        Measure::told("  the same with every eighth page hot: 32,768 ranges", own_scattered, "ms"),
-        Measure::told("  clear_refs (4 times) and process_madvise of such a cycle", kernels, "ms"),
+        Measure::told("  the same with every eighth page hot: 32,768 ranges", of_scattered.own, "ms"),
+        Measure::told("  clear_refs (4 times) and process_madvise of such a cycle", in_blocks.kernels, "ms"),
+        Measure::told(
+            "  where the pages are, as the kernel tells it before and after they leave",
+            in_blocks.asking,
+            "ms",
+        ),
+        Measure::told("  a later cycle, in which nothing leaves", in_blocks.steady, "ms"),
+        Measure::told("  the same with every eighth page hot", of_scattered.steady, "ms"),
     ])
 }
 
-/// First cycles over `workload`: the processor time of slide itself, and of the kernel's calls, in ms.
-fn cycles(kernel: &Kernel, apart: &Apart, mut workload: Workload) -> Result<(f64, f64)> {
+/// Medians of processor time in ms.
+struct Cycles {
+    /// Of slide itself, in first cycles.
+    own: f64,
+    /// The same, in later cycles.
+    steady: f64,
+    /// Of the kernel's calls that clear and page out, in first cycles.
+    kernels: f64,
+    /// Of those that tell where pages are.
+    asking: f64,
+}
+
+/// Cycles over `workload`.
+fn cycles(kernel: &Kernel, [apart, asking]: &[Apart; 2], mut workload: Workload) -> Result<Cycles> {
     let text = format!(
         "[project]\nname=p\nloop=3\ninterval=1\nsleep=1\n[engine]\nproject=p\nname=slide\n\
          [task]\nproject=p\nengine=slide\nname=t\ntype=pid\nvalue={}\nT=1\nage=none\nmax_rate=none\n",
@@ -160,23 +192,29 @@ fn cycles(kernel: &Kernel, apart: &Apart, mut workload: Workload) -> Result<(f64
     let file = etmem_config::parse(Path::new("bench"), &text, &etmem_engine::keys())?;
     let engine = etmem_engine::engine(&file.engines[0], &ScanLocks::default())?;
     let pacer = Hurried(SystemPacer::new());
-    let (mut own, mut clearing_and_moving) = (Vec::new(), Vec::new());
+    let (mut own, mut steady, mut kernels, mut asked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let mut work = engine.work(&file.projects[0], &file.tasks[0])?;
-        apart.take();
-        let start = processor_time();
-        let report = work.step(kernel, &pacer);
-        let whole = processor_time() - start;
-        let kernels = apart.take();
-        let process = report.processes.first().context("the workload is gone")?;
-        ensure!(
-            process.figures.get(&etmem_engine::figures::MOVED) >= Some(GIB as u64 / 2),
-            "{}",
-            process.text
-        );
-        own.push((whole - kernels).as_secs_f64() * 1e3);
-        clearing_and_moving.push(kernels.as_secs_f64() * 1e3);
+        for cycle in 0..=STEADY {
+            let _ = (apart.take(), asking.take());
+            let start = processor_time();
+            let report = work.step(kernel, &pacer);
+            let whole = processor_time() - start;
+            let (apart, asking) = (apart.take(), asking.take());
+            let process = report.processes.first().context("the workload is gone")?;
+            let moved = process.figures.get(&etmem_engine::figures::MOVED);
+            let ms = |time: Duration| time.as_secs_f64() * 1e3;
+            if cycle == 0 {
+                ensure!(moved >= Some(GIB as u64 / 2), "{}", process.text);
+                own.push(ms(whole - apart - asking));
+                kernels.push(ms(apart));
+                asked.push(ms(asking));
+            } else {
+                ensure!(moved < Some(GIB as u64 / 64), "{}", process.text);
+                steady.push(ms(whole - apart));
+            }
+        }
         workload.verify()?;
     }
-    Ok((median(own), median(clearing_and_moving)))
+    Ok(Cycles { own: median(own), steady: median(steady), kernels: median(kernels), asking: median(asked) })
 }

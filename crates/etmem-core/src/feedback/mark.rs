@@ -20,6 +20,9 @@ pub struct Marked {
 /// Marks the pages in `left` as out, and those in `kept` as pages that stayed. No page is in both.
 #[must_use]
 pub fn mark_out(before: Standings, left: PageSet, kept: PageSet) -> Marked {
+    if left.is_empty() && kept.is_empty() {
+        return Marked { standings: before, ..Marked::default() };
+    }
     let mut marking = Marking {
         before: Reading::new(before),
         after: Writing::default(),
@@ -76,8 +79,8 @@ impl Marking {
             BlockStanding::Alike(standing) => [standing; PAGES_PER_BLOCK],
             BlockStanding::Mixed => self.before.block,
         };
-        for (page, standing) in standings.iter_mut().enumerate() {
-            for (set, part) in [left, kept].into_iter().enumerate() {
+        for (set, part) in [left, kept].into_iter().enumerate().filter(|(_, part)| *part != Part::Nothing) {
+            for (page, standing) in standings.iter_mut().enumerate() {
                 if part.holds(page) {
                     *standing = AFTER[set](Standing(*standing)).0;
                     self.pages[set] += 1;

@@ -14,6 +14,14 @@ const OUTSIDE: u8 = Standing::UNKNOWN.0;
 #[derive(Debug, Default, Clone)]
 pub struct PageSet(Standings);
 
+impl PageSet {
+    /// Whether no page is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Makes a [`PageSet`] of ranges that ascend.
 #[derive(Debug, Default)]
 pub struct PageSetBuilder {

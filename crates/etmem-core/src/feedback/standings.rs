@@ -27,6 +27,11 @@ impl Standings {
         }
     }
 
+    /// Whether nothing is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// Bytes of heap that it holds.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
