@@ -10,17 +10,32 @@ use anyhow::{Context, Result, ensure};
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon};
 use etmem_testkit::machine::Need;
-use etmem_testkit::stage::LIMIT;
+use etmem_testkit::pagemap::stat_field;
+use etmem_testkit::size::MIB;
+use etmem_testkit::stage::{COLD_OUT, LIMIT};
+use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::workload::{Options, Workload};
+use nix::sys::signal::Signal;
 
 /// Of these all but one run.
 const PROJECTS: usize = 20;
+
+const SWAP: usize = 256 * MIB;
+const MEMORY: usize = 64 * MIB;
+const HOT: usize = 8 * MIB;
 
 fn main() -> ExitCode {
     let needs = [Need::Root, Need::Bpf];
     run_in_turn(vec![
         trial_or_skip("projects_of_the_folder_are_there_after_each_start", &needs, kept),
         trial_or_skip("a_folder_that_is_not_there_keeps_nothing_out", &[Need::Root], no_folder),
+        trial_or_skip("files_are_read_again_and_what_is_the_same_goes_on", &needs, reload),
+        trial_or_skip(
+            "a_changed_threshold_neither_forgets_nor_moves_anything",
+            &[Need::Root, Need::Bpf, Need::Swap(SWAP)],
+            changed_threshold,
+        ),
     ])
 }
 
@@ -88,5 +103,101 @@ fn no_folder() -> Result<()> {
         "{}",
         daemon.log()
     );
+    Ok(())
+}
+
+/// Ten files, of which one breaks, one changes, one goes and one comes; then a signal that changes it back, and a file that is kept.
+fn reload() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let write_project = |number: usize, lines: &str| {
+        let name = format!("p{number}");
+        write(folder.path(), &format!("{number:02}.conf"), &project(&name, lines), 0o600)
+    };
+    (1..=10).try_for_each(|number| write_project(number, ""))?;
+    let daemon = start(folder.path())?;
+    let clock = WallClock::new();
+    let cycles = |project: &str| Ok::<_, anyhow::Error>(daemon.cycles(project)?["t"]);
+    clock.wait_until(LIMIT, "cycles have ended", || Ok(cycles("p1")? > 1 && cycles("p10")? > 1))?;
+    let before = [cycles("p1")?, cycles("p10")?];
+    write_project(2, "sysmem_threshold=x")?;
+    write_project(3, "sysmem_threshold=50")?;
+    fs::remove_file(folder.path().join("04.conf"))?;
+    write_project(11, "")?;
+    let answer = daemon.etmem(&["reload"])?;
+    ensure!(answer.status == 186, "one file is refused: {answer:?}");
+    let text = format!("{}{}", answer.stdout, answer.stderr);
+    for words in ["02.conf:", "sysmem_threshold=50 is new", "removed project p4", "added project p11"] {
+        ensure!(text.contains(words), "{words}: {text}");
+    }
+    ensure!(started(&daemon)? == (10, 0), "{}", daemon.must(&["project", "show"])?);
+    ensure!(cycles("p1")? >= before[0] && cycles("p10")? >= before[1], "others begin anew");
+    let log = daemon.log();
+    ensure!(
+        log.lines().filter(|line| line.contains("02.conf")).count() == 2,
+        "added, then refused, once each:\n{log}"
+    );
+
+    write_project(2, "")?;
+    write_project(3, "")?;
+    daemon.signal(Signal::SIGHUP)?;
+    clock.wait_until(LIMIT, "the files are read again", || {
+        Ok(daemon.log().contains("sysmem_threshold=50 is gone"))
+    })?;
+    let file = daemon.write("kept.yaml", &project("kept", ""))?;
+    let answer = daemon.must(&["obj", "add", "--keep", "-f", file.to_str().context("UTF-8")?])?;
+    ensure!(answer.contains("kept as"), "{answer}");
+    ensure!(daemon.must(&["reload"])?.contains("nothing is different"));
+    daemon.kill()?;
+    let daemon = start(folder.path())?;
+    ensure!(daemon.must(&["project", "show"])?.contains("kept"), "{}", daemon.log());
+    Ok(())
+}
+
+/// Two programs whose cold memory is out; the threshold of one changes.
+fn changed_threshold() -> Result<()> {
+    let (binaries, clock) = (Binaries::build()?, WallClock::new());
+    let _swap = SwapGuard::acquire(SWAP)?;
+    let folder = tempfile::tempdir()?;
+    let programs =
+        ["a", "b"].map(|name| (name, Workload::start(&binaries.hotcold, &Options::new(MEMORY, HOT))));
+    let mut running = Vec::new();
+    for (name, program) in programs {
+        running.push((name, program?));
+    }
+    let text = |name: &str, pid: u32, threshold: u32| {
+        format!(
+            "[project]\nname={name}\nloop=3\ninterval=1\nsleep=1\n[engine]\nproject={name}\nname=slide\n\
+             [task]\nproject={name}\nengine=slide\nname=t\ntype=pid\nvalue={pid}\nT={threshold}\n"
+        )
+    };
+    for (name, program) in &running {
+        write(folder.path(), &format!("{name}.conf"), &text(name, program.pid(), 1), 0o600)?;
+    }
+    let daemon = start(folder.path())?;
+    clock
+        .wait_until(LIMIT, "the cold memory leaves", || {
+            let shares =
+                running.iter().map(|(_, program)| Ok(program.footprint().places()?.cold.share_swapped()));
+            Ok(shares.collect::<Result<Vec<_>>>()?.iter().all(|share| *share >= COLD_OUT))
+        })
+        .with_context(|| daemon.log())?;
+    let look = || -> Result<Vec<(usize, u64, u64)>> {
+        let all = running.iter().map(|(name, program)| {
+            let out = program.footprint().places()?.cold.swapped;
+            Ok((out, stat_field(program.pid(), 12)?, daemon.cycles(name)?["t"]))
+        });
+        all.collect()
+    };
+    let before = look()?;
+    write(folder.path(), "a.conf", &text("a", running[0].1.pid(), 2), 0o600)?;
+    let answer = daemon.must(&["reload"])?;
+    ensure!(answer.contains("T=1 is T=2 now") && answer.contains("goes on"), "{answer}");
+    ensure!(!answer.contains("project b"), "{answer}");
+    clock.wait_until(LIMIT, "two more cycles end", || {
+        Ok(look()?.iter().zip(&before).all(|(now, before)| now.2 >= before.2 + 2))
+    })?;
+    for (now, before) in look()?.iter().zip(&before) {
+        ensure!((now.0, now.1) == (before.0, before.1), "pages moved: {before:?} before, {now:?} now");
+    }
     Ok(())
 }

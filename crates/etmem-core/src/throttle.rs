@@ -71,6 +71,11 @@ impl Throttle {
         Self { rate, next: Duration::ZERO, ability: 0, processor_percent, halvings: 0 }
     }
 
+    /// Goes on at another rate; what the machine can do is still known.
+    pub const fn change(&mut self, rate: Rate, processor_percent: Option<u32>) {
+        (self.rate, self.processor_percent) = (rate, processor_percent);
+    }
+
     /// Divides the rate by two, as many times as `halvings` says, until this is called again: the task is held back
     /// ([`crate::feedback::RefaultLimits::halvings`]).
     pub fn halve(&mut self, halvings: u32) {

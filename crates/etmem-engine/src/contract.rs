@@ -109,6 +109,9 @@ pub enum CommandError {
     NeedsTask(&'static str),
 }
 
+/// What files say of a task: its project and itself.
+pub type Sections<'a> = (&'a ProjectSection, &'a TaskSection);
+
 /// An engine of a project.
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Makes the work of `task`. Called when a task is added, to find what is wrong with it, and again at each
@@ -126,6 +129,13 @@ pub trait Engine: fmt::Debug + Send + Sync {
     fn check(&self, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
         let _ = nodes;
         Ok(())
+    }
+
+    /// Whether a running task that was made as `before` says can go on as `now` says ([`TaskRunner::change`]) with all that it knows;
+    /// else it has to be made anew.
+    fn can_change(&self, before: Sections<'_>, now: Sections<'_>) -> bool {
+        let _ = (before, now);
+        false
     }
 
     /// Whether `task` scans and plans, but moves nothing.
@@ -231,6 +241,12 @@ pub trait TaskRunner: fmt::Debug + Send {
     /// From now on it works on `kernel`, whose probe or mover is another than before. Called between two cycles.
     fn renew(&mut self, kernel: &Kernel) {
         let _ = kernel;
+    }
+
+    /// Goes on as `project` and `task` say now, with all that it knows. Called between two cycles, and only where its engine says
+    /// that it can.
+    fn change(&mut self, project: &ProjectSection, task: &TaskSection) {
+        let _ = (project, task);
     }
 
     /// What was decided for all tasks of the engine alike, a line each.

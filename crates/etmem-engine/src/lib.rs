@@ -35,7 +35,7 @@ pub use catalogue::folders::psi::PsiScan;
 pub use catalogue::folders::thirdparty::{HostedEngine, HostedTask, hosted};
 pub use catalogue::folders::*;
 pub use catalogue::{KINDS, engine, keys};
-pub use contract::{CommandError, Engine, EngineError, FaultClass, TaskRunner};
+pub use contract::{CommandError, Engine, EngineError, FaultClass, Sections, TaskRunner};
 pub use figures::{Figures, Seconds};
 pub use hosted::{Hosted, Question, Refusal};
 pub use kind::{Kind, Make};

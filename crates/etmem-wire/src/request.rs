@@ -2,7 +2,7 @@
 //!
 //! The wire has six numbers after `cmd`. Further requests share a number with the one that they are a form of, and
 //! differ by a value that the other leaves absent. The commands of etmem 1.0 name a project; `obj` names none. A strict
-//! add (ours) has a word as the engine command, which the original's daemon does not read. The same holds for `task show`
+//! add and its kin (ours) have a word as the engine command, which the original's daemon does not read. The same holds for `task show`
 //! and `metrics` (ours), which that daemon takes for a `project show`.
 
 use etmem_core::name::Name;
@@ -18,6 +18,11 @@ const FRAME: usize = "proj_name  file_name  cmd 0 eng_name  eng_cmd  task_name "
 
 /// The engine command of a strict add.
 pub(crate) const STRICT: &str = "strict";
+
+/// The engine commands of the other forms of an add.
+pub(crate) const KEEP: &str = "keep";
+pub(crate) const DIFF: &str = "diff";
+pub(crate) const RELOAD: &str = "reload";
 
 /// The engine command of a `project show` that shows more.
 pub(crate) const VERBOSE: &str = "verbose";
@@ -82,7 +87,7 @@ impl MetricsForm {
 /// Path of a configuration file as the server sees it, short enough for a request (451 bytes).
 pub type FilePath = Word<{ REQUEST_MAX - FRAME - "----".len() }>;
 
-/// Path of a configuration file, short enough for a request beside the word of a strict add (446 bytes).
+/// Path of a configuration file, short enough for a request beside the word of another form of an add (446 bytes).
 pub type StrictFilePath = Word<{ REQUEST_MAX - FRAME - "---".len() - STRICT.len() }>;
 
 /// Path of a configuration file, short enough for a request beside the longest name (388 bytes).
@@ -101,6 +106,14 @@ pub enum Request {
     /// The same, but only if nothing in the file would be ignored.
     /// The file.
     ObjAddStrict(StrictFilePath),
+    /// The same, and keep a copy of the file in the folder that the daemon reads at its start (ours).
+    /// The file.
+    ObjAddKeep(StrictFilePath),
+    /// Say by what a file differs from what there is (ours).
+    /// The file.
+    ObjDiff(StrictFilePath),
+    /// Read the files of the folder again (ours).
+    Reload,
     /// Delete the projects, engines and tasks that a file lists.
     /// The file.
     ObjDel(FilePath),
@@ -190,6 +203,9 @@ impl Request {
         let (verb, [project, file, engine, command, task]) = match self {
             Self::ObjAdd(file) => (Verb::ObjAdd, [None, Some(file.as_str()), None, None, None]),
             Self::ObjAddStrict(file) => (Verb::ObjAdd, [None, Some(file.as_str()), None, Some(STRICT), None]),
+            Self::ObjAddKeep(file) => (Verb::ObjAdd, [None, Some(file.as_str()), None, Some(KEEP), None]),
+            Self::ObjDiff(file) => (Verb::ObjAdd, [None, Some(file.as_str()), None, Some(DIFF), None]),
+            Self::Reload => (Verb::ObjAdd, [None, None, None, Some(RELOAD), None]),
             Self::ObjDel(file) => (Verb::ObjDel, [None, Some(file.as_str()), None, None, None]),
             Self::ProjectAdd { name, file } => {
                 (Verb::ObjAdd, [Some(name.as_str()), Some(file.as_str()), None, None, None])

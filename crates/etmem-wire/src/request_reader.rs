@@ -20,7 +20,9 @@
 use etmem_core::name::Name;
 
 use crate::key::Key;
-use crate::request::{MetricsForm, REQUEST_MAX, Request, STRICT, TaskForm, VERBOSE, Verb};
+use crate::request::{
+    DIFF, KEEP, MetricsForm, RELOAD, REQUEST_MAX, Request, STRICT, TaskForm, VERBOSE, Verb,
+};
 use crate::request_error::RequestError;
 use crate::word::Word;
 
@@ -169,6 +171,14 @@ fn request(values: Values<'_>) -> Result<Request, RequestError> {
             None if engine_command == Some(STRICT.as_bytes()) => {
                 Request::ObjAddStrict(needed(Key::File, words, word(Key::File, file)?)?)
             }
+            None if engine_command == Some(KEEP.as_bytes()) => {
+                Request::ObjAddKeep(needed(Key::File, words, word(Key::File, file)?)?)
+            }
+            None if engine_command == Some(DIFF.as_bytes()) => {
+                Request::ObjDiff(needed(Key::File, "obj diff", word(Key::File, file)?)?)
+            }
+            // With a file, the original's daemon adds it.
+            None if engine_command == Some(RELOAD.as_bytes()) && file.is_none() => Request::Reload,
             None => Request::ObjAdd(needed(Key::File, words, word(Key::File, file)?)?),
         },
         Verb::ObjDel => match (word(Key::File, file)?, project) {

@@ -40,6 +40,15 @@ fn requests() -> Vec<(Request, &'static str)> {
             "proj_name - file_name /f cmd 0 eng_name - eng_cmd strict task_name -",
         ),
         (
+            Request::ObjAddKeep(StrictFilePath::new("/f").expect("a path")),
+            "proj_name - file_name /f cmd 0 eng_name - eng_cmd keep task_name -",
+        ),
+        (
+            Request::ObjDiff(StrictFilePath::new("/f").expect("a path")),
+            "proj_name - file_name /f cmd 0 eng_name - eng_cmd diff task_name -",
+        ),
+        (Request::Reload, "proj_name - file_name - cmd 0 eng_name - eng_cmd reload task_name -"),
+        (
             Request::ProjectAdd { name: name("test"), file: ProjectFilePath::new("/f").expect("a path") },
             "proj_name test file_name /f cmd 0 eng_name - eng_cmd - task_name -",
         ),

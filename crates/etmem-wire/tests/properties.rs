@@ -14,12 +14,15 @@ fn name() -> impl Strategy<Value = Name> {
 fn request() -> impl Strategy<Value = Request> {
     let path = || "[^- \\pC][^ \\pC]{0,80}";
     let file = || path().prop_map(|text| FilePath::new(&text).expect("a path"));
-    let strict_file = path().prop_map(|text| StrictFilePath::new(&text).expect("a path"));
+    let strict_file = || path().prop_map(|text| StrictFilePath::new(&text).expect("a path"));
     let project_file = path().prop_map(|text| ProjectFilePath::new(&text).expect("a path"));
     let command = "[^- \\pC][^ \\pC]{0,60}".prop_map(|text| CommandWord::new(&text).expect("a word"));
     prop_oneof![
         file().prop_map(Request::ObjAdd),
-        strict_file.prop_map(Request::ObjAddStrict),
+        strict_file().prop_map(Request::ObjAddStrict),
+        strict_file().prop_map(Request::ObjAddKeep),
+        strict_file().prop_map(Request::ObjDiff),
+        Just(Request::Reload),
         file().prop_map(Request::ObjDel),
         (name(), project_file).prop_map(|(name, file)| Request::ProjectAdd { name, file }),
         name().prop_map(Request::ProjectDel),

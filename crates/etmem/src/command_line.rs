@@ -12,14 +12,15 @@ use etmem_wire::SocketName;
 use crate::arguments::{Asked, Object, option, unknown_command};
 use crate::failure::Failure;
 use crate::listening::socket_name;
-use crate::verb::{completions, doctor, engine, man, metrics, migrate, obj, pressure, project, task};
+use crate::verb::{completions, doctor, engine, man, metrics, migrate, obj, pressure, project, reload, task};
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 9] = [
+pub(crate) const OBJECTS: [Object; 10] = [
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
     metrics::OBJECT,
+    reload::OBJECT,
     migrate::OBJECT,
     engine::OBJECT,
     doctor::OBJECT,

@@ -1,5 +1,6 @@
 //! From a request to its answer.
 
+use crate::config_folder::ConfigFolder;
 use crate::metrics::metrics;
 use crate::registry::{CommandAnswer, Denied, Registry};
 use crate::task_show::task_show;
@@ -36,13 +37,34 @@ impl PendingAnswer {
 }
 
 /// Carries out `request`.
-pub(crate) fn dispatch(registry: &mut Registry, request: &Request) -> Reply {
+pub(crate) fn dispatch(
+    registry: &mut Registry,
+    folder: &mut Option<ConfigFolder>,
+    request: &Request,
+) -> Reply {
     let outcome = match request {
         Request::ObjAdd(file) => read(Path::new(file.as_str())).and_then(|file| add(registry, &file)),
         Request::ObjAddStrict(file) => {
             let file = read(Path::new(file.as_str())).and_then(nothing_ignored);
             file.and_then(|file| add(registry, &file))
         }
+        Request::ObjAddKeep(file) => match folder {
+            Some(folder) => folder.keep(registry, Path::new(file.as_str())),
+            None => Err(vec![Denied::NoFolder]),
+        },
+        Request::ObjDiff(file) => read(Path::new(file.as_str())).and_then(|file| {
+            let lines = registry.difference(&file).map_err(|denied| vec![denied])?;
+            Ok(if lines.is_empty() { vec!["nothing is different".to_owned()] } else { lines })
+        }),
+        Request::Reload => match folder.as_mut().map(|folder| folder.reload(registry)) {
+            // What was done and what was refused is in the log already.
+            Some(Ok(lines)) => return Reply::Response(Response::success(lines.join("\n"))),
+            Some(Err(denied)) => {
+                let kind = denied.first().map_or(ErrorKind::Internal, Denied::kind);
+                return Reply::Response(Response::failure(kind, &denied));
+            }
+            None => Err(vec![Denied::NoFolder]),
+        },
         Request::ObjDel(file) => listed(file.as_str()).and_then(|listed| registry.delete(&listed)),
         Request::ProjectAdd { name, file } => {
             etmem_config::load_older(Path::new(file.as_str()), name, &etmem_engine::keys())

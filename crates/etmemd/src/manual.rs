@@ -53,7 +53,7 @@ const FILES: &[(&str, &str)] = &[
     (
         "/etc/etmem/conf.d/*.conf",
         "With --config-dir /etc/etmem/conf.d, as in etmemd-notify.service: files whose projects are added and started when the \
-         daemon starts, except those with autostart=no. One that is refused is named in the log and keeps no other out.",
+         daemon starts, except those with autostart=no, and read again by etmem reload or SIGHUP. One that is refused is named in the log and keeps no other out.",
     ),
     ("/run/etmemd.pid", "With -m: the daemon's pid."),
     (

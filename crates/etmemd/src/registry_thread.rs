@@ -9,7 +9,7 @@
 //! The first message starts it: until then a daemon without a folder of configuration files has one thread. While no message comes
 //! it does not wake up. When the last [`RegistryHandle`] is dropped, it stops all tasks and ends.
 
-use crate::config_folder;
+use crate::config_folder::ConfigFolder;
 use crate::dispatch::{Reply, dispatch};
 use crate::registry::{LONGEST_REQUEST, Registry};
 use crate::wait_group::{Member, WaitGroup};
@@ -109,10 +109,11 @@ impl RegistryThread {
 fn spawn(mut registry: Registry, folder: Option<PathBuf>, member: Member) -> io::Result<Sender<Message>> {
     let (sender, messages) = channel();
     thread::Builder::new().name("etmemd-registry".to_owned()).spawn(move || {
-        if let Some(folder) = &folder {
-            config_folder::load(&mut registry, folder);
+        let mut folder = folder.map(ConfigFolder::new);
+        if let Some(folder) = &mut folder {
+            folder.load(&mut registry);
         }
-        answer(&messages, |request| dispatch(&mut registry, request));
+        answer(&messages, |request| dispatch(&mut registry, &mut folder, request));
         registry.shut_down(SHUT_DOWN_LIMIT);
         drop(member);
     })?;

@@ -11,7 +11,7 @@ use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
@@ -85,17 +85,33 @@ pub(crate) fn serve(
         let listener = UnixListener::from_std(listener).map_err(cannot)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
         ready()?;
         info!("listening");
         tokio::select! {
             _ = interrupt.recv() => info!("interrupted: stopping"),
             _ = terminate.recv() => info!("terminated: stopping"),
             () = accept(&listener, registry) => {}
+            () = reload_at(&mut hang_up, registry, manager) => {}
             () = keep_watch(registry, manager.watchdog_period(), || manager.alive()) => {}
         }
         manager.stopping();
         Ok(())
     })
+}
+
+/// Has the files of the folder read again at each signal.
+async fn reload_at(signal: &mut Signal, registry: &RegistryHandle, manager: &ServiceManager) {
+    loop {
+        if signal.recv().await.is_none() {
+            return std::future::pending().await;
+        }
+        info!("hung up: reading the files of the folder again");
+        manager.reloading();
+        // What came of it is in the log.
+        let _ = registry.carry_out(Request::Reload).await;
+        manager.reloaded();
+    }
 }
 
 /// Calls `alive` every `period`, for as long as requests are carried out: it asks the thread that does so. Without a

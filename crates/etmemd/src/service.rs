@@ -2,6 +2,7 @@
 //! `NOTIFY_SOCKET` and `WATCHDOG_USEC` in the environment; without these nothing is sent.
 
 use etmem_wire::SocketName;
+use nix::time::{ClockId, clock_gettime};
 use std::env;
 use std::ffi::OsString;
 use std::io;
@@ -38,6 +39,18 @@ impl ServiceManager {
         // A line of the message is a statement: the name must not begin another one.
         let name = socket.to_string().replace(char::is_control, "\u{fffd}");
         self.notify(&format!("READY=1\nSTATUS=listening on @{name}\n"));
+    }
+
+    /// Reports that the daemon reads its files again.
+    pub(crate) fn reloading(&self) {
+        // The manager wants to know when, by this clock (sd_notify(3), MONOTONIC_USEC).
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+        self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={}\n", now.as_micros()));
+    }
+
+    /// Reports that it has read them.
+    pub(crate) fn reloaded(&self) {
+        self.notify("READY=1\n");
     }
 
     /// Reports that the daemon stops.

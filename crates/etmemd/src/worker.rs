@@ -6,6 +6,7 @@ use crate::journal::Journal;
 use crate::ports::Ports;
 use crate::rest::{Rest, ShownTrigger, WokenBy};
 use crate::wait_group::Member;
+use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::trigger::Interrupt;
@@ -27,6 +28,8 @@ pub(crate) struct Worker {
     progress: Arc<Mutex<Progress>>,
     so_far: SharedSoFar,
     choices: Arc<Mutex<(Choice, Choice)>>,
+    /// What the task is to go on by, until its next cycle begins.
+    news: Arc<Mutex<Option<(ProjectSection, TaskSection)>>>,
     thread: JoinHandle<()>,
 }
 
@@ -95,6 +98,8 @@ impl Worker {
         let (clock, shared) = (Arc::clone(&pacer), Arc::clone(&progress));
         let choices = Arc::new(Mutex::new((ports.chosen.probe.clone(), ports.chosen.mover.clone())));
         let chosen = Arc::clone(&choices);
+        let news = Arc::new(Mutex::new(None));
+        let arrived = Arc::clone(&news);
         let thread = thread::Builder::new().name("etmemd-task".to_owned()).spawn(move || {
             let mut journal = Journal::new(label);
             loop {
@@ -103,6 +108,10 @@ impl Worker {
                 if let Some(others) = ports.renew(&mut *work) {
                     journal.goes_on_by(&others.0, &others.1);
                     *chosen.lock() = others;
+                }
+                let news: Option<(ProjectSection, TaskSection)> = arrived.lock().take();
+                if let Some((project, task)) = news {
+                    work.change(&project, &task);
                 }
                 let report = work.step(&ports.chosen.kernel, &*clock);
                 journal.record(&report);
@@ -129,7 +138,7 @@ impl Worker {
             journal.stopped();
             drop(member);
         })?;
-        Ok(Self { pacer, interrupt, cooperation, progress, so_far, choices, thread })
+        Ok(Self { pacer, interrupt, cooperation, progress, so_far, choices, news, thread })
     }
 
     /// How the task stands. Never waits for a cycle.
@@ -144,6 +153,11 @@ impl Worker {
         let so_far = Some(self.so_far.get()).filter(|so_far| doing == Doing::Working && so_far.found > 0);
         let lasting = running.saturating_sub(since);
         Standing { status, doing, lasting, running, so_far, triggers, woken_by }
+    }
+
+    /// From its next cycle on, the task goes on by `project` and `task`, which its engine says that it can.
+    pub(crate) fn change(&self, project: ProjectSection, task: TaskSection) {
+        *self.news.lock() = Some((project, task));
     }
 
     /// The probe and the mover that it has now, and why.

@@ -142,6 +142,11 @@ impl RefaultLimiter {
         }
     }
 
+    /// Goes on with another goal; what is owed stays owed.
+    pub const fn change(&mut self, goal: Option<Goal>) {
+        self.goal = goal;
+    }
+
     /// What the goal pays a minute by the working set, in bytes.
     fn share(&self) -> f64 {
         self.goal.map_or(0.0, |goal| goal.0 * self.working_set)

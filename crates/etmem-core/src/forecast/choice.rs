@@ -141,6 +141,11 @@ impl Forecast {
         }
     }
 
+    /// Goes on with another goal and rule; what was seen is still known.
+    pub const fn change(&mut self, goal: Option<Goal>, rule: AgeRule) {
+        (self.goal, self.rule) = (goal, rule);
+    }
+
     /// Bytes a minute that the goal pays for.
     fn pay(&self) -> f64 {
         match self.goal.map(|goal| goal.get() / 100.0) {
@@ -154,7 +159,9 @@ impl Forecast {
     pub fn saw(&mut self, now: Duration, seen: &Seen<'_>) {
         // What refaulted was touched.
         self.working_set = seen.working_set.max(seen.refaulted);
-        let time = now.saturating_sub(*self.since.get_or_insert(now)).min(now.saturating_sub(self.last));
+        // The first cycle has been a look as well.
+        let since = *self.since.get_or_insert(now.saturating_sub(self.tick));
+        let time = now.saturating_sub(since).min(now.saturating_sub(self.last));
         self.last = now;
         let paid = self.pay() * time.as_secs_f64() / 60.0;
         let is_full = self.hours.pass(time, paid);

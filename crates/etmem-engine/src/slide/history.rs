@@ -147,6 +147,21 @@ impl TaskHistory {
         }
     }
 
+    /// Goes on by `settings`, which those before can become ([`Settings::can_become`]).
+    pub(super) fn change(&mut self, settings: &Settings) {
+        let limits = settings.goal.filter(|_| self.forecast.is_none());
+        lock(&self.limiter).change(limits);
+        self.leaves_alone = limits.is_some();
+        if let Some((forecast, rule)) = self.forecast.as_ref().zip(settings.age) {
+            // Ages are counted in the cycle time that they began with.
+            lock(forecast).change(settings.goal, rule);
+        } else {
+            self.cycle_time = settings.cycle_time();
+        }
+        lock(&self.throttle).change(settings.rate, settings.moving_percent);
+        self.looking_percent = settings.looking_percent;
+    }
+
     /// Forgets the processes that are gone.
     pub(super) fn forget_all_but(&self, keep: &[ProcessId]) {
         lock(&self.known).forget_all_but(&keep.iter().copied().collect());

@@ -23,7 +23,7 @@ pub use report::{Blind, Effort, History, Scanned};
 pub use settings::Settings;
 pub use step::SlideRunner;
 
-use crate::contract::{CommandError, Engine, EngineError, TaskRunner};
+use crate::contract::{CommandError, Engine, EngineError, Sections, TaskRunner};
 use crate::kind::Kind;
 use crate::scan_locks::ScanLocks;
 use etmem_config::section::project::PAGE;
@@ -56,6 +56,11 @@ impl Engine for Slide {
     fn work(&self, project: &ProjectSection, task: &TaskSection) -> Result<Box<dyn TaskRunner>, EngineError> {
         let settings = Settings::new(project, task)?;
         Ok(Box::new(SlideRunner::new(settings, self.0.another())))
+    }
+
+    fn can_change(&self, before: Sections<'_>, now: Sections<'_>) -> bool {
+        let settings = |(project, task): Sections<'_>| Settings::new(project, task);
+        settings(before).is_ok_and(|before| settings(now).is_ok_and(|now| before.can_become(&now)))
     }
 
     fn is_dry_run(&self, task: &TaskSection) -> bool {

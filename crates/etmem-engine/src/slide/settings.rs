@@ -134,6 +134,28 @@ impl Settings {
 }
 
 impl Settings {
+    /// Whether a task that runs by these settings can go on by `newer` ones with all that it knows. What it knows does not
+    /// depend on what is cold, on bounds, rates and pauses; but ages would be counted as too old with a shorter cycle.
+    pub(super) fn can_become(&self, newer: &Self) -> bool {
+        let same_else = Self {
+            sleep: newer.sleep,
+            gates: newer.gates,
+            cold: newer.cold,
+            threads: newer.threads,
+            threads_wanted: newer.threads_wanted,
+            goal: newer.goal,
+            age: newer.age,
+            rate: newer.rate,
+            looking_percent: newer.looking_percent,
+            moving_percent: newer.moving_percent,
+            guards: newer.guards,
+            ..self.clone()
+        };
+        same_else == *newer
+            && self.age.is_some() == newer.age.is_some()
+            && (self.age.is_none() || newer.cycle_time() >= self.cycle_time())
+    }
+
     /// Which mappings are looked at.
     #[must_use]
     pub(super) fn picks(&self) -> fn(&Mapping) -> bool {

@@ -11,6 +11,7 @@ use crate::contract::{MOST_WATCHED, TaskRunner, gone, name_groups, note_on_swap,
 use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
 use crate::so_far::SharedSoFar;
+use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::feedback::BackOff;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::Pacer;
@@ -205,6 +206,16 @@ impl TaskRunner for SlideRunner {
         notes.extend(notes_on_target(task, &self.settings.target, kernel));
         notes.extend(note_on_swap(task, kernel));
         notes
+    }
+
+    fn change(&mut self, project: &ProjectSection, task: &TaskSection) {
+        // Those that cannot be read were refused before.
+        if let Ok(newer) = Settings::new(project, task)
+            && self.settings.can_become(&newer)
+        {
+            self.history.change(&newer);
+            self.settings = newer;
+        }
     }
 
     fn so_far(&self) -> SharedSoFar {

@@ -225,6 +225,14 @@ impl Daemon {
         Ok(self.running.ended()?.is_none())
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.running.signal(signal)
+    }
+
     /// Kills it by SIGKILL and waits for its end.
     ///
     /// # Errors

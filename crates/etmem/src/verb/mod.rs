@@ -9,4 +9,5 @@ pub(crate) mod migrate;
 pub(crate) mod obj;
 pub(crate) mod pressure;
 pub(crate) mod project;
+pub(crate) mod reload;
 pub(crate) mod task;

@@ -1,4 +1,4 @@
-//! `etmem obj add|del`: the projects, engines and tasks of a configuration file.
+//! `etmem obj add|diff|del`: the projects, engines and tasks of a configuration file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ pub(crate) const OBJECT: Object = Object {
     help: Help::examples(&[
         "etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket",
         "etmem obj add --dry-run -f /etc/etmem/slide.yaml",
+        "etmem obj add --keep -f /etc/etmem/slide.yaml -s etmemd_socket",
+        "etmem obj diff -f /etc/etmem/slide.yaml -s etmemd_socket",
         "etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket",
     ]),
 };
@@ -24,13 +26,16 @@ pub(crate) const OBJECT: Object = Object {
 const ADD: Help = Help::examples(&[
     "etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket",
     "etmem obj add --dry-run --strict -f /etc/etmem/slide.yaml",
+    "etmem obj add --keep -f /etc/etmem/slide.yaml -s etmemd_socket",
 ]);
+
+const DIFF: Help = Help::examples(&["etmem obj diff -f /etc/etmem/slide.yaml -s etmemd_socket"]);
 
 const DEL: Help = Help::examples(&["etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket"]);
 
 fn command() -> Command {
     Command::new("obj")
-        .about("Add or delete the projects, engines and tasks of a configuration file")
+        .about("Add, compare or delete the projects, engines and tasks of a configuration file")
         .arg(file_option("The configuration file, owned by root:root with mode 0600 or 0400"))
         .subcommand(
             Command::new("add")
@@ -40,11 +45,24 @@ fn command() -> Command {
                     "Refuse the file if anything in it would be ignored, such as an unknown key",
                 ))
                 .arg(dry_run_option())
+                .arg(
+                    flag(
+                        "keep",
+                        "Also copy the file to the folder of etmemd --config-dir, so that it is added and started after each start",
+                    )
+                    .conflicts_with_all(["strict", "dry-run"]),
+                )
                 .override_usage(
-                    "etmem obj add [--strict] -f FILE [-s SOCKET]\n       \
+                    "etmem obj add [--strict|--keep] -f FILE [-s SOCKET]\n       \
                      etmem obj add [--strict] --dry-run -f FILE",
                 )
                 .after_help(ADD.text()),
+        )
+        .subcommand(
+            Command::new("diff")
+                .about("Say what would be added and changed if the file were in the folder of etmemd and read again; changes nothing")
+                .override_usage("etmem obj diff -f FILE [-s SOCKET]")
+                .after_help(DIFF.text()),
         )
         .subcommand(
             Command::new("del")
@@ -62,12 +80,16 @@ fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
                 let form = Form::Current { strict };
                 return Ok(Asked::DryRun(DryRun { file: given_file(options, "obj add")?, form }));
             }
+            if options.get_flag("keep") {
+                return Ok(Asked::Send(Request::ObjAddKeep(file(options, "obj add")?)));
+            }
             Ok(Asked::Send(if strict {
                 Request::ObjAddStrict(file(options, "obj add")?)
             } else {
                 Request::ObjAdd(file(options, "obj add")?)
             }))
         }
+        Some(("diff", options)) => Ok(Asked::Send(Request::ObjDiff(file(options, "obj diff")?))),
         Some(("del", options)) => Ok(Asked::Send(Request::ObjDel(file(options, "obj del")?))),
         _ => Err(unknown_command("obj")),
     }

@@ -5,13 +5,24 @@ use super::denied::{Denied, place};
 use super::entries::Registry;
 use etmem_config::ListedObjects;
 use etmem_core::name::Name;
+use std::fmt;
 
 /// Something that was added.
-#[derive(Debug)]
-pub(super) enum Object {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Object {
     Project(Name),
     Engine { project: Name, engine: Name },
     Task { project: Name, engine: Name, task: Name },
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Project(name) => write!(f, "project {name}"),
+            Self::Engine { project, engine } => write!(f, "engine {engine} of project {project}"),
+            Self::Task { project, task, .. } => write!(f, "task {task} of project {project}"),
+        }
+    }
 }
 
 impl Registry {
@@ -45,7 +56,7 @@ impl Registry {
     }
 
     /// Whether `object` is there.
-    fn find(&self, object: &Object, at: impl Fn() -> String) -> Result<(), Denied> {
+    pub(super) fn find(&self, object: &Object, at: impl Fn() -> String) -> Result<(), Denied> {
         match object {
             Object::Project(name) => self.project(name, at).map(drop),
             Object::Engine { project, engine } => self.project(project, &at)?.engine(engine, &at).map(drop),

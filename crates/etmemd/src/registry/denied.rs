@@ -147,6 +147,40 @@ pub(crate) enum Denied {
     /// The engine refused the command.
     #[error(transparent)]
     Command(CommandError),
+    /// A project can only be made anew by a file that lists all of it.
+    #[error(
+        "{place}project {project} would have to be made anew, and the file does not list its {missing}: list all of it in \
+         one file, or delete and add it (etmem obj del, etmem obj add)"
+    )]
+    InPieces {
+        /// The place in the file.
+        place: String,
+        /// The project.
+        project: Name,
+        /// What is not listed.
+        missing: String,
+    },
+    /// Another file of the folder lists it.
+    #[error("{place}{object} is listed by {other} already")]
+    Twice {
+        /// The place in the file.
+        place: String,
+        /// What is listed twice.
+        object: String,
+        /// The first of the two files.
+        other: String,
+    },
+    /// The daemon has no folder of files.
+    #[error("etmemd keeps no files: start it with --config-dir DIR")]
+    NoFolder,
+    /// A file of the folder cannot be read or written.
+    #[error("{path}: {reason}")]
+    Folder {
+        /// The file, or the folder.
+        path: String,
+        /// What the system says, and what to do.
+        reason: String,
+    },
     /// The machine lacks something.
     #[error("{0}")]
     Machine(String),
@@ -176,7 +210,11 @@ impl Denied {
             | Self::Target { .. }
             | Self::NotRunning(_)
             | Self::NoTask { .. }
-            | Self::Command(_) => ErrorKind::InvalidParameters,
+            | Self::Command(_)
+            | Self::InPieces { .. }
+            | Self::Twice { .. }
+            | Self::NoFolder
+            | Self::Folder { .. } => ErrorKind::InvalidParameters,
             Self::TooMany { .. } | Self::Machine(_) => ErrorKind::Internal,
         }
     }

@@ -43,7 +43,7 @@ fn registry(machine: &FakeMachine) -> Registry {
 
 fn ask(registry: &mut Registry, command: &str, task: &str) -> Vec<u8> {
     let line = format!("proj_name p file_name - cmd 5 eng_name cslide eng_cmd {command} task_name {task}");
-    match dispatch(registry, &Request::decode(line.as_bytes()).unwrap()) {
+    match dispatch(registry, &mut None, &Request::decode(line.as_bytes()).unwrap()) {
         Reply::Response(response) => response.encode(),
         Reply::Later(pending) => pending.wait().encode(),
     }

@@ -1,5 +1,6 @@
 //! The registry, stepped by hand over a scripted machine.
 
+mod change;
 mod cslide;
 mod groups;
 mod reasons;
