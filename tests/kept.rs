@@ -130,7 +130,7 @@ fn reload() -> Result<()> {
         ensure!(text.contains(words), "{words}: {text}");
     }
     ensure!(started(&daemon)? == (10, 0), "{}", daemon.must(&["project", "show"])?);
-    ensure!(cycles("p1")? >= before[0] && cycles("p10")? >= before[1], "others begin anew");
+    ensure!(cycles("p1")? >= before[0] && cycles("p10")? >= before[1], "others begin again");
     let log = daemon.log();
     ensure!(
         log.lines().filter(|line| line.contains("02.conf")).count() == 2,
@@ -196,8 +196,9 @@ fn changed_threshold() -> Result<()> {
     clock.wait_until(LIMIT, "two more cycles end", || {
         Ok(look()?.iter().zip(&before).all(|(now, before)| now.2 >= before.2 + 2))
     })?;
+    // The last pages of a percent may still leave; none comes back.
     for (now, before) in look()?.iter().zip(&before) {
-        ensure!((now.0, now.1) == (before.0, before.1), "pages moved: {before:?} before, {now:?} now");
+        ensure!(now.0 >= before.0 && now.1 == before.1, "pages came back: {before:?} before, {now:?} now");
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(crate) struct Load {
 /// Which keys are asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Asked {
-    /// One in ten, all alike; the others once in so many reads, or never.
+    /// One in ten, all alike; the others once in this number of reads, or never.
     Tenth { others_in: Option<u64> },
     /// All, by Zipf's law with this exponent, the most popular ones anywhere.
     Zipf(f64),

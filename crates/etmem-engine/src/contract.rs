@@ -132,7 +132,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     }
 
     /// Whether a running task that was made as `before` says can go on as `now` says ([`TaskRunner::change`]) with all that it knows;
-    /// else it has to be made anew.
+    /// else it has to be made again.
     fn can_change(&self, before: Sections<'_>, now: Sections<'_>) -> bool {
         let _ = (before, now);
         false

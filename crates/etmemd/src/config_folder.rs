@@ -1,7 +1,7 @@
 //! Projects that are there whenever the daemon is: `--config-dir` names a folder, and its files are added and their projects
-//! started when the daemon starts, and read again when it is told to.
+//! started when the daemon starts, and read again by `etmem reload`.
 
-use crate::dispatch::read;
+use crate::files::{add, read};
 use crate::registry::{Denied, Object, Registry, objects};
 use etmem_config::ConfigFile;
 use std::collections::BTreeMap;
@@ -144,7 +144,7 @@ impl ConfigFolder {
             ));
         }
         let copied = copy(from, &path).map_err(|error| denied(format!("cannot be written: {error}")));
-        let added = copied.and_then(|()| crate::dispatch::add(registry, &file));
+        let added = copied.and_then(|()| add(registry, &file));
         match added {
             Ok(mut lines) => {
                 lines.push(format!("kept as {}", path.display()));

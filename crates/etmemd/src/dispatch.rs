@@ -1,18 +1,16 @@
 //! From a request to its answer.
 
 use crate::config_folder::ConfigFolder;
+use crate::files::{Outcome, add, read, refused};
 use crate::metrics::metrics;
 use crate::registry::{CommandAnswer, Denied, Registry};
 use crate::task_show::task_show;
-use etmem_config::{ConfigError, ConfigFile, ListedObjects};
+use etmem_config::{ConfigFile, ListedObjects};
 use etmem_engine::Question;
 use etmem_wire::{ErrorKind, Request, Response, project_show};
 use std::fmt::Display;
 use std::path::Path;
 use tracing::{error, info, warn};
-
-/// Lines for the client, or why nothing was done.
-type Outcome = Result<Vec<String>, Vec<Denied>>;
 
 /// What comes of a request.
 pub(crate) enum Reply {
@@ -126,17 +124,8 @@ pub(crate) fn refuse<R: Display>(kind: ErrorKind, reasons: &[R]) -> Response {
     response
 }
 
-/// What the file at `path` says.
-pub(crate) fn read(path: &Path) -> Result<ConfigFile, Vec<Denied>> {
-    etmem_config::load(path, &etmem_engine::keys()).map_err(refused)
-}
-
 fn listed(path: &str) -> Result<ListedObjects, Vec<Denied>> {
     etmem_config::load_names(Path::new(path), &etmem_engine::keys()).map_err(refused)
-}
-
-fn refused(error: ConfigError) -> Vec<Denied> {
-    vec![Denied::Config(error)]
 }
 
 /// `file`, if nothing in it is ignored.
@@ -146,14 +135,4 @@ fn nothing_ignored(file: ConfigFile) -> Result<ConfigFile, Vec<Denied>> {
     } else {
         Err(file.warnings.into_iter().map(Denied::Ignored).collect())
     }
-}
-
-/// Adds what `file` lists. Its warnings come first in the answer, and go to the log.
-pub(crate) fn add(registry: &mut Registry, file: &ConfigFile) -> Outcome {
-    let mut lines: Vec<String> = file.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
-    for line in &lines {
-        warn!("{line}");
-    }
-    lines.extend(registry.add(file).map_err(|denied| vec![denied])?);
-    Ok(lines)
 }

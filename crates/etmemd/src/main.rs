@@ -2,7 +2,7 @@
 //!
 //! The way of a command: [`server`] (bytes) → [`registry_thread`] (one after the other) → [`dispatch`] (which verb) →
 //! [`registry`] (is it allowed, what changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle).
-//! [`config_folder`] adds and starts what is kept in files. [`machine`] is the kernel underneath, [`doctor`] what it can do,
+//! [`config_folder`] adds and starts what is kept in files, [`files`] reads them. [`machine`] is the kernel underneath, [`doctor`] what it can do,
 //! [`cleanup_records`] what stays set there if the daemon is killed. [`isolation`] runs a plugin in a process of its own.
 //! [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
@@ -13,6 +13,7 @@ mod config_folder;
 mod dispatch;
 mod doctor;
 mod exit;
+mod files;
 mod isolation;
 mod journal;
 mod log;

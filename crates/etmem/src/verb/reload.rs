@@ -16,7 +16,7 @@ fn command() -> Command {
         .long_about(
             "Read the files of etmemd --config-dir again, and say what changed.\n\n\
              What a file says as before goes on untouched. A task of slide of which a limit, a rate, a threshold or sleep changes goes \
-             on with what it knows, from its next cycle on; other changes make the task begin anew. What no file lists any more is \
+             on with what it knows, from its next cycle on; other changes make the task begin again. What no file lists any more is \
              stopped and deleted. A file that is refused changes nothing.",
         )
         .override_usage("etmem reload [-s SOCKET]")

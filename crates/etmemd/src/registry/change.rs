@@ -1,8 +1,8 @@
 //! Changing what there is into what a file says now: what is the same goes on untouched, and what can go on with what it
 //! knows does so.
 //!
-//! A task goes on where its engine says that it can, from its next cycle on; else it begins anew. A project with a plugin, and one
-//! of which an engine changes, is made anew as a whole. If anything of the file is refused, all is as it was before.
+//! A task goes on where its engine says that it can, from its next cycle on; else it begins again. A project with a plugin, and one
+//! of which an engine changes, is made again as a whole. If anything of the file is refused, all is as it was before.
 
 use super::deadline::{ANSWER_LIMIT, Deadline, STOP_LIMIT};
 use super::delete::Object;
@@ -28,7 +28,7 @@ struct Changes {
     new: Option<ConfigFile>,
     /// Projects and tasks that change where they are.
     sections: Sections,
-    /// Projects that are made anew.
+    /// Projects that are made again.
     rebuilt: Vec<Name>,
     /// What is said of all that, a line each.
     lines: Vec<String>,
@@ -151,7 +151,7 @@ impl Registry {
         let ways = self.ways(sections);
         changes.lines.extend(ways);
         for name in &changes.rebuilt {
-            changes.lines.push(format!("project {name} is made anew"));
+            changes.lines.push(format!("project {name} is made again"));
         }
         let is_empty = new.projects.is_empty() && new.engines.is_empty() && new.tasks.is_empty();
         changes.new = (!is_empty).then_some(new);
@@ -244,7 +244,7 @@ impl Registry {
                 let way = if goes_on(&**policy, (&entry.section, task), (project, now)) {
                     "goes on, and does so from its next cycle on"
                 } else {
-                    "begins anew"
+                    "begins again"
                 };
                 lines.push(format!("task {} of project {} {way}", task.name, project.name));
             }
@@ -386,7 +386,7 @@ fn goes_on(
     before.0.triggers == now.0.triggers && engine.can_change(before, now)
 }
 
-/// By what `now` differs from `before`, in words; none where it says the same.
+/// By what `now` differs from `before`, in words; none if it says the same.
 fn difference(before: &WrittenGroup, now: &WrittenGroup) -> Option<String> {
     let (before, now) = (before.each_key_once(), now.each_key_once());
     if before == now {

@@ -147,9 +147,9 @@ pub(crate) enum Denied {
     /// The engine refused the command.
     #[error(transparent)]
     Command(CommandError),
-    /// A project can only be made anew by a file that lists all of it.
+    /// A project can only be made again by a file that lists all of it.
     #[error(
-        "{place}project {project} would have to be made anew, and the file does not list its {missing}: list all of it in \
+        "{place}project {project} would have to be made again, and the file does not list its {missing}: list all of it in \
          one file, or delete and add it (etmem obj del, etmem obj add)"
     )]
     InPieces {

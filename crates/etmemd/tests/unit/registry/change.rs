@@ -20,15 +20,15 @@ fn started() -> Registry {
 }
 
 #[test]
-fn what_a_task_goes_on_by_and_what_makes_it_begin_anew() {
+fn what_a_task_goes_on_by_and_what_makes_it_begin_again() {
     for (edit, way) in [
         (("T=1", "T=2"), "goes on"),
         (("sleep=1", "sleep=9"), "goes on"),
         (("T=1", "T=1\nmax_rate=5m\nmax_swap_use=50\nmax_refault=1\nmax_cpu=3"), "goes on"),
-        (("loop=1", "loop=2"), "begins anew"),
-        (("T=1", "T=1\ndry_run=yes"), "begins anew"),
-        (("T=1", "T=1\nage=none"), "begins anew"),
-        (("sleep=1", "sleep=1\ntrigger=free 5%"), "begins anew"),
+        (("loop=1", "loop=2"), "begins again"),
+        (("T=1", "T=1\ndry_run=yes"), "begins again"),
+        (("T=1", "T=1\nage=none"), "begins again"),
+        (("sleep=1", "sleep=1\ntrigger=free 5%"), "begins again"),
     ] {
         let mut registry = started();
         let lines = registry.change(&whole(edit)).unwrap();
