@@ -20,6 +20,32 @@ impl PageSet {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The pages of both.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        if self.is_empty() || other.is_empty() {
+            return if self.is_empty() { other } else { self };
+        }
+        let (mut one, mut two) = (SetWalk::new(self), SetWalk::new(other));
+        let (mut writing, mut block) = (Writing::default(), 0);
+        loop {
+            let ((blocks, part), (others_blocks, other)) = (one.at(block), two.at(block));
+            let blocks = blocks.min(others_blocks);
+            match part.joined(other) {
+                Part::Nothing if blocks == u64::MAX => return Self(writing.finish()),
+                Part::Nothing => {}
+                Part::Whole => writing.alike(block, blocks, INSIDE),
+                Part::Some(bits) => writing.block(block, &standings(bits)),
+            }
+            block += blocks;
+        }
+    }
+}
+
+/// A block of which these pages are in a set.
+fn standings(bits: PageBits) -> BlockStandings {
+    std::array::from_fn(|page| if bits.holds(page) { INSIDE } else { OUTSIDE })
 }
 
 /// Makes a [`PageSet`] of ranges that ascend.
@@ -58,9 +84,7 @@ impl PageSetBuilder {
 
     fn close(&mut self) {
         if let Some((block, bits)) = self.open.take() {
-            let pages: BlockStandings =
-                std::array::from_fn(|page| if bits.holds(page) { INSIDE } else { OUTSIDE });
-            self.writing.block(block, &pages);
+            self.writing.block(block, &standings(bits));
         }
     }
 
@@ -107,16 +131,17 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
         #[test]
-        fn holds_what_was_added(steps in prop::collection::vec((0u64..700, 1u64..1500), 0..40)) {
-            let mut builder = PageSetBuilder::default();
+        fn holds_what_was_added(steps in prop::collection::vec((0u64..700, 1u64..1500, 0usize..2), 0..40)) {
+            let mut builders = [PageSetBuilder::default(), PageSetBuilder::default()];
             let (mut at, mut want) = (100, BTreeSet::new());
-            for (gap, pages) in steps {
+            for (gap, pages, set) in steps {
                 let start = at + gap;
                 at = start + pages;
                 want.extend(start..at);
-                builder.add(AddressRange::new(start * PAGE_SIZE, at * PAGE_SIZE));
+                builders[set].add(AddressRange::new(start * PAGE_SIZE, at * PAGE_SIZE));
             }
-            let mut walk = SetWalk::new(builder.finish());
+            let [one, other] = builders.map(PageSetBuilder::finish);
+            let mut walk = SetWalk::new(one.joined(other));
             let mut got = BTreeSet::new();
             for block in 0..=at / PAGES_PER_BLOCK as u64 {
                 let first = block * PAGES_PER_BLOCK as u64;

@@ -86,6 +86,15 @@ pub(super) enum Part {
 }
 
 impl Part {
+    /// What is in one of both.
+    pub(super) fn joined(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, part) | (part, Self::Nothing) => part,
+            (Self::Whole, _) | (_, Self::Whole) => Self::Whole,
+            (Self::Some(one), Self::Some(other)) => one.joined(other),
+        }
+    }
+
     /// Whether page number `page` of the block is in it.
     pub(super) const fn holds(self, page: usize) -> bool {
         match self {
@@ -103,6 +112,11 @@ pub(super) struct PageBits([u64; PAGES_PER_BLOCK / 64]);
 impl PageBits {
     pub(super) const fn holds(&self, page: usize) -> bool {
         self.0[page / 64] >> (page % 64) & 1 == 1
+    }
+
+    fn joined(self, other: Self) -> Part {
+        let words = std::array::from_fn(|word| self.0[word] | other.0[word]);
+        if words.iter().all(|word| *word == u64::MAX) { Part::Whole } else { Part::Some(Self(words)) }
     }
 
     pub(super) fn insert(&mut self, pages: std::ops::Range<usize>) {

@@ -5,7 +5,7 @@ use super::machine::Machine;
 use super::report::Blind;
 use super::settings::Settings;
 use etmem_core::act::{self, Rehearsal, Sample, Tools, Trial};
-use etmem_core::feedback::{Evidence, PageSetBuilder, RefaultLimits, SAMPLE_LEAST};
+use etmem_core::feedback::{Evidence, PageSet, PageSetBuilder, RefaultLimits, SAMPLE_LEAST};
 use etmem_core::heat::{HeatMap, Histogram};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::SwapOut;
@@ -56,7 +56,16 @@ pub(super) struct Act {
     looked: Duration,
     /// What left first, and what became of it.
     sample: Option<(Sample, Outcome)>,
+    /// The pages that left, and those that stayed: noted at the end, at once.
+    pages: Pages,
     pub(super) acted: Acted,
+}
+
+/// The pages that left, and those that stayed.
+#[derive(Default)]
+struct Pages {
+    left: PageSet,
+    kept: PageSet,
 }
 
 /// What came of an act.
@@ -140,6 +149,7 @@ impl Actor<'_> {
             rest,
             looked,
             sample: None,
+            pages: Pages::default(),
             acted,
         };
         let (selection, cold) = self.pick(&act, may);
@@ -152,9 +162,10 @@ impl Actor<'_> {
         if let Way::SampleFirst(bytes) | Way::SampleAlone(bytes) = act.way {
             let idle = policy::untouched(selection);
             let sample = Sample::of(&Plan::new(&act.ranks, &act.histogram, idle), bytes);
-            let outcome = self.move_out(known, attached, looked, &mut act.acted, |budget, tools| {
-                act::leave_sample(&sample, Budget { bytes: may.min(rest), ..budget }, tools)
-            });
+            let outcome =
+                self.move_out(attached, looked, (&mut act.acted, &mut act.pages), |budget, tools| {
+                    act::leave_sample(&sample, Budget { bytes: may.min(rest), ..budget }, tools)
+                });
             act.sample = Some((sample, outcome));
         }
         act.acted.processor_time = pacer.processor_time().saturating_sub(start);
@@ -175,13 +186,15 @@ impl Actor<'_> {
         let may = if matches!(act.way, Way::SampleAlone(_)) && act.limits.paused { 0 } else { act.may };
         let (selection, cold) = self.pick(act, act.may);
         let mut acted = std::mem::take(&mut act.acted);
+        let mut pages = std::mem::take(&mut act.pages);
         let plan = Plan::new(&act.ranks, &act.histogram, selection);
         if self.settings.dry_run {
             let (outcome, rehearsal) = act::rehearse(&plan, Budget { bytes: may, until: None });
             (acted.outcome, acted.rehearsal) = (outcome, Some(rehearsal));
-        } else if self.leave(act, &plan, known, attached, &mut acted) && may.min(act.rest) > 0 {
+        } else if self.leave(act, &plan, known, attached, (&mut acted, &mut pages)) && may.min(act.rest) > 0 {
             known.trust.acted(act.idle(cold), act.present());
         }
+        self.history.moved(known, pages.left, pages.kept);
         let outcome = &mut acted.outcome;
         match act.way {
             Way::Whole | Way::SampleFirst(_) => {
@@ -213,13 +226,13 @@ impl Actor<'_> {
         plan: &Plan<'_>,
         known: &mut ProcessHistory,
         attached: &mut Attached,
-        acted: &mut Acted,
+        (acted, pages): (&mut Acted, &mut Pages),
     ) -> bool {
         let Some((sample, first)) = &act.sample else {
             if act.way == Way::Nothing {
                 return false;
             }
-            self.move_out(known, attached, act.looked, acted, |budget, tools| {
+            self.move_out(attached, act.looked, (acted, pages), |budget, tools| {
                 act::swap_out(plan, Budget { bytes: act.may.min(act.rest), ..budget }, tools)
             });
             return true;
@@ -237,7 +250,7 @@ impl Actor<'_> {
         let most = if trial.is_some() { u64::MAX } else { sample.bytes().max(UNPROVEN_MOST) };
         let left = act.may.min(act.rest).saturating_sub(acted.outcome.applied);
         let before = acted.outcome.over_budget;
-        self.move_out(known, attached, act.looked, acted, |budget, tools| {
+        self.move_out(attached, act.looked, (acted, pages), |budget, tools| {
             act::swap_out_rest(plan, sample, Budget { bytes: left.min(most), ..budget }, tools)
         });
         if most < left && !acted.swap_off {
@@ -279,10 +292,9 @@ impl Actor<'_> {
     /// Moves by `each`, which has a budget in time, and takes note of what left and what stayed. Returns its outcome.
     fn move_out(
         &self,
-        known: &mut ProcessHistory,
         attached: &mut Attached,
         looked: Duration,
-        acted: &mut Acted,
+        (acted, pages): (&mut Acted, &mut Pages),
         each: impl FnOnce(Budget, &mut Tools<'_>) -> Outcome,
     ) -> Outcome {
         let (mut left, mut kept) = (PageSetBuilder::default(), PageSetBuilder::default());
@@ -314,7 +326,8 @@ impl Actor<'_> {
         acted.left += outcome.applied;
         self.machine.left(outcome.applied);
         acted.outcome.append(outcome.clone());
-        self.history.moved(known, left.finish(), kept.finish());
+        pages.left = std::mem::take(&mut pages.left).joined(left.finish());
+        pages.kept = std::mem::take(&mut pages.kept).joined(kept.finish());
         outcome
     }
 }
