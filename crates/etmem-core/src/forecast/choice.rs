@@ -159,9 +159,7 @@ impl Forecast {
     pub fn saw(&mut self, now: Duration, seen: &Seen<'_>) {
         // What refaulted was touched.
         self.working_set = seen.working_set.max(seen.refaulted);
-        // The first cycle has been a look as well.
-        let since = *self.since.get_or_insert(now.saturating_sub(self.tick));
-        let time = now.saturating_sub(since).min(now.saturating_sub(self.last));
+        let time = now.saturating_sub(*self.since.get_or_insert(now)).min(now.saturating_sub(self.last));
         self.last = now;
         let paid = self.pay() * time.as_secs_f64() / 60.0;
         let is_full = self.hours.pass(time, paid);
