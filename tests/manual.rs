@@ -53,9 +53,19 @@ fn pages() -> Result<(TempDir, Vec<PathBuf>)> {
 fn whole_pages() -> Result<()> {
     let (_folder, files) = pages()?;
     let names: Vec<_> = files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
-    let objects =
-        ["completions", "doctor", "engine", "metrics", "migrate", "obj", "pressure", "project", "task"]
-            .map(|name| format!("etmem-{name}.1"));
+    let objects = [
+        "completions",
+        "doctor",
+        "engine",
+        "metrics",
+        "migrate",
+        "obj",
+        "pressure",
+        "project",
+        "reload",
+        "task",
+    ]
+    .map(|name| format!("etmem-{name}.1"));
     let want: Vec<&str> = objects.iter().map(String::as_str).chain(["etmem.1", "etmemd.8"]).collect();
     ensure!(names == want, "{names:?}");
     for file in &files {

@@ -22,6 +22,7 @@ pub(crate) fn unit(name: &str) -> Result<String> {
 /// The units as if they were installed: with the program under test where it is.
 fn installed(stand: &Stand) -> Result<Vec<PathBuf>> {
     let program = format!("ExecStart={}", env!("CARGO_BIN_EXE_etmemd"));
+    let reload = format!("ExecReload={} ", env!("CARGO_BIN_EXE_etmemd"));
     UNITS
         .iter()
         .map(|name| {
@@ -31,7 +32,9 @@ fn installed(stand: &Stand) -> Result<Vec<PathBuf>> {
                 "make install does not find what to replace"
             );
             let path = stand.path(name);
-            fs::write(&path, text.replace("ExecStart=/usr/sbin/etmemd", &program))?;
+            let text = text.replace("ExecStart=/usr/sbin/etmemd", &program);
+            // Only that there is such a program matters here.
+            fs::write(&path, text.replace("ExecReload=/usr/bin/etmem ", &reload))?;
             Ok(path)
         })
         .collect()
