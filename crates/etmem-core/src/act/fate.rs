@@ -64,34 +64,20 @@ impl Fate {
         let mut fate = Self::default();
         let (mut gone, mut still) = (0, 0);
         let pages = ranges.iter().flat_map(|range| (range.start..range.end).step_by(PAGE_STEP));
-        let mut end_run = |run: AddressRange, end| match end {
-            End::Left => {
-                append(&mut fate.left, run);
-                fate.bytes_left += run.bytes();
-            }
-            End::Stayed => {
-                append(&mut fate.stayed, run);
-                still += run.bytes();
-            }
-            End::Gone => gone += run.bytes(),
-            End::Vanished => fate.vanished += run.bytes(),
-        };
-        // Nearly always all of a range has left.
-        let mut run: Option<(AddressRange, End)> = None;
         for ((at, before), after) in pages.zip(before).zip(after) {
-            let end = End::of(*before, *after);
-            match &mut run {
-                Some((open, same)) if *same == end && open.end == at => open.end += PAGE_SIZE,
-                _ => {
-                    let page = AddressRange::new(at, at + PAGE_SIZE);
-                    if let Some((over, its_end)) = run.replace((page, end)) {
-                        end_run(over, its_end);
-                    }
+            let page = AddressRange::new(at, at + PAGE_SIZE);
+            match End::of(*before, *after) {
+                End::Left => {
+                    append(&mut fate.left, page);
+                    fate.bytes_left += PAGE_SIZE;
                 }
+                End::Stayed => {
+                    append(&mut fate.stayed, page);
+                    still += PAGE_SIZE;
+                }
+                End::Gone => gone += PAGE_SIZE,
+                End::Vanished => fate.vanished += PAGE_SIZE,
             }
-        }
-        if let Some((over, its_end)) = run {
-            end_run(over, its_end);
         }
         fate.refused = moved.refused.min(still);
         fate.bytes_stayed = still - fate.refused;
