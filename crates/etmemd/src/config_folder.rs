@@ -1,9 +1,10 @@
 //! Projects that are there whenever the daemon is: `--config-dir` names a folder, and its files are added and their projects
 //! started when the daemon starts, and read again by `etmem reload`.
 
-use crate::files::{add, read};
+use crate::files::{add, read, warnings};
 use crate::registry::{Denied, Object, Registry, objects};
-use etmem_config::ConfigFile;
+use etmem_config::{ConfigFile, ProjectSection};
+use etmem_wire::ErrorKind;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -11,7 +12,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 /// Other names in the folder are none of etmemd's: notes, and what editors and package managers leave.
 const EXTENSION: &str = "conf";
@@ -48,23 +49,27 @@ impl ConfigFolder {
         }
     }
 
-    /// Reads the files again, and makes what there is what they say now. What is refused stays as it was.
-    pub(crate) fn reload(&mut self, registry: &mut Registry) -> Result<Vec<String>, Vec<Denied>> {
-        let refused = |error: io::Error| {
-            let reason = format!("cannot be read: {error}; nothing is changed");
-            vec![Denied::Folder { path: self.path.display().to_string(), reason }]
+    /// Reads the files again, and makes what there is what they say now. What is refused stays as it was: then who asked learns of that
+    /// first, and of what was done.
+    pub(crate) fn reload(
+        &mut self,
+        registry: &mut Registry,
+    ) -> Result<Vec<String>, (ErrorKind, Vec<String>)> {
+        let Read { mut done, refused } = match files(&self.path) {
+            Ok(files) => self.read(registry, &files),
+            Err(error) => {
+                let reason = format!("cannot be read: {error}; nothing is changed");
+                let denied = Denied::Folder { path: self.path.display().to_string(), reason };
+                Read { refused: vec![denied], ..Read::default() }
+            }
         };
-        let files = files(&self.path).map_err(refused)?;
-        let Read { mut done, mut refused } = self.read(registry, &files);
-        if done.is_empty() && refused.is_empty() {
+        if let Some(first) = refused.first() {
+            return Err((first.kind(), refused.iter().map(ToString::to_string).chain(done).collect()));
+        }
+        if done.is_empty() {
             done.push("nothing is different".to_owned());
         }
-        if refused.is_empty() {
-            return Ok(done);
-        }
-        // Who asked learns of both.
-        refused.extend(done.into_iter().map(Denied::Machine));
-        Err(refused)
+        Ok(done)
     }
 
     fn read(&mut self, registry: &mut Registry, files: &[PathBuf]) -> Read {
@@ -75,10 +80,11 @@ impl ConfigFolder {
                 self.check_once(path, &file)?;
                 let new: Vec<_> =
                     file.projects.iter().filter(|project| !registry.has_project(&project.name)).collect();
-                for warning in &file.warnings {
-                    warn!("{warning}");
-                }
                 let lines = registry.change(&file).map_err(|denied| vec![denied])?;
+                // They are known of a file that says as before.
+                if !lines.is_empty() {
+                    warnings(&file);
+                }
                 Ok((objects(&file), lines, start(registry, &file, &new)))
             });
             match changed {
@@ -182,7 +188,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Starts the `new` projects of `file`; what was done, a line each.
-fn start(registry: &mut Registry, file: &ConfigFile, new: &[&etmem_config::ProjectSection]) -> Vec<String> {
+fn start(registry: &mut Registry, file: &ConfigFile, new: &[&ProjectSection]) -> Vec<String> {
     let mut lines = Vec::new();
     for project in new.iter().filter(|project| project.autostart) {
         let name = &project.name;

@@ -57,10 +57,7 @@ pub(crate) fn dispatch(
         Request::Reload => match folder.as_mut().map(|folder| folder.reload(registry)) {
             // What was done and what was refused is in the log already.
             Some(Ok(lines)) => return Reply::Response(Response::success(lines.join("\n"))),
-            Some(Err(denied)) => {
-                let kind = denied.first().map_or(ErrorKind::Internal, Denied::kind);
-                return Reply::Response(Response::failure(kind, &denied));
-            }
+            Some(Err((kind, lines))) => return Reply::Response(Response::failure(kind, &lines)),
             None => Err(vec![Denied::NoFolder]),
         },
         Request::ObjDel(file) => listed(file.as_str()).and_then(|listed| registry.delete(&listed)),

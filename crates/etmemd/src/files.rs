@@ -18,12 +18,18 @@ pub(crate) fn refused(error: ConfigError) -> Vec<Denied> {
     vec![Denied::Config(error)]
 }
 
-/// Adds what `file` lists. Its warnings come first in the answer, and go to the log.
-pub(crate) fn add(registry: &mut Registry, file: &ConfigFile) -> Outcome {
-    let mut lines: Vec<String> = file.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+/// What of `file` is ignored, a line each, which go to the log.
+pub(crate) fn warnings(file: &ConfigFile) -> Vec<String> {
+    let lines: Vec<String> = file.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     for line in &lines {
         warn!("{line}");
     }
+    lines
+}
+
+/// Adds what `file` lists. Its warnings come first in the answer.
+pub(crate) fn add(registry: &mut Registry, file: &ConfigFile) -> Outcome {
+    let mut lines = warnings(file);
     lines.extend(registry.add(file).map_err(|denied| vec![denied])?);
     Ok(lines)
 }

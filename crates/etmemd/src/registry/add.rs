@@ -5,8 +5,10 @@ use super::delete::Object;
 use super::denied::{Denied, place};
 use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, TaskEntry};
 use super::named::Named;
+use crate::machine::Machine;
 use etmem_config::{ConfigFile, EngineSection, ProjectSection, TaskSection};
 use etmem_core::kernel::process::Target;
+use etmem_engine::EngineError;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -104,7 +106,6 @@ impl Registry {
 
     fn add_task(&mut self, section: &TaskSection, deadline: &Deadline, path: &Path) -> Result<(), Denied> {
         let place = || place(path, section.line);
-        let place_of = |key| super::denied::place(path, section.line_of(key));
         let machine = Arc::clone(&self.machine);
         let project = self.project_mut(&section.project, place)?;
         let engine = project.engine(&section.engine, place)?;
@@ -116,19 +117,8 @@ impl Registry {
                 name: section.name.clone(),
             });
         }
-        // Made only to find what is wrong with it; the work that runs is made at each start.
-        if let Policy::BuiltIn(engine) = &engine.policy {
-            engine
-                .work(&project.section, section)
-                .map_err(|error| Denied::Engine { place: error.key().map_or_else(place, place_of), error })?;
-        }
-        let mut section = section.clone();
-        if let Target::Pid(pid) = section.target {
-            // A process that gets the same number later is another one.
-            section.target = Target::Process(machine.processes().check(pid).map_err(|error| {
-                Denied::Target { place: place_of("value"), value: pid.to_string(), error }
-            })?);
-        }
+        engine.check_work(&project.section, section, path)?;
+        let section = with_process(section, &*machine, path)?;
         if let Policy::Hosted(engine) = &engine.policy {
             engine
                 .add_task(&section, deadline.left())
@@ -138,4 +128,39 @@ impl Registry {
         project.engine_mut(&engine, place)?.tasks.push(name, TaskEntry { section, running: None });
         Ok(())
     }
+}
+
+impl EngineEntry {
+    /// Whether the engine takes `task` of the file at `path`. The work is made only to find what is wrong with it; that which runs is
+    /// made at each start.
+    pub(super) fn check_work(
+        &self,
+        project: &ProjectSection,
+        task: &TaskSection,
+        path: &Path,
+    ) -> Result<(), Denied> {
+        let Policy::BuiltIn(engine) = &self.policy else { return Ok(()) };
+        let refused = |error: EngineError| {
+            let line = error.key().map_or(task.line, |key| task.line_of(key));
+            Denied::Engine { place: place(path, line), error }
+        };
+        engine.work(project, task).map(drop).map_err(refused)
+    }
+}
+
+/// `section` of the file at `path`, meaning the process that has its pid now: one that gets the same number later is another one.
+pub(super) fn with_process(
+    section: &TaskSection,
+    machine: &dyn Machine,
+    path: &Path,
+) -> Result<TaskSection, Denied> {
+    let mut section = section.clone();
+    if let Target::Pid(pid) = section.target {
+        section.target = Target::Process(machine.processes().check(pid).map_err(|error| Denied::Target {
+            place: place(path, section.line_of("value")),
+            value: pid.to_string(),
+            error,
+        })?);
+    }
+    Ok(section)
 }

@@ -4,19 +4,20 @@
 //! A task goes on where its engine says that it can, from its next cycle on; else it begins again. A project with a plugin, and one
 //! of which an engine changes, is made again as a whole. If anything of the file is refused, all is as it was before.
 
+use super::add::with_process;
 use super::deadline::{ANSWER_LIMIT, Deadline, STOP_LIMIT};
 use super::delete::Object;
-use super::denied::{Denied, place};
-use super::entries::{Policy, ProjectEntry, Registry, Running};
+use super::denied::Denied;
+use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, Running};
 use etmem_config::{ConfigFile, EngineSection, ProjectSection, TaskSection, WrittenGroup};
 use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
-use etmem_engine::Engine;
+use etmem_engine::{Engine, Sections};
 use std::path::Path;
 
-/// What a file says of projects and tasks that are there.
+/// What a file says of projects and tasks that are there, which change where they are.
 #[derive(Debug, Default)]
-struct Sections {
+struct Replaced {
     projects: Vec<ProjectSection>,
     tasks: Vec<TaskSection>,
 }
@@ -26,12 +27,19 @@ struct Sections {
 struct Changes {
     /// Those that are not there.
     new: Option<ConfigFile>,
-    /// Projects and tasks that change where they are.
-    sections: Sections,
+    replaced: Replaced,
     /// Projects that are made again.
     rebuilt: Vec<Name>,
     /// What is said of all that, a line each.
     lines: Vec<String>,
+}
+
+/// How to make things what they were.
+#[derive(Debug, Default)]
+struct Undo {
+    replaced: Replaced,
+    /// Projects that were removed, as a file would say them, and whether they were started.
+    rebuilt: Vec<(ConfigFile, bool)>,
 }
 
 /// The names of what `file` lists, in the order in which it is added.
@@ -52,33 +60,58 @@ pub(crate) fn objects(file: &ConfigFile) -> Vec<Object> {
 impl Registry {
     /// Makes what `file` lists what it says now. Returns what was done, a line each; if anything is refused, nothing.
     pub(crate) fn change(&mut self, file: &ConfigFile) -> Result<Vec<String>, Denied> {
-        let Changes { new, sections, rebuilt, mut lines } = self.changes(file)?;
-        let deadline = Deadline::new(ANSWER_LIMIT);
-        let before = self.put(sections);
-        let mut done = self.start_waiting(&deadline);
-        if let (Ok(notes), Some(new)) = (&mut done, &new) {
-            match self.add(new) {
-                Ok(more) => notes.extend(more),
-                Err(denied) => done = Err(denied),
+        let mut changes = self.changes(file)?;
+        let mut undo = Undo::default();
+        match self.carry_out(&changes, file, &mut undo) {
+            Ok(notes) => {
+                changes.lines.extend(notes);
+                Ok(changes.lines)
             }
-        }
-        match done {
-            Ok(notes) => lines.extend(notes),
             Err(denied) => {
-                self.put(before);
-                // What ran before can run again.
-                let _ = self.start_waiting(&Deadline::new(ANSWER_LIMIT));
-                if let Some(new) = &new {
-                    let deadline = Deadline::new(STOP_LIMIT);
-                    objects(new).iter().rev().for_each(|object| drop(self.remove(object, &deadline)));
-                }
-                return Err(denied);
+                self.undo(undo);
+                Err(denied)
             }
         }
-        for project in rebuilt {
-            lines.extend(self.rebuild(&project, file)?);
+    }
+
+    /// Carries out `changes`; what has to be undone if a later step is refused goes to `undo`.
+    fn carry_out(
+        &mut self,
+        changes: &Changes,
+        file: &ConfigFile,
+        undo: &mut Undo,
+    ) -> Result<Vec<String>, Denied> {
+        let mut notes = Vec::new();
+        for project in &changes.rebuilt {
+            notes.extend(self.rebuild(project, file, undo)?);
         }
-        Ok(lines)
+        if !changes.replaced.is_empty() {
+            undo.replaced = self.put(&changes.replaced);
+            notes.extend(self.start_waiting(&Deadline::new(ANSWER_LIMIT))?);
+        }
+        if let Some(new) = &changes.new {
+            notes.extend(self.add(new)?);
+        }
+        Ok(notes)
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        if !undo.replaced.is_empty() {
+            self.put(&undo.replaced);
+            // What ran before can run again.
+            let _ = self.start_waiting(&Deadline::new(ANSWER_LIMIT));
+        }
+        for (was, started) in undo.rebuilt.iter().rev() {
+            for project in &was.projects {
+                self.remove(&Object::Project(project.name.clone()), &Deadline::new(STOP_LIMIT));
+                if let Err(lost) = self.bring(was, &project.name, *started) {
+                    tracing::error!(
+                        "project {} cannot be added again as it was before: {lost}",
+                        project.name
+                    );
+                }
+            }
+        }
     }
 
     /// What `change` would do, a line each.
@@ -111,7 +144,7 @@ impl Registry {
             let Some(entry) = self.projects.get(&section.name) else { continue };
             if let Some(difference) = difference(&entry.section.written, &section.written) {
                 changes.lines.push(format!("project {}: {difference}", section.name));
-                changes.sections.projects.push(section.clone());
+                changes.replaced.projects.push(section.clone());
             }
         }
         for section in &file.engines {
@@ -128,27 +161,27 @@ impl Registry {
                 let section = self.with_target(section, before, &file.path)?;
                 let TaskSection { project, name, .. } = &section;
                 changes.lines.push(format!("task {name} of project {project}: {difference}"));
-                changes.sections.tasks.push(section);
+                changes.replaced.tasks.push(section);
             }
         }
-        let mut touched: Vec<Name> = changes.sections.projects.iter().map(|one| one.name.clone()).collect();
-        touched.extend(changes.sections.tasks.iter().map(|one| one.project.clone()));
+        let mut touched: Vec<Name> = changes.replaced.projects.iter().map(|one| one.name.clone()).collect();
+        touched.extend(changes.replaced.tasks.iter().map(|one| one.project.clone()));
         for name in touched {
             let Some(entry) = self.projects.get(&name) else { continue };
             if entry.engines.iter().any(|engine| engine.hosted().is_some()) {
                 changes.rebuild(&name);
             }
         }
-        let Changes { sections, rebuilt, .. } = &mut changes;
+        let Changes { replaced, rebuilt, .. } = &mut changes;
         for name in rebuilt.iter() {
             self.check_is_whole(name, file)?;
         }
-        sections.projects.retain(|one| !rebuilt.contains(&one.name));
-        sections.tasks.retain(|one| !rebuilt.contains(&one.project));
+        replaced.projects.retain(|one| !rebuilt.contains(&one.name));
+        replaced.tasks.retain(|one| !rebuilt.contains(&one.project));
         new.engines.retain(|one| !rebuilt.contains(&one.project));
         new.tasks.retain(|one| !rebuilt.contains(&one.project));
-        self.check(sections, &new, &file.path)?;
-        let ways = self.ways(sections);
+        self.check(replaced, &new, &file.path)?;
+        let ways = self.ways(replaced);
         changes.lines.extend(ways);
         for name in &changes.rebuilt {
             changes.lines.push(format!("project {name} is made again"));
@@ -174,73 +207,51 @@ impl Registry {
         before: &TaskSection,
         path: &Path,
     ) -> Result<TaskSection, Denied> {
-        let mut section = section.clone();
         match (&section.target, &before.target) {
             (Target::Pid(pid), Target::Process(known)) if known.pid == *pid => {
-                section.target = before.target.clone();
+                Ok(TaskSection { target: before.target.clone(), ..section.clone() })
             }
-            (Target::Pid(pid), _) => {
-                let checked = self.machine.processes().check(*pid);
-                section.target = Target::Process(checked.map_err(|error| Denied::Target {
-                    place: place(path, section.line_of("value")),
-                    value: pid.to_string(),
-                    error,
-                })?);
-            }
-            _ => {}
+            _ => with_process(section, &*self.machine, path),
         }
-        Ok(section)
     }
 
     /// Whether the engines take what they are to be given.
-    fn check(&self, sections: &Sections, new: &ConfigFile, path: &Path) -> Result<(), Denied> {
-        let refused = |task: &TaskSection, error: etmem_engine::EngineError| {
-            let line = error.key().map_or(task.line, |key| task.line_of(key));
-            Denied::Engine { place: place(path, line), error }
-        };
-        for (entry, project, engine, task) in self.affected(sections) {
-            let Policy::BuiltIn(policy) = &engine.policy else { continue };
-            let task = sections.task(task).unwrap_or(task);
-            debug_assert_eq!(entry.section.name, project.name);
-            policy.work(project, task).map_err(|error| refused(task, error))?;
+    fn check(&self, replaced: &Replaced, new: &ConfigFile, path: &Path) -> Result<(), Denied> {
+        for (_, project, engine, task) in self.affected(replaced) {
+            engine.check_work(project, replaced.task(task).unwrap_or(task), path)?;
         }
         for task in &new.tasks {
             let Some(entry) = self.projects.get(&task.project) else { continue };
-            let project = sections.project(&entry.section);
-            if let Some(Policy::BuiltIn(policy)) =
-                entry.engines.get(&task.engine).map(|engine| &engine.policy)
-            {
-                policy.work(project, task).map_err(|error| refused(task, error))?;
+            if let Some(engine) = entry.engines.get(&task.engine) {
+                engine.check_work(replaced.project(&entry.section), task, path)?;
             }
         }
         Ok(())
     }
 
-    /// The tasks that `sections` are about: with their project, what that is to be, and their engine.
+    /// The tasks that `replaced` is about: with their project, what that is to be, and their engine.
     fn affected<'a>(
         &'a self,
-        sections: &'a Sections,
-    ) -> impl Iterator<
-        Item = (&'a ProjectEntry, &'a ProjectSection, &'a super::entries::EngineEntry, &'a TaskSection),
-    > {
+        replaced: &'a Replaced,
+    ) -> impl Iterator<Item = (&'a ProjectEntry, &'a ProjectSection, &'a EngineEntry, &'a TaskSection)> {
         let engines =
             self.projects.iter().flat_map(|entry| entry.engines.iter().map(move |engine| (entry, engine)));
         let tasks = engines
             .flat_map(|(entry, engine)| engine.tasks.iter().map(move |task| (entry, engine, &task.section)));
         tasks.filter_map(|(entry, engine, task)| {
-            let project = sections.project(&entry.section);
+            let project = replaced.project(&entry.section);
             let is_affected =
-                !std::ptr::eq(project, &raw const entry.section) || sections.task(task).is_some();
+                !std::ptr::eq(project, &raw const entry.section) || replaced.task(task).is_some();
             is_affected.then_some((entry, project, engine, task))
         })
     }
 
     /// How each running task goes on, a line each.
-    fn ways(&self, sections: &Sections) -> Vec<String> {
+    fn ways(&self, replaced: &Replaced) -> Vec<String> {
         let mut lines = Vec::new();
-        for (entry, project, engine, task) in self.affected(sections).filter(|(entry, ..)| entry.started) {
+        for (entry, project, engine, task) in self.affected(replaced).filter(|(entry, ..)| entry.started) {
             if let Policy::BuiltIn(policy) = &engine.policy {
-                let now = sections.task(task).unwrap_or(task);
+                let now = replaced.task(task).unwrap_or(task);
                 let way = if goes_on(&**policy, (&entry.section, task), (project, now)) {
                     "goes on, and does so from its next cycle on"
                 } else {
@@ -252,20 +263,21 @@ impl Registry {
         lines
     }
 
-    /// Puts `sections` in the place of those that are there, which are returned. A task that cannot go on stops, and waits to be started.
-    fn put(&mut self, sections: Sections) -> Sections {
-        let mut before = Sections::default();
-        for entry in self.projects.iter_mut() {
-            let project = sections.projects.iter().find(|one| one.name == entry.section.name);
+    /// Puts `replaced` in the place of what is there, which is returned. A task that cannot go on stops, and waits to be started.
+    fn put(&mut self, replaced: &Replaced) -> Replaced {
+        let mut before = Replaced::default();
+        for entry in self.projects.iter_mut().filter(|entry| replaced.is_about(&entry.section.name)) {
             let old = entry.section.clone();
-            if let Some(project) = project {
+            let project = replaced.project(&old);
+            let is_other = !std::ptr::eq(project, &raw const old);
+            if is_other {
                 before.projects.push(std::mem::replace(&mut entry.section, project.clone()));
             }
             for engine in entry.engines.iter_mut() {
                 let Policy::BuiltIn(policy) = &engine.policy else { continue };
                 for task in engine.tasks.iter_mut() {
-                    let section = sections.task(&task.section);
-                    if project.is_none() && section.is_none() {
+                    let section = replaced.task(&task.section);
+                    if !is_other && section.is_none() {
                         continue;
                     }
                     let old_task = task.section.clone();
@@ -302,10 +314,11 @@ impl Registry {
         }
     }
 
-    /// Removes the project `name`, and adds and starts it as `file` says; as it was, if that is refused.
-    fn rebuild(&mut self, name: &Name, file: &ConfigFile) -> Result<Vec<String>, Denied> {
+    /// Removes the project `name`, and adds and starts it as `file` says.
+    fn rebuild(&mut self, name: &Name, file: &ConfigFile, undo: &mut Undo) -> Result<Vec<String>, Denied> {
         let Some(entry) = self.projects.get(name) else { return Ok(Vec::new()) };
-        let (was, started) = (entry.as_file(&file.path), entry.started);
+        let started = entry.started;
+        undo.rebuilt.push((entry.as_file(&file.path), started));
         let part = ConfigFile {
             path: file.path.clone(),
             projects: file.projects.iter().filter(|one| one.name == *name).cloned().collect(),
@@ -313,30 +326,18 @@ impl Registry {
             tasks: file.tasks.iter().filter(|one| one.project == *name).cloned().collect(),
             warnings: Vec::new(),
         };
-        let mut lines = self.remove(&Object::Project(name.clone()), &Deadline::new(STOP_LIMIT));
-        let again = |registry: &mut Self, part: &ConfigFile| -> Result<Vec<String>, Denied> {
-            let mut notes = registry.add(part)?;
-            if started {
-                match registry.start(name) {
-                    Ok(more) => notes.extend(more),
-                    Err(denied) => {
-                        registry.remove(&Object::Project(name.clone()), &Deadline::new(STOP_LIMIT));
-                        return Err(denied);
-                    }
-                }
-            }
-            Ok(notes)
-        };
-        match again(self, &part) {
-            Ok(notes) => lines.extend(notes),
-            Err(denied) => {
-                if let Err(lost) = again(self, &was) {
-                    tracing::error!("project {name} cannot be added again as it was before: {lost}");
-                }
-                return Err(denied);
-            }
+        let mut notes = self.remove(&Object::Project(name.clone()), &Deadline::new(STOP_LIMIT));
+        notes.extend(self.bring(&part, name, started)?);
+        Ok(notes)
+    }
+
+    /// Adds `part`, which is the project `name`, and starts it if it is to be `started`.
+    fn bring(&mut self, part: &ConfigFile, name: &Name, started: bool) -> Result<Vec<String>, Denied> {
+        let mut notes = self.add(part)?;
+        if started {
+            notes.extend(self.start(name)?);
         }
-        Ok(lines)
+        Ok(notes)
     }
 }
 
@@ -348,8 +349,17 @@ impl Changes {
     }
 }
 
-impl Sections {
-    /// What the project of `section` is to be; itself where nothing is said of it.
+impl Replaced {
+    fn is_empty(&self) -> bool {
+        self.projects.is_empty() && self.tasks.is_empty()
+    }
+
+    /// Whether anything is said of the project `name` or of a task of it.
+    fn is_about(&self, name: &Name) -> bool {
+        self.projects.iter().any(|one| one.name == *name) || self.tasks.iter().any(|one| one.project == *name)
+    }
+
+    /// What the project of `section` is to be; itself if nothing is said of it.
     fn project<'a>(&'a self, section: &'a ProjectSection) -> &'a ProjectSection {
         self.projects.iter().find(|one| one.name == section.name).unwrap_or(section)
     }
@@ -378,11 +388,7 @@ impl ProjectEntry {
 }
 
 /// Whether a running task can go on.
-fn goes_on(
-    engine: &dyn Engine,
-    before: (&ProjectSection, &TaskSection),
-    now: (&ProjectSection, &TaskSection),
-) -> bool {
+fn goes_on(engine: &dyn Engine, before: Sections<'_>, now: Sections<'_>) -> bool {
     before.0.triggers == now.0.triggers && engine.can_change(before, now)
 }
 

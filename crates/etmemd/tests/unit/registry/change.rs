@@ -78,6 +78,33 @@ fn what_is_refused_leaves_all_as_it_was() {
     registry.shut_down(Duration::from_secs(60));
 }
 
+/// One project goes on by other limits, the other would have to be made again, and its task is refused.
+#[test]
+fn a_project_that_cannot_be_made_again_leaves_the_others_as_they_were() {
+    let second = |engine: &str, threshold: u8| {
+        format!(
+            "[project]\nname=q\nloop=1\ninterval=1\nsleep=1\n[engine]\nproject=q\nname=slide\n{engine}\
+             [task]\nproject=q\nengine=slide\nname=u\ntype=pid\nvalue=42\nT={threshold}\n"
+        )
+    };
+    let both = |first: u8, engine: &str, second_threshold: u8| {
+        let first = format!("{PROJECT}{ENGINE}{TASK}").replace("T=1", &format!("T={first}"));
+        file(&format!("{first}{}", second(engine, second_threshold)))
+    };
+    let mut registry = registry();
+    registry.add(&both(1, "", 1)).unwrap();
+    registry.start(&name("p")).unwrap();
+    registry.start(&name("q")).unwrap();
+    let denied = registry.change(&both(2, "unknown=1\n", 99)).unwrap_err();
+    assert!(denied.to_string().contains("T=99"), "{denied}");
+    assert_eq!(running(&registry), 2);
+    assert_eq!(registry.difference(&both(1, "", 1)).unwrap(), Vec::<String>::new(), "all is as it was");
+    let lines = registry.change(&both(2, "unknown=1\n", 3)).unwrap();
+    assert!(lines.contains(&"project q is made again".to_owned()), "{lines:?}");
+    assert_eq!(running(&registry), 2);
+    registry.shut_down(Duration::from_secs(60));
+}
+
 fn write(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     fs::write(&path, text).unwrap();
@@ -102,8 +129,7 @@ fn a_folder_is_read_again() {
     write(files.path(), "1.conf", &first.replace("T=1", "T=none"));
     fs::remove_file(files.path().join("2.conf")).unwrap();
     write(files.path(), "3.conf", &first);
-    let denied = folder.reload(&mut registry).unwrap_err();
-    let words: Vec<String> = denied.iter().map(ToString::to_string).collect();
+    let (_, words) = folder.reload(&mut registry).unwrap_err();
     assert!(words[0].contains("1.conf:") && words[0].contains("T=none"), "{words:?}");
     assert!(words[1].contains("3.conf: project p is listed by"), "{words:?}");
     assert!(words[2..].contains(&"removed project q".to_owned()), "{words:?}");
