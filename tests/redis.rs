@@ -13,7 +13,7 @@ use etmem_testkit::redis::{Client, Server};
 use etmem_testkit::size::{self, MIB};
 use etmem_testkit::stage::{LIMIT, Stage};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
-use etmem_testkit::workload::content::noise;
+use etmem_testkit::workload::content::record;
 
 const SWAP: usize = 1024 * MIB;
 const KEYS: usize = 60_000;
@@ -83,14 +83,8 @@ fn read_value(client: &mut Client, key: usize) -> Result<()> {
     Ok(())
 }
 
-/// Half random, half the key's name over and over: it compresses as data does.
 fn value(key: usize) -> Vec<u8> {
-    let half = VALUE_BYTES / 2;
-    let mut bytes = noise(key as u64, half);
-    let name = name(key);
-    bytes.extend(name.repeat(half.div_ceil(name.len())).into_bytes());
-    bytes.truncate(VALUE_BYTES);
-    bytes
+    record(key as u64, &name(key), VALUE_BYTES)
 }
 
 /// Asks for the hot keys over and over, as fast as the server answers.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon};
-use etmem_testkit::pagemap::stat_field;
+use etmem_testkit::pagemap::processor_ticks;
 use etmem_testkit::process::Running;
 use etmem_testkit::workload::pace::TICKS;
 
@@ -79,8 +79,7 @@ impl Contest {
     /// Processor time that it has used, the kernel's part included.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
         let of = |pid: u32| -> Result<Duration> {
-            let ticks = stat_field(pid, 14)? + stat_field(pid, 15)?;
-            Ok(Duration::from_secs_f64(ticks as f64 / TICKS))
+            Ok(Duration::from_secs_f64(processor_ticks(pid)? as f64 / TICKS))
         };
         let kdamond = || damon::thread().map_or(Ok(Duration::ZERO), of);
         match self {

@@ -19,7 +19,7 @@ use etmem_testkit::guest;
 use etmem_testkit::laboratory::{self, Machine, trial};
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::run_in_turn;
+use etmem_testkit::trial::{asked_number, is_named, names, run_in_turn};
 
 const SWAP: usize = 700 * MIB;
 
@@ -33,12 +33,8 @@ struct Plan {
 impl Plan {
     /// As the environment asks.
     fn asked() -> Result<Self> {
-        let number = |name: &str, usual: u64| -> Result<u64> {
-            env::var(name).map_or(Ok(usual), |text| text.parse().with_context(|| format!("{name}={text}")))
-        };
-        let only = env::var("ONLY").unwrap_or_default();
-        let only = only.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        Ok(Self { rounds: number("ROUNDS", 3)?, seconds: number("SECONDS", 120)?, only })
+        let only = names(&env::var("ONLY").unwrap_or_default(), ',');
+        Ok(Self { rounds: asked_number("ROUNDS", 3)?, seconds: asked_number("SECONDS", 120)?, only })
     }
 
     /// As a word that goes into the machine, and back.
@@ -50,13 +46,11 @@ impl Plan {
         let mut parts = word.splitn(3, ' ');
         let mut part = || parts.next().context("a part is missing");
         let (rounds, seconds) = (part()?.parse()?, part()?.parse()?);
-        let only = part()?.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        Ok(Self { rounds, seconds, only })
+        Ok(Self { rounds, seconds, only: names(part()?, ',') })
     }
 
     fn contestants(&self) -> Vec<&'static Contestant> {
-        let is_in = |one: &&Contestant| self.only.is_empty() || self.only.iter().any(|name| name == one.name);
-        contestants::ALL.iter().filter(is_in).collect()
+        contestants::ALL.iter().filter(|one| is_named(&self.only, one.name)).collect()
     }
 }
 

@@ -1,7 +1,6 @@
 //! One run: a fresh workload in a fresh group, under one contestant, looked at each second.
 
 use std::env;
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,6 +10,7 @@ use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::size::PAGE;
+use etmem_testkit::swap::zram_used;
 
 use crate::contestants::{Contestant, Stage};
 use crate::workload::{Touches, Workload};
@@ -40,12 +40,6 @@ fn stalled(group: &ControlGroup, file: &str) -> Result<u64> {
     Ok(total.context("no total")?.1.parse()?)
 }
 
-/// Memory that zram takes.
-fn zram() -> Result<u64> {
-    let text = fs::read_to_string("/sys/block/zram0/mm_stat")?;
-    Ok(text.split_whitespace().nth(2).context("mm_stat")?.parse()?)
-}
-
 /// One run of `contestant`.
 pub(crate) fn one(
     contestant: &'static Contestant,
@@ -62,7 +56,12 @@ pub(crate) fn one(
     let _ = clock.pause(Duration::from_secs(2));
     let counters = |group: &ControlGroup| -> Result<(usize, u64, u64, u64)> {
         let refaults = group.stat("workingset_refault_anon")? + group.stat("workingset_refault_file")?;
-        Ok((refaults * PAGE, stalled(group, "memory.pressure")?, stalled(group, "io.pressure")?, zram()?))
+        Ok((
+            refaults * PAGE,
+            stalled(group, "memory.pressure")?,
+            stalled(group, "io.pressure")?,
+            zram_used()?,
+        ))
     };
     let (start, before) = (group.number("memory.current")?, counters(&group)?);
     let stage = Stage { binaries, group: &path, pid: workload.pid() };
@@ -73,7 +72,7 @@ pub(crate) fn one(
         let _ = clock.pause(Duration::from_secs(1));
         let less = start as f64 - group.number("memory.current")? as f64;
         saved += less;
-        net += less - (zram()? as f64 - before.3 as f64);
+        net += less - (zram_used()? as f64 - before.3 as f64);
         looks += 1.0;
     }
     let passed = (clock.now() - begun).as_micros() as f64;

@@ -13,6 +13,7 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::process::Running;
 use etmem_testkit::size::{MIB, PAGE};
+use etmem_testkit::times::Times;
 use memmap2::{Advice, MmapMut, MmapOptions};
 
 pub(crate) const WORD: &str = "--paced-workload";
@@ -44,8 +45,7 @@ struct Program {
     memory: MmapMut,
     hot: Vec<usize>,
     warm: Vec<usize>,
-    /// How many touches took how many microseconds; the last one is for all above.
-    times: Vec<u64>,
+    times: Times,
     clock: WallClock,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn play() -> Result<()> {
     let hot = (0..HOT).chain((0..SINGLE).map(|number| HOT + number * EACH)).collect();
     let pages = MEMORY / PAGE;
     let warm = (pages - WARM..pages).collect();
-    let mut program = Program { memory, hot, warm, times: vec![0; 1_000_001], clock: WallClock::new() };
+    let mut program = Program { memory, hot, warm, times: Times::default(), clock: WallClock::new() };
     for page in 0..pages {
         // Half of it compresses, the other half does not: as of a usual program.
         let mut state = (page as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -86,7 +86,10 @@ impl Program {
         let mut last = self.clock.now();
         loop {
             match commands.try_recv() {
-                Ok(_) => say(&self.report())?,
+                Ok(_) => {
+                    let times = &self.times;
+                    say(&format!("touches {} {} {}", times.count(), times.at(990), times.at(999)))?;
+                }
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {}
             }
@@ -115,22 +118,7 @@ impl Program {
         let begin = self.clock.now();
         let byte = &mut self.memory[page * PAGE];
         *byte = byte.wrapping_add(1);
-        let took = usize::try_from((self.clock.now() - begin).as_micros()).unwrap_or(usize::MAX);
-        let last = self.times.len() - 1;
-        self.times[took.min(last)] += 1;
-    }
-
-    fn report(&self) -> String {
-        let count: u64 = self.times.iter().sum();
-        let at = |thousandths: u64| {
-            let mut left = count * thousandths / 1000;
-            self.times.iter().position(|times| {
-                let found = *times > left;
-                left = left.saturating_sub(*times);
-                found
-            })
-        };
-        format!("touches {count} {} {}", at(990).unwrap_or(0), at(999).unwrap_or(0))
+        self.times.add(self.clock.now() - begin);
     }
 }
 

@@ -7,16 +7,15 @@ mod loads;
 mod run;
 mod stores;
 mod table;
-mod times;
 
 use std::env;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use etmem_testkit::machine::Need;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{asked_number, is_named, names, run_in_turn, trial_or_skip};
 use loads::Load;
 
 /// As much as the largest load.
@@ -32,17 +31,12 @@ struct Plan {
 impl Plan {
     /// As the environment asks.
     fn asked() -> Result<Self> {
-        let number = |name: &str, usual: u32| -> Result<u32> {
-            env::var(name).map_or(Ok(usual), |text| text.parse().with_context(|| format!("{name}={text}")))
-        };
-        let only = env::var("ONLY").unwrap_or_default();
-        let only = only.split(';').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        Ok(Self { rounds: number("ROUNDS", 3)?, minutes: number("MINUTES", 10)?, only })
+        let only = names(&env::var("ONLY").unwrap_or_default(), ';');
+        Ok(Self { rounds: asked_number("ROUNDS", 3)?, minutes: asked_number("MINUTES", 10)?, only })
     }
 
     fn loads(&self) -> impl Iterator<Item = &'static Load> + '_ {
-        let is_in = |load: &&Load| self.only.is_empty() || self.only.iter().any(|name| name == load.name);
-        loads::ALL.iter().filter(is_in)
+        loads::ALL.iter().filter(|load| is_named(&self.only, load.name))
     }
 }
 

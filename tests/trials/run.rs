@@ -11,12 +11,13 @@ use anyhow::{Context, Result, anyhow};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
-use etmem_testkit::pagemap::{stat_field, status_bytes};
+use etmem_testkit::pagemap::{processor_ticks, stat_field, status_bytes};
 use etmem_testkit::size::PAGE;
+use etmem_testkit::swap::zram_used;
+use etmem_testkit::times::Times;
 
 use crate::loads::{Chooser, Load};
 use crate::stores::{Client, Store};
-use crate::times::Times;
 
 /// Caches, page tables and the processor's clock settle first.
 const WARM_UP: Duration = Duration::from_secs(15);
@@ -53,7 +54,7 @@ struct Asker {
 
 impl Asker {
     fn start(mut client: Client, load: &Load) -> Self {
-        let (stop, times) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Times::new())));
+        let (stop, times) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Times::default())));
         let (told, noted, mut chooser) = (Arc::clone(&stop), Arc::clone(&times), Chooser::new(load));
         let thread = thread::spawn(move || {
             let clock = WallClock::new();
@@ -71,7 +72,7 @@ impl Asker {
 
     /// The times since the last call.
     fn take(&self) -> Times {
-        mem::replace(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner), Times::new())
+        mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn stop(self) -> Result<()> {
@@ -80,10 +81,9 @@ impl Asker {
     }
 }
 
-/// Memory that zram takes.
-fn zram() -> Result<u64> {
-    let text = fs::read_to_string("/sys/block/zram0/mm_stat").unwrap_or_default();
-    text.split_whitespace().nth(2).map_or(Ok(0), |text| Ok(text.parse()?))
+/// Memory that zram takes: none where swap is elsewhere.
+fn zram() -> u64 {
+    zram_used().unwrap_or(0)
 }
 
 /// Ticks in which the processors worked or were taken, of the machine.
@@ -95,10 +95,6 @@ fn busy_ticks() -> Result<u64> {
     Ok(ticks.iter().take(8).enumerate().filter(|(at, _)| ![3, 4].contains(at)).map(|(_, ticks)| ticks).sum())
 }
 
-fn ticks_of(pid: u32) -> Result<u64> {
-    Ok(stat_field(pid, 14)? + stat_field(pid, 15)?)
-}
-
 /// One run of `load`, with the daemon or without.
 pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Minute>> {
     let clock = WallClock::new();
@@ -108,12 +104,11 @@ pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Mi
     let asker = Asker::start(store.connect()?, load);
     let _ = clock.pause(WARM_UP);
     let pid = store.pid();
-    let (full, zram_before) = (status_bytes(pid, "VmRSS")? as f64, zram()? as f64);
+    let (full, zram_before) = (status_bytes(pid, "VmRSS")? as f64, zram() as f64);
     let daemon = with_daemon
         .then(|| -> Result<Daemon> {
             let daemon = Daemon::start(&Binaries::beside()?)?;
-            let mut file = ProjectFile::new("p");
-            file.tasks.push(("t".to_owned(), TaskKind::Pid(pid), vec!["T=1".to_owned()]));
+            let file = ProjectFile::new("p").task_as_written("t", TaskKind::Pid(pid), &["T=1"]);
             daemon.add(&file.to_string())?;
             daemon.must(&["project", "start", "-n", "p"])?;
             Ok(daemon)
@@ -122,8 +117,13 @@ pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Mi
     drop(asker.take());
     let begun = clock.now();
     let counters = || -> Result<(u64, u64, u64, u64)> {
-        let of_daemon = daemon.as_ref().map_or(Ok(0), |daemon| ticks_of(daemon.pid()))?;
-        Ok((stat_field(pid, 12)?, busy_ticks()?, ticks_of(pid)? + ticks_of(std::process::id())?, of_daemon))
+        let of_daemon = daemon.as_ref().map_or(Ok(0), Daemon::processor_ticks)?;
+        Ok((
+            stat_field(pid, 12)?,
+            busy_ticks()?,
+            processor_ticks(pid)? + processor_ticks(std::process::id())?,
+            of_daemon,
+        ))
     };
     let mut before = counters()?;
     let mut rows = Vec::new();
@@ -142,7 +142,7 @@ pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Mi
             p999: times.at(999),
             resident,
             out,
-            net: full - resident - (zram()? as f64 - zram_before),
+            net: full - resident - (zram() as f64 - zram_before),
             refaulted: ((now.0 - before.0) * PAGE as u64) as f64,
             others,
             price: Duration::from_millis((now.3 - before.3) * 10),

@@ -3,16 +3,15 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
-use etmem_testkit::clock::WallClock;
+use anyhow::{Context, Result, ensure};
 use etmem_testkit::machine::find_program;
 use etmem_testkit::process::Running;
 use etmem_testkit::redis;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::LIMIT;
-use etmem_testkit::workload::content::noise;
+use etmem_testkit::workload::content::record;
 
 pub(crate) const VALUE_BYTES: usize = 1024;
 /// Commands that are sent before their answers are read.
@@ -69,22 +68,13 @@ impl Store {
 fn memcached(folder: &Path) -> Result<Store> {
     let socket = folder.join("memcached.socket");
     let mut command = Command::new(find_program("memcached").context("there is no memcached")?);
-    command.args(["-u", "root", "-m", "2048", "-t", "1", "-s"]).arg(&socket).stdin(Stdio::null());
-    let (running, _) = Running::start(&mut command)?;
-    WallClock::new().wait_until(LIMIT, "memcached listens", || match running.ended()? {
-        Some(status) => bail!("memcached ended with {status}"),
-        None => Ok(UnixStream::connect(&socket).is_ok()),
-    })?;
+    command.args(["-u", "root", "-m", "2048", "-t", "1", "-s"]).arg(&socket);
+    let running = redis::start_listening(&mut command, &socket)?;
     Ok(Store::Memcached(running, socket))
 }
 
-/// Half random, half the key's name over and over: it compresses as data does.
 fn value(key: usize) -> Vec<u8> {
-    let mut bytes = noise(key as u64, VALUE_BYTES / 2);
-    let name = name(key);
-    bytes.extend(name.repeat(VALUE_BYTES.div_ceil(2 * name.len())).into_bytes());
-    bytes.truncate(VALUE_BYTES);
-    bytes
+    record(key as u64, &name(key), VALUE_BYTES)
 }
 
 fn name(key: usize) -> String {

@@ -96,14 +96,12 @@ impl fmt::Display for Verdict {
     }
 }
 
-fn sorted(mut figures: Vec<f64>) -> Vec<f64> {
+/// The least, the median, and the most of `figures`.
+fn spread(figures: impl Iterator<Item = f64>) -> [f64; 3] {
+    let mut figures: Vec<f64> = figures.collect();
     figures.sort_by(f64::total_cmp);
-    figures
-}
-
-fn median(figures: Vec<f64>) -> f64 {
-    let figures = sorted(figures);
-    figures.get(figures.len() / 2).copied().unwrap_or(0.0)
+    let at = |at: usize| figures.get(at).copied().unwrap_or(0.0);
+    [at(0), at(figures.len() / 2), at(figures.len().saturating_sub(1))]
 }
 
 /// What is to hold, minute by minute.
@@ -112,13 +110,11 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
     let minutes = with.iter().map(Vec::len).min().unwrap_or(0);
     let mut verdicts = Vec::new();
     for minute in 0..minutes {
-        let figures = |runs: &[Vec<Minute>], figure: fn(&Minute) -> f64| -> Vec<f64> {
-            runs.iter().map(|run| figure(&run[minute])).collect()
+        let figures = |runs: &[Vec<Minute>], figure: fn(&Minute) -> f64| {
+            spread(runs.iter().map(|run| figure(&run[minute])))
         };
         let rate = |minute: &Minute| minute.requests_per_second;
-        let bare = sorted(figures(without, rate));
-        let (least, most) = (bare[0], bare[bare.len() - 1]);
-        let (bare, throughput) = (median(bare), median(figures(with, rate)));
+        let ([least, bare, most], [_, throughput, _]) = (figures(without, rate), figures(with, rate));
         let share = throughput / bare;
         // A difference of the rounds alone says nothing against it, and nothing for it.
         let is_comparable = (most - least) / bare <= COMPARABLE || share >= THROUGHPUT;
@@ -133,9 +129,7 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
             ),
         ));
         let tail = |minute: &Minute| minute.p999 as f64;
-        let bare = sorted(figures(without, tail));
-        let (least, most) = (bare[0], bare[bare.len() - 1]);
-        let (bare, tail) = (median(bare), median(figures(with, tail)));
+        let ([least, bare, most], [_, tail, _]) = (figures(without, tail), figures(with, tail));
         let is_comparable = most <= least * P999 || tail <= bare * P999;
         verdicts.push(Verdict::new(
             is_comparable.then_some(tail <= bare * P999),
@@ -144,7 +138,7 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
                 minute + 1
             ),
         ));
-        let net = median(figures(with, |minute| minute.net));
+        let [_, net, _] = figures(with, |minute| minute.net);
         // Pages of the server's own come and go.
         if net < -4.0 * MIB as f64 {
             verdicts.push(Verdict::new(
@@ -154,8 +148,7 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
         }
     }
     let data = (load.keys * VALUE_BYTES) as f64;
-    let last =
-        |figure: fn(&Minute) -> f64| median(with.iter().filter_map(|run| run.last()).map(figure).collect());
+    let last = |figure: fn(&Minute) -> f64| spread(with.iter().filter_map(|run| run.last()).map(figure))[1];
     let out = last(|minute| minute.out) / data;
     verdicts.push(Verdict::new(
         out >= load.out_at_least,

@@ -118,6 +118,14 @@ pub fn status_bytes(pid: u32, key: &str) -> Result<usize> {
     Ok(kib.unwrap_or(0) << 10)
 }
 
+/// Processor time that a process has used, the kernel's part included, in clock ticks (a hundredth of a second).
+///
+/// # Errors
+/// It has ended.
+pub fn processor_ticks(pid: u32) -> Result<u64> {
+    Ok(stat_field(pid, 14)? + stat_field(pid, 15)?)
+}
+
 /// A field of `/proc/PID/stat`, counted from 1 as the manual does (12 majflt, 14 utime, 15 stime).
 ///
 /// # Errors

@@ -29,12 +29,8 @@ impl Server {
         let socket = folder.join("redis.socket");
         let mut command = Command::new(find_program("redis-server").context("there is no redis-server")?);
         command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
-        command.arg("--dir").arg(folder).stdin(Stdio::null()).stdout(Stdio::null());
-        let (running, _) = Running::start(&mut command)?;
-        WallClock::new().wait_until(LIMIT, "redis-server listens", || match running.ended()? {
-            Some(status) => bail!("redis-server ended with {status}"),
-            None => Ok(UnixStream::connect(&socket).is_ok()),
-        })?;
+        command.arg("--dir").arg(folder).stdout(Stdio::null());
+        let running = start_listening(&mut command, &socket)?;
         Ok(Self { running, socket })
     }
 
@@ -52,6 +48,20 @@ impl Server {
         output.set_read_timeout(Some(LIMIT))?;
         Ok(Client { input: BufReader::with_capacity(MIB, output.try_clone()?), output })
     }
+}
+
+/// Starts a server by `command`, and waits until it listens on `socket`.
+///
+/// # Errors
+/// It ends instead, or does not come to listen.
+pub fn start_listening(command: &mut Command, socket: &Path) -> Result<Running> {
+    let (running, _) = Running::start(command.stdin(Stdio::null()))?;
+    let name = command.get_program().display().to_string();
+    WallClock::new().wait_until(LIMIT, &format!("{name} listens"), || match running.ended()? {
+        Some(status) => bail!("{name} ended with {status}"),
+        None => Ok(UnixStream::connect(socket).is_ok()),
+    })?;
+    Ok(running)
 }
 
 /// A connection.
@@ -104,16 +114,5 @@ impl Client {
         self.input.read_exact(&mut bytes)?;
         bytes.truncate(length);
         Ok(bytes)
-    }
-
-    /// The answer to INFO or a similar command: the value of a line `key:value`.
-    ///
-    /// # Errors
-    /// There is no such line.
-    pub fn info(&mut self, section: &str, key: &str) -> Result<String> {
-        self.send(&[b"INFO", section.as_bytes()])?;
-        let text = String::from_utf8(self.read_value()?)?;
-        let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-        Ok(value.with_context(|| format!("no {key} in INFO {section}"))?.to_owned())
     }
 }

@@ -1,8 +1,11 @@
 //! Tests that say why they did not run.
 
+use std::env;
+use std::num::ParseIntError;
 use std::process::ExitCode;
+use std::str::FromStr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::machine::{self, Need};
@@ -31,6 +34,24 @@ pub fn for_soak(name: &str, minutes: u32) -> String {
 /// Whether the command line asks for the test `name`, for what is prepared for several tests at once.
 pub fn is_asked_for(name: &str) -> bool {
     Arguments::from_args().filter.is_none_or(|part| name.contains(&part))
+}
+
+/// The number that the environment variable `name` has, or the `usual` one.
+///
+/// # Errors
+/// It is not a number; the message names it.
+pub fn asked_number<T: FromStr<Err = ParseIntError>>(name: &str, usual: T) -> Result<T> {
+    env::var(name).map_or(Ok(usual), |text| text.parse().with_context(|| format!("{name}={text}")))
+}
+
+/// The names in `text`, apart by `separator`.
+pub fn names(text: &str, separator: char) -> Vec<String> {
+    text.split(separator).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether `only` names `name`; if it names nothing, everything is meant.
+pub fn is_named(only: &[String], name: &str) -> bool {
+    only.is_empty() || only.iter().any(|one| one == name)
 }
 
 /// Runs `many` tests at a time: those that stand on daemons of their own and share nothing else.

@@ -59,14 +59,20 @@ impl ProjectFile {
         self.task_with(name, target, &["T=1"])
     }
 
+    /// Adds a task with these further lines and nothing else, as a user writes it.
+    #[must_use]
+    pub fn task_as_written(mut self, name: &str, target: TaskKind, lines: &[&str]) -> Self {
+        self.tasks.push((name.to_owned(), target, lines.iter().map(|line| (*line).to_owned()).collect()));
+        self
+    }
+
     /// Adds a task with these further lines. What a cycle says of a page is enough for it to leave, unless a line names an age.
     #[must_use]
-    pub fn task_with(mut self, name: &str, target: TaskKind, lines: &[&str]) -> Self {
+    pub fn task_with(self, name: &str, target: TaskKind, lines: &[&str]) -> Self {
         let has = |key: &str| lines.iter().any(|line| line.starts_with(key));
         let at_once = (has("T=") && !has("age=")).then_some("age=none");
-        let lines = lines.iter().copied().chain(at_once).map(str::to_owned).collect();
-        self.tasks.push((name.to_owned(), target, lines));
-        self
+        let lines: Vec<&str> = lines.iter().copied().chain(at_once).collect();
+        self.task_as_written(name, target, &lines)
     }
 }
 

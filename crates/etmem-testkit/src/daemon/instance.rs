@@ -128,7 +128,7 @@ impl Daemon {
     /// # Errors
     /// It has ended.
     pub fn processor_ticks(&self) -> Result<u64> {
-        Ok(pagemap::stat_field(self.pid(), 14)? + pagemap::stat_field(self.pid(), 15)?)
+        pagemap::processor_ticks(self.pid())
     }
 
     /// Runs `etmem WORDS -s SOCKET`.

@@ -60,22 +60,11 @@ impl Wanted {
     /// The configuration file for process `pid`.
     #[must_use]
     pub fn project(self, pid: u32) -> ProjectFile {
-        let mut file = ProjectFile::new("demo");
-        let mut coldest = |lines: &[&str]| {
-            // As a user writes it, with all other defaults.
-            let lines = lines.iter().map(|line| (*line).to_owned()).collect();
-            file.tasks.push(("coldest".to_owned(), TaskKind::Pid(pid), lines));
-        };
+        let (file, target) = (ProjectFile::new("demo"), TaskKind::Pid(pid));
         match self {
-            Self::Good => {
-                coldest(&["T=1"]);
-                file
-            }
-            Self::AtOnce => {
-                coldest(&["T=1", "age=none"]);
-                file
-            }
-            Self::Harm => file.task_with("harm", TaskKind::Pid(pid), &HARM),
+            Self::Good => file.task_as_written("coldest", target, &["T=1"]),
+            Self::AtOnce => file.task_as_written("coldest", target, &["T=1", "age=none"]),
+            Self::Harm => file.task_with("harm", target, &HARM),
         }
     }
 }

@@ -41,6 +41,15 @@ fn parse(text: &str) -> Vec<Area> {
     text.lines().skip(1).filter_map(area).collect()
 }
 
+/// Memory that `/dev/zram0` takes for what is in it, in bytes.
+///
+/// # Errors
+/// There is no such device.
+pub fn zram_used() -> Result<u64> {
+    let text = fs::read_to_string("/sys/block/zram0/mm_stat")?;
+    Ok(text.split_whitespace().nth(2).context("mm_stat")?.parse()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

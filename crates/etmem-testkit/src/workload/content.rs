@@ -19,6 +19,15 @@ pub fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     (0..bytes / 8).flat_map(|_| random.next().to_ne_bytes()).collect()
 }
 
+/// `bytes` of which half are random and half are `name` over and over: a record that compresses as data does.
+pub fn record(seed: u64, name: &str, bytes: usize) -> Vec<u8> {
+    let half = bytes / 2;
+    let mut record = noise(seed, half);
+    record.extend(name.repeat(half.div_ceil(name.len())).into_bytes());
+    record.truncate(bytes);
+    record
+}
+
 /// The word of a page that is touched while the page is hot. It moves by a cache line from page to page: the same
 /// place in every page would measure the cache's sets and not the memory.
 pub fn touched_word(page: usize) -> usize {

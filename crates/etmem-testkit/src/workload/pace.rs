@@ -38,8 +38,7 @@ impl Mark {
     /// # Errors
     /// The workload has ended.
     pub fn look(clock: &WallClock, workload: &Workload) -> Result<Self> {
-        let pid = workload.pid();
-        let ticks = pagemap::stat_field(pid, 14)? + pagemap::stat_field(pid, 15)?;
+        let ticks = pagemap::processor_ticks(workload.pid())?;
         Ok(Self { sample: workload.sample(), ticks, at: clock.now() })
     }
 
