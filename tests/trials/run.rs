@@ -81,7 +81,7 @@ impl Asker {
     }
 }
 
-/// Memory that zram takes: none where swap is elsewhere.
+/// Memory that zram takes: none if swap is elsewhere.
 fn zram() -> u64 {
     zram_used().unwrap_or(0)
 }

@@ -81,7 +81,7 @@ keys! { pub KEYS;
         .help("The target process: its name exactly as in /proc/PID/comm (at most 15 bytes), its pid, or with `type=exe` (ours) the \
                path of its executable, in which `*`, `?` and `[a-z]` stand for characters other than `/`, and `**` for any folders. Its \
                descendants belong to it. With `type=cgroup` (ours), a path or glob of control groups below their root: all processes \
-               of these groups and of the groups below them. Engine psi needs neither `type` nor `value`.")
+               of these groups and of the groups below them. An engine that names its targets by a key of its own needs neither `type` nor `value`.")
         .example("mysqld");
 }
 

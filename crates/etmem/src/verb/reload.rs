@@ -15,9 +15,9 @@ fn command() -> Command {
         .about("Read the files of etmemd --config-dir again, and say what changed; all else goes on")
         .long_about(
             "Read the files of etmemd --config-dir again, and say what changed.\n\n\
-             What a file says as before goes on untouched. A task of slide of which a limit, a rate, a threshold or sleep changes goes \
-             on with what it knows, from its next cycle on; other changes make the task begin again. What no file lists any more is \
-             stopped and deleted. A file that is refused changes nothing.",
+             What a file says as before goes on untouched. A task goes on with what it knows, from its next cycle on, where its engine can do \
+             that: with other limits and thresholds, for example. Otherwise it begins again. What no file lists any more is stopped and \
+             deleted. A file that is refused changes nothing.",
         )
         .override_usage("etmem reload [-s SOCKET]")
 }
