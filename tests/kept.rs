@@ -166,8 +166,8 @@ fn changed_threshold() -> Result<()> {
     }
     let text = |name: &str, pid: u32, threshold: u32| {
         format!(
-            "[project]\nname={name}\nloop=3\ninterval=1\nsleep=1\n[engine]\nproject={name}\nname=slide\n\
-             [task]\nproject={name}\nengine=slide\nname=t\ntype=pid\nvalue={pid}\nT={threshold}\n"
+            "[project]\nname={name}\nloop=3\ninterval=200ms\nsleep=200ms\n[engine]\nproject={name}\nname=slide\n\
+             [task]\nproject={name}\nengine=slide\nname=t\ntype=pid\nvalue={pid}\nT={threshold}\nage=none\n"
         )
     };
     for (name, program) in &running {
