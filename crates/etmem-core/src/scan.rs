@@ -18,7 +18,7 @@ mod forked;
 mod wanted;
 mod window;
 
-pub use forked::leave_out_forked;
+pub use forked::{Suspected, leave_out_forked};
 pub use wanted::{Wanted, is_anonymous, is_placeable, is_swappable};
 
 use crate::address::AddressRange;

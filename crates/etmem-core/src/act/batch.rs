@@ -4,6 +4,7 @@ use super::fate::Fate;
 use super::gathered::Gathered;
 use super::recheck::recheck;
 use super::tools::Tools;
+use crate::address::PAGE_SIZE;
 use crate::kernel::pacer::Pace;
 use crate::kernel::process::ProcessError;
 use crate::plan::{Budget, Ended, Outcome};
@@ -70,7 +71,8 @@ fn send(batch: &mut Gathered, outcome: &mut Outcome, budget: Budget, tools: &mut
 /// Gives `batch` to the mover, and looks at what became of it, also where the mover failed on the way.
 fn move_out(batch: &Gathered, outcome: &mut Outcome, tools: &mut Tools<'_>) -> Result<(), ProcessError> {
     let pacer = tools.pacer;
-    let (mut before, mut after) = (Vec::new(), Vec::new());
+    let pages = usize::try_from(batch.bytes / PAGE_SIZE).unwrap_or(0);
+    let (mut before, mut after) = (Vec::with_capacity(pages), Vec::with_capacity(pages));
     let is_seen = tools.mover.residence(&batch.ranges, &mut before)?;
     outcome.tried += batch.bytes;
     let (start, processor) = (pacer.now(), pacer.processor_time());

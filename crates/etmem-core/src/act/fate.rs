@@ -63,20 +63,28 @@ impl Fate {
     ) -> Self {
         let mut fate = Self::default();
         let (mut gone, mut still) = (0, 0);
-        let pages = ranges.iter().flat_map(|range| (range.start..range.end).step_by(PAGE_STEP));
-        for ((at, before), after) in pages.zip(before).zip(after) {
-            let page = AddressRange::new(at, at + PAGE_SIZE);
-            match End::of(*before, *after) {
-                End::Left => {
-                    append(&mut fate.left, page);
-                    fate.bytes_left += PAGE_SIZE;
+        let mut ends = before.iter().zip(after).map(|(before, after)| End::of(*before, *after)).peekable();
+        for range in ranges {
+            let mut at = range.start;
+            // Neighbours mostly share their fate.
+            while let Some(end) = (at < range.end).then(|| ends.next()).flatten() {
+                let mut part = AddressRange::new(at, at + PAGE_SIZE);
+                while part.end < range.end && ends.next_if_eq(&end).is_some() {
+                    part.end += PAGE_SIZE;
                 }
-                End::Stayed => {
-                    append(&mut fate.stayed, page);
-                    still += PAGE_SIZE;
+                match end {
+                    End::Left => {
+                        append(&mut fate.left, part);
+                        fate.bytes_left += part.bytes();
+                    }
+                    End::Stayed => {
+                        append(&mut fate.stayed, part);
+                        still += part.bytes();
+                    }
+                    End::Gone => gone += part.bytes(),
+                    End::Vanished => fate.vanished += part.bytes(),
                 }
-                End::Gone => gone += PAGE_SIZE,
-                End::Vanished => fate.vanished += PAGE_SIZE,
+                at = part.end;
             }
         }
         fate.refused = moved.refused.min(still);
@@ -94,9 +102,6 @@ impl Fate {
         Self { left: ranges.to_vec(), bytes_left: moved.applied, refused, vanished, ..Self::default() }
     }
 }
-
-#[expect(clippy::cast_possible_truncation, reason = "a page is 4 KiB")]
-const PAGE_STEP: usize = PAGE_SIZE as usize;
 
 #[cfg(test)]
 mod tests {

@@ -57,9 +57,11 @@ impl AccessSink for LastLook {
                 self.take(range, access);
             }
             Block::Pages(pages) => {
-                for (index, access) in (0u64..).zip(pages) {
-                    let at = start + index * PAGE_SIZE;
-                    self.take(AddressRange::new(at, at + PAGE_SIZE), *access);
+                let mut at = start;
+                for alike in pages.chunk_by(|one, other| one == other) {
+                    let range = AddressRange::new(at, at + alike.len() as u64 * PAGE_SIZE);
+                    self.take(range, alike[0]);
+                    at = range.end;
                 }
             }
         }

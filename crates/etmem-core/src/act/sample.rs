@@ -9,6 +9,8 @@ use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use crate::kernel::mover::SwapOut;
 use crate::kernel::process::ProcessError;
 use crate::plan::{Budget, Outcome, Piece, Plan};
+use std::iter::Peekable;
+use std::slice;
 
 /// Pages of a plan, spread over all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,17 +68,35 @@ impl Sample {
         &'a self,
         pieces: impl Iterator<Item = Piece> + 'a,
     ) -> impl Iterator<Item = Piece> + 'a {
-        let mut taken = self.pieces.iter().peekable();
-        pieces.flat_map(move |Piece { range, huge }| {
-            let mut parts = Vec::new();
-            let mut start = range.start;
-            while let Some(piece) = taken.next_if(|piece| piece.range.start < range.end) {
-                parts.push(AddressRange::new(start, piece.range.start));
-                start = piece.range.end;
+        Rest { pieces, open: None, taken: self.pieces.iter().peekable() }
+    }
+}
+
+/// Pieces without what was taken of them, both in address order.
+struct Rest<'a, I> {
+    pieces: I,
+    /// What follows what was taken last in its piece.
+    open: Option<Piece>,
+    taken: Peekable<slice::Iter<'a, Piece>>,
+}
+
+impl<I: Iterator<Item = Piece>> Iterator for Rest<'_, I> {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        loop {
+            let piece = self.open.take().or_else(|| self.pieces.next())?;
+            let Piece { range, huge } = piece;
+            let Some(taken) = self.taken.next_if(|taken| taken.range.start < range.end) else {
+                return Some(piece);
+            };
+            let part = |start, end| Some(Piece { range: AddressRange::new(start, end), huge });
+            self.open = part(taken.range.end, range.end).filter(|piece| !piece.range.is_empty());
+            let before = part(range.start, taken.range.start).filter(|piece| !piece.range.is_empty());
+            if before.is_some() {
+                return before;
             }
-            parts.push(AddressRange::new(start, range.end));
-            parts.into_iter().filter(|part| !part.is_empty()).map(move |range| Piece { range, huge })
-        })
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! A compact set of pages: those that were given to a mover.
 
-use super::encoding::BlockStandings;
 use super::standing::Standing;
 use super::standings::{BlockStanding, Reading, Standings, Writing};
 use super::walk::{PageBits, Part};
-use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
+use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, block_of};
 
 /// In the set; those outside are unknown.
 const INSIDE: u8 = 0;
@@ -36,16 +35,11 @@ impl PageSet {
                 Part::Nothing if blocks == u64::MAX => return Self(writing.finish()),
                 Part::Nothing => {}
                 Part::Whole => writing.alike(block, blocks, INSIDE),
-                Part::Some(bits) => writing.block(block, &standings(bits)),
+                Part::Some(bits) => writing.two(block, &bits, [OUTSIDE, INSIDE]),
             }
             block += blocks;
         }
     }
-}
-
-/// A block of which these pages are in a set.
-fn standings(bits: PageBits) -> BlockStandings {
-    std::array::from_fn(|page| if bits.holds(page) { INSIDE } else { OUTSIDE })
 }
 
 /// Makes a [`PageSet`] of ranges that ascend.
@@ -84,7 +78,7 @@ impl PageSetBuilder {
 
     fn close(&mut self) {
         if let Some((block, bits)) = self.open.take() {
-            self.writing.block(block, &standings(bits));
+            self.writing.two(block, &bits, [OUTSIDE, INSIDE]);
         }
     }
 
@@ -112,11 +106,7 @@ impl SetWalk {
             BlockStanding::Alike(INSIDE) => (blocks, Part::Whole),
             BlockStanding::Alike(_) => (blocks, Part::Nothing),
             BlockStanding::Mixed => {
-                let mut bits = PageBits::default();
-                for page in (0..PAGES_PER_BLOCK).filter(|&page| self.0.block[page] == INSIDE) {
-                    bits.insert(page..page + 1);
-                }
-                (1, Part::Some(bits))
+                (1, Part::Some(PageBits::of(&self.0.block, |standing| standing == INSIDE)))
             }
         }
     }
@@ -125,6 +115,7 @@ impl SetWalk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::PAGES_PER_BLOCK;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

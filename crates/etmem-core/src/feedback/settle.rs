@@ -71,23 +71,34 @@ const fn rank(standing: Standing, count: u16) -> u16 {
     }
 }
 
-/// What becomes of a page by how it stood and how it was seen: looked up, as it is asked for every page.
-type Rules = [[u8; 256]; 3];
+/// What becomes of a page by how it stood and how it was seen: worked out once, as it is asked for every page.
+struct Rules<'a> {
+    cycle: &'a ScannedCycle<'a>,
+    known: [[Option<u8>; 256]; 3],
+}
 
-fn rules(cycle: &ScannedCycle<'_>) -> Rules {
-    let now = CycleTime { number: cycle.number, from: cycle.ticks.0, to: cycle.ticks.1 };
-    let mut rules = [[0; 256]; 3];
-    for (rules, seen) in rules.iter_mut().zip(PageSeen::ALL) {
-        for (after, byte) in rules.iter_mut().zip(0..=u8::MAX) {
-            let before = Standing(byte);
-            let is_back = before.is_out() && seen != PageSeen::Absent;
-            let standing =
-                if is_back && cycle.swap_shrank { before.brought_back() } else { before.after(seen, now) };
-            let is_free = cycle.leave_alone || !standing.is_left_alone();
-            *after = if is_free { standing } else { Standing::idle(Age::TOUCHED) }.0;
+impl<'a> Rules<'a> {
+    const fn new(cycle: &'a ScannedCycle<'a>) -> Self {
+        Self { cycle, known: [[None; 256]; 3] }
+    }
+
+    /// How a page stands that stood as `before` and was seen as class `seen`.
+    fn after(&mut self, seen: usize, before: u8) -> u8 {
+        match self.known[seen][usize::from(before)] {
+            Some(after) => after,
+            None => *self.known[seen][usize::from(before)].insert(work_out(self.cycle, seen, before)),
         }
     }
-    rules
+}
+
+#[cold]
+fn work_out(cycle: &ScannedCycle<'_>, seen: usize, before: u8) -> u8 {
+    let now = CycleTime { number: cycle.number, from: cycle.ticks.0, to: cycle.ticks.1 };
+    let (before, seen) = (Standing(before), PageSeen::ALL[seen]);
+    let is_back = before.is_out() && seen != PageSeen::Absent;
+    let standing = if is_back && cycle.swap_shrank { before.brought_back() } else { before.after(seen, now) };
+    let is_free = cycle.leave_alone || !standing.is_left_alone();
+    if is_free { standing } else { Standing::idle(Age::TOUCHED) }.0
 }
 
 impl Settled {
@@ -132,7 +143,7 @@ const fn seen(count: u16) -> usize {
 }
 
 struct Settling<'a> {
-    rules: Rules,
+    rules: Rules<'a>,
     heat: HeatWalk<'a>,
     before: Reading,
     after: Writing,
@@ -145,7 +156,7 @@ impl Settling<'_> {
     fn alike(&mut self, block: u64, blocks: u64, count: u16, huge: bool, before: u8) {
         let pages = blocks * PAGES_PER_BLOCK as u64;
         let class = seen(count);
-        let after = self.rules[class][usize::from(before)];
+        let after = self.rules.after(class, before);
         self.tally.alike(class, before, pages);
         self.after.alike(block, blocks, after);
         if count != ABSENT {
@@ -162,7 +173,7 @@ impl Settling<'_> {
         let mut ranks = BlockCounts::EMPTY;
         for (page, (&count, &stood)) in counts.0.iter().zip(before).enumerate() {
             let class = seen(count);
-            after[page] = self.rules[class][usize::from(stood)];
+            after[page] = self.rules.after(class, stood);
             self.tally.page(class, stood, page);
             ranks.0[page] = if class == 0 { ABSENT } else { rank(Standing(after[page]), count) };
         }
@@ -239,7 +250,7 @@ impl Settling<'_> {
 #[must_use]
 pub fn settle(before: Standings, heat: &HeatMap, cycle: &ScannedCycle<'_>) -> Settled {
     let mut settling = Settling {
-        rules: rules(cycle),
+        rules: Rules::new(cycle),
         heat: HeatWalk::new(heat),
         before: Reading::new(before),
         after: Writing::default(),
@@ -259,7 +270,7 @@ pub fn settle(before: Standings, heat: &HeatMap, cycle: &ScannedCycle<'_>) -> Se
     let mut settled =
         Settled { standings: settling.after.finish(), ranks: settling.ranks.finish(), ..Settled::default() };
     for (seen, standing, pages) in settling.tally.pages() {
-        let after = settling.rules[seen][usize::from(standing)];
+        let after = settling.rules.after(seen, standing);
         settled.count(cycle, PageSeen::ALL[seen], [Standing(standing), Standing(after)], pages * PAGE_SIZE);
     }
     settled

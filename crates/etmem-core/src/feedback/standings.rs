@@ -1,7 +1,8 @@
 //! What is known of all pages of a process, read and written in address order.
 
-use super::encoding::{BlockStandings, ITEM_BYTES_MAX, Item, Palette, put_mixed, put_run};
+use super::encoding::{BlockStandings, ITEM_BYTES_MAX, Item, Palette, put_mixed, put_run, put_two};
 use super::standing::Standing;
+use super::walk::PageBits;
 use crate::address::{BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::segments::{self, Reader, Segment};
 use std::collections::VecDeque;
@@ -143,6 +144,18 @@ impl Writing {
         }
         self.close_run();
         self.items.item(block, 1, |out| put_mixed(out, standings, &palette));
+    }
+
+    /// Appends one block: the pages in `bits` stand in the second of `ways`, the others in the first.
+    pub(super) fn two(&mut self, block: u64, bits: &PageBits, ways: [u8; 2]) {
+        match bits.len() {
+            0 => self.alike(block, 1, ways[0]),
+            PAGES_PER_BLOCK => self.alike(block, 1, ways[1]),
+            _ => {
+                self.close_run();
+                self.items.item(block, 1, |out| put_two(out, bits, ways));
+            }
+        }
     }
 
     /// Appends blocks whose pages all stand alike.

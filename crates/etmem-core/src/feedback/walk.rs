@@ -114,6 +114,42 @@ impl PageBits {
         self.0[page / 64] >> (page % 64) & 1 == 1
     }
 
+    /// The pages whose standing is as asked.
+    pub(super) fn of(block: &[u8; PAGES_PER_BLOCK], is_inside: impl Fn(u8) -> bool) -> Self {
+        let mut words = [0; PAGES_PER_BLOCK / 64];
+        for (word, pages) in words.iter_mut().zip(block.chunks_exact(64)) {
+            *word =
+                pages.iter().rev().fold(0, |bits, standing| (bits << 1) | u64::from(is_inside(*standing)));
+        }
+        Self(words)
+    }
+
+    /// Those in it, in ascending order.
+    pub(super) fn pages(&self) -> impl Iterator<Item = u16> + '_ {
+        (0u16..).step_by(64).zip(self.0).flat_map(|(first, mut word)| {
+            std::iter::from_fn(move || {
+                let bit = u16::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+                word &= word - 1;
+                Some(first + bit)
+            })
+        })
+    }
+
+    /// A byte for eight pages, the first in its lowest bit.
+    pub(super) fn bytes(&self) -> impl Iterator<Item = u8> + '_ {
+        self.0.iter().flat_map(|word| word.to_le_bytes())
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// The pages that are not in it.
+    pub(super) fn others(self) -> Self {
+        Self(self.0.map(|word| !word))
+    }
+
     fn joined(self, other: Self) -> Part {
         let words = std::array::from_fn(|word| self.0[word] | other.0[word]);
         if words.iter().all(|word| *word == u64::MAX) { Part::Whole } else { Part::Some(Self(words)) }

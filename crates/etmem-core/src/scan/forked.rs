@@ -5,7 +5,8 @@
 //! that the kernel has merged (KSM), and for its page full of zeroes.
 //!
 //! In come counts, and where pages are; out go counts without them. Where the pages of a process are takes the kernel as long as a
-//! scan does. So it is asked of a sixteenth of each block first, and of the whole block only if some of that is shared.
+//! scan does. So it is asked of a sixteenth of each block first, and of the whole block only if some of that is shared. Of a process
+//! that shared nothing in the cycle before, a quarter of the blocks is asked for first, each time another.
 
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use crate::heat::{ABSENT, BlockCounts, Entry, HeatMap, Writer};
@@ -18,13 +19,45 @@ const ASKED_FIRST: u64 = 32;
 /// Blocks of which is asked at once.
 const BLOCKS_AT_ONCE: usize = 256;
 
+/// A process without shared pages is asked for one block out of this number.
+const ONE_OF: u64 = 4;
+
+/// Of the first blocks, this number, it is always asked.
+const ALWAYS: u64 = 16;
+
+/// Which blocks it is asked of first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspected {
+    /// All, as the process may share pages.
+    All,
+    /// Some, others in each cycle, as it shared none in the cycle before. This is the number of the cycle.
+    Some(u64),
+}
+
+impl Suspected {
+    /// Whether it is asked of `block`, number `place` of those with pages in memory.
+    const fn has(self, block: u64, place: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(cycle) => place < ALWAYS || (block % ONE_OF) == cycle % ONE_OF,
+        }
+    }
+}
+
 /// Takes the pages out of `heat` that `mover` says are shared. Returns the bytes that they have in memory.
 ///
 /// # Errors
 /// When the process is gone, or the kernel refuses.
-pub fn leave_out_forked(heat: &mut HeatMap, mover: &mut dyn SwapOut) -> Result<u64, ProcessError> {
+pub fn leave_out_forked(
+    heat: &mut HeatMap,
+    suspected: Suspected,
+    mover: &mut dyn SwapOut,
+) -> Result<u64, ProcessError> {
     let mut room = Vec::new();
-    let suspects = suspects(heat, mover, &mut room)?;
+    let mut suspects = suspects(heat, suspected, mover, &mut room)?;
+    if !suspects.is_empty() && suspected != Suspected::All {
+        suspects = self::suspects(heat, Suspected::All, mover, &mut room)?;
+    }
     if suspects.is_empty() {
         return Ok(0);
     }
@@ -36,10 +69,12 @@ pub fn leave_out_forked(heat: &mut HeatMap, mover: &mut dyn SwapOut) -> Result<u
 /// The blocks of `heat` of which some page that was asked for is shared: their first addresses, in ascending order.
 fn suspects(
     heat: &HeatMap,
+    suspected: Suspected,
     mover: &mut dyn SwapOut,
     room: &mut Vec<Residence>,
 ) -> Result<Vec<u64>, ProcessError> {
     let (mut found, mut asked) = (Vec::new(), Vec::with_capacity(BLOCKS_AT_ONCE));
+    let mut place = 0;
     let mut cursor = heat.cursor();
     while let Some((start, entry)) = cursor.next() {
         let (blocks, first, pages) = match entry {
@@ -47,6 +82,10 @@ fn suspects(
             Entry::Mixed => (1, present(cursor.counts()).0, ASKED_FIRST.min(extent(cursor.counts()))),
         };
         for block in 0..blocks {
+            place += 1;
+            if !suspected.has(start / BLOCK_SIZE + block, place - 1) {
+                continue;
+            }
             let at = start + block * BLOCK_SIZE + first * PAGE_SIZE;
             asked.push(AddressRange::new(at, at + pages * PAGE_SIZE));
             if asked.len() == BLOCKS_AT_ONCE {
@@ -225,8 +264,28 @@ mod tests {
     #[test]
     fn what_is_not_shared_costs_a_sixteenth_and_stays() {
         let (mut heat, mut places) = (heat(), Places { shared: |_| false, frame: |page| page, asked: 0 });
-        assert_eq!(leave_out_forked(&mut heat, &mut places), Ok(0));
+        assert_eq!(leave_out_forked(&mut heat, Suspected::All, &mut places), Ok(0));
         assert_eq!((heat.histogram().total(), places.asked), (ALL, 611 * ASKED_FIRST));
+    }
+
+    #[test]
+    fn a_process_that_shared_nothing_is_asked_for_a_quarter_and_others_each_time() {
+        // One block is shared.
+        let shared = |page: u64| page / 512 == 401;
+        let mut found = Vec::new();
+        for cycle in 0..4 {
+            let (mut heat, mut places) = (heat(), Places { shared, frame: |page| page + 1, asked: 0 });
+            let out = leave_out_forked(&mut heat, Suspected::Some(cycle), &mut places).unwrap();
+            if out == 0 {
+                assert!(places.asked < 170 * ASKED_FIRST, "{} pages", places.asked);
+            } else {
+                found.push((cycle, out));
+            }
+        }
+        assert_eq!(found, [(1, BLOCK_SIZE)]);
+        // What most processes that fork share is found at once.
+        let (mut heat, mut places) = (heat(), Places { shared: |_| true, frame: |page| page + 1, asked: 0 });
+        assert_eq!(leave_out_forked(&mut heat, Suspected::Some(3), &mut places), Ok(ALL));
     }
 
     #[test]
@@ -239,7 +298,7 @@ mod tests {
         };
         let (mut heat, mut places) = (heat(), Places { shared, frame: |page| page + 1, asked: 0 });
         let out = 256 * PAGE_SIZE + 3 * BLOCK_SIZE + 171 * PAGE_SIZE;
-        assert_eq!(leave_out_forked(&mut heat, &mut places), Ok(out));
+        assert_eq!(leave_out_forked(&mut heat, Suspected::All, &mut places), Ok(out));
         let histogram = heat.histogram();
         assert_eq!(histogram.total(), ALL - out);
         assert_eq!(histogram.iter().nth(1), Some((1, 7 * BLOCK_SIZE)), "huge pages stay as a whole");
@@ -249,7 +308,7 @@ mod tests {
     #[test]
     fn the_page_full_of_zeroes_is_one() {
         let (mut heat, mut places) = (heat(), Places { shared: |page| page < 512, frame: |_| 7, asked: 0 });
-        assert_eq!(leave_out_forked(&mut heat, &mut places), Ok(PAGE_SIZE));
+        assert_eq!(leave_out_forked(&mut heat, Suspected::All, &mut places), Ok(PAGE_SIZE));
         assert_eq!(heat.histogram().total(), ALL - BLOCK_SIZE);
     }
 
@@ -269,7 +328,7 @@ mod tests {
             let mut heat = update.finish();
             let before = heat.histogram().total();
             let mut places = Places { shared: |page| page % 5 == 0, frame: |page| page + 1, asked: 0 };
-            let out = leave_out_forked(&mut heat, &mut places).unwrap();
+            let out = leave_out_forked(&mut heat, Suspected::All, &mut places).unwrap();
             prop_assert_eq!(before - out, heat.histogram().total());
             let most = (0u64..).zip(blocks.concat()).filter(|(page, kind)| page % 5 == 0 && *kind > 0).count();
             prop_assert!(out / PAGE_SIZE <= most as u64);

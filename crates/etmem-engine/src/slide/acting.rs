@@ -309,9 +309,10 @@ impl Actor<'_> {
             pacer: self.pacer,
         };
         let budget = Budget { bytes: 0, until: Some(self.pacer.now() + ACT_LONGEST) };
-        let stuck_before = self.kernel.memory.state().map_or(0, |memory| memory.swap_stuck);
+        let before = self.machine.figures(self.kernel, self.pacer.now());
+        let stuck_before = before.map_or(0, |machine| machine.memory.swap_stuck);
         let mut outcome = each(budget, &mut tools);
-        let now = self.kernel.memory.state().ok();
+        let now = if outcome.tried > 0 { self.kernel.memory.state().ok() } else { None };
         if let Some(memory) = now.filter(|memory| memory.swap_stuck > 0) {
             acted.swap_fails = true;
             let still_there = memory.swap_stuck.saturating_sub(stuck_before).min(outcome.applied);

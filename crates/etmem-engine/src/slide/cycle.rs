@@ -133,9 +133,17 @@ impl<'a> ProcessCycle<'a> {
     ) -> Result<Judgement, End> {
         let Self { process, kernel, pacer, .. } = *self;
         let start = pacer.processor_time();
-        let forked = leave_out_forked(&mut observed.heat, &mut *attached.mover)?;
-        observed.processor_time += pacer.processor_time().saturating_sub(start);
         let mut known = self.history.take(process);
+        let forked = leave_out_forked(&mut observed.heat, known.suspected(), &mut *attached.mover);
+        observed.processor_time += pacer.processor_time().saturating_sub(start);
+        known.shares = forked.as_ref().is_ok_and(|bytes| *bytes > 0);
+        let forked = match forked {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.history.put_back(process, known);
+                return Err(error.into());
+            }
+        };
         let settled = self.history.settle(&mut known, &observed, looked);
         let judged = kernel.processes.memory(process).map(|memory| {
             let swapped_in = self.machine_now().ok().and_then(|machine| machine.swapped_in);

@@ -14,7 +14,7 @@ use etmem_core::kernel::Kernel;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
-use etmem_core::scan::{self, Observed, Slice};
+use etmem_core::scan::{self, Observed, Slice, Suspected};
 use etmem_core::throttle::Throttle;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -64,6 +64,8 @@ pub(super) struct ProcessHistory {
     swapoffs: u64,
     /// Bytes of it that were out after the last cycle.
     out: u64,
+    /// Whether it shared pages by copy-on-write in the last cycle.
+    pub(super) shares: bool,
     /// Whether its probe is believed, and which of the task's probes that is.
     pub(super) trust: Trust,
     probe: usize,
@@ -405,6 +407,11 @@ impl ProcessHistory {
     /// The number of the cycle that was settled last.
     pub(super) const fn cycle(&self) -> u64 {
         self.cycles
+    }
+
+    /// Where it may share pages by copy-on-write.
+    pub(super) const fn suspected(&self) -> Suspected {
+        if self.cycles == 0 || self.shares { Suspected::All } else { Suspected::Some(self.cycles) }
     }
 
     /// The probe that looks at it.

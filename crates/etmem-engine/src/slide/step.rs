@@ -73,7 +73,6 @@ impl SlideRunner {
         let cycle =
             |process| ProcessCycle { settings, scan_locks, history, so_far, machine, process, kernel, pacer };
         let cycles = processes.iter().copied().map(cycle).collect();
-        machine.forget();
         let needed = self.side_by_side(cycles, ProcessCycle::is_needed, pacer, report);
         // One after the other in the order of their numbers, as all engines do, so that no two wait for each other.
         let mut locked = Vec::with_capacity(needed.len());
@@ -116,9 +115,12 @@ impl SlideRunner {
         // A stop shows at each process.
         let after =
             since.map(|since| wait_after(Some(since), acting::watch(interval), Duration::ZERO, pacer));
-        look_up_again();
+        if after.is_some() {
+            look_up_again();
+        }
         let finish = |one: Tried<'_>| Err(one.finish(after.unwrap_or_default()));
         self.side_by_side::<_, ()>(tried, finish, pacer, report);
+        machine.forget();
     }
 
     /// Does `work` on each of `items`, up to `max_threads` of them at once, in their order. What ends is reported, the others go on.
@@ -228,7 +230,9 @@ impl TaskRunner for SlideRunner {
             Ok(found) => {
                 self.scan_locks.forget_all_but(&found);
                 self.history.forget_all_but(&found);
-                self.history.begin(kernel.memory.state().ok());
+                self.machine.forget();
+                let machine = self.machine.figures(kernel, pacer.now());
+                self.history.begin(machine.ok().map(|machine| machine.memory));
                 kernel.groups.renew();
                 StepReport {
                     gone: gone(&found, &self.settings.target, kernel),

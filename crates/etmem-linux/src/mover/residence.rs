@@ -19,7 +19,7 @@ const EXCLUSIVE: u64 = 1 << 56;
 
 /// Bytes of an entry, and of a read.
 const ENTRY: usize = 8;
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 16 * 1024;
 
 /// The pagemap of one process. It belongs to the memory that the process had when this was made.
 #[derive(Debug)]
