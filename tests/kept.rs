@@ -36,6 +36,11 @@ fn main() -> ExitCode {
             &[Need::Root, Need::Bpf, Need::Swap(SWAP)],
             changed_threshold,
         ),
+        trial_or_skip(
+            "what_was_moved_out_before_a_kill_refaults_after_it",
+            &[Need::Root, Need::Bpf, Need::Swap(SWAP)],
+            killed_with_memory_out,
+        ),
     ])
 }
 
@@ -150,6 +155,53 @@ fn reload() -> Result<()> {
     daemon.kill()?;
     let daemon = start(folder.path())?;
     ensure!(daemon.must(&["project", "show"])?.contains("kept"), "{}", daemon.log());
+    Ok(())
+}
+
+/// A daemon is killed; what it moved out is read again before the next daemon begins, which counts it.
+fn killed_with_memory_out() -> Result<()> {
+    let (binaries, clock) = (Binaries::build()?, WallClock::new());
+    let _swap = SwapGuard::acquire(SWAP)?;
+    let folder = tempfile::tempdir()?;
+    let mut program = Workload::start(&binaries.hotcold, &Options::new(MEMORY, HOT))?;
+    let text = format!(
+        "[project]\nname=killed\nloop=3\ninterval=200ms\nsleep=200ms\n[engine]\nproject=killed\nname=slide\n\
+         [task]\nproject=killed\nengine=slide\nname=t\ntype=pid\nvalue={}\nT=1\nage=none\n",
+        program.pid()
+    );
+    write(folder.path(), "killed.conf", &text, 0o600)?;
+    let refaulted = |daemon: &Daemon| -> Result<u64> {
+        let text = daemon.must(&["task", "show", "-n", "killed", "--json"])?;
+        let task: serde_json::Value = serde_json::from_str(&text)?;
+        task["total"]["came_back_bytes"].as_u64().with_context(|| text)
+    };
+    let daemon = start(folder.path())?;
+    clock
+        .wait_until(LIMIT, "the cold memory leaves", || {
+            Ok(program.footprint().places()?.cold.share_swapped() >= COLD_OUT)
+        })
+        .with_context(|| daemon.log())?;
+    // What left last is written down at the end of its cycle.
+    let cycles = daemon.cycles("killed")?["t"];
+    daemon.wait_for_cycles(LIMIT, "killed", cycles + 1)?;
+    daemon.kill()?;
+    let out = program.footprint().places()?.cold.swapped as u64;
+    program.verify()?;
+    let daemon = start(folder.path())?;
+    ensure!(daemon.log().contains("goes on with what it knew"), "{}", daemon.log());
+    clock
+        .wait_until(LIMIT, "a cycle has ended", || Ok(daemon.cycles("killed")?["t"] > 0))
+        .with_context(|| daemon.log())?;
+    let counted = refaulted(&daemon)?;
+    // Some of the hot part may have left and come back before.
+    ensure!(
+        counted * 100 >= out * 95 && counted <= out + HOT as u64,
+        "{counted} bytes refaulted, {out} were out"
+    );
+    // Stopped by a request, it knows nothing any more.
+    daemon.must(&["project", "stop", "-n", "killed"])?;
+    daemon.must(&["project", "start", "-n", "killed"])?;
+    ensure!(daemon.log().matches("goes on with what it knew").count() == 1, "{}", daemon.log());
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 //! A page goes a step up at the ticks that are a multiple of the step's width, without a clock of its own. So the first step
 //! of a width may be cut short: a page enters a step when it has been idle for two thirds of what the step says, or longer.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How many steps there are.
@@ -18,7 +19,7 @@ const TICKS: [u32; AGES] = [
 ];
 
 /// For how long a page has been idle, as a step.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Age(u8);
 
 impl Age {
@@ -96,8 +97,8 @@ impl Age {
 }
 
 /// Bytes by age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ByAge([u64; AGES]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByAge(#[serde(with = "crate::arrays")] [u64; AGES]);
 
 impl Default for ByAge {
     fn default() -> Self {

@@ -11,6 +11,7 @@
 pub mod act;
 pub mod address;
 pub mod age;
+mod arrays;
 pub mod feedback;
 pub mod forecast;
 pub mod guard;

@@ -4,6 +4,7 @@
 //! items there are is their owners' affair. Streams are only ever written and read by this process, so reading trusts
 //! what writing wrote.
 
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// The tag of a gap.
@@ -13,7 +14,7 @@ pub(crate) const GAP: u8 = 0;
 const SEGMENT_BYTES: usize = 64 * 1024;
 
 /// A piece of the stream, with the block that its first item describes.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Segment {
     pub(crate) first_block: u64,
     pub(crate) bytes: Vec<u8>,

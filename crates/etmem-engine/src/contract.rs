@@ -266,6 +266,23 @@ pub trait TaskRunner: fmt::Debug + Send {
     /// One whole cycle. Returns soon after `pacer` says stop.
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport;
 
+    /// What it knows, written down for [`recall`](Self::recall) after a restart of the daemon; `None` if that is no news since it was
+    /// asked last, or the engine keeps nothing. `always`: also if it is no news. Called between two cycles, and after the last.
+    fn remembered(&mut self, kernel: &Kernel, always: bool) -> Option<Vec<u8>> {
+        let _ = (kernel, always);
+        None
+    }
+
+    /// Goes on with what was `remembered` by a daemon of this version that ended `gap` ago, by a clock that goes on. Called before
+    /// the first cycle.
+    ///
+    /// # Errors
+    /// Why it is of no use; then it begins with nothing.
+    fn recall(&mut self, remembered: &[u8], gap: Duration, kernel: &Kernel) -> Result<(), String> {
+        let _ = (remembered, gap, kernel);
+        Ok(())
+    }
+
     /// Whether it sets anything in the kernel that outlives the daemon and has to be taken back by [`TaskRunner::end`].
     fn sets_in_kernel(&self, kernel: &Kernel) -> bool {
         let _ = kernel;

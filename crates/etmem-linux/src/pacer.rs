@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct SystemPacer {
     start: Instant,
+    /// What it showed when it was made.
+    first: Duration,
     stopped: Mutex<bool>,
     bell: Condvar,
 }
@@ -16,12 +18,36 @@ pub struct SystemPacer {
 impl SystemPacer {
     /// A clock that starts now and was not stopped yet.
     #[must_use]
+    pub fn new() -> Self {
+        Self::going_on(Duration::ZERO)
+    }
+
+    /// A clock that shows `first` now, and was not stopped yet.
+    #[must_use]
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the Pacer that all other clock readings go through"
     )]
-    pub fn new() -> Self {
-        Self { start: Instant::now(), stopped: Mutex::new(false), bell: Condvar::new() }
+    pub fn going_on(first: Duration) -> Self {
+        Self { start: Instant::now(), first, stopped: Mutex::new(false), bell: Condvar::new() }
+    }
+
+    /// For how long it has run.
+    #[must_use]
+    pub fn running(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// How long the machine has run, sleep included.
+    #[must_use]
+    pub fn since_boot() -> Duration {
+        Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
+    }
+
+    /// Whether it was stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        *self.stopped.lock()
     }
 
     /// Asks all users of this clock to end; waits return at once. Cannot be taken back.
@@ -53,7 +79,7 @@ impl Pacer for SystemPacer {
     }
 
     fn now(&self) -> Duration {
-        self.start.elapsed()
+        self.first + self.start.elapsed()
     }
 
     fn local_time(&self) -> Option<String> {

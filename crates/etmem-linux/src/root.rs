@@ -27,6 +27,14 @@ impl ProcRoot {
         self.0.join(file)
     }
 
+    /// The mark of this boot, another one each time the machine starts (`Documentation/admin-guide/sysctl/kernel.rst`); empty if the
+    /// kernel does not tell.
+    #[must_use]
+    pub fn boot_id(&self) -> String {
+        let text = std::fs::read_to_string(self.machine("sys/kernel/random/boot_id")).unwrap_or_default();
+        text.trim().replace(char::is_whitespace, "-")
+    }
+
     /// A file or folder of one process.
     pub(crate) fn process(&self, pid: Pid, file: &str) -> PathBuf {
         let mut path = self.0.join(pid.to_string());

@@ -8,6 +8,7 @@ use etmem_core::kernel::wishes::Choice;
 use etmem_engine::{Event, Level, Line, StepReport};
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 /// The log of one task.
@@ -49,6 +50,20 @@ impl Journal {
     /// The task goes on by another probe or mover.
     pub(crate) fn goes_on_by(&self, probe: &Choice, mover: &Choice) {
         warn!("{}: goes on by probe {probe}, mover {mover}", self.label);
+    }
+
+    /// The task goes on with what it knew `gap` ago, or begins with nothing.
+    pub(crate) fn recalled(&self, gap: Duration, outcome: Result<(), String>) {
+        let label = &self.label;
+        match outcome {
+            Ok(()) => info!("{label}: goes on with what it knew {} s ago", gap.as_secs()),
+            Err(reason) => info!("{label}: begins with nothing: what it knew is of no use, as {reason}"),
+        }
+    }
+
+    /// What the task knows cannot be kept.
+    pub(crate) fn not_kept(&self, error: &dyn std::error::Error) {
+        warn!("{}: what it knows is lost if etmemd restarts: it cannot be written: {error}", self.label);
     }
 
     /// What the task set in the kernel stays there.

@@ -2,6 +2,7 @@
 
 use crate::cleanup_records::{self, CleanupRecord};
 use crate::isolation;
+use crate::task_memory::TaskMemory;
 use etmem_config::{EngineSection, ProjectSection};
 use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::nodes::NumaNodes;
@@ -39,6 +40,12 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     fn cleanup_records(&self, chosen: &Chosen, swap_cache: bool) -> io::Result<Vec<CleanupRecord>> {
         let _ = (chosen, swap_cache);
         Ok(Vec::new())
+    }
+
+    /// Where the task called `name`, a name of a file, keeps what it knows over a restart of the daemon.
+    fn task_memory(&self, name: &str) -> Option<TaskMemory> {
+        let _ = name;
+        None
     }
 
     /// Which of openEuler's modules are loaded now.
@@ -127,6 +134,10 @@ impl Machine for LinuxMachine {
         let folder = cleanup_records::folder();
         let settings = lasting::of_task(chosen, swap_cache, &self.proc, &self.sys);
         settings.iter().map(|setting| CleanupRecord::of(&folder, setting)).collect()
+    }
+
+    fn task_memory(&self, name: &str) -> Option<TaskMemory> {
+        Some(TaskMemory::new(&cleanup_records::folder(), name, self.proc.boot_id()))
     }
 
     fn modules(&self) -> Modules {

@@ -3,7 +3,7 @@
 //! The way of a command: [`server`] (bytes) → [`registry_thread`] (one after the other) → [`dispatch`] (which verb) →
 //! [`registry`] (is it allowed, what changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle).
 //! [`config_folder`] adds and starts what is kept in files, [`files`] reads them. [`machine`] is the kernel underneath, [`doctor`] what it can do,
-//! [`cleanup_records`] what stays set there if the daemon is killed. [`isolation`] runs a plugin in a process of its own.
+//! [`cleanup_records`] what stays set there if the daemon is killed, [`task_memory`] what tasks know over its restart. [`isolation`] runs a plugin in a process of its own.
 //! [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
 mod background;
@@ -28,6 +28,7 @@ mod registry_thread;
 mod rest;
 mod server;
 mod service;
+mod task_memory;
 mod task_show;
 mod wait_group;
 mod worker;

@@ -38,7 +38,10 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "ETMEMD_LOG",
         "Where the log goes: stderr, or syslog:/SOCKET with the path of a socket. Unset: see NOTES.",
     ),
-    ("ETMEMD_STATE_FOLDER", "The directory of the cleanup records, instead of /run/etmem."),
+    (
+        "ETMEMD_STATE_FOLDER",
+        "The directory of the cleanup records and of what tasks know, instead of /run/etmem.",
+    ),
     ("ETMEMD_PID_FILE", "The pid file of -m, instead of /run/etmemd.pid."),
     ("NOTIFY_SOCKET", "Set by systemd: the socket at which the daemon reports that it listens."),
     ("WATCHDOG_USEC", "Set by systemd: the daemon reports at least twice in that time that it is alive."),

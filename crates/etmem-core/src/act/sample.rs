@@ -9,6 +9,7 @@ use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use crate::kernel::mover::SwapOut;
 use crate::kernel::process::ProcessError;
 use crate::plan::{Budget, Outcome, Piece, Plan};
+use serde::{Deserialize, Serialize};
 use std::iter::Peekable;
 use std::slice;
 
@@ -20,7 +21,7 @@ pub struct Sample {
 }
 
 /// What a sample showed, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     /// Left memory.
     pub left: u64,

@@ -28,6 +28,7 @@ use super::back_off::BackOff;
 use super::standing::IDLE_CYCLES_MAX;
 use crate::guard::Bound;
 use crate::kernel::pressure::Share;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ const RATE_WINDOW: Duration = Duration::from_secs(60);
 const LOOK_WHILE_PAUSED: Duration = Duration::from_secs(60);
 
 /// How much may refault, as a share of the working set a minute.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Goal(f64);
 
 impl Goal {
@@ -92,7 +93,7 @@ pub struct RefaultLimits {
 }
 
 /// Keeps a task within its goal.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RefaultLimiter {
     goal: Option<Goal>,
     /// In bytes; negative: owed.
@@ -140,6 +141,12 @@ impl RefaultLimiter {
             working_set: 0.0,
             recent: VecDeque::new(),
         }
+    }
+
+    /// The goal.
+    #[must_use]
+    pub const fn goal(&self) -> Option<Goal> {
+        self.goal
     }
 
     /// Goes on with another goal; what is owed stays owed.

@@ -71,27 +71,37 @@ const fn rank(standing: Standing, count: u16) -> u16 {
     }
 }
 
-/// What becomes of a page by how it stood and how it was seen: worked out once, as it is asked for every page.
+/// What becomes of a page by how it was seen and how it stood.
+type Table = [[u8; 256]; 3];
+
+/// The same, worked out once where it is asked for page by page.
 struct Rules<'a> {
     cycle: &'a ScannedCycle<'a>,
-    known: [[Option<u8>; 256]; 3],
+    table: Option<Box<Table>>,
 }
 
-impl<'a> Rules<'a> {
-    const fn new(cycle: &'a ScannedCycle<'a>) -> Self {
-        Self { cycle, known: [[None; 256]; 3] }
-    }
-
-    /// How a page stands that stood as `before` and was seen as class `seen`.
-    fn after(&mut self, seen: usize, before: u8) -> u8 {
-        match self.known[seen][usize::from(before)] {
-            Some(after) => after,
-            None => *self.known[seen][usize::from(before)].insert(work_out(self.cycle, seen, before)),
+impl Rules<'_> {
+    /// How a page stands that was seen as class `seen` and stood as `before`.
+    fn after(&self, seen: usize, before: u8) -> u8 {
+        match &self.table {
+            Some(table) => table[seen][usize::from(before)],
+            None => work_out(self.cycle, seen, before),
         }
     }
+
+    fn table(&mut self) -> &Table {
+        self.table.get_or_insert_with(|| {
+            let mut table = Box::new([[0; 256]; 3]);
+            for (seen, afters) in table.iter_mut().enumerate() {
+                for (before, after) in (0..=u8::MAX).zip(afters) {
+                    *after = work_out(self.cycle, seen, before);
+                }
+            }
+            table
+        })
+    }
 }
 
-#[cold]
 fn work_out(cycle: &ScannedCycle<'_>, seen: usize, before: u8) -> u8 {
     let now = CycleTime { number: cycle.number, from: cycle.ticks.0, to: cycle.ticks.1 };
     let (before, seen) = (Standing(before), PageSeen::ALL[seen]);
@@ -171,9 +181,10 @@ impl Settling<'_> {
     fn pages(&mut self, block: u64, counts: &BlockCounts, huge: bool, before: &BlockStandings) {
         let mut after = [0u8; PAGES_PER_BLOCK];
         let mut ranks = BlockCounts::EMPTY;
+        let table = self.rules.table();
         for (page, (&count, &stood)) in counts.0.iter().zip(before).enumerate() {
             let class = seen(count);
-            after[page] = self.rules.after(class, stood);
+            after[page] = table[class][usize::from(stood)];
             self.tally.page(class, stood, page);
             ranks.0[page] = if class == 0 { ABSENT } else { rank(Standing(after[page]), count) };
         }
@@ -250,7 +261,7 @@ impl Settling<'_> {
 #[must_use]
 pub fn settle(before: Standings, heat: &HeatMap, cycle: &ScannedCycle<'_>) -> Settled {
     let mut settling = Settling {
-        rules: Rules::new(cycle),
+        rules: Rules { cycle, table: None },
         heat: HeatWalk::new(heat),
         before: Reading::new(before),
         after: Writing::default(),

@@ -5,12 +5,13 @@ use super::standing::Standing;
 use super::walk::PageBits;
 use crate::address::{BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::segments::{self, Reader, Segment};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 const UNKNOWN: u8 = Standing::UNKNOWN.0;
 
 /// What is known of the pages of a process between two cycles.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Standings {
     segments: VecDeque<Segment>,
 }

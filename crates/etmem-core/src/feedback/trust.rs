@@ -13,6 +13,7 @@
 
 use crate::act::Trial;
 use crate::address::PAGE_SIZE;
+use serde::{Deserialize, Serialize};
 
 /// The smallest sample, in bytes. A target of which no more is cold is its own sample.
 pub const SAMPLE_LEAST: u64 = 64 * PAGE_SIZE;
@@ -40,14 +41,14 @@ const BLIND_GROWTH: u32 = 4;
 const BLIND_TIMES_MAX: u32 = 5;
 
 /// What is known of a probe and a target.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trust {
     state: State,
     /// How often a sample came back, one after the other.
     blind: u32,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
     #[default]
     Unknown,

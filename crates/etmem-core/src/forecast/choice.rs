@@ -8,6 +8,7 @@ use crate::age::{Age, ByAge};
 use crate::feedback::{FLOOR, Goal};
 use crate::guard::Bound;
 use crate::kernel::pressure::Share;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What of the goal's pay the forecast of an age may use, for it to be chosen; it is left again where it uses all.
@@ -23,7 +24,7 @@ const BUSY_SHARE: f64 = 0.02;
 const CORRECTION_MOST: f64 = 8.0;
 
 /// From which age on pages may leave.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AgeRule {
     /// The smallest whose forecast holds the goal.
     #[default]
@@ -89,7 +90,7 @@ pub struct Told {
 }
 
 /// The forecast of a task.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Forecast {
     goal: Option<Goal>,
     rule: AgeRule,
@@ -139,6 +140,11 @@ impl Forecast {
             expected: 0.0,
             told: [0.0; 2],
         }
+    }
+
+    /// Goes on by the goal and the rule of `other`; what was seen is still known.
+    pub const fn go_on_as(&mut self, other: &Self) {
+        self.change(other.goal, other.rule);
     }
 
     /// Goes on with another goal and rule; what was seen is still known.

@@ -5,6 +5,7 @@
 
 use super::bytes;
 use crate::age::{AGES, Age, ByAge};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const SELDOM: Age = Age::of_step(12);
 const PIECES: usize = 288;
 
 /// What happened in a while.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Piece {
     /// Bytes touched, by how long they had been idle.
     pub(super) returned: ByAge,
@@ -41,11 +42,12 @@ pub(super) struct Piece {
 }
 
 /// What returned in the last two days.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Hours {
     closed: VecDeque<Piece>,
     open: Piece,
     /// What each age used of the goal's pay in the worst hour of those that are closed.
+    #[serde(with = "crate::arrays")]
     worst: [f64; AGES],
     tick: Duration,
 }

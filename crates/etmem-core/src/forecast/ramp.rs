@@ -2,6 +2,7 @@
 //!
 //! After more refaulted than the goal pays for, it begins again with a few MiB.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What leaves first after a surprise, in bytes.
@@ -30,7 +31,7 @@ pub enum Stage {
     Trial(u64),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Ramp {
     /// What may leave in a round; none: it has not begun.
     budget: Option<u64>,

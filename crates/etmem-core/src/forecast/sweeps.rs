@@ -5,6 +5,7 @@
 
 use super::bytes;
 use super::hours::PIECE;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What of the idle memory a sweep touches at least.
@@ -27,7 +28,7 @@ const HOLD_SHORTEST: Duration = Duration::from_secs(600);
 const HOLD_LONGEST: Duration = Duration::from_secs(2 * 3600);
 
 /// What is known of sweeps.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Sweeps {
     /// When the last one was seen first.
     last: Option<Duration>,

@@ -181,6 +181,17 @@ fn put_part(out: &mut Vec<u8>, counts: &BlockCounts, width: Width) {
     }
 }
 
+/// Whether the item of a mixed block with `tag` has holes, and how wide its counts are.
+const fn form(tag: u8) -> (bool, Width) {
+    let (part, offset) = if tag < PART { (false, tag - FULL) } else { (true, tag - PART) };
+    (part, [Width::Four, Width::Eight, Width::Nine][offset as usize])
+}
+
+/// How many bits are set.
+fn ones(bytes: &[u8]) -> usize {
+    bytes.iter().map(|byte| byte.count_ones() as usize).sum()
+}
+
 impl Reader<'_> {
     fn count(&mut self) -> u16 {
         u16::try_from(self.number()).unwrap_or(ABSENT)
@@ -197,13 +208,33 @@ impl Reader<'_> {
                 Item::Mixed
             }
             tag => {
-                let (part, offset) = if tag < PART { (false, tag - FULL) } else { (true, tag - PART) };
-                let width = [Width::Four, Width::Eight, Width::Nine][usize::from(offset)];
+                let (part, width) = form(tag);
                 if part {
                     self.part(counts, width)
                 } else {
                     self.full(counts, width)
                 }
+                Item::Mixed
+            }
+        })
+    }
+
+    /// The same without the counts of a mixed one.
+    pub(super) fn skip_counts(&mut self) -> Option<Item> {
+        Some(match self.tag()? {
+            GAP => Item::Gap { blocks: self.number() },
+            PAGES => Item::Run { blocks: self.number(), count: self.count(), huge: false },
+            HUGE => Item::Run { blocks: self.number(), count: self.count(), huge: true },
+            FEW => {
+                for _ in 0..self.number() {
+                    self.take(2);
+                }
+                Item::Mixed
+            }
+            tag => {
+                let (part, width) = form(tag);
+                let pages = if part { ones(self.take(PRESENCE_BYTES)) } else { PAGES_PER_BLOCK };
+                self.take(width.bytes(pages));
                 Item::Mixed
             }
         })
@@ -247,7 +278,7 @@ impl Reader<'_> {
 
     fn part(&mut self, counts: &mut BlockCounts, width: Width) {
         let presence = self.take(PRESENCE_BYTES);
-        let present: usize = presence.iter().map(|byte| byte.count_ones() as usize).sum();
+        let present = ones(presence);
         let bytes = self.take(width.bytes(present));
         let packed = |index: usize| match width {
             Width::Four => u16::from((bytes[index / 2] >> (4 * (index % 2))) & 0xF),
@@ -284,6 +315,8 @@ mod tests {
         assert_eq!(reader.next_counts(&mut back), Some(Item::Mixed));
         assert_eq!(&back, counts);
         assert_eq!(reader.next_counts(&mut back), None);
+        let mut skips = Reader::new(&bytes, 0);
+        assert_eq!((skips.skip_counts(), skips.position()), (Some(Item::Mixed), bytes.len()));
         assert!(bytes.len() <= ITEM_BYTES_MAX);
         bytes.len()
     }

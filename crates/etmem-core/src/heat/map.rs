@@ -37,7 +37,7 @@ impl HeatMap {
     /// Reads the map in ascending order of address.
     #[must_use]
     pub fn cursor(&self) -> Cursor<'_> {
-        Cursor { map: self, segment: 0, position: 0, block: None, counts: BlockCounts::EMPTY }
+        Cursor { map: self, segment: 0, position: 0, last: 0, block: None, counts: BlockCounts::EMPTY }
     }
 
     /// Bytes of memory present, for each count.
@@ -134,6 +134,8 @@ pub struct Cursor<'a> {
     map: &'a HeatMap,
     segment: usize,
     position: usize,
+    /// Where the item that came last begins.
+    last: usize,
     /// The block that the next item of the segment describes, once the segment was entered.
     block: Option<u64>,
     counts: BlockCounts,
@@ -143,12 +145,21 @@ impl Cursor<'_> {
     /// The next entry and the address it starts at. (An iterator could not lend [`Cursor::counts`].)
     #[expect(clippy::should_implement_trait, reason = "a lending iterator; the trait cannot express it")]
     pub fn next(&mut self) -> Option<(u64, Entry)> {
+        let next = self.next_place();
+        if matches!(next, Some((_, Entry::Mixed))) {
+            self.read_counts();
+        }
+        next
+    }
+
+    /// The same without the counts of a mixed block, for [`Cursor::read_counts`].
+    pub(crate) fn next_place(&mut self) -> Option<(u64, Entry)> {
         loop {
             let segment = self.map.segments.get(self.segment)?;
             let block = self.block.unwrap_or(segment.first_block);
             let mut reader = Reader::new(&segment.bytes, self.position);
-            let item = reader.next_counts(&mut self.counts);
-            self.position = reader.position();
+            let item = reader.skip_counts();
+            (self.last, self.position) = (self.position, reader.position());
             let (blocks, entry) = match item {
                 None => {
                     self.segment += 1;
@@ -170,6 +181,14 @@ impl Cursor<'_> {
                 return Some((block * BLOCK_SIZE, entry));
             }
         }
+    }
+
+    /// Reads the counts of the block whose entry came last, where that was [`Entry::Mixed`].
+    pub(crate) fn read_counts(&mut self) -> &BlockCounts {
+        if let Some(segment) = self.map.segments.get(self.segment) {
+            Reader::new(&segment.bytes, self.last).next_counts(&mut self.counts);
+        }
+        &self.counts
     }
 
     /// The counts of the block whose entry came last, where that was [`Entry::Mixed`].

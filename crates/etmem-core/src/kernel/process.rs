@@ -2,13 +2,16 @@
 
 use super::group_pattern::GroupPattern;
 use glob::{MatchOptions, Pattern};
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
 
 /// A process number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, derive_more::Display)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, derive_more::Display, Serialize, Deserialize,
+)]
 pub struct Pid(pub NonZeroU32);
 
 impl Pid {
@@ -26,7 +29,9 @@ impl Pid {
 }
 
 /// One process for as long as it lives: a pid alone may be given to another process later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, derive_more::Display)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, derive_more::Display, Serialize, Deserialize,
+)]
 #[display("{pid}")]
 pub struct ProcessId {
     /// Its number.
@@ -105,7 +110,7 @@ impl fmt::Display for Target {
 }
 
 /// A process's use of memory: figures of `/proc/PID/status`, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessMemory {
     /// Bytes in memory.
     pub resident: u64,
@@ -246,6 +251,13 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// Of the control groups that `process` is in, the uppermost that `pattern` means; none if it is in no such group, or gone.
     fn group(&self, process: ProcessId, pattern: &GroupPattern) -> Option<String> {
         let _ = (process, pattern);
+        None
+    }
+
+    /// A number for the program that `process` runs now: another one after it has replaced its program, most probably. `None` if it
+    /// is gone, or the kernel does not tell.
+    fn program(&self, process: ProcessId) -> Option<u64> {
+        let _ = process;
         None
     }
 

@@ -6,7 +6,7 @@
 //!
 //! In come counts, and where pages are; out go counts without them. Where the pages of a process are takes the kernel as long as a
 //! scan does. So it is asked of a sixteenth of each block first, and of the whole block only if some of that is shared. Of a process
-//! that shared nothing in the cycle before, a quarter of the blocks is asked for first, each time another.
+//! that shared nothing in the cycle before, an eighth of the blocks is asked for first, each time another.
 
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use crate::heat::{ABSENT, BlockCounts, Entry, HeatMap, Writer};
@@ -20,7 +20,7 @@ const ASKED_FIRST: u64 = 32;
 const BLOCKS_AT_ONCE: usize = 256;
 
 /// A process without shared pages is asked for one block out of this number.
-const ONE_OF: u64 = 4;
+const ONE_OF: u64 = 8;
 
 /// Of the first blocks, this number, it is always asked.
 const ALWAYS: u64 = 16;
@@ -76,16 +76,23 @@ fn suspects(
     let (mut found, mut asked) = (Vec::new(), Vec::with_capacity(BLOCKS_AT_ONCE));
     let mut place = 0;
     let mut cursor = heat.cursor();
-    while let Some((start, entry)) = cursor.next() {
-        let (blocks, first, pages) = match entry {
-            Entry::Pages { blocks, .. } | Entry::Huge { blocks, .. } => (blocks, 0, ASKED_FIRST),
-            Entry::Mixed => (1, present(cursor.counts()).0, ASKED_FIRST.min(extent(cursor.counts()))),
+    while let Some((start, entry)) = cursor.next_place() {
+        let blocks = match entry {
+            Entry::Pages { blocks, .. } | Entry::Huge { blocks, .. } => blocks,
+            Entry::Mixed => 1,
         };
         for block in 0..blocks {
             place += 1;
             if !suspected.has(start / BLOCK_SIZE + block, place - 1) {
                 continue;
             }
+            let (first, pages) = match entry {
+                Entry::Pages { .. } | Entry::Huge { .. } => (0, ASKED_FIRST),
+                Entry::Mixed => {
+                    let (first, end) = present(cursor.read_counts());
+                    (first, ASKED_FIRST.min(end - first))
+                }
+            };
             let at = start + block * BLOCK_SIZE + first * PAGE_SIZE;
             asked.push(AddressRange::new(at, at + pages * PAGE_SIZE));
             if asked.len() == BLOCKS_AT_ONCE {
@@ -204,12 +211,6 @@ fn present(counts: &BlockCounts) -> (u64, u64) {
     (first as u64, end as u64)
 }
 
-/// Pages from the first that is present to the last.
-fn extent(counts: &BlockCounts) -> u64 {
-    let (first, end) = present(counts);
-    end - first
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,15 +270,15 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_shared_nothing_is_asked_for_a_quarter_and_others_each_time() {
+    fn a_process_that_shared_nothing_is_asked_for_an_eighth_and_others_each_time() {
         // One block is shared.
         let shared = |page: u64| page / 512 == 401;
         let mut found = Vec::new();
-        for cycle in 0..4 {
+        for cycle in 0..8 {
             let (mut heat, mut places) = (heat(), Places { shared, frame: |page| page + 1, asked: 0 });
             let out = leave_out_forked(&mut heat, Suspected::Some(cycle), &mut places).unwrap();
             if out == 0 {
-                assert!(places.asked < 170 * ASKED_FIRST, "{} pages", places.asked);
+                assert!(places.asked < 100 * ASKED_FIRST, "{} pages", places.asked);
             } else {
                 found.push((cycle, out));
             }

@@ -16,7 +16,9 @@ use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
 use etmem_core::scan::{self, Observed, Slice, Suspected};
 use etmem_core::throttle::Throttle;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +39,7 @@ const SMALLEST_SLICE: u64 = 32 * BLOCK_SIZE;
 const NO_AGE: u8 = AGES as u8;
 
 /// What is remembered of one process.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(super) struct ProcessHistory {
     standings: Standings,
     cycles: u64,
@@ -124,6 +126,18 @@ pub(super) struct TaskHistory {
     dry_run: bool,
     /// `SwapTotal` when it was asked for last, and how often it was less than before.
     swap: Mutex<(u64, u64)>,
+    /// Whether pages have left or refaulted since it was written down.
+    is_news: AtomicBool,
+}
+
+/// What a task remembers of all its processes together.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Account {
+    /// Ages are counted in it.
+    cycle_time: Duration,
+    limiter: RefaultLimiter,
+    forecast: Option<Forecast>,
+    swap: (u64, u64),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -146,6 +160,7 @@ impl TaskHistory {
             leaves_alone: limits.is_some(),
             dry_run: settings.dry_run,
             swap: Mutex::default(),
+            is_news: AtomicBool::new(true),
         }
     }
 
@@ -165,6 +180,51 @@ impl TaskHistory {
     }
 
     /// Forgets the processes that are gone.
+    /// A copy of what is known of each process.
+    pub(super) fn all(&self) -> Vec<(ProcessId, ProcessHistory)> {
+        lock(&self.known).processes.iter().map(|(process, known)| (*process, known.clone())).collect()
+    }
+
+    /// The account of the task.
+    pub(super) fn what_is_owed(&self) -> Account {
+        self.is_news.store(false, Ordering::Relaxed);
+        Account {
+            cycle_time: self.cycle_time,
+            limiter: lock(&self.limiter).clone(),
+            forecast: self.forecast.as_ref().map(|forecast| lock(forecast).clone()),
+            swap: *lock(&self.swap),
+        }
+    }
+
+    /// Whether pages have left or refaulted since that was asked for.
+    pub(super) fn is_news(&self) -> bool {
+        self.is_news.load(Ordering::Relaxed)
+    }
+
+    /// Goes on with `account`, of a task with the same goal and rule or with others. What is back by now did not refault if `forgives`.
+    ///
+    /// # Errors
+    /// The task counts in another way than that one did.
+    pub(super) fn go_on(&mut self, account: Account, forgives: bool) -> Result<(), String> {
+        let Account { cycle_time, limiter, forecast, swap: (total, times) } = account;
+        if cycle_time != self.cycle_time || forecast.is_some() != self.forecast.is_some() {
+            return Err(String::from("its cycles are of another length or kind than they were"));
+        }
+        let mut now = lock(&self.limiter);
+        let goal = now.goal();
+        *now = limiter;
+        now.change(goal);
+        drop(now);
+        if let Some((now, mut before)) = self.forecast.as_ref().zip(forecast) {
+            let mut now = lock(now);
+            before.go_on_as(&now);
+            *now = before;
+        }
+        // As after swapoff: what was out is back without a touch.
+        *lock(&self.swap) = (total, times + u64::from(forgives));
+        Ok(())
+    }
+
     pub(super) fn forget_all_but(&self, keep: &[ProcessId]) {
         lock(&self.known).forget_all_but(&keep.iter().copied().collect());
     }
@@ -236,6 +296,7 @@ impl TaskHistory {
         let refaulted = refaulted.min(read_back.unwrap_or(u64::MAX));
         known.swapped_in = swapped_in;
         known.trust.settled(refaulted, known.out);
+        self.is_news.fetch_or(refaulted > 0, Ordering::Relaxed);
         let (others, mut idle) = {
             let others = lock(&self.known);
             (others.working_set, others.idle)
@@ -279,6 +340,7 @@ impl TaskHistory {
     /// Takes note of the pages that `left`, and of those that were `kept` in memory.
     pub(super) fn moved(&self, known: &mut ProcessHistory, left: PageSet, kept: PageSet) {
         let marked = mark_out(std::mem::take(&mut known.standings), left, kept);
+        self.is_news.fetch_or(marked.left > 0, Ordering::Relaxed);
         known.standings = marked.standings;
         lock(&self.limiter).left(marked.left);
         if let Some(forecast) = &self.forecast {

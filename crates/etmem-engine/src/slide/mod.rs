@@ -2,7 +2,7 @@
 //!
 //! `settings` is what a task asks for; `step` is a cycle of all its processes, `cycle` that of one, the page to read first; `asking`
 //! asks programs for what is cold; `acting` moves pages, a sample first; `machine` is the machine's figures, which processes share;
-//! `history` is what is remembered from one to the next; `report` is what is said of it, `not_looked_at` what of its memory was left
+//! `history` is what is remembered from one to the next, `remembered` writes it down for the next daemon; `report` is what is said of it, `not_looked_at` what of its memory was left
 //! out; `swap_cache` keeps openEuler's watermarks.
 
 mod acting;
@@ -12,6 +12,7 @@ mod history;
 mod keys;
 mod machine;
 mod not_looked_at;
+mod remembered;
 mod report;
 mod settings;
 mod step;

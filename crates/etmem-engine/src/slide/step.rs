@@ -6,7 +6,7 @@ use super::machine::Machine;
 use super::report::{age_event, back_off_event};
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
-use super::{acting, asking};
+use super::{acting, asking, remembered};
 use crate::contract::{MOST_WATCHED, TaskRunner, gone, name_groups, note_on_swap, notes_on_target};
 use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
@@ -254,6 +254,14 @@ impl TaskRunner for SlideRunner {
             report.events.extend(age_event(before, &told));
         }
         report
+    }
+
+    fn remembered(&mut self, kernel: &Kernel, always: bool) -> Option<Vec<u8>> {
+        if always || self.history.is_news() { remembered::write(&self.history, kernel) } else { None }
+    }
+
+    fn recall(&mut self, remembered: &[u8], gap: Duration, kernel: &Kernel) -> Result<(), String> {
+        remembered::read(&mut self.history, remembered, gap, kernel)
     }
 
     fn asks(&self) -> bool {

@@ -1,10 +1,11 @@
 //! The time by which ages are counted, of one process: in ticks, and apart for each slice of it.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// When each part of a process was looked at last.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(super) struct Ticks {
     since: Option<Duration>,
     last: u64,

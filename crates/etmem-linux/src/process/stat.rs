@@ -7,6 +7,7 @@ use crate::root::ProcRoot;
 use crate::small_file;
 use crate::unavailable::Unavailable;
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
 /// PF_KTHREAD (`include/linux/sched.h`).
@@ -85,6 +86,21 @@ impl<'a> Stat<'a> {
     fn is_exiting(&self) -> bool {
         self.flags & EXITING != 0
     }
+}
+
+/// A number for the program of the process whose `stat` is `text`: where its code begins and ends, and its stack begins. `None` if the
+/// kernel does not tell, as for a process that the caller may not trace.
+pub(crate) fn program(text: &[u8]) -> Option<u64> {
+    let close = text.iter().rposition(|&byte| byte == b')')?;
+    let fields = text.get(close + 1..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+    // Fields 26 to 28; the first after the name is 3.
+    let addresses: Vec<u64> = fields.skip(23).take(3).map_while(number).collect();
+    if addresses.len() < 3 || addresses.contains(&0) {
+        return None;
+    }
+    let mut hasher = DefaultHasher::new();
+    addresses.hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
@@ -177,6 +193,20 @@ mod tests {
 
     fn line(comm: &str, state: &str) -> String {
         format!("4711 ({comm}) {state} 17 4711 4711 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 100 200\n")
+    }
+
+    #[test]
+    fn a_program_is_known_by_its_addresses() {
+        let with = |addresses: &str| {
+            program(format!("{} 300 {addresses} 0\n", line("a) b", "S").trim_end()).as_bytes())
+        };
+        assert!(with("4096 8192 77").is_some());
+        assert_eq!(with("4096 8192 77"), with("4096 8192 77"));
+        for other in ["4095 8192 77", "4096 8193 77", "4096 8192 78"] {
+            assert_ne!(with(other), with("4096 8192 77"), "{other}");
+        }
+        // Hidden, or no such fields.
+        assert_eq!((with("0 0 0"), program(line("sh", "S").as_bytes()), program(b"")), (None, None, None));
     }
 
     #[test]

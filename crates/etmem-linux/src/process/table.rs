@@ -7,7 +7,7 @@
 use super::memory_files::{numbered, thread_with_memory};
 use super::names::{executable, likeness};
 use super::sharing::{can_compare, one_for_each_memory, order_of};
-use super::stat::{Stat, check_alive, means_gone, process_error};
+use super::stat::{Stat, check_alive, means_gone, process_error, program};
 use crate::root::ProcRoot;
 use crate::small_file;
 use etmem_core::kernel::groups::GroupPattern;
@@ -272,6 +272,12 @@ impl ProcessTable for Processes {
     fn group(&self, process: ProcessId, pattern: &GroupPattern) -> Option<String> {
         let group = self.group_of(process.pid, pattern)?;
         check_alive(&self.proc, process).ok().map(|()| group)
+    }
+
+    fn program(&self, process: ProcessId) -> Option<u64> {
+        let text = small_file::read_record(&self.proc.process(process.pid, "stat")).ok()?;
+        Stat::parse(&text).filter(|stat| stat.id() == process)?;
+        program(&text)
     }
 
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {

@@ -194,6 +194,13 @@ impl ProcessTable for FakeMachine {
         Ok(found.iter().filter_map(|pid| state.processes.get(pid)).map(|process| process.id).collect())
     }
 
+    /// Its name stands for it.
+    fn program(&self, process: ProcessId) -> Option<u64> {
+        let state = self.lock();
+        let process = state.processes.get(&process.pid).filter(|known| known.id == process)?;
+        Some(process.comm.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte)))
+    }
+
     fn check(&self, pid: Pid) -> Result<ProcessId, TargetError> {
         self.lock().processes.get(&pid).map(|process| process.id).ok_or(TargetError::NoProcess(pid))
     }

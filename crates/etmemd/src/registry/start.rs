@@ -11,6 +11,7 @@ use super::overlaps;
 use crate::machine::Machine;
 use crate::ports::Ports;
 use crate::rest::Rest;
+use crate::task_memory::TaskMemory;
 use crate::wait_group::WaitGroup;
 use crate::worker::Worker;
 use etmem_config::{ProjectSection, TaskSection};
@@ -29,6 +30,7 @@ struct Ready {
     work: Box<dyn TaskRunner>,
     ports: Ports,
     rest: Rest,
+    memory: Option<TaskMemory>,
     decisions: Vec<String>,
 }
 
@@ -130,6 +132,7 @@ impl Registry {
     /// Stops everything; returns when all has ended, at the latest after `limit`.
     pub(crate) fn shut_down(mut self, limit: Duration) {
         let deadline = Deadline::new(limit);
+        self.projects.iter().for_each(ProjectEntry::keep_tasks);
         self.projects.iter_mut().for_each(ProjectEntry::stop_workers);
         for project in self.projects.iter_mut().rev() {
             project.stop_hosted(&deadline);
@@ -154,6 +157,15 @@ impl Registry {
 }
 
 impl ProjectEntry {
+    /// What all workers know is for the next daemon.
+    fn keep_tasks(&self) {
+        for task in self.engines.iter().flat_map(|engine| engine.tasks.iter()) {
+            if let Some(Running::Worked { worker, .. }) = &task.running {
+                worker.keep();
+            }
+        }
+    }
+
     /// Asks all workers to stop.
     pub(super) fn stop_workers(&mut self) {
         for engine in self.engines.iter_mut().filter(|engine| engine.hosted().is_none()) {
@@ -198,13 +210,15 @@ fn prepare(
     }
     ports.record(&*work).map_err(denied)?;
     let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
-    ports.listen(&*work, &socket_name(project, task)).map_err(denied)?;
+    let name = file_name(project, task);
+    ports.listen(&*work, &name).map_err(denied)?;
+    let memory = machine.task_memory(&name);
     let rest = rest(project, machine).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
-    Ok(Ready { label, work, ports, rest, decisions })
+    Ok(Ready { label, work, ports, rest, memory, decisions })
 }
 
-/// What the socket of `task` is called: its project's name and its own, with a point between them and in neither.
-fn socket_name(project: &ProjectSection, task: &TaskSection) -> String {
+/// What the files of `task` are called, its socket and its memory: its project's name and its own, with a point between them and in neither.
+fn file_name(project: &ProjectSection, task: &TaskSection) -> String {
     let plain = |name: &Name| name.as_str().replace('%', "%25").replace('.', "%2E").replace('/', "%2F");
     format!("{}.{}", plain(&project.name), plain(&task.name))
 }
@@ -221,8 +235,8 @@ fn rest(project: &ProjectSection, machine: &Arc<dyn Machine>) -> Result<Rest, St
 
 /// Starts all of `ready`, or none.
 fn launch(ready: Vec<Ready>, threads: &WaitGroup) -> Result<Vec<Running>, Denied> {
-    let launch = |Ready { label, work, ports, rest, decisions }| {
-        let worker = Worker::start(label, work, ports, rest, threads.member())
+    let launch = |Ready { label, work, ports, rest, memory, decisions }| {
+        let worker = Worker::start(label, work, ports, rest, memory, threads.member())
             .map_err(|error| Denied::Machine(format!("cannot start a thread: {error}")))?;
         Ok(Running::Worked { worker, decisions })
     };
