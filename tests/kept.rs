@@ -24,6 +24,7 @@ const PROJECTS: usize = 20;
 const SWAP: usize = 256 * MIB;
 const MEMORY: usize = 64 * MIB;
 const HOT: usize = 8 * MIB;
+const PAGE: u64 = 4096;
 
 fn main() -> ExitCode {
     let needs = [Need::Root, Need::Bpf];
@@ -185,10 +186,10 @@ fn killed_with_memory_out() -> Result<()> {
     let cycles = daemon.cycles("killed")?["t"];
     daemon.wait_for_cycles(LIMIT, "killed", cycles + 1)?;
     daemon.kill()?;
-    let out = program.footprint().places()?.cold.swapped as u64;
+    let out = program.footprint().places()?.cold.swapped as u64 * PAGE;
     program.verify()?;
     let daemon = start(folder.path())?;
-    ensure!(daemon.log().contains("goes on with what it knew"), "{}", daemon.log());
+    daemon.wait_for_line(LIMIT, "the task goes on", |line| line.contains("goes on with what it knew"))?;
     clock
         .wait_until(LIMIT, "a cycle has ended", || Ok(daemon.cycles("killed")?["t"] > 0))
         .with_context(|| daemon.log())?;
