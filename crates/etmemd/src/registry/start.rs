@@ -189,6 +189,9 @@ fn prepare(
     let label = hosting::label(project, task);
     let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
     let mut ports = Ports::choose(machine, &mut *work).map_err(denied)?;
+    // What the machine has may be found out by setting something for a moment.
+    ports.record(&*work).map_err(denied)?;
+    let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
     let chosen = &ports.chosen;
     work.prepare(&chosen.kernel).map_err(|error| Denied::Engine { place: String::new(), error })?;
     info!("{label}: probe {}, mover {}", chosen.probe, chosen.mover);
@@ -196,8 +199,6 @@ fn prepare(
     for decision in &decisions {
         info!("{label}: {decision}");
     }
-    ports.record(&*work).map_err(denied)?;
-    let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
     ports.listen(&*work, &socket_name(project, task)).map_err(denied)?;
     let rest = rest(project, machine).map_err(|reason| Denied::Machine(format!("{label}: {reason}")))?;
     Ok(Ready { label, work, ports, rest, decisions })
