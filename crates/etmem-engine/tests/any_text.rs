@@ -10,6 +10,7 @@ use std::path::Path;
 const SAMPLES: [&str; 9] = [
     include_str!("../../../etc/etmem/cslide-cxl.yaml"),
     include_str!("../../../etc/etmem/cslide.yaml"),
+    include_str!("../../../etc/etmem/damon-cxl.yaml"),
     include_str!("../../../etc/etmem/damon.yaml"),
     include_str!("../../../etc/etmem/example_conf.yaml"),
     include_str!("../../../etc/etmem/memdcd.yaml"),
