@@ -102,6 +102,7 @@ impl Slot {
             && let Err(error) = state.lead(settings, migration, kernel)
         {
             state.monitor = None;
+            state.watched.clear();
             return Err(error);
         }
         let groups = found.iter().map(|(_, all)| state.seen(self.number, all)).collect();

@@ -79,7 +79,7 @@ pub(super) fn can_migrate(damon: &SharedDamon, action: Action) -> Result<(), Pro
     let lacks = || {
         ProcessError::refused(
             "DAMON",
-            "this kernel does not move memory between nodes; Linux 6.11 and later do",
+            "this kernel does not move memory between nodes; Linux 6.11 and later do, and engine cslide on all",
         )
     };
     if !scheme.path().join(TARGET_NODE).exists() {
