@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const SAMPLES: [&str; 9] = [
+const SAMPLES: [&str; 10] = [
     include_str!("../../../etc/etmem/cslide-cxl.yaml"),
     include_str!("../../../etc/etmem/cslide.yaml"),
     include_str!("../../../etc/etmem/damon-cxl.yaml"),

@@ -24,7 +24,7 @@ pub(super) struct EngineSettings {
     scheme: Scheme,
     guards: Guards,
     goal: Option<Goal>,
-    /// None where memory does not move between nodes.
+    /// `None` if memory does not move between nodes.
     migration: Option<Migration>,
 }
 
