@@ -17,7 +17,7 @@ use etmem_testkit::nodes;
 use etmem_testkit::size::PAGE;
 use nix::sys::signal::{Signal, kill};
 
-use crate::inside::{HOT, Inside, LIMIT, MEMORY, figure, kdamonds, read, running, shown};
+use crate::inside::{HOT, Inside, LIMIT, MEMORY, kdamonds, read, running, shown};
 
 /// Of what is to move, and of what is to stay.
 const MOVED: f64 = 0.95;
@@ -172,11 +172,17 @@ fn values_are_set(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// The sum of a figure over the groups of the task.
+/// The sums of figures over all tasks, at one moment.
+fn amounts<const N: usize>(daemon: &Daemon, names: [&str; N]) -> Result<[u64; N]> {
+    let shown = shown(daemon)?;
+    Ok(names.map(|name| shown.iter().filter_map(|task| task["total"][name].as_u64()).sum()))
+}
+
+/// The sum of a figure over the groups of all tasks.
 fn of_groups(daemon: &Daemon, name: &str) -> Result<u64> {
     let shown = shown(daemon)?;
-    let groups = shown[0]["last_cycle"]["groups"].as_array().context("no groups")?;
-    Ok(groups.iter().filter_map(|group| group["figures"][name].as_u64()).sum())
+    let groups = shown.iter().filter_map(|task| task["last_cycle"]["groups"].as_array()).flatten();
+    Ok(groups.filter_map(|group| group["figures"][name].as_u64()).sum())
 }
 
 pub(crate) fn cold_goes_down(inside: &Inside) -> Result<()> {
@@ -201,27 +207,38 @@ pub(crate) fn cold_goes_down(inside: &Inside) -> Result<()> {
     inside.say(format!("hot {hot:.4}, cold {cold:.4}"));
     ensure!(hot <= STRAYED && cold >= MOVED, "hot {hot}, cold {cold}");
     ensure!(bystander.slow()? == (0.0, 0.0), "memory of another group moved: {:?}", bystander.slow()?);
-    // What comes later is found, and the first one is watched on, until all of it is cold.
+    // What comes later is found, by another task as well, and the first one is watched on, until all of it is cold. The second program
+    // is ready before it is watched: what is hot later is idle while the rest is filled.
     let first = running()?;
     one.signal(Signal::SIGSTOP)?;
-    let two = Member::start(inside, "work/two")?;
-    wait_for_groups(inside, &daemon, &["/work/one", "/work/two"])?;
-    wait_for(inside, &daemon, &two, |(hot, cold)| hot <= STRAYED && cold >= MOVED)?;
+    let two = Member::start(inside, "later/two")?;
+    daemon.add("[task]\nproject=p\nengine=damon\nname=u\ntype=cgroup\nvalue=later/*\n")?;
+    let empty = ControlGroup::new("work/empty")?;
+    wait_for_groups(inside, &daemon, &["/later/two", "/work/empty", "/work/one"])?;
+    empty.remove()?;
+    wait_for_groups(inside, &daemon, &["/later/two", "/work/one"])?;
+    wait_for(inside, &daemon, &two, |(_, cold)| cold >= MOVED)?;
     wait_for(inside, &daemon, &one, |(hot, cold)| hot >= MOVED && cold >= MOVED)?;
+    ensure!(two.slow()?.0 <= STRAYED, "what is hot of the second moved: {:?}", two.slow()?);
     ensure!(running()? == first, "the first group was not watched on");
     ensure!(bystander.slow()? == (0.0, 0.0), "memory of another group moved: {:?}", bystander.slow()?);
 
-    // The figures are what really moved.
-    daemon.wait_for_cycles(LIMIT, "p", 2)?;
-    let amounts = ["tried_bytes", "applied_bytes", "moved_down_bytes", "moved_up_bytes", "moved_bytes"];
-    let [tried, applied, down, up, out] = amounts.map(|name| figure(&daemon, name));
-    let (tried, applied) = (tried?, applied?);
-    let counted =
-        one.counted()?.get(&SLOW).copied().unwrap_or(0) + two.counted()?.get(&SLOW).copied().unwrap_or(0);
-    inside.say(format!("tried {tried}, applied {applied}; the groups have {counted} on the slow node"));
-    ensure!(applied == down? && (up?, out?) == (0, 0) && tried > applied);
-    // A page that moved may have been freed since; the kernel counts a group's pages in batches.
-    ensure!(applied.abs_diff(counted) <= counted / 50, "{applied} moved, {counted} are there");
+    // The figures are what really moved: each task reports what is its own in its next cycle.
+    let mut figures = [0; 5];
+    let counted = || -> Result<u64> {
+        let of = |member: &Member| Ok::<_, anyhow::Error>(member.counted()?.get(&SLOW).copied().unwrap_or(0));
+        Ok(of(&one)? + of(&two)?)
+    };
+    inside.clock.wait_until(LIMIT, "all that moved is reported", || {
+        let names = ["tried_bytes", "applied_bytes", "moved_down_bytes", "moved_up_bytes", "moved_bytes"];
+        figures = amounts(&daemon, names)?;
+        // A page that moved may have been freed since.
+        let counted = counted()?;
+        Ok(figures[1].abs_diff(counted) <= counted / 50)
+    })?;
+    let [tried, applied, down, up, out] = figures;
+    inside.say(format!("tried {tried}, applied {applied}; the groups have {} on the slow node", counted()?));
+    ensure!(applied == down && (up, out) == (0, 0) && tried > applied, "{figures:?}");
     ensure!(of_groups(&daemon, "scanned_bytes")? >= 2 * MEMORY as u64, "the groups show what they have");
 
     // One that goes leaves the other alone.
@@ -264,12 +281,17 @@ pub(crate) fn hot_comes_up(inside: &Inside) -> Result<()> {
     let all_that_was = 1.0 - HOT as f64 / (MEMORY - HOT) as f64;
     ensure!(hot <= STRAYED && cold >= all_that_was - STRAYED, "hot {hot}, cold {cold}");
     ensure!(bystander.slow()? == (1.0, 1.0), "memory of another group moved: {:?}", bystander.slow()?);
-    daemon.wait_for_cycles(LIMIT, "p", 2)?;
-    let (up, applied) = (figure(&daemon, "moved_up_bytes")?, figure(&daemon, "applied_bytes")?);
-    let more = one.counted()?.get(&FAST).copied().unwrap_or(0).saturating_sub(before);
-    inside.say(format!("{up} moved up; the group has {more} more on the fast node"));
-    ensure!(up == applied && figure(&daemon, "moved_down_bytes")? == 0);
-    ensure!(up.abs_diff(more) <= more / 50, "{up} moved, {more} came");
+    let mut figures = [0; 3];
+    let more =
+        || -> Result<u64> { Ok(one.counted()?.get(&FAST).copied().unwrap_or(0).saturating_sub(before)) };
+    inside.clock.wait_until(LIMIT, "all that moved is reported", || {
+        figures = amounts(&daemon, ["moved_up_bytes", "applied_bytes", "moved_down_bytes"])?;
+        let more = more()?;
+        Ok(figures[0].abs_diff(more) <= more / 50)
+    })?;
+    let [up, applied, down] = figures;
+    inside.say(format!("{up} moved up; the group has {} more on the fast node", more()?));
+    ensure!(up == applied && down == 0 && up as f64 >= MOVED * HOT as f64, "{figures:?}");
     ensure!(one.program.verify()? == MEMORY);
     daemon.must(&["project", "del", "-n", "p"])?;
     inside.wait_for_nothing("after project del")?;

@@ -25,7 +25,8 @@ struct State {
     next: u64,
     members: BTreeMap<u64, Member>,
     monitor: Option<Box<dyn GroupMonitor>>,
-    /// The groups that the kernel watches.
+    /// The groups that the kernel was asked to watch, and those of them that it watches.
+    asked: BTreeSet<Group>,
     watched: BTreeSet<Group>,
     /// What was done with their memory since their task last reported.
     done: BTreeMap<Group, Done>,
@@ -149,6 +150,7 @@ impl State {
         monitor.set_acting(self.held.is_none())?;
         self.watched = monitor.watch(&all)?.into_iter().collect();
         self.done.retain(|group, _| all.contains(group));
+        self.asked = all.into_iter().collect();
         Ok(())
     }
 
@@ -161,9 +163,11 @@ impl State {
                 seen.elsewhere = Some(member.task.clone());
                 continue;
             }
-            match self.watched.contains(group) {
-                true => seen.watched += 1,
-                false => seen.left_out += 1,
+            // One that the task which leads has not come to yet is neither.
+            if self.watched.contains(group) {
+                seen.watched += 1;
+            } else if self.asked.contains(group) {
+                seen.left_out += 1;
             }
             seen.done += self.done.remove(group).unwrap_or_default();
         }

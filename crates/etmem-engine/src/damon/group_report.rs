@@ -22,6 +22,10 @@ pub(super) fn report(
         let reason = Reason::elsewhere(task);
         return of(group, GroupResult::Held, reason.text.clone(), Some(reason), Figures::default());
     }
+    if watched + left_out == 0 {
+        let text = "the kernel learns of it in the next cycle".to_owned();
+        return of(group, GroupResult::Held, text, None, Figures::default());
+    }
     let lacking = (left_out > 0).then(|| {
         let all = watched + left_out;
         Reason::new(

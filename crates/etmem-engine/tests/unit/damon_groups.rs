@@ -82,6 +82,20 @@ fn groups_and_those_below_them_are_watched_as_they_come_and_go() {
     machine.make_group(FakeGroup::new("a/3", 7, 0, MIB));
     all.step(&kernel, &pacer);
     assert_eq!((watched(&machine).join(" "), machine.monitoring().begun), ("a/2 a/2/x a/3".into(), 1));
+    // A task that does not lead has to wait for the one that does.
+    machine.make_group(FakeGroup::new("a/2/new", 8, 0, MIB));
+    let file = file("migrate_cold\nnode_pair=1,0", ["type=cgroup\nvalue=a/*", "type=cgroup\nvalue=b"]);
+    let engine = made(&file);
+    let [mut first, mut second] =
+        [0, 1].map(|number| engine.work(&file.projects[0], &file.tasks[number]).unwrap());
+    first.step(&kernel, &pacer);
+    let text = |report: StepReport| report.groups.unwrap()[0].text.to_string();
+    assert_eq!(text(second.step(&kernel, &pacer)), "the kernel learns of it in the next cycle");
+    first.step(&kernel, &pacer);
+    assert!(text(second.step(&kernel, &pacer)).starts_with("the kernel watches it"));
+    drop((first, second));
+    machine.remove_group("a/2/new");
+    all.step(&kernel, &pacer);
     // What another task of the engine has is its own.
     let report = one.step(&kernel, &pacer);
     assert_eq!(reasons(&report), [Some(ReasonName::Elsewhere)]);
