@@ -42,12 +42,16 @@ impl fmt::Debug for Inside {
 
 impl Inside {
     pub(crate) fn new(binaries: &Binaries) -> Result<Self> {
+        let clock = WallClock::new();
         if kdamonds()? != "0" {
-            // The daemon of a story that failed was killed: the next one takes back what is left.
-            Daemon::start(binaries)?.terminate()?;
+            // The daemon of a story that failed was killed: the next one takes back what is left, once the kernel has let go of the killed
+            // one, which may have waited for an answer of DAMON's.
+            clock.wait_until(LIMIT, "what an earlier story left is taken back", || {
+                Daemon::start(binaries)?.terminate()?;
+                Ok(kdamonds()? == "0")
+            })?;
         }
-        ensure!(kdamonds()? == "0", "an earlier story left {} kdamonds", kdamonds()?);
-        Ok(Self { binaries: binaries.clone(), clock: WallClock::new(), _swap: SwapGuard::acquire(SWAP)? })
+        Ok(Self { binaries: binaries.clone(), clock, _swap: SwapGuard::acquire(SWAP)? })
     }
 
     /// A program with a hot and a cold part.

@@ -1,16 +1,18 @@
 //! Engine damon on a kernel that has DAMON, in a virtual machine: only there may a test write DAMON's files.
 //!
-//! The machine boots once, and in it this same program tells one story after the other; each story is a test.
+//! Two machines boot, one of them with two nodes, and in each this same program tells one story after the other; each story is a test.
 
 mod giving_back;
 mod inside;
 mod limits;
+mod migrating;
 mod paging_out;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
+use etmem_testkit::built;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
 use etmem_testkit::laboratory::{self, Machine, SharedBoot, trial};
@@ -19,7 +21,17 @@ use inside::Inside;
 
 const MACHINE: Machine = Machine { modules: &["zram", "lz4"], ..Machine::of("6.12") };
 
+/// A machine of two nodes: one fast, with the processors, and one slow.
+const TWO: Machine = Machine { nodes: "2", memory: "1280M", ..MACHINE };
+
 type Story = guest::Story<Inside>;
+
+const OF_TWO: [Story; 4] = [
+    ("cold_memory_of_a_group_goes_to_the_slow_node", migrating::cold_goes_down),
+    ("hot_memory_of_a_group_goes_to_the_fast_node", migrating::hot_comes_up),
+    ("what_is_set_for_groups_is_taken_back", migrating::taken_back),
+    ("what_cannot_move_between_nodes_is_refused", migrating::refused),
+];
 
 const STORIES: [Story; 6] = [
     ("cold_memory_of_two_processes_leaves", paging_out::two_at_once),
@@ -35,13 +47,19 @@ fn main() -> ExitCode {
         return status;
     }
     let missing = laboratory::lacks(MACHINE.kernel);
-    let boot = Arc::new(SharedBoot::new(MACHINE, || guest::commands(&STORIES, Vec::new())));
-    let trials = STORIES.map(|(name, _)| {
-        trial(&for_soak(name, 1), missing.as_deref(), guest::told(&boot, name)).with_ignored_flag(true)
-    });
-    run_in_turn(trials.into())
+    let mut trials = Vec::new();
+    for (machine, stories) in [(MACHINE, &STORIES[..]), (TWO, &OF_TWO[..])] {
+        let boot = Arc::new(SharedBoot::new(machine, move || {
+            guest::commands(stories, vec![built::program("hotset")?])
+        }));
+        for (name, _) in stories {
+            let told = guest::told(&boot, name);
+            trials.push(trial(&for_soak(name, 1), missing.as_deref(), told).with_ignored_flag(true));
+        }
+    }
+    run_in_turn(trials)
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {
-    guest::tell(&STORIES, name, || Inside::new(binaries))
+    guest::tell(STORIES.iter().chain(&OF_TWO), name, || Inside::new(binaries))
 }

@@ -106,6 +106,10 @@ impl ControlGroups for Removing {
         self.groups.find(pattern)
     }
 
+    fn with_those_below(&self, group: &Group) -> Result<Vec<Group>, GroupError> {
+        self.groups.with_those_below(group)
+    }
+
     fn memory(&self, group: &Group) -> Result<GroupMemory, GroupError> {
         self.groups.memory(group)
     }

@@ -54,18 +54,25 @@ pub struct Reader<'a> {
     group: &'a WrittenGroup,
     table: &'a Table,
     class: FaultClass,
+    /// The word that tells what the group is, once it is known.
+    word: Option<&'static str>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader of `group`, whose keys are those of `table`. Faults found in it are of `class` InvalidParameters until it is
     /// set otherwise.
     pub(crate) const fn new(path: &'a Path, group: &'a WrittenGroup, table: &'a Table) -> Self {
-        Self { path, group, table, class: FaultClass::InvalidParameters }
+        Self { path, group, table, class: FaultClass::InvalidParameters, word: None }
     }
 
     /// From here on faults are of `class`.
     pub(crate) const fn faults_are(&mut self, class: FaultClass) {
         self.class = class;
+    }
+
+    /// The group is one of those that `word` tells.
+    pub(crate) const fn is_of(&mut self, word: &'static str) {
+        self.word = Some(word);
     }
 
     fn written(&self, key: &str) -> Option<&'a str> {
@@ -97,11 +104,18 @@ impl<'a> Reader<'a> {
 
     /// `key` is not there.
     pub(crate) fn missing(&self, key: &'static str) -> ConfigError {
-        self.missing_for(key, self.table.used_by(key).unwrap_or_else(|| self.table.every.to_owned()))
+        let is_common = self.table.common.iter().any(|row| row.about().name == key);
+        let used_by = match self.word {
+            // Others that have such a key do not need it here.
+            Some(word) if !is_common => Some((self.table.users)(&[word])),
+            _ => self.table.used_by(key),
+        };
+        self.missing_for(key, used_by.unwrap_or_else(|| self.table.every.to_owned()))
     }
 
     /// `key` is not there, which `used_by` needs.
-    pub(crate) fn missing_for(&self, key: &'static str, used_by: String) -> ConfigError {
+    #[must_use]
+    pub fn missing_for(&self, key: &'static str, used_by: String) -> ConfigError {
         self.refuse(key, Rule::Missing { used_by, written: self.mistyping_of(key) })
     }
 

@@ -78,6 +78,14 @@ pub enum Rule {
     /// The other key.
     #[error("needs {0} beside it; give both or none")]
     Alone(&'static str),
+    /// A key that has a meaning beside some values of another key only.
+    #[error("goes with {with} only, not with {instead}; leave it out")]
+    OnlyWith {
+        /// These values.
+        with: &'static str,
+        /// The value that the other key has.
+        instead: String,
+    },
 }
 
 /// An order between the values of two keys.

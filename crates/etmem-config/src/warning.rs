@@ -93,7 +93,8 @@ impl fmt::Display for Warning {
                 write!(f, "{group} unknown key {} is ignored{}", excerpt(key), suggestion(nearest.as_ref()))
             }
             Ignored::Unused { key, used_by } => {
-                write!(f, "{group} key {} is ignored; only {used_by} uses it", excerpt(key))
+                let verb = if used_by.starts_with("engines ") { "use" } else { "uses" };
+                write!(f, "{group} key {} is ignored; only {used_by} {verb} it", excerpt(key))
             }
             Ignored::Repeated(key) => {
                 write!(f, "{group} this value of {} is ignored; it is given again below", excerpt(key))

@@ -171,11 +171,7 @@ pub fn room(
         let used_percent = percent(used, memory.swap_total).max(most.into());
         return Err(SkipReason::SwapUse { used_percent, most });
     }
-    if let (Some(Pressure { some_avg10: some, .. }), Some(most)) = (pressure, guards.pressure)
-        && some > most
-    {
-        return Err(SkipReason::Pressure { some, most });
-    }
+    is_calm(guards, pressure)?;
     let mut room = Room { bytes: left.min(memory.swap_free), bound: Bound::Swap };
     if let Some(SwapLimit { limit, room: left }) = memory.swap_limit {
         room = room.or(left & !(PAGE_SIZE - 1), Bound::ZramLimit);
@@ -199,6 +195,19 @@ pub fn room(
         }
     }
     Ok(room)
+}
+
+/// Whether programs wait for memory no more than they may.
+///
+/// # Errors
+/// They do.
+pub fn is_calm(guards: Guards, pressure: Option<Pressure>) -> Result<(), SkipReason> {
+    match (pressure, guards.pressure) {
+        (Some(Pressure { some_avg10: some, .. }), Some(most)) if some > most => {
+            Err(SkipReason::Pressure { some, most })
+        }
+        (_, _) => Ok(()),
+    }
 }
 
 fn percent(part: u64, whole: u64) -> u64 {

@@ -6,6 +6,7 @@ pub use etmem_config::FaultClass;
 use etmem_config::{KeyError, ProjectSection, TaskSection};
 use etmem_core::guard;
 use etmem_core::kernel::Kernel;
+use etmem_core::kernel::groups::GroupError;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId, Target};
@@ -163,6 +164,16 @@ pub(crate) const MOST_WATCHED: usize = 4096;
 pub(crate) fn note_on_swap(task: &str, kernel: &Kernel) -> Option<String> {
     let reason = guard::swap_has_room(&kernel.memory.state().ok()?).err()?;
     Some(format!("task {task}: {reason}"))
+}
+
+/// Why control groups could not even be looked for.
+pub(crate) fn as_fault(error: GroupError) -> ProcessError {
+    match error {
+        GroupError::Refused { call, reason } => ProcessError::Refused { call, reason },
+        GroupError::Removed | GroupError::NoMemory | GroupError::NoSwappiness => {
+            ProcessError::refused("control groups", error)
+        }
+    }
 }
 
 /// Notes the control group of each process of `report`, if `target` names groups.

@@ -23,6 +23,7 @@ mod folders;
 mod hosted;
 mod kind;
 mod memories;
+mod node_pairs;
 pub mod reason;
 mod report;
 mod scan_locks;
@@ -39,6 +40,7 @@ pub use contract::{CommandError, Engine, EngineError, FaultClass, Sections, Task
 pub use figures::{Figures, Seconds};
 pub use hosted::{Hosted, Question, Refusal};
 pub use kind::{Kind, Make};
+pub use node_pairs::NodePair;
 pub use reason::{Reason, ReasonName};
 pub use report::{
     Event, Feedback, GroupReport, GroupResult, Level, Line, ProcessReport, ProcessResult, StepReport,

@@ -16,7 +16,7 @@ pub enum Scope {
     Task,
     /// One process.
     Process,
-    /// One control group, of engine psi.
+    /// One control group, of an engine that works on groups as a whole.
     Group,
 }
 
@@ -66,8 +66,8 @@ reasons! {
         "no process has that name (`/proc/PID/comm`, at most 15 characters, the same to the letter)",
         "wait, or mend `type` and `value`";
     NoGroup = "no_cgroup", Task,
-        "no control group has such a path (engine psi, `cg_dir`)",
-        "wait, or mend `cg_dir`: paths begin below the root of the cgroup file system";
+        "no control group has such a path (engine psi, `cg_dir`; engine damon between NUMA nodes, `value`)",
+        "wait, or mend that key: paths begin below the root of the cgroup file system";
     ProcessEnded = "process_ended", Task,
         "a task with `type=pid` means the process that had the number when the task was added, and its descendants: it has ended",
         "delete the task (`etmem obj del`), or add it again for another process; `type=name` follows a program that is started again";

@@ -101,6 +101,8 @@ pub struct GroupReport {
 pub enum GroupResult {
     /// Memory of it was reclaimed, or would have been.
     Reclaimed,
+    /// The kernel watches it, and acts itself.
+    Watched,
     /// Left alone.
     Held,
     /// Gone, or the kernel refused.
@@ -115,6 +117,7 @@ impl GroupResult {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Reclaimed => "reclaimed",
+            Self::Watched => "watched",
             Self::Held => "held",
             Self::Lost => "lost",
             Self::Stopped => "stopped",

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const SAMPLES: [&str; 9] = [
+const SAMPLES: [&str; 10] = [
     include_str!("../../../etc/etmem/cslide-cxl.yaml"),
     include_str!("../../../etc/etmem/cslide.yaml"),
+    include_str!("../../../etc/etmem/damon-cxl.yaml"),
     include_str!("../../../etc/etmem/damon.yaml"),
     include_str!("../../../etc/etmem/example_conf.yaml"),
     include_str!("../../../etc/etmem/memdcd.yaml"),

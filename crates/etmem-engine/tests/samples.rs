@@ -62,6 +62,7 @@ fn files_that_come_with_etmem() {
     let want = [
         "cslide-cxl.yaml",
         "cslide.yaml",
+        "damon-cxl.yaml",
         "damon.yaml",
         "example_conf.yaml",
         "memdcd.yaml",

@@ -99,8 +99,14 @@ impl Interfaces {
             (Moving::Groups, self.reclaim()?)
         } else if wishes.nodes {
             let numa = self.numa()?;
-            let reason = "pages move between NUMA nodes".to_owned();
-            let choice = Choice { name: numa.mover.name(), reason };
+            let choice = if wishes.monitoring {
+                Choice {
+                    name: "damon",
+                    reason: "the kernel itself moves pages between NUMA nodes".to_owned(),
+                }
+            } else {
+                Choice { name: numa.mover.name(), reason: "pages move between NUMA nodes".to_owned() }
+            };
             (Moving::Nodes(numa), choice)
         } else if wishes.monitoring || wishes.mover == Mover::Elsewhere {
             let reason = "another program, or the kernel itself, moves pages".to_owned();
@@ -119,7 +125,7 @@ impl Interfaces {
             groups: Arc::new(MachineGroups::new(self.roots.clone())),
             deciders: Arc::new(MachineDeciders),
             cooperation: None,
-            monitoring: Arc::new(MachineMonitoring { proc: proc.clone(), damon: self.damon() }),
+            monitoring: Arc::new(MachineMonitoring { roots: self.roots.clone(), damon: self.damon() }),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             other_probes: self.other_probes(wishes, probe_choice.name),
             probe,

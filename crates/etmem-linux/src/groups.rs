@@ -82,6 +82,10 @@ impl ControlGroups for MachineGroups {
         Hierarchy::of(&self.roots.sys)?.find(pattern)
     }
 
+    fn with_those_below(&self, group: &Group) -> Result<Vec<Group>, GroupError> {
+        Hierarchy::of(&self.roots.sys)?.with_those_below(group)
+    }
+
     fn memory(&self, group: &Group) -> Result<GroupMemory, GroupError> {
         let hierarchy = Hierarchy::of(&self.roots.sys)?;
         let folder = hierarchy.open(group)?;

@@ -2,7 +2,7 @@
 
 use crate::figures::bytes_of;
 use crate::root::SysRoot;
-use etmem_core::address::BLOCK_SIZE;
+use etmem_core::address::{AddressRange, BLOCK_SIZE};
 use etmem_core::kernel::nodes::{Node, NodeId, NodeMemory, NumaNodes};
 use etmem_core::kernel::process::ProcessError;
 use std::collections::BTreeMap;
@@ -25,6 +25,37 @@ impl MachineNodes {
         let path = self.0.nodes().join(format!("node{node}/cpulist"));
         let numbers = list(&text(&path)?).ok_or_else(|| refused(&path, "is not a list of processors"))?;
         Ok(numbers.into_iter().map(usize::from).collect())
+    }
+
+    /// Where the memory of `node` lies, in physical addresses and ascending: the blocks that the kernel can take online and offline
+    /// (`CONFIG_MEMORY_HOTPLUG`), joined.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn physical_memory(&self, node: NodeId) -> Result<Vec<AddressRange>, ProcessError> {
+        let path = self.0.file("devices/system/memory/block_size_bytes");
+        let size = u64::from_str_radix(text(&path)?.trim(), 16);
+        let size = size.map_err(|_| refused(&path, "is not a hexadecimal number"))?;
+        let folder = self.0.nodes().join(format!("node{node}"));
+        let entries = std::fs::read_dir(&folder).map_err(|error| refused(&folder, error))?;
+        let mut blocks: Vec<u64> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("memory")?.parse().ok())
+            .collect();
+        blocks.sort_unstable();
+        let mut ranges: Vec<AddressRange> = Vec::new();
+        for block in blocks {
+            let range = block.checked_mul(size).and_then(|start| Some((start, start.checked_add(size)?)));
+            let (start, end) = range.ok_or_else(|| refused(&folder, format!("has no block {block}")))?;
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => ranges.push(AddressRange::new(start, end)),
+            }
+        }
+        if ranges.is_empty() {
+            return Err(refused(&folder, "has no blocks of memory; needs CONFIG_MEMORY_HOTPLUG=y"));
+        }
+        Ok(ranges)
     }
 
     /// The numbers of the nodes that are there, with or without memory.
@@ -228,6 +259,27 @@ mod tests {
             let error = nodes(&tree).unwrap_err().to_string();
             assert!(error.contains(want) && !error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn where_the_memory_of_a_node_lies() {
+        let tree = machine();
+        let machine = MachineNodes(SysRoot::new(tree.path()));
+        let of = |node| machine.physical_memory(NodeId(node));
+        assert!(of(0).unwrap_err().to_string().contains("block_size_bytes"));
+        let size = tree.path().join("devices/system/memory/block_size_bytes");
+        fs::create_dir_all(size.parent().unwrap()).unwrap();
+        fs::write(&size, "8000000\n").unwrap();
+        assert!(of(0).unwrap_err().to_string().contains("node0: has no blocks of memory"));
+        for block in ["0", "1", "10", "9", "64", "_failure"] {
+            fs::create_dir(tree.path().join(format!("devices/system/node/node0/memory{block}"))).unwrap();
+        }
+        let mib = |start: u64, end: u64| AddressRange::new(start << 20, end << 20);
+        assert_eq!(of(0).unwrap(), [mib(0, 256), mib(9 * 128, 11 * 128), mib(64 * 128, 65 * 128)]);
+        fs::write(&size, "many\n").unwrap();
+        assert!(of(0).unwrap_err().to_string().contains("is not a hexadecimal number"));
+        fs::write(&size, "8000000000000000\n").unwrap();
+        assert!(of(0).unwrap_err().to_string().contains("has no block"), "beyond what addresses can be");
     }
 
     #[test]

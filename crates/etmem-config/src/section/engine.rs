@@ -85,6 +85,7 @@ pub(crate) fn read(source: Source<'_>, warnings: &mut Warnings<'_>) -> Result<En
         let nearest = Nearest::to(name.as_str(), tables.kinds.iter().map(|kind| kind.name));
         return Err(reader.refuse(NAME.name(), Rule::UnknownEngine(nearest)));
     };
+    reader.is_of(kind.name);
     reader.check(kind.engine.rows)?;
     (kind.engine.agree)(&reader)?;
     if kind.own_name.is_none() {

@@ -217,6 +217,13 @@ pub trait ControlGroups: fmt::Debug + Send + Sync {
     /// When the machine has no control groups whose memory can be reclaimed: what is missing.
     fn find(&self, pattern: &GroupPattern) -> Result<Vec<Group>, GroupError>;
 
+    /// `group` and all groups below it whose memory is counted apart, by path; memory of the others is counted in one above. None of a
+    /// group that was removed.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    fn with_those_below(&self, group: &Group) -> Result<Vec<Group>, GroupError>;
+
     /// What `group` has in memory.
     ///
     /// # Errors

@@ -1,24 +1,14 @@
 //! The keys of engine cslide and of its tasks.
 
+use crate::node_pairs::{self, NodePair, node_pairs};
 use crate::tracker::{self, tracker};
-use etmem_config::error::Rule;
 use etmem_config::keys;
 use etmem_config::values::{mebibytes, vm_flags, within, yes_or_no};
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::wishes::Tracker;
 
-/// Two NUMA nodes between which pages move, in the order written. Which one is the slow one the hardware
-/// decides; where it does not, the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NodePair {
-    /// The node written first.
-    pub first: u32,
-    /// The node written second, never the same.
-    pub second: u32,
-}
-
 keys! { pub(super) ENGINE;
-    NODE_PAIR: Vec<NodePair> = needed("node_pair", node_pairs)
+    NODE_PAIR: Vec<NodePair> = needed(node_pairs::NAME, node_pairs)
         .help("Pairs of a slow and a fast NUMA node. Where the hardware shows which node is slow, the order does not matter.")
         .example("2,0;3,1");
     HOT_THRESHOLD: u32 = needed("hot_threshold", |text| within(text, 0, i32::MAX.into())).unit("counts")
@@ -37,21 +27,4 @@ keys! { pub(super) TASK;
     IGN_HOST: bool = or("ign_host", "no", yes_or_no)
         .help("Ignore what the host itself accesses of a virtual machine's memory (openEuler's module).").example("yes");
     TRACKER: Tracker = or("tracker", "auto", tracker).ours("0.1.0").help(tracker::HELP).example("damon");
-}
-
-/// Reads `a,b;c,d` with every node once; a `;` may end the list.
-fn node_pairs(text: &str) -> Result<Vec<NodePair>, Rule> {
-    const FORM: Rule = Rule::Form("pairs of node numbers such as 2,0;3,1, each node once");
-    let node = |text: &str| within::<u32>(text.trim(), 0, i32::MAX.into()).map_err(|_| FORM);
-    let mut seen = std::collections::BTreeSet::new();
-    let mut pairs = Vec::new();
-    for pair in text.trim_end().strip_suffix(';').unwrap_or(text).split(';') {
-        let (first, second) = pair.split_once(',').ok_or(FORM)?;
-        let (first, second) = (node(first)?, node(second)?);
-        if !seen.insert(first) || !seen.insert(second) {
-            return Err(FORM);
-        }
-        pairs.push(NodePair { first, second });
-    }
-    Ok(pairs)
 }

@@ -1,8 +1,9 @@
 //! What a cslide task asks for: its own keys, its engine's and its project's, checked against each other.
 
 use super::NAME;
-use super::keys::{self, NodePair};
+use super::keys;
 use crate::contract::EngineError;
+use crate::node_pairs::{self, NodePair};
 use etmem_config::section::project::PAGE;
 use etmem_config::{EngineSection, ProjectSection, TaskSection};
 use etmem_core::address::{BLOCK_SIZE, PAGE_SIZE};
@@ -11,9 +12,8 @@ use etmem_core::kernel::nodes::{Node, NodeMemory, NumaNodes};
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{ScanWishes, Wishes};
 use etmem_core::policy::exchange::{self, QuotaLimits};
-use etmem_core::policy::pairs::{self, Pair};
+use etmem_core::policy::pairs::Pair;
 use etmem_core::scan::{self, Schedule};
-use std::fmt::Display;
 use std::time::Duration;
 
 /// The flag of mappings whose pages come from the pool of huge pages.
@@ -152,10 +152,7 @@ impl Settings {
 /// # Errors
 /// Which node is not there.
 pub(super) fn pairs(engine: &EngineSettings, nodes: &[Node]) -> Result<Vec<Pair>, EngineError> {
-    let decide = |pair: &NodePair| {
-        pairs::pair(pair.first, pair.second, nodes).map_err(|missing| refusal(engine, &missing))
-    };
-    engine.node_pairs.iter().map(decide).collect()
+    node_pairs::decide(&engine.node_pairs, nodes)
 }
 
 /// Whether the machine has the nodes that `engine` names.
@@ -163,12 +160,5 @@ pub(super) fn pairs(engine: &EngineSettings, nodes: &[Node]) -> Result<Vec<Pair>
 /// # Errors
 /// Which is not there, or why the machine does not tell.
 pub(super) fn check(engine: &EngineSettings, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
-    let nodes = nodes.nodes().map_err(|error| refusal(engine, &error))?;
-    pairs(engine, &nodes).map(drop)
-}
-
-fn refusal(engine: &EngineSettings, rule: &dyn Display) -> EngineError {
-    let written: Vec<String> =
-        engine.node_pairs.iter().map(|pair| format!("{},{}", pair.first, pair.second)).collect();
-    EngineError::EngineValue { key: keys::NODE_PAIR.name(), value: written.join(";"), rule: rule.to_string() }
+    node_pairs::check(&engine.node_pairs, nodes)
 }

@@ -1,5 +1,6 @@
 //! The keys of engine damon, a DAMOS access pattern in the kernel's units and what to do where it fits, and of its project.
 
+use crate::node_pairs::{self, NodePair, node_pairs};
 use etmem_config::error::{ConfigError, Order, Rule};
 use etmem_config::values::{Percent, at_least, decimal_or_none, microseconds, rate, within};
 use etmem_config::{KeyError, Keys, ProjectSection, Reader, ScanType, keys};
@@ -37,7 +38,12 @@ keys! { pub(super) ENGINE;
     MAX_AGE: u32 = needed("max_age", |text| within(text, 0, u32::MAX.into())).unit("aggregation intervals")
         .help("Greatest age.").example("100000");
     ACTION: Action = needed("action", action)
-        .help("What the kernel does with such a region. `stat` only counts it, for `etmem engine showregions`.").example("pageout");
+        .help("What the kernel does with such a region. `stat` only counts it, for `etmem engine showregions`. `migrate_hot` and \
+               `migrate_cold` (ours) move it to another NUMA node: Linux 6.11, tasks with `type=cgroup`, and `node_pair`.").example("pageout");
+    NODE_PAIR: Vec<NodePair> = optional(node_pairs::NAME, node_pairs).ours("0.1.0")
+        .help("Needed by `action=migrate_hot`, which moves memory from the slow node of each pair to the fast one, and by \
+               `action=migrate_cold`, which moves it from the fast one to the slow one; not for other actions. Where the hardware shows \
+               which node is slow, the order does not matter; else it is slow,fast.").example("1,0");
     MAX_RATE: Option<u64> = or("max_rate", "none", max_rate).ours("0.1.0").unit("bytes a second")
         .help("Most that the action is applied to.").example("50m");
     MAX_CPU: Option<Percent> = optional("max_cpu", |text| Percent::read(text, 1).map(Some)).ours("0.1.0")
@@ -50,7 +56,8 @@ keys! { pub(super) ENGINE;
         .help("With `action=pageout`: page out nothing while more of swap than this is in use.").example("80");
     MAX_PRESSURE: Option<f64> = or("max_pressure", "20", |text| decimal_or_none(text, 0.0, 100.0)).ours("0.1.0")
         .unit("% of the last 10 s")
-        .help("With `action=pageout`: page out nothing while programs wait for memory for more than this share of the time.")
+        .help("With `action=pageout`, `migrate_hot` and `migrate_cold`: move nothing while programs wait for memory for more than this \
+               share of the time.")
         .example("20");
 }
 
@@ -97,13 +104,23 @@ fn regions_in_order(reader: &Reader<'_>) -> Result<(), ConfigError> {
 pub(super) fn bounds_in_order(reader: &Reader<'_>) -> Result<(), ConfigError> {
     reader.check_order(&MIN_SIZE, Order::AtMost, &MAX_SIZE)?;
     reader.check_order(&MIN_ACCESSES, Order::AtMost, &MAX_ACCESSES)?;
-    reader.check_order(&MIN_AGE, Order::AtMost, &MAX_AGE)
+    reader.check_order(&MIN_AGE, Order::AtMost, &MAX_AGE)?;
+    let action = reader.get(&ACTION)?;
+    match (action.migrates(), reader.get(&NODE_PAIR)?.is_empty()) {
+        (true, true) => Err(reader.missing_for(NODE_PAIR.name(), format!("action={action}"))),
+        (false, false) => {
+            let with = "action=migrate_hot or action=migrate_cold";
+            Err(reader.refuse(NODE_PAIR.name(), Rule::OnlyWith { with, instead: format!("action={action}") }))
+        }
+        (_, _) => Ok(()),
+    }
 }
 
 /// Reads a word of the kernel's `enum damos_action`.
 fn action(text: &str) -> Result<Action, Rule> {
     let known = Action::ALL.into_iter().find(|action| action.word() == text);
-    known.ok_or(Rule::Form("willneed, cold, pageout, hugepage, nohugepage or stat"))
+    known
+        .ok_or(Rule::Form("willneed, cold, pageout, hugepage, nohugepage, stat, migrate_hot or migrate_cold"))
 }
 
 /// Reads `none`, or digits and then `k`, `m` or `g`.

@@ -2,8 +2,14 @@
 //!
 //! `keys` has the keys of project and engine, `settings` what they mean. All tasks of an engine share one `monitor`: `step` is
 //! a cycle of one of them, which finds its processes, `report` is what is said of it. Nothing here moves pages.
+//!
+//! With an action that moves memory between NUMA nodes, the kernel watches control groups instead: `group_monitor`, `group_step` and
+//! `group_report`.
 
 mod change;
+mod group_monitor;
+mod group_report;
+mod group_step;
 mod keys;
 mod monitor;
 mod report;
@@ -12,12 +18,17 @@ mod step;
 
 pub use keys::RegionScan;
 
-use crate::contract::{CommandError, Engine, EngineError, TaskRunner};
+use crate::contract::{CommandError, Engine, EngineError, FaultClass, TaskRunner};
 use crate::kind::Kind;
 use etmem_config::{Keys, KindKeys, ProjectSection, TaskSection};
+use etmem_core::kernel::groups::GroupPattern;
+use etmem_core::kernel::nodes::NumaNodes;
+use etmem_core::kernel::process::Target;
 use etmem_core::name::Name;
+use group_monitor::SharedGroupMonitor;
+use group_step::GroupRunner;
 use monitor::SharedMonitor;
-use settings::EngineSettings;
+use settings::{EngineSettings, Migration};
 use std::sync::Arc;
 use step::DamonRunner;
 
@@ -34,7 +45,8 @@ pub(crate) const KIND: Kind = Kind {
     figures: report::FIGURES,
     commands: COMMANDS,
     make: Some(|section, _| {
-        Ok(Box::new(Damon { settings: EngineSettings::new(section)?, monitor: Arc::default() }))
+        let settings = EngineSettings::new(section)?;
+        Ok(Box::new(Damon { settings, monitor: Arc::default(), group_monitor: Arc::default() }))
     }),
 };
 
@@ -49,6 +61,7 @@ const COMMANDS: &[&str] = &[REGIONS];
 struct Damon {
     settings: EngineSettings,
     monitor: Arc<SharedMonitor>,
+    group_monitor: Arc<SharedGroupMonitor>,
 }
 
 impl Engine for Damon {
@@ -57,8 +70,18 @@ impl Engine for Damon {
             return Err(EngineError::ScanType { engine: NAME, needed: keys::SCAN.name });
         }
         let settings = self.settings.with(&RegionScan::new(project)?);
+        if let Some(migration) = self.settings.migration() {
+            let pattern = groups_of(migration, task)?;
+            let settings = (settings, migration.clone());
+            let runner = GroupRunner::new(&task.name, pattern, settings, Arc::clone(&self.group_monitor));
+            return Ok(Box::new(runner));
+        }
         let runner = DamonRunner::new(&task.name, task.target.clone(), settings, Arc::clone(&self.monitor));
         Ok(Box::new(runner))
+    }
+
+    fn check(&self, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
+        self.settings.migration().map_or(Ok(()), |migration| migration.check(nodes))
     }
 
     fn command(&self, _: Option<&Name>, command: &str) -> Result<String, CommandError> {
@@ -69,5 +92,24 @@ impl Engine for Damon {
         Ok(self.monitor.regions().unwrap_or_else(|| {
             "no regions yet: the engine lists them with action=stat, while a task of it runs\n".to_owned()
         }))
+    }
+}
+
+/// The groups that `task` names: physical memory shows which group a page belongs to, and not which process.
+fn groups_of(migration: &Migration, task: &TaskSection) -> Result<GroupPattern, EngineError> {
+    match &task.target {
+        Target::Groups(pattern) => Ok(pattern.clone()),
+        other @ (Target::Pid(_) | Target::Process(_) | Target::Comm(_) | Target::Exe(_)) => {
+            Err(EngineError::Value {
+                key: "type",
+                value: other.written().0.to_owned(),
+                rule: format!(
+                    "must be cgroup with action={}, which moves memory by its control group; write type=cgroup, and as value the path in \
+                     /proc/PID/cgroup of the program that is meant",
+                    migration.action()
+                ),
+                class: FaultClass::Internal,
+            })
+        }
     }
 }

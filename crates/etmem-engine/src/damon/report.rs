@@ -15,7 +15,8 @@ figures! { pub(super) FIGURES;
         "damon: the size of these regions";
     APPLIED: Counter Bytes, "applied_bytes", "applied by the scheme", Always,
         "damon: memory to which the kernel applied the action, whatever became of its pages; a region with an unmapped part is left out, \
-         though the action reaches the rest (`damos_madvise` in mm/damon/vaddr.c)";
+         though the action reaches the rest (`damos_madvise` in mm/damon/vaddr.c). With `migrate_hot` and `migrate_cold`: memory that is \
+         on the other node now (`damon_pa_migrate` in mm/damon/paddr.c)";
     QUOTA_EXCEEDED: Counter Count, "quota_exceeded", "times the quota was used up", Always,
         "damon: how often `max_rate` or `max_cpu` was used up";
 }

@@ -3,13 +3,12 @@
 use super::report::lost;
 use super::round::{GroupRound, Known, Shared};
 use super::settings::Settings;
-use crate::contract::TaskRunner;
+use crate::contract::{TaskRunner, as_fault};
 use crate::report::{Event, GroupReport, Level, Line, StepReport};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::groups::{Group, GroupError};
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::throttle::Throttle;
 use std::collections::HashMap;
@@ -87,15 +86,6 @@ fn named(names: &[String]) -> String {
     match names.len().saturating_sub(NAMED) {
         0 => first,
         more => format!("{first} and {more} more groups"),
-    }
-}
-
-fn as_fault(error: GroupError) -> ProcessError {
-    match error {
-        GroupError::Refused { call, reason } => ProcessError::Refused { call, reason },
-        GroupError::Removed | GroupError::NoMemory | GroupError::NoSwappiness => {
-            ProcessError::refused("control groups", error)
-        }
     }
 }
 

@@ -191,7 +191,7 @@ fn damon() {
         );
     let refused = |action: &str| {
         let want = format!(
-            "f:10: [engine] action={action}: must be willneed, cold, pageout, hugepage, nohugepage or stat"
+            "f:10: [engine] action={action}: must be willneed, cold, pageout, hugepage, nohugepage, stat, migrate_hot or migrate_cold"
         );
         (format!("action={action}"), want)
     };
@@ -200,5 +200,32 @@ fn damon() {
             ["willneed", "cold", "pageout", "hugepage", "nohugepage", "stat"]
                 .map(|word| format!("action={word}")),
         )
-        .refuses(INTERNAL, ["swap", "PAGEOUT", "lru_prio", ""].map(refused));
+        .refuses(INTERNAL, ["swap", "PAGEOUT", "lru_prio", "migrate", ""].map(refused));
+}
+
+#[test]
+fn damon_between_nodes() {
+    let others = ["willneed", "cold", "pageout", "hugepage", "nohugepage", "stat"];
+    let with_pair = others.map(|action| {
+        let want = format!(
+            "f:11: [engine] node_pair=1,0: goes with action=migrate_hot or action=migrate_cold only, not with action={action}; leave it \
+             out"
+        );
+        (format!("node_pair=1,0\naction={action}"), want)
+    });
+    let without = ["migrate_hot", "migrate_cold"].map(|action| {
+        let want = format!("f:1: [engine] node_pair is missing; action={action} needs it");
+        (format!("action={action}"), want)
+    });
+    let form = |value: &str| {
+        let want = format!(
+            "f:11: [engine] node_pair={value}: must be pairs of node numbers such as 2,0;3,1, each node once"
+        );
+        (format!("node_pair={value}\naction=migrate_cold"), want)
+    };
+    Rule::of("node_pair (ours): needed by migrate_hot and migrate_cold, and by no other action", DAMON)
+        .takes(["node_pair=1,0\naction=migrate_hot", "node_pair=2,0;3,1\naction=migrate_cold"])
+        .refuses(INTERNAL, with_pair)
+        .refuses(INTERNAL, without)
+        .refuses(INTERNAL, ["1", "1,1", "1,0;0,2", "a,b", ""].map(form));
 }

@@ -203,7 +203,7 @@ fn warnings() {
         ),
         (
             KEY_FILE.changed(SLIDE, "node_pair=5"),
-            "f:4: [engine] key node_pair is ignored; only engine cslide uses it",
+            "f:4: [engine] key node_pair is ignored; only engines cslide and damon use it",
         ),
         (KEY_FILE.changed(CSLIDE_TASK, "T=5"), "f:7: [task] key T is ignored; only engine slide uses it"),
         (

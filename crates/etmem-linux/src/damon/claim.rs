@@ -28,8 +28,12 @@ const SCHEME_MARK_FILE: &str = "interval_us";
 
 /// The kdamond that only bears the mark, and the number of those after it, which watch processes.
 const SIGN: usize = 0;
-const WATCHING: usize = 32;
+pub(super) const WATCHING: usize = 32;
 const ALL: usize = SIGN + 1 + WATCHING;
+
+/// The reason when none of them is free.
+pub(super) const ALL_IN_USE: &str =
+    "all of etmem's kdamonds are in use; have fewer engines damon, or fewer processes with tracker=damon";
 
 /// Whose DAMON's settings are.
 #[derive(Debug, Clone, PartialEq, Eq)]

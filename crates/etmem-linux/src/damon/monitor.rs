@@ -4,29 +4,28 @@
 //! which those before keep their places. If one of them has ended, the list begins from the start, and so does the watching,
 //! as the kernel would otherwise give the regions of the process that ended, with their ages, to another.
 
-use super::claim::{Claim, stop};
+use super::claim::{ALL_IN_USE, Claim, stop};
 use super::files::Folder;
+use super::group_monitor::{MachineGroupMonitor, can_migrate};
+use super::scheme::{counts, is_running, since, write_action, write_attributes, write_pattern};
 use super::shared::SharedDamon;
+use crate::groups::MachineGroups;
+use crate::nodes::MachineNodes;
 use crate::process::memory_files::thread_with_memory;
 use crate::process::stat::check_alive;
-use crate::root::ProcRoot;
+use crate::root::{ProcRoot, Roots};
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::monitoring::{
-    Action, Attributes, Bounds, Done, Monitor, Monitoring, Region, Scheme, Watching,
+    Action, Attributes, Done, GroupMonitor, Monitor, Monitoring, Region, Scheme, Watching, Way,
 };
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// The time that quotas are about.
-const QUOTA_RESET: Duration = Duration::from_secs(1);
 
 /// The machine's DAMON as engine damon uses it.
 #[derive(Debug)]
 pub(crate) struct MachineMonitoring {
-    pub(crate) proc: ProcRoot,
+    pub(crate) roots: Roots,
     pub(crate) damon: Arc<SharedDamon>,
 }
 
@@ -34,12 +33,11 @@ impl Monitoring for MachineMonitoring {
     fn begin(&self, attributes: &Attributes, scheme: &Scheme) -> Result<Box<dyn Monitor>, ProcessError> {
         let claim = self.damon.claim()?;
         let Some((number, kdamond)) = claim.kdamond()? else {
-            let reason = "all of etmem's kdamonds are in use; have fewer engines damon, or fewer processes with tracker=damon";
-            return Err(ProcessError::refused("DAMON", reason));
+            return Err(ProcessError::refused("DAMON", ALL_IN_USE));
         };
         // From here on, dropping it gives the kdamond back.
         let monitor = MachineMonitor {
-            proc: self.proc.clone(),
+            proc: self.roots.proc.clone(),
             claim,
             number,
             kdamond,
@@ -49,6 +47,21 @@ impl Monitoring for MachineMonitoring {
             counted: Done::default(),
         };
         monitor.set_up(attributes, scheme)?;
+        Ok(Box::new(monitor))
+    }
+
+    fn can_migrate(&self, action: Action) -> Result<(), ProcessError> {
+        can_migrate(&self.damon, action)
+    }
+
+    fn begin_for_groups(
+        &self,
+        attributes: &Attributes,
+        scheme: &Scheme,
+        ways: &[Way],
+    ) -> Result<Box<dyn GroupMonitor>, ProcessError> {
+        let (groups, nodes) = (MachineGroups::new(self.roots.clone()), MachineNodes(self.roots.sys.clone()));
+        let monitor = MachineGroupMonitor::new(&self.damon, groups, &nodes, (attributes, scheme), ways)?;
         Ok(Box::new(monitor))
     }
 }
@@ -82,29 +95,18 @@ impl MachineMonitor {
         context.folder("schemes").write("nr_schemes", 1)?;
         Claim::mark_scheme(&context)?;
         context.write("operations", "vaddr")?;
-        let intervals = context.folder("monitoring_attrs/intervals");
-        intervals.write("sample_us", attributes.sample.as_micros())?;
-        intervals.write("aggr_us", attributes.aggregation.as_micros())?;
-        intervals.write("update_us", attributes.update.as_micros())?;
-        write_bounds(&context.folder("monitoring_attrs/nr_regions"), attributes.regions)?;
-        let folder = self.scheme();
-        let pattern = folder.folder("access_pattern");
-        write_bounds(&pattern.folder("sz"), scheme.size)?;
-        write_bounds(&pattern.folder("nr_accesses"), scheme.accesses)?;
-        write_bounds(&pattern.folder("age"), scheme.age)?;
-        let quotas = folder.folder("quotas");
-        quotas.write("bytes", scheme.quota.bytes_per_second.unwrap_or(0))?;
-        quotas.write("ms", scheme.quota.time_per_second.map_or(0, |time| time.as_millis()))?;
-        quotas.write("reset_interval_ms", QUOTA_RESET.as_millis())?;
+        write_attributes(&context, attributes)?;
+        context.folder("monitoring_attrs/intervals").write("update_us", attributes.update.as_micros())?;
+        write_pattern(&self.scheme(), scheme, scheme.quota.share(1))?;
         self.write_action()
     }
 
     fn write_action(&self) -> Result<(), ProcessError> {
-        self.scheme().write("action", if self.acts { self.action } else { Action::Stat })
+        write_action(&self.scheme(), self.action, self.acts)
     }
 
     fn is_running(&self) -> bool {
-        self.kdamond.read("state").is_ok_and(|state| state == "on")
+        is_running(&self.kdamond)
     }
 
     /// Writes the targets.
@@ -150,21 +152,10 @@ impl MachineMonitor {
         check_alive(&self.proc, *process).is_ok()
     }
 
-    fn counts(&self) -> io::Result<Done> {
-        let stats = self.scheme().folder("stats");
-        Ok(Done {
-            tried_regions: stats.number("nr_tried")?,
-            tried: stats.number("sz_tried")?,
-            applied: stats.number("sz_applied")?,
-            quota_exceeded: stats.number("qt_exceeds")?,
-        })
-    }
-
     /// Has the kernel bring its counts up to date, and reads them.
     fn update(&self) -> Result<Done, ProcessError> {
         self.kdamond.write("state", "update_schemes_stats")?;
-        let path = self.scheme().path().join("stats");
-        self.counts().map_err(|error| ProcessError::refused(path.display(), error))
+        counts(&self.scheme())
     }
 }
 
@@ -232,23 +223,6 @@ impl Drop for MachineMonitor {
     fn drop(&mut self) {
         self.claim.give_back(self.number);
     }
-}
-
-/// What was added from `before` to `now`; a scheme that was made again counts from zero.
-fn since(before: Done, now: Done) -> Done {
-    let more = |of: fn(&Done) -> u64| of(&now).checked_sub(of(&before)).unwrap_or_else(|| of(&now));
-    Done {
-        tried_regions: more(|done| done.tried_regions),
-        tried: more(|done| done.tried),
-        applied: more(|done| done.applied),
-        quota_exceeded: more(|done| done.quota_exceeded),
-    }
-}
-
-/// Both bounds; the kernel compares them when the watching begins.
-fn write_bounds<T: Display>(folder: &Folder, bounds: Bounds<T>) -> Result<(), ProcessError> {
-    folder.write("min", &bounds.min)?;
-    folder.write("max", &bounds.max)
 }
 
 fn read_regions(folder: &Folder) -> io::Result<Vec<Region>> {

@@ -90,6 +90,27 @@ impl Hierarchy {
         Ok(found)
     }
 
+    /// `group` and all groups below it whose memory is counted apart.
+    pub(super) fn with_those_below(&self, group: &Group) -> Result<Vec<Group>, GroupError> {
+        let mut found = Vec::new();
+        match self.open(group) {
+            Ok(_) => {}
+            Err(GroupError::Removed) => return Ok(found),
+            Err(error) => return Err(error),
+        }
+        let counted = if self.first_version { "memory.usage_in_bytes" } else { "memory.current" };
+        let mut open = vec![group.clone()];
+        while let Some(group) = open.pop() {
+            open.extend(self.children(&group)?);
+            // The root has no such file, and memory of its own.
+            if group.is_root() || self.memory.join(&*group.path).join(counted).exists() {
+                found.push(group);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
     /// The groups below `group`; none if it was removed meanwhile.
     fn children(&self, group: &Group) -> Result<Vec<Group>, GroupError> {
         let folder = self.memory.join(&*group.path);

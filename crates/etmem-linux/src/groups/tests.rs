@@ -78,6 +78,30 @@ fn groups_are_found_by_pattern_and_the_upper_one_means_those_below() {
 }
 
 #[test]
+fn groups_below_are_those_whose_memory_is_counted_apart() {
+    let tree = Tree::second(&[
+        ("a/memory.current", "1\n"),
+        ("a/x/memory.current", "1\n"),
+        ("a/x/y/cgroup.procs", ""),
+        ("a/x.1/z/memory.current", "1\n"),
+        ("b/memory.current", "1\n"),
+        ("c/cgroup.procs", ""),
+    ]);
+    for (pattern, want) in [
+        ("a", vec!["a", "a/x", "a/x.1/z"]),
+        ("a/x", vec!["a/x"]),
+        ("c", vec![]),
+        ("/", vec!["", "a", "a/x", "a/x.1/z", "b"]),
+    ] {
+        let found = tree.groups.with_those_below(&tree.only(pattern)).unwrap();
+        assert_eq!(paths(&found), want, "{pattern}");
+    }
+    let group = tree.only("a");
+    fs::rename(tree.path("a"), tree.path("d")).unwrap();
+    assert_eq!(tree.groups.with_those_below(&group), Ok(vec![]));
+}
+
+#[test]
 fn the_figures_of_a_group() {
     let stat = "anon 1\nfile 2\ninactive_anon 1048576\nactive_anon 2097152\ninactive_file 4194304\nactive_file 8388608\n\
                 file_dirty 1048576\nfile_writeback 1048576\nworkingset_refault_anon 3\nworkingset_refault_file 4\nzswpin 5\n\

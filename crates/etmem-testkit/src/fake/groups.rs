@@ -71,6 +71,15 @@ impl ControlGroups for FakeMachine {
         Ok(meant)
     }
 
+    fn with_those_below(&self, group: &Group) -> Result<Vec<Group>, GroupError> {
+        let state = self.lock();
+        let is_below = |path: &str| path.strip_prefix(&*group.path).is_some_and(|rest| rest.starts_with('/'));
+        let found = state.groups.iter().map(|one| one.group.clone());
+        let mut found: Vec<Group> = found.filter(|one| one == group || is_below(&one.path)).collect();
+        found.sort();
+        Ok(found)
+    }
+
     fn memory(&self, group: &Group) -> Result<GroupMemory, GroupError> {
         self.with_group(group, |group, _| match &group.fault {
             Some(GroupFault::Memory(error)) => Err(error.clone()),

@@ -1,6 +1,7 @@
 //! A kernel that watches and acts itself, by script: it counts the same each time that it is asked.
 
-use etmem_core::kernel::monitoring::{Attributes, Done, Region, Scheme};
+use etmem_core::kernel::groups::Group;
+use etmem_core::kernel::monitoring::{Attributes, Done, Region, Scheme, Way};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 
 /// What the kernel was asked to watch, and what it counts.
@@ -12,9 +13,17 @@ pub struct FakeMonitoring {
     pub begun: usize,
     /// The processes that it watches.
     pub watched: Vec<ProcessId>,
+    /// The control groups that it watches, and where what fits goes.
+    pub groups: Vec<Group>,
+    /// The ways of memory between nodes.
+    pub ways: Vec<Way>,
+    /// Most groups that it watches.
+    pub most_groups: usize,
+    /// Why it moves no memory between nodes.
+    pub cannot_migrate: Option<ProcessError>,
     /// Whether the scheme acts.
     pub acts: bool,
-    /// What the scheme does between two questions, while it acts and watches.
+    /// What the scheme does between two questions, while it acts and watches; of groups, with each.
     pub done: Done,
     /// The regions that fit.
     pub regions: Vec<Region>,
@@ -25,6 +34,18 @@ pub struct FakeMonitoring {
 impl Default for FakeMonitoring {
     fn default() -> Self {
         let done = Done { tried_regions: 3, tried: 3 << 20, applied: 2 << 20, quota_exceeded: 1 };
-        Self { set: None, begun: 0, watched: Vec::new(), acts: false, done, regions: Vec::new(), fails: None }
+        Self {
+            set: None,
+            begun: 0,
+            watched: Vec::new(),
+            groups: Vec::new(),
+            ways: Vec::new(),
+            most_groups: usize::MAX,
+            cannot_migrate: None,
+            acts: false,
+            done,
+            regions: Vec::new(),
+            fails: None,
+        }
     }
 }

@@ -201,6 +201,9 @@ fn prepare(
     let label = hosting::label(project, task);
     let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
     let mut ports = Ports::choose(machine, &mut *work).map_err(denied)?;
+    // What the machine has may be found out by setting something for a moment.
+    ports.record(&*work).map_err(denied)?;
+    let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
     let chosen = &ports.chosen;
     work.prepare(&chosen.kernel).map_err(|error| Denied::Engine { place: String::new(), error })?;
     info!("{label}: probe {}, mover {}", chosen.probe, chosen.mover);
@@ -208,8 +211,6 @@ fn prepare(
     for decision in &decisions {
         info!("{label}: {decision}");
     }
-    ports.record(&*work).map_err(denied)?;
-    let denied = |reason| Denied::Machine(format!("{label}: {reason}"));
     let name = file_name(project, task);
     ports.listen(&*work, &name).map_err(denied)?;
     let memory = machine.task_memory(&name);
