@@ -21,6 +21,33 @@ impl PageSet {
         self.0.is_empty()
     }
 
+    /// The pages as ranges that ascend; neighbours are one range.
+    #[must_use]
+    pub fn into_ranges(self) -> Vec<AddressRange> {
+        let mut ranges: Vec<AddressRange> = Vec::new();
+        let mut add = |start: u64, end: u64| match ranges.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => ranges.push(AddressRange::new(start, end)),
+        };
+        let (mut walk, mut block) = (SetWalk::new(self), 0);
+        loop {
+            let (blocks, part) = walk.at(block);
+            let start = block * BLOCK_SIZE;
+            match part {
+                Part::Nothing if blocks == u64::MAX => return ranges,
+                Part::Nothing => {}
+                Part::Whole => add(start, start + blocks * BLOCK_SIZE),
+                Part::Some(bits) => {
+                    let pages = (0..PAGES_PER_BLOCK).filter(|page| bits.holds(*page));
+                    for at in pages.map(|page| start + page as u64 * PAGE_SIZE) {
+                        add(at, at + PAGE_SIZE);
+                    }
+                }
+            }
+            block += blocks;
+        }
+    }
+
     /// The pages of both.
     #[must_use]
     pub fn joined(self, other: Self) -> Self {
