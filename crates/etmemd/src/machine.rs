@@ -2,7 +2,9 @@
 
 use crate::cleanup_records::{self, CleanupRecord};
 use crate::isolation;
+use crate::scan_claims::DaemonClaims;
 use etmem_config::{EngineSection, ProjectSection};
+use etmem_core::kernel::claims::ScanClaims;
 use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::{ProcessTable, Target};
@@ -39,6 +41,11 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     fn cleanup_records(&self, chosen: &Chosen, swap_cache: bool) -> io::Result<Vec<CleanupRecord>> {
         let _ = (chosen, swap_cache);
         Ok(Vec::new())
+    }
+
+    /// Claims memory for scans, so that commands such as `etmem survey` keep away from it; `None` if there are no commands.
+    fn scan_claims(&self) -> Option<Arc<dyn ScanClaims>> {
+        None
     }
 
     /// Which of openEuler's modules are loaded now.
@@ -127,6 +134,10 @@ impl Machine for LinuxMachine {
         let folder = cleanup_records::folder();
         let settings = lasting::of_task(chosen, swap_cache, &self.proc, &self.sys);
         settings.iter().map(|setting| CleanupRecord::of(&folder, setting)).collect()
+    }
+
+    fn scan_claims(&self) -> Option<Arc<dyn ScanClaims>> {
+        Some(Arc::new(DaemonClaims::new(cleanup_records::folder())))
     }
 
     fn modules(&self) -> Modules {
