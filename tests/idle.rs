@@ -1,28 +1,34 @@
 //! `etmem idle`, `etmem warm` and `etmem survey` on real memory: all but what is in use leaves, comes back whole, and no scan of a daemon meets one of a
 //! command.
+//!
+//! `make soak` runs the long ones: a GiB comes back as fast as the program itself would read it, and a survey of ten minutes says what is so.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::daemon::{Daemon, ProjectFile, TaskKind};
 use etmem_testkit::machine::Need;
 use etmem_testkit::process::{Ran, Running, run};
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::{COLD_OUT, HOT_OUT, LIMIT, Stage};
-use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{for_soak, run_in_turn, trial_or_skip};
 use etmem_testkit::workload::{Layout, Options, Workload};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const SWAP: usize = 320 * MIB;
+const LARGE_SWAP: usize = 1400 * MIB;
 const MEMORY: usize = 192 * MIB;
 const HOT: usize = 24 * MIB;
 
 fn main() -> ExitCode {
     let needs = [Need::Root, Need::Bpf, Need::Swap(SWAP)];
+    let large = [Need::Root, Need::Bpf, Need::Swap(LARGE_SWAP)];
     let story = |story: fn(&Stage) -> Result<()>| move || story(&Stage::with_swap(SWAP)?);
     run_in_turn(vec![
         trial_or_skip("all_but_what_is_in_use_leaves_and_comes_back_whole", &needs, story(out_and_back)),
@@ -30,6 +36,16 @@ fn main() -> ExitCode {
         trial_or_skip("a_signal_ends_it_with_what_was_done", &needs, story(interrupted)),
         trial_or_skip("a_task_leaves_alone_what_a_command_scans", &needs, story(beside_a_daemon)),
         trial_or_skip("a_survey_says_what_is_idle_and_moves_nothing", &[Need::Root, Need::Bpf], survey),
+        trial_or_skip(&for_soak("a_gib_comes_back_as_fast_as_a_read", 2), &large, || {
+            as_fast_as_a_read(&Stage::with_swap(LARGE_SWAP)?)
+        })
+        .with_ignored_flag(true),
+        trial_or_skip(
+            &for_soak("a_survey_of_ten_minutes_is_right", 11),
+            &[Need::Root, Need::Bpf],
+            long_survey,
+        )
+        .with_ignored_flag(true),
         trial_or_skip("what_cannot_be_done_is_refused_with_a_reason", &[Need::Root, Need::Bpf], refused),
     ])
 }
@@ -182,6 +198,68 @@ fn survey() -> Result<()> {
     let file = stage.daemon.write("survey.conf", program["configuration"].as_str().context("none")?)?;
     let checked = run(etmem(&stage, &["obj", "add", "--dry-run", "-f"]).arg(&file), LIMIT)?;
     ensure!(checked.status == 0, "{checked:?}");
+    Ok(())
+}
+
+/// Rounds of a comparison, of which the middle one counts.
+const ROUNDS: usize = 5;
+
+fn as_fast_as_a_read(stage: &Stage) -> Result<()> {
+    let mut workload = stage.workload(&Options::new(1024 * MIB, 0))?;
+    let pid = workload.pid().to_string();
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        let read = |workload: &mut Workload| -> Result<f64> {
+            let start = stage.clock.now();
+            ensure!(workload.verify()? == 1024 * MIB);
+            Ok((stage.clock.now() - start).as_secs_f64())
+        };
+        answer(stage, &["idle", &pid, "--keep", "0"])?;
+        // What it takes besides is taken off.
+        let (from_swap, in_memory) = (read(&mut workload)?, read(&mut workload)?);
+        answer(stage, &["idle", &pid, "--keep", "0"])?;
+        let (_, warm) = answer(stage, &["warm", &pid])?;
+        ensure!(bytes(&warm["moved_bytes"])? >= 1023 * MIB, "{warm:#}");
+        let took = warm["seconds"].as_f64().context("no seconds")?;
+        println!("read by itself in {:.2} s, brought back in {took:.2} s", from_swap - in_memory);
+        ratios.push((from_swap - in_memory) / took);
+    }
+    ratios.sort_by(f64::total_cmp);
+    ensure!(ratios[ROUNDS / 2] >= 0.9, "brought back at these parts of the rate of a read: {ratios:.2?}");
+    Ok(())
+}
+
+/// 128 MiB are hot, 128 MiB touched each two minutes, the rest never: two processes of one program.
+fn long_survey() -> Result<()> {
+    let stage = Stage::without_swap()?;
+    let name = format!("survey{}", std::process::id());
+    let program = stage.workload_named(&name)?;
+    let _hot = Workload::start(&program, &Options::gentle(128 * MIB, 128 * MIB))?;
+    let mut warm = Workload::start(&program, &Options::gentle(896 * MIB, 128 * MIB))?;
+    warm.idle()?;
+    let minute = Duration::from_secs(60);
+    let words = ["survey", "-N", &name, "--for", "10m", "--json"];
+    let (running, pipes) = Running::start(etmem(&stage, &words).stdout(Stdio::piped()))?;
+    let mut output = pipes.output.context("no output")?;
+    // At the end it has been idle for 85 s at least.
+    for _ in 0..5 {
+        stage.pass(minute / 2)?;
+        warm.touch()?;
+        stage.pass(Duration::from_secs(4))?;
+        warm.idle()?;
+        stage.pass(minute * 3 / 2 - Duration::from_secs(4))?;
+    }
+    let value: Value = serde_json::from_str(&std::io::read_to_string(&mut output)?)?;
+    running.wait(LIMIT)?;
+    let found = &value["programs"][0];
+    for (age, want) in [(0, 896), (1, 896), (2, 896), (3, 768), (4, 768), (5, 768)] {
+        let idle = bytes(&found["ages"][age]["idle_bytes"])?;
+        println!("idle for {} s: {} MiB of {want} MiB", found["ages"][age]["age_seconds"], idle / MIB);
+        ensure!(idle.abs_diff(want * MIB) <= 1024 * MIB / 50, "{value:#}");
+    }
+    let used = value["seconds"].as_f64().context("no seconds")?
+        / value["watched_seconds"].as_f64().context("none")?;
+    ensure!(used <= 0.02, "it took {used:.3} of a processor");
     Ok(())
 }
 
