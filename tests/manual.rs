@@ -57,13 +57,16 @@ fn whole_pages() -> Result<()> {
         "completions",
         "doctor",
         "engine",
+        "idle",
         "metrics",
         "migrate",
         "obj",
         "pressure",
         "project",
         "reload",
+        "survey",
         "task",
+        "warm",
     ]
     .map(|name| format!("etmem-{name}.1"));
     let want: Vec<&str> = objects.iter().map(String::as_str).chain(["etmem.1", "etmemd.8"]).collect();

@@ -67,7 +67,8 @@ pub(crate) fn nothing_of(series: &Series) -> Result<()> {
 /// The files that tell what is to be taken back.
 pub(crate) fn files(series: &Series) -> Vec<OsString> {
     let files = fs::read_dir(series.state_folder()).into_iter().flatten().flatten();
-    files.map(|file| file.file_name()).collect()
+    // The folder of what is scanned stays.
+    files.map(|file| file.file_name()).filter(|name| name != "scans").collect()
 }
 
 /// The processes of engines of a daemon on `socket`.

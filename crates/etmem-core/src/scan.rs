@@ -20,8 +20,10 @@ mod window;
 
 pub use forked::{Suspected, leave_out_forked};
 pub use wanted::{Wanted, is_anonymous, is_placeable, is_swappable};
+pub use window::without;
 
 use crate::address::AddressRange;
+use crate::guard::SkipReason;
 use crate::heat::{HeatMap, HeatUpdate};
 use crate::kernel::mapping::{Mapping, MappingSource};
 use crate::kernel::pacer::{Pacer, Stopped};
@@ -29,7 +31,7 @@ use crate::kernel::probe::AccessProbe;
 use crate::kernel::process::{ProcessError, ProcessId};
 use std::time::Duration;
 use wanted::is_own_code;
-use window::{WHOLE, clip, window, without};
+use window::{WHOLE, clip, window};
 
 /// How often and how far apart a cycle looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,9 @@ pub enum ScanEnd {
     /// The process is gone, or the kernel refused.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// The process is left alone.
+    #[error("{0}")]
+    Left(SkipReason),
 }
 
 impl From<Stopped> for ScanEnd {

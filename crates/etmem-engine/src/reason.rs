@@ -183,8 +183,8 @@ reasons! {
         "memdcd: no decider listens at `Sock`, it did not answer within 10 s, or it answered something else than `success`",
         "start the decider, or see its own log; the next cycle tries again";
     Elsewhere = "elsewhere", Process,
-        "another task of the engine looks at the process",
-        "nothing, or end one of the two tasks";
+        "another task of the engine looks at the process, or a command does, such as `etmem survey` or `etmem idle`",
+        "nothing: a command ends; or end one of the two tasks";
     DryRun = "dry_run", Process,
         "the task has `dry_run=yes`",
         "take it out when the plan is as wished";
@@ -259,6 +259,7 @@ impl From<&SkipReason> for Reason {
             SkipReason::Pressure { .. } => ReasonName::Pressure,
             SkipReason::GroupSwap(_) => ReasonName::CgroupSwap,
             SkipReason::GroupProtected(_) => ReasonName::CgroupProtected,
+            SkipReason::ByCommand => ReasonName::Elsewhere,
             SkipReason::MemoryFree { .. } => ReasonName::MemoryFree,
             SkipReason::Small { .. } => ReasonName::Small,
             SkipReason::SwappedEnough { .. } => ReasonName::SwappedEnough,

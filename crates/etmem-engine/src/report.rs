@@ -335,9 +335,10 @@ const fn skip_level(reason: SkipReason) -> Level {
         | SkipReason::Pressure { .. }
         | SkipReason::GroupSwap(_)
         | SkipReason::GroupProtected(_) => Level::Warn,
-        SkipReason::MemoryFree { .. } | SkipReason::Small { .. } | SkipReason::SwappedEnough { .. } => {
-            Level::Info
-        }
+        SkipReason::ByCommand
+        | SkipReason::MemoryFree { .. }
+        | SkipReason::Small { .. }
+        | SkipReason::SwappedEnough { .. } => Level::Info,
     }
 }
 

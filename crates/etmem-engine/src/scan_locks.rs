@@ -2,11 +2,15 @@
 //!
 //! Two scans of one memory at once would clear each other's accessed bits, so a scanner locks the process first, and with it
 //! all processes that share its memory. A scan that follows another scanner's of the same memory cannot know how long ago the bits
-//! were cleared: [`ScanLock::is_armed`] says so.
+//! were cleared: [`ScanLock::is_armed`] says so. Commands such as `etmem survey` are other programs, and their scans are kept apart by
+//! [`ScanClaims`].
 
 use crate::memories::Memories;
+use etmem_core::guard::SkipReason;
+use etmem_core::kernel::claims::{Claim, ScanClaims};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessId, ProcessTable};
+use etmem_core::scan::ScanEnd;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -35,8 +39,17 @@ struct Held {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Busy,
-    /// Since the end of a whole cycle, by the scanner's clock.
-    Armed(Duration),
+    /// Since the end of a whole cycle.
+    Armed(Armed),
+}
+
+/// When a scanner cleared the accessed bits last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Armed {
+    /// By the scanner's clock.
+    since: Duration,
+    /// How many commands had scanned anything by then.
+    commands: u64,
 }
 
 impl Held {
@@ -90,7 +103,7 @@ impl Table {
         own: Scanner,
         process: ProcessId,
         processes: &dyn ProcessTable,
-    ) -> Result<Option<Duration>, Busy> {
+    ) -> Result<Option<Armed>, Busy> {
         if self.scanners.get(&own).is_some_and(|held| held.is_busy(process)) {
             return Err(Busy);
         }
@@ -116,34 +129,51 @@ pub struct ScanLocks {
     /// Each change to it is whole in itself, so a scanner that panicked leaves it sound.
     table: Arc<Mutex<Table>>,
     scanner: Scanner,
+    /// `None` if no command can scan.
+    claims: Option<Arc<dyn ScanClaims>>,
 }
 
 impl ScanLocks {
+    /// Locks of scanners that keep away from what commands scan, by `claims`.
+    #[must_use]
+    pub fn beside(claims: Option<Arc<dyn ScanClaims>>) -> Self {
+        Self { table: Arc::default(), scanner: Scanner::default(), claims }
+    }
+
     /// Another scanner of the same locks.
     #[must_use]
     pub fn another(&self) -> Self {
         let mut table = self.table.lock();
         table.numbers += 1;
-        Self { table: Arc::clone(&self.table), scanner: Scanner(table.numbers) }
+        let claims = self.claims.clone();
+        Self { table: Arc::clone(&self.table), scanner: Scanner(table.numbers), claims }
     }
 
-    /// Locks `process`, once no other scanner has it or a process that shares its memory by `processes`; none if a stop was
-    /// asked for first.
-    #[must_use]
+    /// Locks `process`, once no other scanner has it or a process that shares its memory by `processes`.
+    ///
+    /// # Errors
+    /// A stop was asked for first, or a command scans it.
     pub fn take(
         &self,
         process: ProcessId,
         processes: &dyn ProcessTable,
         pacer: &dyn Pacer,
-    ) -> Option<ScanLock<'_>> {
-        loop {
+    ) -> Result<ScanLock<'_>, ScanEnd> {
+        let armed = loop {
             if let Ok(armed) = self.table.lock().lock(self.scanner, process, processes) {
-                return Some(ScanLock { scan_locks: self, process, armed, arms: None });
+                break armed;
             }
             if pacer.pause(TRY_AGAIN) == Pace::Stop {
-                return None;
+                return Err(ScanEnd::Stopped);
             }
+        };
+        let mut lock = ScanLock { scan_locks: self, process, armed, arms: None, claim: None };
+        if let Some(claims) = &self.claims {
+            let claim = claims.claim(process, processes).ok_or(ScanEnd::Left(SkipReason::ByCommand))?;
+            lock.armed = lock.armed.filter(|armed| armed.commands == claim.commands);
+            lock.claim = Some(claim);
         }
+        Ok(lock)
     }
 
     /// Forgets the processes that this scanner armed and that are not in `keep`. Called at the start of each cycle.
@@ -169,8 +199,9 @@ impl Drop for ScanLocks {
 pub struct ScanLock<'a> {
     scan_locks: &'a ScanLocks,
     process: ProcessId,
-    armed: Option<Duration>,
+    armed: Option<Armed>,
     arms: Option<Duration>,
+    claim: Option<Claim>,
 }
 
 impl ScanLock<'_> {
@@ -182,8 +213,8 @@ impl ScanLock<'_> {
 
     /// When that was, by this scanner's clock.
     #[must_use]
-    pub const fn armed_since(&self) -> Option<Duration> {
-        self.armed
+    pub fn armed_since(&self) -> Option<Duration> {
+        self.armed.map(|armed| armed.since)
     }
 
     /// Says that the cycle is whole and has cleared the accessed bits at its end, which is `now`.
@@ -196,8 +227,9 @@ impl Drop for ScanLock<'_> {
     fn drop(&mut self) {
         let mut table = self.scan_locks.table.lock();
         let held = table.scanners.entry(self.scan_locks.scanner).or_default();
-        if let Some(now) = self.arms {
-            held.set(self.process, State::Armed(now));
+        if let Some(since) = self.arms {
+            let commands = self.claim.as_ref().map_or(0, |claim| claim.commands);
+            held.set(self.process, State::Armed(Armed { since, commands }));
         } else {
             held.remove(self.process);
         }
@@ -208,9 +240,7 @@ impl Drop for ScanLock<'_> {
 mod tests {
     use super::*;
     use etmem_core::kernel::process::Pid;
-    use etmem_core::kernel::process::{ProcessError, ProcessMemory, Target, TargetError};
-    use etmem_testkit::fake::FakePacer;
-    use std::cmp::Ordering;
+    use etmem_testkit::fake::{FakePacer, Sharing};
 
     const NOW: Duration = Duration::from_secs(7);
 
@@ -218,38 +248,16 @@ mod tests {
         ProcessId { pid: Pid::new(pid).unwrap(), start_time: 7 }
     }
 
-    /// A table in which processes with the same last digit share one memory.
-    #[derive(Debug)]
-    struct Sharing;
-
-    impl ProcessTable for Sharing {
-        fn find(&self, _: &Target) -> Result<Vec<ProcessId>, ProcessError> {
-            Ok(Vec::new())
-        }
-
-        fn check(&self, pid: Pid) -> Result<ProcessId, TargetError> {
-            Err(TargetError::NoProcess(pid))
-        }
-
-        fn order_of_memory(&self, one: ProcessId, other: ProcessId) -> Option<Ordering> {
-            Some((one.pid.get() % 10).cmp(&(other.pid.get() % 10)))
-        }
-
-        fn memory(&self, _: ProcessId) -> Result<ProcessMemory, ProcessError> {
-            Err(ProcessError::Exited)
-        }
-    }
-
     #[test]
     fn processes_that_share_memory_are_locked_together() {
         let (first, pacer) = (ScanLocks::default(), FakePacer::stopping_after(0));
         let second = first.another();
         let helper = first.take(process(11), &Sharing, &pacer).unwrap();
-        assert!(second.take(process(21), &Sharing, &pacer).is_none(), "another scanner has its memory");
-        assert!(second.take(process(12), &Sharing, &pacer).is_some());
-        assert!(first.take(process(21), &Sharing, &pacer).is_some(), "its own scanner may go on");
+        assert!(second.take(process(21), &Sharing, &pacer).is_err(), "another scanner has its memory");
+        assert!(second.take(process(12), &Sharing, &pacer).is_ok());
+        assert!(first.take(process(21), &Sharing, &pacer).is_ok(), "its own scanner may go on");
         drop(helper);
-        assert!(second.take(process(21), &Sharing, &pacer).is_some());
+        assert!(second.take(process(21), &Sharing, &pacer).is_ok());
     }
 
     #[test]
@@ -260,7 +268,7 @@ mod tests {
 
         let mut scan_lock = first.take(process(1), &Sharing, &pacer).unwrap();
         assert!(!scan_lock.is_armed(), "the first scan of all");
-        assert!(second.take(process(1), &Sharing, &pacer).is_none(), "waits until a stop");
+        assert!(second.take(process(1), &Sharing, &pacer).is_err(), "waits until a stop");
         assert_eq!(pacer.pauses(), vec![TRY_AGAIN; 4]);
         scan_lock.leave_armed(NOW);
         drop(scan_lock);
@@ -301,6 +309,45 @@ mod tests {
         assert!(!take(&first, 11), "its bits were cleared meanwhile");
         assert!(take(&first, 12), "these were not");
         assert!(take(&first, 11) && !take(&second, 21));
+    }
+
+    /// A command has process 1 while this is true, and has ended otherwise.
+    #[derive(Debug, Default)]
+    struct Commands(Mutex<(bool, u64)>);
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl etmem_core::kernel::claims::Held for Nothing {}
+
+    impl ScanClaims for Commands {
+        fn claim(&self, process: ProcessId, _: &dyn ProcessTable) -> Option<Claim> {
+            let (scans, commands) = *self.0.lock();
+            (!scans || process.pid.get() != 1).then(|| Claim { held: Box::new(Nothing), commands })
+        }
+    }
+
+    #[test]
+    fn what_a_command_scans_is_left_alone_and_known_no_more() {
+        let commands = Arc::new(Commands::default());
+        let claims = Arc::clone(&commands) as Arc<dyn ScanClaims>;
+        let root = ScanLocks::beside(Some(claims));
+        let (scanner, pacer) = (root.another(), FakePacer::stopping_after(0));
+        let arm = |pid| {
+            let mut lock = scanner.take(process(pid), &Sharing, &pacer).unwrap();
+            lock.leave_armed(NOW);
+            lock.is_armed()
+        };
+        assert!(!arm(1) && arm(1));
+        *commands.0.lock() = (true, 1);
+        let end = scanner.take(process(1), &Sharing, &pacer).unwrap_err();
+        assert_eq!(end, ScanEnd::Left(SkipReason::ByCommand));
+        assert!(!arm(2) && arm(2), "others are scanned as ever");
+        *commands.0.lock() = (false, 1);
+        assert!(!arm(1), "its bits may have been cleared");
+        assert!(arm(1));
+        *commands.0.lock() = (false, 2);
+        assert!(!arm(1), "by a command that came and went between two cycles");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! [`memory`], [`pressure`] and [`groups`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits, and [`trigger`] between two cycles. [`root`] says
 //! where the kernel's file systems are mounted, [`capabilities`] what this machine can do and why not, [`choice`] which of
 //! it a task gets, [`doctor`] what an operator should know of it.
-//! [`cooperation`] asks programs for memory. [`own_memory`] and [`lasting`] are for the daemon itself.
+//! [`cooperation`] asks programs for memory, [`reader`] reads it. [`own_memory`] and [`lasting`] are for the daemon itself.
 //!
 //! Nothing here decides which pages are cold, and nothing outside builds a path below `/proc` or `/sys`.
 
@@ -28,6 +28,7 @@ pub mod pacer;
 pub mod pressure;
 pub mod probe;
 pub mod process;
+pub mod reader;
 pub mod root;
 mod small_file;
 mod swap_stuck;

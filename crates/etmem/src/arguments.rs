@@ -25,8 +25,8 @@ pub(crate) enum Asked {
     TaskShow(TaskShow),
     /// A request for metrics, which may go to a file.
     Metrics(Metrics),
-    /// An examination of this machine, by etmemd with these arguments.
-    Doctor(Vec<OsString>),
+    /// Something that needs no daemon, done by etmemd with these arguments.
+    Etmemd(Vec<OsString>),
     /// A check of a file, without a daemon.
     DryRun(DryRun),
     /// A command to run at each request for memory from this place; no request comes if it is switched off.

@@ -12,10 +12,13 @@ use etmem_wire::SocketName;
 use crate::arguments::{Asked, Object, option, unknown_command};
 use crate::failure::Failure;
 use crate::listening::socket_name;
-use crate::verb::{completions, doctor, engine, man, metrics, migrate, obj, pressure, project, reload, task};
+use crate::verb::{
+    completions, doctor, engine, idle, man, metrics, migrate, obj, pressure, project, reload, survey, task,
+    warm,
+};
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 10] = [
+pub(crate) const OBJECTS: [Object; 13] = [
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
@@ -24,6 +27,9 @@ pub(crate) const OBJECTS: [Object; 10] = [
     migrate::OBJECT,
     engine::OBJECT,
     doctor::OBJECT,
+    survey::OBJECT,
+    idle::OBJECT,
+    warm::OBJECT,
     pressure::OBJECT,
     completions::OBJECT,
 ];
@@ -36,6 +42,9 @@ pub(crate) const HELP: Help = Help {
         "etmem project show -s etmemd_socket",
         "etmem task show -n test --watch -s etmemd_socket",
         "etmem doctor",
+        "etmem survey --all",
+        "etmem idle 4711",
+        "etmem warm 4711",
         "etmem engine showtaskpages -t task -n test -e cslide -s etmemd_socket",
         "etmem project stop -n test -s etmemd_socket",
         "etmem obj del -f /etc/etmem/slide.yaml -s etmemd_socket",
@@ -53,7 +62,7 @@ pub(crate) const HELP: Help = Help {
         ExitStatus(249, "there are too many arguments"),
         ExitStatus(255, "the object has no such command; engine: COMMAND or -e ENGINE is missing"),
     ],
-    notes: "etmem doctor has exit statuses of its own: see etmem doctor --help.",
+    notes: "etmem doctor, survey, idle and warm have exit statuses of their own: see their --help.",
 };
 
 /// Reads the arguments, of which the first is the program's own name: what they ask for, and the socket of `-s` if it was
@@ -134,7 +143,7 @@ mod tests {
             Asked::Send(request) => request.encode(),
             Asked::TaskShow(task_show) => task_show.request.encode(),
             Asked::Metrics(metrics) => metrics.request().encode(),
-            other @ (Asked::Doctor(_)
+            other @ (Asked::Etmemd(_)
             | Asked::DryRun(_)
             | Asked::PressureRun(..)
             | Asked::Completions(_)
@@ -218,8 +227,47 @@ mod tests {
             ("doctor --json", &["--doctor", "--json"]),
             ("doctor --sys-root=/s --proc-root /p", &["--doctor", "--proc-root", "/p", "--sys-root", "/s"]),
         ] {
-            let Asked::Doctor(arguments) = read_line(line).unwrap().0 else { panic!("{line}") };
+            let Asked::Etmemd(arguments) = read_line(line).unwrap().0 else { panic!("{line}") };
             assert_eq!(arguments, want, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_idle_warm_and_survey_are_given() {
+        for (line, want) in [
+            ("idle 7", &["--idle", "--pid=7"][..]),
+            ("idle -p 7 --json", &["--idle", "--pid=7", "--json"]),
+            ("idle -N redis --keep 2m", &["--idle", "--name=redis", "--keep=2m"]),
+            (
+                "idle --keep=0 -c /a --max-swap-use 95 --proc-root /p",
+                &["--idle", "--cgroup=/a", "--keep=0", "--max-swap-use=95", "--proc-root", "/p"],
+            ),
+            ("warm 7", &["--warm", "--pid=7"]),
+            ("survey --all", &["--survey", "--all"]),
+            (
+                "survey 7 --for 2m --no-sample --json",
+                &["--survey", "--pid=7", "--for=2m", "--no-sample", "--json"],
+            ),
+            (
+                "warm --cgroup /a/* --json --sys-root /s",
+                &["--warm", "--cgroup=/a/*", "--json", "--sys-root", "/s"],
+            ),
+        ] {
+            let Asked::Etmemd(arguments) = read_line(line).unwrap().0 else { panic!("{line}") };
+            assert_eq!(arguments, want, "{line}");
+        }
+        for line in [
+            "idle",
+            "warm",
+            "survey",
+            "survey --all 7",
+            "idle --all",
+            "idle 7 -p 8",
+            "idle 7 -N x",
+            "warm 7 --keep 2s",
+            "warm 7 8",
+        ] {
+            assert_ne!(read_line(line).unwrap_err().number(), 0, "{line}");
         }
     }
 

@@ -71,8 +71,8 @@ pub(crate) enum Failure {
     /// The file for metrics could not be written.
     #[error("cannot write metrics to {}: {source}; FILE is a file in a folder that exists", .path.display())]
     MetricsFile { path: PathBuf, source: io::Error },
-    /// The etmemd that would examine the machine is missing or cannot be run.
-    #[error("cannot run {}, which etmem doctor needs: {source}", .program.display())]
+    /// The etmemd that would do it is missing or cannot be run.
+    #[error("cannot run {}, which this command needs: {source}", .program.display())]
     NoEtmemd { program: PathBuf, source: io::Error },
     /// There is nothing to listen to.
     #[error("{0}")]

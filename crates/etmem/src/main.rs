@@ -15,6 +15,7 @@ mod arguments;
 mod command_line;
 mod connection;
 mod dry_run;
+mod etmemd;
 mod failure;
 mod listening;
 mod metrics;
@@ -30,7 +31,7 @@ use etmem_wire::{SocketName, Status};
 
 use crate::arguments::Asked;
 use crate::failure::{Failure, SERVER_SAID_NO};
-use crate::verb::{completions, doctor, man};
+use crate::verb::{completions, man};
 
 fn main() -> ExitCode {
     match run() {
@@ -52,7 +53,7 @@ fn run() -> Result<Status, Failure> {
         }
         Asked::TaskShow(task_show) => task_show.run(&choose(socket)?, &mut out)?,
         Asked::Metrics(metrics) => metrics.run(&choose(socket)?, &mut out)?,
-        Asked::Doctor(arguments) => match doctor::run(&arguments)? {},
+        Asked::Etmemd(arguments) => match etmemd::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
         Asked::PressureRun(place, command) => pressure_run(place.as_ref(), &command)?,
         Asked::Completions(shell) => {

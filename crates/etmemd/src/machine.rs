@@ -2,8 +2,10 @@
 
 use crate::cleanup_records::{self, CleanupRecord};
 use crate::isolation;
+use crate::scan_claims::DaemonClaims;
 use crate::task_memory::TaskMemory;
 use etmem_config::{EngineSection, ProjectSection};
+use etmem_core::kernel::claims::ScanClaims;
 use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::{ProcessTable, Target};
@@ -45,6 +47,11 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// Where the task called `name`, a name of a file, keeps what it knows over a restart of the daemon.
     fn task_memory(&self, name: &str) -> Option<TaskMemory> {
         let _ = name;
+        None
+    }
+
+    /// Claims memory for scans, so that commands such as `etmem survey` keep away from it; `None` if there are no commands.
+    fn scan_claims(&self) -> Option<Arc<dyn ScanClaims>> {
         None
     }
 
@@ -138,6 +145,10 @@ impl Machine for LinuxMachine {
 
     fn task_memory(&self, name: &str) -> Option<TaskMemory> {
         Some(TaskMemory::new(&cleanup_records::folder(), name, self.proc.boot_id()))
+    }
+
+    fn scan_claims(&self) -> Option<Arc<dyn ScanClaims>> {
+        Some(Arc::new(DaemonClaims::new(cleanup_records::folder())))
     }
 
     fn modules(&self) -> Modules {

@@ -3,7 +3,8 @@
 //! The way of a command: [`server`] (bytes) → [`registry_thread`] (one after the other) → [`dispatch`] (which verb) →
 //! [`registry`] (is it allowed, what changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle).
 //! [`config_folder`] adds and starts what is kept in files, [`files`] reads them. [`machine`] is the kernel underneath, [`doctor`] what it can do,
-//! [`cleanup_records`] what stays set there if the daemon is killed, [`task_memory`] what tasks know over its restart. [`isolation`] runs a plugin in a process of its own.
+//! [`cleanup_records`] what stays set there if the daemon is killed. [`task_memory`] is what tasks know over its restart. [`scan_claims`] keeps its scans and those of commands apart. [`isolation`] runs a plugin in a process of its own.
+//! [`once`] is what commands do without a daemon.
 //! [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
 mod background;
@@ -20,12 +21,14 @@ mod log;
 mod machine;
 mod manual;
 mod metrics;
+mod once;
 mod options;
 mod pid_file;
 mod ports;
 mod registry;
 mod registry_thread;
 mod rest;
+mod scan_claims;
 mod server;
 mod service;
 mod task_memory;
@@ -44,6 +47,7 @@ use pid_file::PidFile;
 use registry::Registry;
 use registry_thread::RegistryThread;
 use service::ServiceManager;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing::{error, warn};
@@ -53,7 +57,11 @@ const OPEN_FILES: u64 = 1 << 16;
 
 fn main() -> ExitCode {
     own_memory::share_one_heap();
-    let options = match options::parse(std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if once::options::are_meant(&arguments) {
+        return once::run::run(&arguments);
+    }
+    let options = match options::parse(arguments) {
         Ok(Asked::Run(options)) => options,
         Ok(Asked::Doctor { roots, json }) => return doctor::print(&roots, json),
         Ok(Asked::Manual(directory)) => return manual::write(options::command(), &directory),

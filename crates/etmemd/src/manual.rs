@@ -38,10 +38,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "ETMEMD_LOG",
         "Where the log goes: stderr, or syslog:/SOCKET with the path of a socket. Unset: see NOTES.",
     ),
-    (
-        "ETMEMD_STATE_FOLDER",
-        "The directory of the cleanup records and of what tasks know, instead of /run/etmem.",
-    ),
+    ("ETMEMD_STATE_FOLDER", "The directory of what outlives a daemon or a command, instead of /run/etmem."),
     ("ETMEMD_PID_FILE", "The pid file of -m, instead of /run/etmemd.pid."),
     ("NOTIFY_SOCKET", "Set by systemd: the socket at which the daemon reports that it listens."),
     ("WATCHDOG_USEC", "Set by systemd: the daemon reports at least twice in that time that it is alive."),
@@ -61,7 +58,8 @@ const FILES: &[(&str, &str)] = &[
     ("/run/etmemd.pid", "With -m: the daemon's pid."),
     (
         "/run/etmem/",
-        "Cleanup records: what the daemon has set in the kernel. If the daemon is killed, the next one takes it back.",
+        "Cleanup records: what the daemon has set in the kernel. If the daemon is killed, the next one takes it back. scans: locks \
+         that keep the scans of daemons and commands apart. idle: what etmem idle has paged out.",
     ),
 ];
 

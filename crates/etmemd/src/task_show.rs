@@ -6,7 +6,7 @@ mod json;
 #[cfg(test)]
 #[path = "../tests/unit/task_show.rs"]
 pub(crate) mod tests;
-mod text;
+pub(crate) mod text;
 
 use crate::worker::{Doing, Standing};
 use etmem_core::kernel::process::Target;

@@ -58,6 +58,11 @@ impl Sample {
         self.pieces.push(Piece { range, huge });
     }
 
+    /// Its ranges, which ascend.
+    pub fn ranges(&self) -> impl Iterator<Item = AddressRange> + '_ {
+        self.pieces.iter().map(|piece| piece.range)
+    }
+
     /// Bytes of it.
     #[must_use]
     pub const fn bytes(&self) -> u64 {

@@ -20,6 +20,7 @@
 mod back_off;
 mod encoding;
 mod estimate;
+mod last_touch;
 mod mark;
 mod page_set;
 mod refault_limiter;
@@ -32,6 +33,7 @@ mod walk;
 
 pub use back_off::BackOff;
 pub use estimate::refaulted_by_faults;
+pub use last_touch::{LOOKS_MAX, LastTouches};
 pub use mark::{Marked, mark_out};
 pub use page_set::{PageSet, PageSetBuilder};
 pub(crate) use refault_limiter::FLOOR;

@@ -3,7 +3,7 @@
 use super::standing::Standing;
 use super::standings::{BlockStanding, Reading, Standings, Writing};
 use super::walk::{PageBits, Part};
-use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, block_of};
+use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 
 /// In the set; those outside are unknown.
 const INSIDE: u8 = 0;
@@ -18,6 +18,33 @@ impl PageSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The pages as ranges that ascend; neighbours are one range.
+    #[must_use]
+    pub fn into_ranges(self) -> Vec<AddressRange> {
+        let mut ranges: Vec<AddressRange> = Vec::new();
+        let mut add = |start: u64, end: u64| match ranges.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => ranges.push(AddressRange::new(start, end)),
+        };
+        let (mut walk, mut block) = (SetWalk::new(self), 0);
+        loop {
+            let (blocks, part) = walk.at(block);
+            let start = block * BLOCK_SIZE;
+            match part {
+                Part::Nothing if blocks == u64::MAX => return ranges,
+                Part::Nothing => {}
+                Part::Whole => add(start, start + blocks * BLOCK_SIZE),
+                Part::Some(bits) => {
+                    let pages = (0..PAGES_PER_BLOCK).filter(|page| bits.holds(*page));
+                    for at in pages.map(|page| start + page as u64 * PAGE_SIZE) {
+                        add(at, at + PAGE_SIZE);
+                    }
+                }
+            }
+            block += blocks;
+        }
     }
 
     /// The pages of both.
@@ -115,7 +142,6 @@ impl SetWalk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::PAGES_PER_BLOCK;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

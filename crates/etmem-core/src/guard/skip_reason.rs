@@ -44,6 +44,8 @@ pub enum SkipReason {
     GroupSwap(GroupUse),
     /// The process's cgroup is promised its memory.
     GroupProtected(GroupUse),
+    /// A command such as `etmem survey` scans it.
+    ByCommand,
     /// Enough memory is free.
     MemoryFree {
         /// Free memory in percent of the total.
@@ -80,7 +82,8 @@ impl SkipReason {
             | Self::SwapUse { .. }
             | Self::Pressure { .. }
             | Self::MemoryFree { .. } => true,
-            Self::GroupSwap(_)
+            Self::ByCommand
+            | Self::GroupSwap(_)
             | Self::GroupProtected(_)
             | Self::Small { .. }
             | Self::SwappedEnough { .. } => false,
@@ -133,6 +136,9 @@ impl fmt::Display for SkipReason {
                 "its cgroup is promised {} MiB of memory (memory.min, memory.low) and has {} MiB",
                 group.bound >> 20,
                 group.used >> 20
+            ),
+            Self::ByCommand => f.write_str(
+                "a command such as etmem survey or etmem idle scans it, and two scans would clear each other's accessed bits",
             ),
             Self::MemoryFree { free_percent, below } => {
                 write!(f, "{free_percent} % of memory is free; sysmem_threshold acts below {below} %")

@@ -4,8 +4,9 @@
 //! a cycle calls them: [`process`] (whose memory), [`memory`], [`pressure`] and [`groups`] (is there a need, and room), [`mapping`]
 //! and [`probe`] (which pages were touched), [`cooperation`] (programs give memory back), [`mover`] or [`nodes`] (out of memory, or to
 //! another node), [`swap_cache`]; every wait goes through [`pacer`], but for the one between two cycles, which a [`trigger`] may end.
-//! [`decider`] asks another program instead, [`monitoring`] leaves all to the kernel. [`wishes`] is how a task says which probe and mover it wants.
+//! [`claims`] keeps the scans of other programs away. [`reader`] reads memory and brings it back. [`decider`] asks another program instead, [`monitoring`] leaves all to the kernel. [`wishes`] is how a task says which probe and mover it wants.
 
+pub mod claims;
 pub mod cooperation;
 pub mod decider;
 mod group_pattern;
@@ -20,6 +21,7 @@ pub mod pacer;
 pub mod pressure;
 pub mod probe;
 pub mod process;
+pub mod reader;
 pub mod swap_cache;
 pub mod trigger;
 pub mod wishes;

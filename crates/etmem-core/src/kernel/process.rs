@@ -261,6 +261,12 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What `process` is called (`/proc/PID/comm`); none if it is gone.
+    fn name(&self, process: ProcessId) -> Option<String> {
+        let _ = process;
+        None
+    }
+
     /// How much memory `process` uses now.
     ///
     /// # Errors

@@ -33,7 +33,8 @@ pub(super) fn clip(ranges: &mut Vec<AddressRange>, window: AddressRange) {
 }
 
 /// `ranges` without `holes`; both ascend.
-pub(super) fn without(ranges: &[AddressRange], holes: &[AddressRange]) -> Vec<AddressRange> {
+#[must_use]
+pub fn without(ranges: &[AddressRange], holes: &[AddressRange]) -> Vec<AddressRange> {
     let mut left = Vec::with_capacity(ranges.len());
     for range in ranges {
         let mut start = range.start;

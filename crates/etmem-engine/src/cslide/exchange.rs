@@ -134,7 +134,8 @@ impl Hands<'_, '_> {
                 }
                 total.add(carried);
                 match done {
-                    Ok(()) => {}
+                    // What is left alone is so before it is scanned, and has no heat.
+                    Ok(()) | Err(ScanEnd::Left(_)) => {}
                     Err(ScanEnd::Process(error)) => seen.ended = Some(Ended::Process(error)),
                     Err(ScanEnd::Stopped) => {
                         seen.ended = Some(Ended::Stopped);

@@ -280,6 +280,10 @@ fn reported<T>(
             reports.add(member, process, ProcessResult::Lost(error));
             Ok(None)
         }
+        Err(ScanEnd::Left(reason)) => {
+            reports.add(member, process, ProcessResult::Skipped(reason));
+            Ok(None)
+        }
     }
 }
 
@@ -291,8 +295,7 @@ fn attach<'a>(
 ) -> Result<(Watched<'a>, bool), ScanEnd> {
     let Found { member, numa, process, without, placement } = found;
     let (settings, kernel) = (&member.settings, &member.kernel);
-    let scan_lock =
-        shared_cycle.scan_locks.take(*process, &*member.kernel.processes, pacer).ok_or(ScanEnd::Stopped)?;
+    let scan_lock = shared_cycle.scan_locks.take(*process, &*member.kernel.processes, pacer)?;
     // Before the first look, so that both are bound to the program that is looked at.
     let mover = numa.mover.attach(*process)?;
     let mut probe = kernel.probe.attach(*process)?;

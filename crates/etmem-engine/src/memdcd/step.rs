@@ -85,7 +85,7 @@ impl MemdcdRunner {
         pacer: &dyn Pacer,
     ) -> Result<Watched<'a>, Box<ProcessReport>> {
         let lock = self.scan_locks.take(process, &*kernel.processes, pacer);
-        let lock = lock.ok_or_else(|| Box::new(ProcessReport::new(process, ProcessResult::Stopped)))?;
+        let lock = lock.map_err(|end| Box::new(ProcessReport::new(process, result_of(end))))?;
         let lost = |error| Box::new(ProcessReport::new(process, ProcessResult::Lost(error)));
         let begun = lock.armed_since().unwrap_or_else(|| pacer.now());
         let mut probe = kernel.probe.attach(process).map_err(lost)?;
@@ -149,12 +149,19 @@ impl MemdcdRunner {
 impl Watched<'_> {
     /// Looks once.
     fn look(mut self, pacer: &dyn Pacer) -> Result<Self, Box<ProcessReport>> {
-        let result = match self.looks.look(&mut *self.probe, pacer) {
-            Ok(()) => return Ok(self),
-            Err(ScanEnd::Stopped) => ProcessResult::Stopped,
-            Err(ScanEnd::Process(error)) => ProcessResult::Lost(error),
-        };
-        Err(Box::new(ProcessReport::new(self.process, result)))
+        match self.looks.look(&mut *self.probe, pacer) {
+            Ok(()) => Ok(self),
+            Err(end) => Err(Box::new(ProcessReport::new(self.process, result_of(end)))),
+        }
+    }
+}
+
+/// What is said of a process whose scan ended early.
+fn result_of(end: ScanEnd) -> ProcessResult {
+    match end {
+        ScanEnd::Stopped => ProcessResult::Stopped,
+        ScanEnd::Process(error) => ProcessResult::Lost(error),
+        ScanEnd::Left(reason) => ProcessResult::Skipped(reason),
     }
 }
 

@@ -73,7 +73,7 @@ impl<'a> ProcessCycle<'a> {
     /// Keeps other scanners away from the process.
     pub(super) fn lock(self) -> Result<(Self, ScanLock<'a>), Box<ProcessReport>> {
         let scan_lock = self.scan_locks.take(self.process, &*self.kernel.processes, self.pacer);
-        scan_lock.map(|lock| (self, lock)).ok_or_else(|| self.ended(End::Stopped))
+        scan_lock.map(|lock| (self, lock)).map_err(|end| self.ended(end.into()))
     }
 
     /// Makes ready to look at the process.
@@ -463,6 +463,7 @@ impl From<ScanEnd> for End {
         match end {
             ScanEnd::Stopped => Self::Stopped,
             ScanEnd::Process(error) => Self::Lost(error),
+            ScanEnd::Left(reason) => Self::Skipped(reason),
         }
     }
 }

@@ -6,13 +6,14 @@ use etmem_config::key::Need;
 use etmem_config::{Keys, KindKeys};
 use etmem_core::guard::Bound;
 use etmem_core::kernel::Kernel;
+use etmem_core::kernel::claims::{Claim, ScanClaims};
 use etmem_core::kernel::groups::{GroupLimits, GroupUse};
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::pressure::Pressure;
 use etmem_core::kernel::probe::Access;
-use etmem_core::kernel::process::{Pid, ProcessId, Target};
+use etmem_core::kernel::process::{Pid, ProcessId, ProcessTable, Target};
 use etmem_engine::slide::Scanned;
 use etmem_engine::{Kind, ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeCooperation, FakeMachine, FakePacer, FakeProcess, Script};
@@ -39,6 +40,8 @@ pub(crate) struct Case {
     pub(crate) pressure: Option<Pressure>,
     pub(crate) quirk: Quirk,
     pub(crate) pacer: FakePacer,
+    /// A command scans the process.
+    pub(crate) by_command: bool,
     /// Its program listens for requests, and gives back a half of what is wanted.
     pub(crate) gives_back: bool,
     /// Cycles until the reason is there.
@@ -66,6 +69,7 @@ impl Case {
             pressure: None,
             quirk: Quirk::None,
             pacer: FakePacer::endless(),
+            by_command: false,
             gives_back: false,
             cycles: 1,
             until: None,
@@ -146,7 +150,8 @@ impl Case {
         if let Some(process) = self.added_for {
             file.tasks[0].target = Target::Process(process);
         }
-        let slide = engine(&file.engines[0], &ScanLocks::default()).unwrap();
+        let claims = self.by_command.then(|| Arc::new(ByCommand) as Arc<dyn ScanClaims>);
+        let slide = engine(&file.engines[0], &ScanLocks::beside(claims)).unwrap();
         let work = slide.work(&file.projects[0], &file.tasks[0]).unwrap();
         let machine = FakeMachine::new(self.memory, vec![self.process.clone()]);
         machine.set_groups(self.groups);
@@ -154,6 +159,16 @@ impl Case {
         let programs = FakeCooperation::new(machine.clone(), 1, |bytes| bytes / 2);
         let cooperation = self.gives_back.then(|| Arc::new(programs) as _);
         (work, Kernel { cooperation, ..Quirky { machine, quirk: self.quirk }.kernel() })
+    }
+}
+
+/// A command scans all there is.
+#[derive(Debug)]
+struct ByCommand;
+
+impl ScanClaims for ByCommand {
+    fn claim(&self, _: ProcessId, _: &dyn ProcessTable) -> Option<Claim> {
+        None
     }
 }
 

@@ -63,7 +63,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::InUse => vec![cslide::in_use],
         ReasonName::Shared => vec![cslide::shared],
         ReasonName::Decider => vec![memdcd::decider],
-        ReasonName::Elsewhere => vec![cslide::elsewhere],
+        ReasonName::Elsewhere => vec![slide::elsewhere, cslide::elsewhere],
         ReasonName::DryRun => vec![slide::dry_run],
         ReasonName::Exited => vec![slide::exited, cslide::exited],
         ReasonName::Replaced => vec![slide::replaced],
@@ -97,7 +97,7 @@ fn shown(report: StepReport) -> Option<Reason> {
 }
 
 /// The variants of a skip reason, by number: a new one gets the next number and a way to it.
-const SKIP_REASONS: usize = 12;
+const SKIP_REASONS: usize = 13;
 const fn number_of_skip_reason(reason: &SkipReason) -> usize {
     match reason {
         SkipReason::NoSwap => 0,
@@ -112,6 +112,7 @@ const fn number_of_skip_reason(reason: &SkipReason) -> usize {
         SkipReason::SwappedEnough { .. } => 9,
         SkipReason::ZramLimit { .. } => 10,
         SkipReason::SwapFails { .. } => 11,
+        SkipReason::ByCommand => 12,
     }
 }
 

@@ -248,6 +248,11 @@ pub(crate) fn kernel_refused() -> Vec<StepReport> {
 }
 
 /// During the look, and after it between two batches.
+/// A command scans it.
+pub(crate) fn elsewhere() -> Vec<StepReport> {
+    reports([Case { by_command: true, ..Case::new() }])
+}
+
 pub(crate) fn stopped() -> Vec<StepReport> {
     reports([
         Case { pacer: FakePacer::stopping_after(0), ..Case::new() },

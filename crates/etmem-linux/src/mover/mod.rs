@@ -7,4 +7,4 @@ pub mod madvise;
 pub mod numa;
 mod numa_batch;
 mod pieces;
-mod residence;
+pub(crate) mod residence;

@@ -23,7 +23,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// The pagemap of one process. It belongs to the memory that the process had when this was made.
 #[derive(Debug)]
-pub(super) struct Pagemap {
+pub(crate) struct Pagemap {
     file: File,
     proc: ProcRoot,
     process: ProcessId,
@@ -34,7 +34,7 @@ impl Pagemap {
     ///
     /// # Errors
     /// When the process is gone or the kernel refuses.
-    pub(super) fn open(proc: &ProcRoot, process: ProcessId) -> Result<Option<Self>, ProcessError> {
+    pub(crate) fn open(proc: &ProcRoot, process: ProcessId) -> Result<Option<Self>, ProcessError> {
         let path = memory_file(proc, process.pid, "pagemap");
         match File::open(&path) {
             Ok(file) => Ok(Some(Self { file, proc: proc.clone(), process })),
@@ -51,7 +51,7 @@ impl Pagemap {
     ///
     /// # Errors
     /// When it has not, or the kernel refuses.
-    pub(super) fn check(&self, address: u64) -> Result<(), ProcessError> {
+    pub(crate) fn check(&self, address: u64) -> Result<(), ProcessError> {
         self.read(address, &mut [0; ENTRY]).map(drop)
     }
 
@@ -59,7 +59,7 @@ impl Pagemap {
     ///
     /// # Errors
     /// As `check`.
-    pub(super) fn residence(
+    pub(crate) fn residence(
         &self,
         ranges: &[AddressRange],
         out: &mut Vec<Residence>,

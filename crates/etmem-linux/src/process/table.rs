@@ -194,6 +194,12 @@ fn memory_group(text: &str) -> Option<&str> {
 }
 
 impl ProcessTable for Processes {
+    fn name(&self, process: ProcessId) -> Option<String> {
+        let text = small_file::read_record(&self.proc.process(process.pid, "stat")).ok()?;
+        let stat = Stat::parse(&text).filter(|stat| stat.id() == process)?;
+        Some(String::from_utf8_lossy(stat.comm).into_owned())
+    }
+
     fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError> {
         let family = match target {
             Target::Pid(pid) => match self.entry(*pid, None) {

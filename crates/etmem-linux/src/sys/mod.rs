@@ -13,3 +13,4 @@ pub(crate) mod module;
 pub(crate) mod move_pages;
 pub(crate) mod page_walk;
 pub(crate) mod pidfd;
+pub(crate) mod read_memory;

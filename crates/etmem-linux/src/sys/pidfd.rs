@@ -20,21 +20,21 @@ pub(crate) fn open(pid: Pid) -> io::Result<PidFd> {
     Ok(PidFd(process::pidfd_open(pid, process::PidfdFlags::empty())?))
 }
 
+/// Ranges of another process's memory, as system calls take them.
+pub(super) fn vectors(ranges: &[AddressRange]) -> Vec<libc::iovec> {
+    let vector = |range: &AddressRange| libc::iovec {
+        iov_base: std::ptr::without_provenance_mut(usize::try_from(range.start).unwrap_or(usize::MAX)),
+        iov_len: usize::try_from(range.bytes()).unwrap_or(0),
+    };
+    ranges.iter().map(vector).collect()
+}
+
 /// process_madvise(2) with MADV_PAGEOUT over `ranges`: how many bytes it got through, whole ranges only.
 ///
 /// # Errors
 /// What the kernel answers about the first range: later ones only make the count short.
 pub(crate) fn page_out(process: &PidFd, ranges: &[AddressRange]) -> io::Result<u64> {
-    let vectors: Vec<libc::iovec> = ranges
-        .iter()
-        .map(|range| {
-            let address = usize::try_from(range.start).unwrap_or(usize::MAX);
-            libc::iovec {
-                iov_base: std::ptr::without_provenance_mut(address),
-                iov_len: usize::try_from(range.bytes()).unwrap_or(0),
-            }
-        })
-        .collect();
+    let vectors = vectors(ranges);
     // SAFETY: the kernel only reads the vectors, which live until it returns; the addresses in them are the other
     // process's, where paging out changes nothing that it can see but time.
     let answer = unsafe {

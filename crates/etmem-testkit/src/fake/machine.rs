@@ -36,6 +36,7 @@ pub(super) struct State {
     pub(super) swap_cache: Option<FakeSwapCache>,
     pub(super) decider: FakeDecider,
     pub(super) monitoring: FakeMonitoring,
+    pub(super) touched: Vec<AddressRange>,
 }
 
 /// A machine that follows a script.
@@ -168,6 +169,10 @@ impl FakeMachine {
 }
 
 impl ProcessTable for FakeMachine {
+    fn name(&self, process: ProcessId) -> Option<String> {
+        self.with(process, |process| Ok(process.comm.clone())).ok()
+    }
+
     fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError> {
         let state = self.lock();
         let mut found: Vec<Pid> = state

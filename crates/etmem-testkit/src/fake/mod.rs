@@ -15,6 +15,8 @@ mod pacer;
 mod placement;
 pub mod proc;
 mod process;
+mod reader;
+mod sharing;
 mod swap_cache;
 mod trigger;
 
@@ -26,5 +28,6 @@ pub use monitoring::FakeMonitoring;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;
 pub use process::{FakeProcess, Script};
+pub use sharing::Sharing;
 pub use swap_cache::FakeSwapCache;
 pub use trigger::{FakeTriggers, FakeWait};

@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod engine;
+pub(crate) mod idle;
 pub(crate) mod man;
 pub(crate) mod metrics;
 pub(crate) mod migrate;
@@ -10,4 +11,7 @@ pub(crate) mod obj;
 pub(crate) mod pressure;
 pub(crate) mod project;
 pub(crate) mod reload;
+pub(crate) mod survey;
+mod target;
 pub(crate) mod task;
+pub(crate) mod warm;

@@ -70,8 +70,8 @@ impl Registry {
     /// An empty registry on `machine`.
     pub(crate) fn new(machine: Arc<dyn Machine>) -> Self {
         Self {
+            scan_locks: ScanLocks::beside(machine.scan_claims()),
             machine,
-            scan_locks: ScanLocks::default(),
             projects: Named::default(),
             threads: WaitGroup::default(),
         }

@@ -197,7 +197,7 @@ pub(super) fn time(time: Duration) -> String {
     }
 }
 
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const MIB: f64 = 1024.0 * 1024.0;
     match bytes {
         0 => "0".to_owned(),

@@ -1,0 +1,197 @@
+//! Looking for a while at what programs use, without moving anything: what is idle for how long, what of it would have come back, and to
+//! what it compresses.
+//!
+//! ```text
+//! arm -> [interval] -> look at each process -> [interval, or longer: 2 % of a processor] -> ... -> a sample of cold pages -> programs
+//! ```
+
+use super::idle::{LONGEST_SCAN, not_claimed};
+use super::program::{AGES, Found, PAGE_BYTES, Sampled};
+use super::stage::Progress;
+use crate::scan_claims::{CommandClaim, CommandClaims};
+use etmem_core::act::Sample;
+use etmem_core::address::PAGE_SIZE;
+use etmem_core::feedback::{LOOKS_MAX, LastTouches};
+use etmem_core::kernel::Kernel;
+use etmem_core::kernel::mover::Residence;
+use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::probe::AccessProbe;
+use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::reader::MemoryReaders;
+use etmem_core::plan::{Plan, Selection};
+use etmem_core::scan::{Looks, ScanEnd, Slice, Wanted, is_swappable, rest};
+use etmem_engine::Reason;
+use std::time::Duration;
+
+/// Most of a processor that looking takes, in percent: with the beginning and the sample it is at most 2.
+const PROCESSOR_PERCENT: u32 = 1;
+
+/// Time between two looks: a fifth of the shortest age, or less where the whole is short.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Bytes of a process of which a sample is read.
+const SAMPLE: u64 = 8 << 20;
+
+/// What surveys.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Survey<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) claims: &'a CommandClaims,
+    pub(super) readers: &'a dyn MemoryReaders,
+    pub(super) pacer: &'a dyn Pacer,
+    pub(super) progress: &'a Progress,
+    /// How long.
+    pub(super) length: Duration,
+    /// Whether pages are read for a sample.
+    pub(super) sample: bool,
+}
+
+/// A process that is looked at.
+#[derive(Debug)]
+struct Watched {
+    process: ProcessId,
+    /// Held until the end: another scan would clear what this one is to see.
+    _claim: CommandClaim,
+    probe: Box<dyn AccessProbe>,
+    touches: LastTouches,
+    /// Why it is looked at no more.
+    ended: Option<Reason>,
+}
+
+/// What is known of each process, or why nothing.
+pub(super) type Surveyed = Vec<(ProcessId, Result<Found, Reason>)>;
+
+impl Survey<'_> {
+    /// Looks at `processes` for as long as is asked for, or until a stop. Returns what is known of each, and whether that was all.
+    pub(super) fn look(&self, processes: &[ProcessId]) -> (Surveyed, Pace) {
+        let begun = self.pacer.now();
+        let mut all: Vec<_> = processes.iter().map(|process| (*process, self.begin(*process))).collect();
+        let count = all.iter().filter(|(_, watched)| watched.is_ok()).count();
+        let pace = if count == 0 { Pace::Continue } else { self.rounds(&mut all, begun, count) };
+        let found = |(process, watched): (ProcessId, Result<Watched, Reason>)| {
+            (process, watched.and_then(|watched| self.end(watched)))
+        };
+        (all.into_iter().map(found).collect(), pace)
+    }
+
+    fn rounds(
+        &self,
+        all: &mut [(ProcessId, Result<Watched, Reason>)],
+        begun: Duration,
+        count: usize,
+    ) -> Pace {
+        let end = begun + self.length;
+        let shortest = INTERVAL.min(self.length / 4).max(self.length / u32::from(LOOKS_MAX - 1));
+        let mut spent = Duration::ZERO;
+        loop {
+            let now = self.pacer.now();
+            let left = end.saturating_sub(now);
+            if left.is_zero() {
+                return Pace::Continue;
+            }
+            // The last look is at the end, and none just before it.
+            let wait = shortest.max(rest(spent, Some(PROCESSOR_PERCENT)));
+            let wait = if left < wait + wait / 2 { left } else { wait };
+            let line = |_| {
+                let left = end.saturating_sub(self.pacer.now());
+                format!(
+                    "surveying {count} processes: {} of {} s",
+                    (self.length - left).as_secs(),
+                    self.length.as_secs()
+                )
+            };
+            if self.progress.wait(wait, self.pacer, line) == Pace::Stop {
+                return Pace::Stop;
+            }
+            let before = self.pacer.processor_time();
+            for (_, watched) in all.iter_mut() {
+                if let Ok(watched) = watched
+                    && watched.ended.is_none()
+                {
+                    watched.ended = self.look_once(watched).err();
+                }
+            }
+            spent = self.pacer.processor_time().saturating_sub(before);
+        }
+    }
+
+    fn begin(&self, process: ProcessId) -> Result<Watched, Reason> {
+        let Self { kernel, pacer, .. } = *self;
+        let lost = |error: ProcessError| Reason::from(&error);
+        let claim =
+            self.claims.claim(process, &*kernel.processes, pacer, LONGEST_SCAN).map_err(not_claimed)?;
+        let mut probe = kernel.probe.attach(process).map_err(lost)?;
+        self.looks(process).begin(&mut *probe, false, Slice::default(), pacer).map_err(lost)?;
+        let touches = LastTouches::new(&AGES, pacer.now());
+        Ok(Watched { process, _claim: claim, probe, touches, ended: None })
+    }
+
+    fn looks(&self, process: ProcessId) -> Looks<'_> {
+        let wanted = Wanted { is_wanted: is_swappable, flags: &[], without: &[] };
+        Looks::new(process, &*self.kernel.mappings, wanted)
+    }
+
+    fn look_once(&self, watched: &mut Watched) -> Result<(), Reason> {
+        let mut looks = self.looks(watched.process);
+        let lost = |error: ProcessError| Reason::from(&error);
+        looks.begin(&mut *watched.probe, true, Slice::default(), self.pacer).map_err(lost)?;
+        match looks.look(&mut *watched.probe, self.pacer) {
+            Ok(()) => watched.touches.saw(&looks.finish().heat, self.pacer.now()),
+            // The next wait ends it for all.
+            Err(ScanEnd::Stopped) => {}
+            Err(ScanEnd::Process(error)) => return Err(lost(error)),
+            Err(ScanEnd::Left(skip)) => return Err(Reason::from(&skip)),
+        }
+        Ok(())
+    }
+
+    /// What is known of a process.
+    fn end(&self, watched: Watched) -> Result<Found, Reason> {
+        let Watched { process, touches, ended, .. } = watched;
+        if let Some(reason) = ended {
+            return Err(reason);
+        }
+        let memory = self.kernel.processes.memory(process).map_err(|error| Reason::from(&error))?;
+        let mut found = Found::of(&touches, memory.resident);
+        if self.sample {
+            let age = found.age();
+            found.sampled = self.read_sample(process, &touches, age).map_err(|error| Reason::from(&error))?;
+        }
+        Ok(found)
+    }
+
+    /// Reads some of the pages that have been idle for `age`, and compresses them as swap would.
+    fn read_sample(
+        &self,
+        process: ProcessId,
+        touches: &LastTouches,
+        age: Duration,
+    ) -> Result<Sampled, ProcessError> {
+        let mut sampled = Sampled::default();
+        let Some(look) = touches.threshold(age) else { return Ok(sampled) };
+        let (map, histogram) = touches.map();
+        let plan = Plan::new(map, &histogram, Selection::below(look));
+        let sample = Sample::of(&plan, SAMPLE);
+        let mut reader = self.readers.attach(process)?;
+        let (mut there, mut page) = (Vec::new(), [0; PAGE_BYTES]);
+        for range in sample.ranges() {
+            reader.residence(&[range], &mut there)?;
+            for (at, place) in (range.start..range.end).step_by(PAGE_BYTES).zip(&there) {
+                match place {
+                    Residence::Memory { shared: true, file: false, .. } => sampled.shared += PAGE_SIZE,
+                    Residence::Memory { .. } if reader.read(at, &mut page)? => sampled.add(&page),
+                    // To read what has left since would bring it back.
+                    Residence::Memory { .. } | Residence::Swap | Residence::Nowhere => {}
+                }
+            }
+            if self.pacer.pace() == Pace::Stop {
+                break;
+            }
+        }
+        Ok(sampled)
+    }
+}
+
+#[cfg(test)]
+#[path = "../../tests/unit/survey.rs"]
+mod tests;
