@@ -294,8 +294,8 @@ fn swap_cache() -> Result<()> {
     let ended = clock.wait_until(LIMIT, "the reclaim is ended again", || Ok(fake.reclaim_ends() == 2));
     ended.with_context(|| format!("{} ends, log:\n{}", fake.reclaim_ends(), next.log()))?;
     next.wait_for_line(LIMIT, "it says so", |line| line.contains("cannot tell what they were before"))?;
-    // The folder of what is scanned stays.
-    let is_record = |entry: &std::fs::DirEntry| entry.file_name() != "scans";
+    // Records are files; the folders of what is scanned and of what tasks know stay.
+    let is_record = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file());
     let left = || Ok(std::fs::read_dir(Daemon::state_folder())?.flatten().filter(is_record).count() == 0);
     clock.wait_until(LIMIT, "nothing is left to be taken back", left)?;
     std::fs::remove_dir_all(Daemon::state_folder())?;

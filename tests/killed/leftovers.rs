@@ -67,8 +67,9 @@ pub(crate) fn nothing_of(series: &Series) -> Result<()> {
 /// The files that tell what is to be taken back.
 pub(crate) fn files(series: &Series) -> Vec<OsString> {
     let files = fs::read_dir(series.state_folder()).into_iter().flatten().flatten();
-    // The folder of what is scanned stays.
-    files.map(|file| file.file_name()).filter(|name| name != "scans").collect()
+    // Records are files; the folders of what is scanned and of what tasks know stay.
+    let records = files.filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
+    records.map(|file| file.file_name()).collect()
 }
 
 /// The processes of engines of a daemon on `socket`.
