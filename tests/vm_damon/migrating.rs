@@ -351,7 +351,7 @@ pub(crate) fn refused(inside: &Inside) -> Result<()> {
     ensure!(said.contains("node_pair is missing; action=migrate_cold needs it"), "{said}");
     let by_name = file(&format!("{COLD}node_pair=0,1"), "mysqld").replace("type=cgroup", "type=name");
     let said = add(&by_name)?;
-    ensure!(said.contains(":22: [task] type=name: must be cgroup with action=migrate_cold"), "{said}");
+    ensure!(said.contains(":24: [task] type=name: must be cgroup with action=migrate_cold"), "{said}");
     ensure!(kdamonds()? == "0");
     daemon.terminate().map(drop)
 }
