@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::Access;
 use etmem_engine::figures::{MOVED, REFAULTED, Row};
 use etmem_engine::{ScanLocks, StepReport, TaskRunner, engine};
@@ -44,8 +44,17 @@ fn machine(script: Script) -> FakeMachine {
     FakeMachine::new(FakeMachine::roomy(), vec![FakeProcess::new(42, "mysqld", START, PAGES, script)])
 }
 
-/// The figure `of` in each cycle; before those in `restarts` the daemon is another one, that recalls what the last one wrote `gap` ago.
-fn run(script: Script, lines: &str, restarts: &[usize], gap: Duration, of: &[&'static Row]) -> Vec<Vec<u64>> {
+/// What happens before some of the cycles.
+#[derive(Debug, Clone, Copy)]
+enum Before {
+    /// Another daemon takes over, which recalls what the last one wrote this time ago.
+    Restart(Duration),
+    /// As long passes as a new daemon needs to arm the process.
+    Wait,
+}
+
+/// The figures `of` in each cycle; before those `at` these places something happens.
+fn run(script: Script, lines: &str, at: &[usize], before: Before, of: &[&'static Row]) -> Vec<Vec<u64>> {
     let (machine, pacer) = (machine(script), FakePacer::endless());
     let kernel = machine.kernel();
     let mut runner = work(lines);
@@ -56,10 +65,14 @@ fn run(script: Script, lines: &str, restarts: &[usize], gap: Duration, of: &[&'s
     };
     let mut cycles = Vec::new();
     for number in 0..CYCLES {
-        if restarts.contains(&number) {
-            let known = runner.remembered(&kernel, true).unwrap();
-            runner = work(lines);
-            runner.recall(&known, gap, &kernel).unwrap();
+        match before {
+            _ if !at.contains(&number) => {}
+            Before::Restart(gap) => {
+                let known = runner.remembered(&kernel, true).unwrap();
+                runner = work(lines);
+                runner.recall(&known, gap, &kernel).unwrap();
+            }
+            Before::Wait => assert_eq!(pacer.pause(Duration::from_secs(1)), Pace::Continue),
         }
         cycles.push(cycle(&mut runner));
     }
@@ -67,8 +80,8 @@ fn run(script: Script, lines: &str, restarts: &[usize], gap: Duration, of: &[&'s
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
-    /// With any restarts all happens as it would without.
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    /// With any restarts all happens as it would without, at the same time.
     #[test]
     fn a_restart_changes_nothing(
         script in prop::sample::select(vec![wanders as Script, ticks, returns]),
@@ -76,17 +89,18 @@ proptest! {
         restarts in prop::collection::vec(1..CYCLES, 0..4),
     ) {
         let figures = [&MOVED, &REFAULTED];
-        let without = run(script, lines, &[], Duration::ZERO, &figures);
+        let without = run(script, lines, &restarts, Before::Wait, &figures);
         prop_assert!(without.iter().any(|cycle| cycle[0] > 0), "nothing left");
-        prop_assert_eq!(run(script, lines, &restarts, Duration::ZERO, &figures), without);
+        let with = run(script, lines, &restarts, Before::Restart(Duration::ZERO), &figures);
+        prop_assert_eq!(with, without);
     }
 }
 
 #[test]
 fn what_is_back_after_a_restart_has_refaulted() {
     let refaulted = |restarts: &[usize], gap: u64| -> u64 {
-        let gap = Duration::from_secs(gap);
-        run(returns, "age=none\nmax_refault=none", restarts, gap, &[&REFAULTED])
+        let restart = Before::Restart(Duration::from_secs(gap));
+        run(returns, "age=none\nmax_refault=none", restarts, restart, &[&REFAULTED])
             .iter()
             .map(|cycle| cycle[0])
             .sum()
