@@ -221,7 +221,7 @@ fn as_fast_as_a_read(stage: &Stage) -> Result<()> {
         let (_, warm) = answer(stage, &["warm", &pid])?;
         ensure!(bytes(&warm["moved_bytes"])? >= 1023 * MIB, "{warm:#}");
         let took = warm["seconds"].as_f64().context("no seconds")?;
-        println!("read by itself in {:.2} s, brought back in {took:.2} s", from_swap - in_memory);
+        println!("read by the program in {:.2} s, brought back in {took:.2} s", from_swap - in_memory);
         ratios.push((from_swap - in_memory) / took);
     }
     ratios.sort_by(f64::total_cmp);

@@ -11,7 +11,7 @@ use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon};
 use etmem_testkit::machine::Need;
 use etmem_testkit::pagemap::stat_field;
-use etmem_testkit::size::MIB;
+use etmem_testkit::size::{MIB, PAGE};
 use etmem_testkit::stage::{COLD_OUT, LIMIT};
 use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
@@ -24,7 +24,6 @@ const PROJECTS: usize = 20;
 const SWAP: usize = 256 * MIB;
 const MEMORY: usize = 64 * MIB;
 const HOT: usize = 8 * MIB;
-const PAGE: u64 = 4096;
 
 fn main() -> ExitCode {
     let needs = [Need::Root, Need::Bpf];
@@ -186,7 +185,7 @@ fn killed_with_memory_out() -> Result<()> {
     let cycles = daemon.cycles("killed")?["t"];
     daemon.wait_for_cycles(LIMIT, "killed", cycles + 1)?;
     daemon.kill()?;
-    let out = program.footprint().places()?.cold.swapped as u64 * PAGE;
+    let out = (program.footprint().places()?.cold.swapped * PAGE) as u64;
     program.verify()?;
     let daemon = start(folder.path())?;
     daemon.wait_for_line(LIMIT, "the task goes on", |line| line.contains("goes on with what it knew"))?;

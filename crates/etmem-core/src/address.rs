@@ -44,6 +44,14 @@ impl AddressRange {
     }
 }
 
+/// Appends `range` to `ranges`; to the last of them, if it goes on where that ends.
+pub fn append(ranges: &mut Vec<AddressRange>, range: AddressRange) {
+    match ranges.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push(range),
+    }
+}
+
 /// The start of the block that holds `address`.
 #[must_use]
 pub const fn block_of(address: u64) -> u64 {

@@ -2,7 +2,7 @@
 
 use crate::figures::bytes_of;
 use crate::root::SysRoot;
-use etmem_core::address::{AddressRange, BLOCK_SIZE};
+use etmem_core::address::{AddressRange, BLOCK_SIZE, append};
 use etmem_core::kernel::nodes::{Node, NodeId, NodeMemory, NumaNodes};
 use etmem_core::kernel::process::ProcessError;
 use std::collections::BTreeMap;
@@ -47,10 +47,7 @@ impl MachineNodes {
         for block in blocks {
             let range = block.checked_mul(size).and_then(|start| Some((start, start.checked_add(size)?)));
             let (start, end) = range.ok_or_else(|| refused(&folder, format!("has no block {block}")))?;
-            match ranges.last_mut() {
-                Some(last) if last.end == start => last.end = end,
-                _ => ranges.push(AddressRange::new(start, end)),
-            }
+            append(&mut ranges, AddressRange::new(start, end));
         }
         if ranges.is_empty() {
             return Err(refused(&folder, "has no blocks of memory; needs CONFIG_MEMORY_HOTPLUG=y"));

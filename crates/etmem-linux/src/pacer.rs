@@ -44,12 +44,6 @@ impl SystemPacer {
         Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
     }
 
-    /// Whether it was stopped.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        *self.stopped.lock()
-    }
-
     /// Asks all users of this clock to end; waits return at once. Cannot be taken back.
     pub fn stop(&self) {
         *self.stopped.lock() = true;

@@ -3,14 +3,14 @@
 
 use crate::files::{add, read, warnings};
 use crate::registry::{Denied, Object, Registry, objects};
+use crate::whole_file;
 use etmem_config::{ConfigFile, ProjectSection};
 use etmem_wire::ErrorKind;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use tracing::{error, info};
 
@@ -176,15 +176,10 @@ impl Read {
 /// Copies a file, in one step for who reads the folder.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let text = fs::read(from)?;
-    let folder = to.parent().unwrap_or(Path::new("/"));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mut name = OsStr::new(".").to_owned();
-    name.push(to.file_name().unwrap_or_default());
-    let beside = folder.join(name);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    fs::rename(beside, to)
+    whole_file::write(to, |file| {
+        file.write_all(&text)?;
+        file.sync_all()
+    })
 }
 
 /// Starts the `new` projects of `file`; what was done, a line each.

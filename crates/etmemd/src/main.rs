@@ -34,6 +34,7 @@ mod service;
 mod task_memory;
 mod task_show;
 mod wait_group;
+mod whole_file;
 mod worker;
 
 use etmem_linux::own_memory;

@@ -4,10 +4,10 @@
 //! knows nothing any more, and its file goes. The first line says by which version of the daemon it was written, in which boot, when by
 //! two clocks, and how long and what sum the rest has; the rest is its engine's. A file that is anything else is not read.
 
-use std::fs::{self, DirBuilder, File};
+use crate::whole_file;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,11 +49,6 @@ impl TaskMemory {
     /// # Errors
     /// When it cannot be written; then what was written before stays.
     pub(crate) fn keep(&self, known: &[u8], clock: Duration, since_boot: Duration) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".new-{}", std::process::id()));
-        let new = folder.join(name);
         let head = format!(
             "{HEAD} boot={} written={} clock={} bytes={} sum={:x}\n",
             self.boot,
@@ -62,14 +57,9 @@ impl TaskMemory {
             known.len(),
             sum(known)
         );
-        let write = || {
-            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        whole_file::write(&self.path, |file| {
             file.write_all(head.as_bytes())?;
-            file.write_all(known)?;
-            fs::rename(&new, &self.path)
-        };
-        write().inspect_err(|_| {
-            let _ = fs::remove_file(&new);
+            file.write_all(known)
         })
     }
 

@@ -10,7 +10,7 @@ use crate::task_memory::{Recalled, TaskMemory};
 use crate::wait_group::Member;
 use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::kernel::cooperation::Cooperation;
-use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::trigger::Interrupt;
 use etmem_core::kernel::wishes::Choice;
 use etmem_engine::{SharedSoFar, SoFar, TaskRunner, TaskStatus};
@@ -212,7 +212,7 @@ impl Notebook {
         let Some(memory) = &self.memory else { return };
         let now = clock.now();
         let age = self.written.map_or(Duration::MAX, |(at, _)| now.saturating_sub(at));
-        let is_last = clock.is_stopped();
+        let is_last = clock.pace() == Pace::Stop;
         let is_due = match self.written {
             // A task that was stopped by a request has forgotten it.
             _ if is_last => self.keeps.load(Ordering::Relaxed),

@@ -1,7 +1,6 @@
 //! What became of the pages of a batch: by looking where they were before, and where they are now.
 
-use super::gathered::append;
-use crate::address::{AddressRange, PAGE_SIZE};
+use crate::address::{AddressRange, PAGE_SIZE, append};
 use crate::kernel::mover::{Moved, Residence};
 
 /// What became of the pages of a batch.

@@ -1,6 +1,6 @@
 //! Ranges that are worked on together.
 
-use crate::address::{AddressRange, BLOCK_SIZE};
+use crate::address::{AddressRange, BLOCK_SIZE, append};
 
 /// Ranges that are worked on together, within bounds.
 #[derive(Debug)]
@@ -65,13 +65,5 @@ impl Gathered {
             }
         }
         true
-    }
-}
-
-/// Appends `range`, which comes after all in `ranges`.
-pub(super) fn append(ranges: &mut Vec<AddressRange>, range: AddressRange) {
-    match ranges.last_mut() {
-        Some(last) if last.end == range.start => last.end = range.end,
-        _ => ranges.push(range),
     }
 }

@@ -1,8 +1,8 @@
 //! The last look at pages before they leave: what was touched meanwhile stays.
 
-use super::gathered::{Gathered, append};
+use super::gathered::Gathered;
 use super::tools::Tools;
-use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
+use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, append};
 use crate::kernel::probe::{Access, AccessSink, Block};
 use crate::kernel::process::ProcessError;
 use crate::plan::Outcome;

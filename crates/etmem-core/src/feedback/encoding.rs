@@ -91,12 +91,8 @@ impl Palette {
 pub(super) fn put_mixed(out: &mut Vec<u8>, block: &BlockStandings, palette: &Palette) {
     let (most, others) = palette.most();
     if others <= FEW_MAX {
-        out.extend([FEW, most, others.to_le_bytes()[0]]);
-        for (index, &standing) in (0u16..).zip(block).filter(|(_, standing)| **standing != most) {
-            out.extend_from_slice(&index.to_le_bytes());
-            out.push(standing);
-        }
-        return;
+        let pages = (0u16..).zip(block.iter().copied());
+        return put_few(out, most, others, pages.filter(|(_, standing)| *standing != most));
     }
     let Some(&(tag, bits, ways)) = BITS.iter().find(|(_, _, ways)| palette.len <= *ways) else {
         out.push(BYTES);
@@ -111,18 +107,21 @@ pub(super) fn put_mixed(out: &mut Vec<u8>, block: &BlockStandings, palette: &Pal
     }
 }
 
+/// Writes one block of which all pages stand as `most`, but for a `few`: `others`, by their numbers.
+fn put_few(out: &mut Vec<u8>, most: u8, few: usize, others: impl Iterator<Item = (u16, u8)>) {
+    out.extend([FEW, most, few.to_le_bytes()[0]]);
+    for (page, standing) in others {
+        out.extend_from_slice(&page.to_le_bytes());
+        out.push(standing);
+    }
+}
+
 /// Writes one block whose pages stand in two ways: those in `bits` in the second of `ways`, the others in the first.
 pub(super) fn put_two(out: &mut Vec<u8>, bits: &PageBits, ways: [u8; 2]) {
-    let few = |out: &mut Vec<u8>, bits: &PageBits, [most, other]: [u8; 2]| {
-        out.extend([FEW, most, bits.len().to_le_bytes()[0]]);
-        for page in bits.pages() {
-            out.extend_from_slice(&page.to_le_bytes());
-            out.push(other);
-        }
-    };
-    match bits.len() {
-        ..=FEW_MAX => few(out, bits, ways),
-        inside if PAGES_PER_BLOCK - inside <= FEW_MAX => few(out, &bits.others(), [ways[1], ways[0]]),
+    let [outside, inside] = ways;
+    match (bits.len(), PAGES_PER_BLOCK - bits.len()) {
+        (few @ ..=FEW_MAX, _) => put_few(out, outside, few, bits.pages().map(|page| (page, inside))),
+        (_, few @ ..=FEW_MAX) => put_few(out, inside, few, bits.others().pages().map(|page| (page, outside))),
         _ => {
             out.push(BITS[0].0);
             out.extend(ways);

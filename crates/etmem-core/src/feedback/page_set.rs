@@ -3,7 +3,7 @@
 use super::standing::Standing;
 use super::standings::{BlockStanding, Reading, Standings, Writing};
 use super::walk::{PageBits, Part};
-use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
+use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, append, block_of};
 
 /// In the set; those outside are unknown.
 const INSIDE: u8 = 0;
@@ -24,10 +24,7 @@ impl PageSet {
     #[must_use]
     pub fn into_ranges(self) -> Vec<AddressRange> {
         let mut ranges: Vec<AddressRange> = Vec::new();
-        let mut add = |start: u64, end: u64| match ranges.last_mut() {
-            Some(last) if last.end == start => last.end = end,
-            _ => ranges.push(AddressRange::new(start, end)),
-        };
+        let mut add = |start, end| append(&mut ranges, AddressRange::new(start, end));
         let (mut walk, mut block) = (SetWalk::new(self), 0);
         loop {
             let (blocks, part) = walk.at(block);

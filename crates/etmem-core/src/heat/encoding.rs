@@ -181,9 +181,9 @@ fn put_part(out: &mut Vec<u8>, counts: &BlockCounts, width: Width) {
     }
 }
 
-/// Whether the item of a mixed block with `tag` has holes, and how wide its counts are.
+/// Whether the item of a mixed block with `tag` has holes, and how wide its counts are; of no meaning for a block of few pages.
 const fn form(tag: u8) -> (bool, Width) {
-    let (part, offset) = if tag < PART { (false, tag - FULL) } else { (true, tag - PART) };
+    let (part, offset) = if tag < PART { (false, tag.saturating_sub(FULL)) } else { (true, tag - PART) };
     (part, [Width::Four, Width::Eight, Width::Nine][offset as usize])
 }
 
@@ -199,42 +199,33 @@ impl Reader<'_> {
 
     /// The next item; the counts of a mixed one go to `counts`.
     pub(super) fn next_counts(&mut self, counts: &mut BlockCounts) -> Option<Item> {
-        Some(match self.tag()? {
-            GAP => Item::Gap { blocks: self.number() },
-            PAGES => Item::Run { blocks: self.number(), count: self.count(), huge: false },
-            HUGE => Item::Run { blocks: self.number(), count: self.count(), huge: true },
-            FEW => {
-                self.few(counts);
-                Item::Mixed
-            }
-            tag => {
-                let (part, width) = form(tag);
-                if part {
-                    self.part(counts, width)
-                } else {
-                    self.full(counts, width)
-                }
-                Item::Mixed
-            }
+        self.item(|reader, tag| match (tag, form(tag)) {
+            (FEW, _) => reader.few(counts),
+            (_, (true, width)) => reader.part(counts, width),
+            (_, (false, width)) => reader.full(counts, width),
         })
     }
 
     /// The same without the counts of a mixed one.
     pub(super) fn skip_counts(&mut self) -> Option<Item> {
+        self.item(|reader, tag| {
+            let bytes = match (tag, form(tag)) {
+                (FEW, _) => 2 * usize::try_from(reader.number()).unwrap_or(usize::MAX),
+                (_, (true, width)) => width.bytes(ones(reader.take(PRESENCE_BYTES))),
+                (_, (false, width)) => width.bytes(PAGES_PER_BLOCK),
+            };
+            reader.take(bytes);
+        })
+    }
+
+    /// The next item; `mixed` reads what follows the tag of a mixed one.
+    fn item(&mut self, mixed: impl FnOnce(&mut Self, u8)) -> Option<Item> {
         Some(match self.tag()? {
             GAP => Item::Gap { blocks: self.number() },
             PAGES => Item::Run { blocks: self.number(), count: self.count(), huge: false },
             HUGE => Item::Run { blocks: self.number(), count: self.count(), huge: true },
-            FEW => {
-                for _ in 0..self.number() {
-                    self.take(2);
-                }
-                Item::Mixed
-            }
             tag => {
-                let (part, width) = form(tag);
-                let pages = if part { ones(self.take(PRESENCE_BYTES)) } else { PAGES_PER_BLOCK };
-                self.take(width.bytes(pages));
+                mixed(self, tag);
                 Item::Mixed
             }
         })

@@ -145,20 +145,24 @@ impl Cursor<'_> {
     /// The next entry and the address it starts at. (An iterator could not lend [`Cursor::counts`].)
     #[expect(clippy::should_implement_trait, reason = "a lending iterator; the trait cannot express it")]
     pub fn next(&mut self) -> Option<(u64, Entry)> {
-        let next = self.next_place();
-        if matches!(next, Some((_, Entry::Mixed))) {
-            self.read_counts();
-        }
-        next
+        self.step(|reader, counts| reader.next_counts(counts))
     }
 
     /// The same without the counts of a mixed block, for [`Cursor::read_counts`].
     pub(crate) fn next_place(&mut self) -> Option<(u64, Entry)> {
+        self.step(|reader, _| reader.skip_counts())
+    }
+
+    /// The next entry, of an item that `read` reads.
+    fn step(
+        &mut self,
+        read: impl Fn(&mut Reader<'_>, &mut BlockCounts) -> Option<Item>,
+    ) -> Option<(u64, Entry)> {
         loop {
             let segment = self.map.segments.get(self.segment)?;
             let block = self.block.unwrap_or(segment.first_block);
             let mut reader = Reader::new(&segment.bytes, self.position);
-            let item = reader.skip_counts();
+            let item = read(&mut reader, &mut self.counts);
             (self.last, self.position) = (self.position, reader.position());
             let (blocks, entry) = match item {
                 None => {

@@ -1,6 +1,6 @@
 //! Which mappings of a process are looked at.
 
-use crate::address::AddressRange;
+use crate::address::{AddressRange, append};
 use crate::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use crate::kernel::process::{ProcessError, ProcessId};
 
@@ -61,10 +61,7 @@ impl Wanted<'_> {
             if !self.without.iter().all(apart) {
                 continue;
             }
-            match ranges.last_mut() {
-                Some(last) if last.end == mapping.range.start => last.end = mapping.range.end,
-                _ => ranges.push(mapping.range),
-            }
+            append(ranges, mapping.range);
         }
         Ok(())
     }

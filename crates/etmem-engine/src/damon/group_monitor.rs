@@ -2,6 +2,7 @@
 //!
 //! As in `monitor`: each task finds its own groups, the kernel watches those of all, and the task that came first leads.
 
+use super::members::Members;
 use super::settings::{Migration, Settings};
 use crate::reason::Reason;
 use etmem_core::guard;
@@ -22,8 +23,7 @@ pub(super) struct SharedGroupMonitor {
 
 #[derive(Debug, Default)]
 struct State {
-    next: u64,
-    members: BTreeMap<u64, Member>,
+    members: Members<Group>,
     monitor: Option<Box<dyn GroupMonitor>>,
     /// The groups that the kernel was asked to watch, and those of them that it watches.
     asked: BTreeSet<Group>,
@@ -32,12 +32,6 @@ struct State {
     done: BTreeMap<Group, Done>,
     /// Why the scheme does not act.
     held: Option<Reason>,
-}
-
-#[derive(Debug, Default)]
-struct Member {
-    task: String,
-    groups: BTreeSet<Group>,
 }
 
 /// A group that a task names, with those below it whose memory is counted apart.
@@ -74,11 +68,7 @@ pub(super) struct Slot {
 impl SharedGroupMonitor {
     /// A slot for `task`.
     pub(super) fn join(self: &Arc<Self>, task: &str) -> Slot {
-        let mut state = self.state.lock();
-        let number = state.next;
-        state.next += 1;
-        state.members.insert(number, Member { task: task.to_owned(), groups: BTreeSet::new() });
-        Slot { shared: Arc::clone(self), number }
+        Slot { shared: Arc::clone(self), number: self.state.lock().members.join(task) }
     }
 }
 
@@ -96,10 +86,8 @@ impl Slot {
     ) -> Result<Seen, ProcessError> {
         let mut state = self.shared.state.lock();
         let state = &mut *state;
-        if let Some(member) = state.members.get_mut(&self.number) {
-            member.groups = found.iter().flat_map(|(_, all)| all).cloned().collect();
-        }
-        if state.members.keys().next() == Some(&self.number)
+        state.members.set(self.number, found.iter().flat_map(|(_, all)| all).cloned().collect());
+        if state.members.leads(self.number)
             && let Err(error) = state.lead(settings, migration, kernel)
         {
             state.monitor = None;
@@ -114,10 +102,9 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
-        state.members.remove(&self.number);
-        if state.members.is_empty() {
+        if state.members.leave(self.number) {
             // With the monitor goes what it set.
-            *state = State { next: state.next, ..State::default() };
+            *state = State { members: std::mem::take(&mut state.members), ..State::default() };
         }
     }
 }
@@ -130,8 +117,7 @@ impl State {
         migration: &Migration,
         kernel: &Kernel,
     ) -> Result<(), ProcessError> {
-        let all: BTreeSet<&Group> = self.members.values().flat_map(|member| &member.groups).collect();
-        let all: Vec<Group> = all.into_iter().cloned().collect();
+        let all = self.members.all();
         self.held =
             guard::is_calm(settings.guards, kernel.pressure.pressure()?).err().map(|skip| (&skip).into());
         let monitor = match &mut self.monitor {
@@ -158,9 +144,8 @@ impl State {
     fn seen(&mut self, number: u64, all: &[Group]) -> SeenGroup {
         let mut seen = SeenGroup::default();
         for group in all {
-            let mut before = self.members.range(..number);
-            if let Some((_, member)) = before.find(|(_, member)| member.groups.contains(group)) {
-                seen.elsewhere = Some(member.task.clone());
+            if let Some(task) = self.members.before(number, group) {
+                seen.elsewhere = Some(task.to_owned());
                 continue;
             }
             // One that the task which leads has not come to yet is neither.

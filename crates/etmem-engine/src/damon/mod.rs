@@ -11,6 +11,7 @@ mod group_monitor;
 mod group_report;
 mod group_step;
 mod keys;
+mod members;
 mod monitor;
 mod report;
 mod settings;

@@ -5,6 +5,7 @@
 //! has gone, what was set in the kernel is taken back.
 
 use super::change::Change;
+use super::members::Members;
 use super::report::region_table;
 use super::settings::Settings;
 use crate::reason::{Reason, ReasonName};
@@ -15,7 +16,7 @@ use etmem_core::kernel::groups::GroupLimits;
 use etmem_core::kernel::monitoring::{Action, Done, Monitor, Watching};
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +31,7 @@ pub(super) struct SharedMonitor {
 
 #[derive(Debug, Default)]
 struct State {
-    next: u64,
-    members: BTreeMap<u64, Member>,
+    members: Members<ProcessId>,
     monitor: Option<Box<dyn Monitor>>,
     limiter: Option<RefaultLimiter>,
     /// What the processes used when they were last looked at.
@@ -40,12 +40,6 @@ struct State {
     changes: BTreeMap<ProcessId, Change>,
     /// Why the scheme does not act.
     held: Option<Reason>,
-}
-
-#[derive(Debug, Default)]
-struct Member {
-    task: String,
-    processes: Vec<ProcessId>,
 }
 
 /// A cycle, as a task sees it.
@@ -71,11 +65,7 @@ pub(super) struct Slot {
 impl SharedMonitor {
     /// A slot for `task`.
     pub(super) fn join(self: &Arc<Self>, task: &str) -> Slot {
-        let mut state = self.state.lock();
-        let number = state.next;
-        state.next += 1;
-        state.members.insert(number, Member { task: task.to_owned(), processes: Vec::new() });
-        Slot { shared: Arc::clone(self), number }
+        Slot { shared: Arc::clone(self), number: self.state.lock().members.join(task) }
     }
 
     /// The regions that were listed last.
@@ -98,12 +88,9 @@ impl Slot {
     ) -> Result<Seen, ProcessError> {
         let mut state = self.shared.state.lock();
         let state = &mut *state;
-        if let Some(member) = state.members.get_mut(&self.number) {
-            member.processes = found.to_vec();
-        }
-        let leads = state.members.keys().next() == Some(&self.number);
+        state.members.set(self.number, found.to_vec());
         let mut seen = Seen::default();
-        if leads {
+        if state.members.leads(self.number) {
             match state.lead(settings, kernel, now) {
                 Ok((done, regions)) => {
                     seen.done = Some(done);
@@ -117,10 +104,9 @@ impl Slot {
         }
         seen.held.clone_from(&state.held);
         for process in found {
-            let mut before = state.members.range(..self.number);
-            match before.find(|(_, member)| member.processes.contains(process)) {
-                Some((_, member)) => {
-                    seen.elsewhere.insert(*process, member.task.clone());
+            match state.members.before(self.number, process) {
+                Some(task) => {
+                    seen.elsewhere.insert(*process, task.to_owned());
                 }
                 None => {
                     let change = state.changes.remove(process).unwrap_or_default();
@@ -135,10 +121,9 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
-        state.members.remove(&self.number);
-        if state.members.is_empty() {
+        if state.members.leave(self.number) {
             // With the monitor goes what it set.
-            *state = State { next: state.next, ..State::default() };
+            *state = State { members: std::mem::take(&mut state.members), ..State::default() };
             *self.shared.regions.lock() = None;
         }
     }
@@ -152,9 +137,7 @@ impl State {
         kernel: &Kernel,
         now: Duration,
     ) -> Result<(Done, Option<String>), ProcessError> {
-        let all: BTreeSet<ProcessId> =
-            self.members.values().flat_map(|member| &member.processes).copied().collect();
-        let all: Vec<ProcessId> = all.into_iter().collect();
+        let all = self.members.all();
         self.look(&all, settings, kernel, now);
         let held = self.why_held(settings, kernel)?;
         let monitor = match &mut self.monitor {

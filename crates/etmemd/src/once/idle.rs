@@ -194,7 +194,7 @@ struct Act<'a, 'b> {
 impl Act<'_, '_> {
     /// Moves `plan`, at most `bytes` of it; a sample first, of which is said if it came back.
     fn carry_out(&mut self, plan: &Plan<'_>, present: u64, bytes: u64) -> (Outcome, Option<Reason>) {
-        let trust = Trust::default();
+        let mut trust = Trust::default();
         let evidence = trust.evidence(0, plan.bytes(), present);
         let wanted = match evidence {
             _ if self.idle.keep < SHORTEST_EVIDENCE || bytes == 0 => 0,
@@ -221,7 +221,7 @@ impl Act<'_, '_> {
                 first.ended = Some(Ended::Process(error));
                 return (first, None);
             }
-            Ok(Some(trial)) if !Trust::default().tried(0, trial) => {
+            Ok(Some(trial)) if !trust.tried(0, trial) => {
                 let text = format!(
                     "of {} that looked idle and left first, {} were back after {} s: the probe {} does not see what touches \
                      this process, so the rest stays",
@@ -242,10 +242,10 @@ impl Act<'_, '_> {
 
     fn move_out(&mut self, each: impl FnOnce(&mut Tools<'_>) -> Outcome) -> Outcome {
         let (mut left, mut kept) = (PageSetBuilder::default(), PageSetBuilder::default());
-        let clears = self.probe.looks_without_clearing();
+        let looks_again = self.probe.looks_without_clearing();
         let mut tools = Tools {
             mover: &mut *self.mover,
-            probe: if clears { Some(&mut *self.probe) } else { None },
+            probe: if looks_again { Some(&mut *self.probe) } else { None },
             fresh_until: Duration::ZERO,
             throttle: self.throttle,
             given: &mut left,

@@ -1,17 +1,18 @@
 //! What `etmem idle` leaves for `etmem warm`: for each process, what went out in which order.
 //!
 //! A file for each process, in the folder `idle` beside the [cleanup records](crate::cleanup_records), of mode 0600: where a program has its
-//! memory is nobody's business. A record is of one process for as long as that lives. One of another process that had the pid before
+//! memory concerns no other user. A record is of one process for as long as that lives. One of another process that had the pid before
 //! is found by the time at which it started, and removed.
 
+use crate::whole_file;
 use etmem_core::address::{AddressRange, PAGE_SIZE};
 use etmem_core::kernel::process::{Pid, ProcessId, ProcessTable};
 use etmem_core::scan::without;
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -103,7 +104,6 @@ impl Records {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn add(&self, process: ProcessId, ranges: &[AddressRange]) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
         let before = self.read(process).unwrap_or_default();
         // What leaves again was back meanwhile: each page is recorded once, where it left last.
         let before = not_again(&before.ranges, ranges);
@@ -114,14 +114,11 @@ impl Records {
             start_time: process.start_time,
             pages: pages.map(|range| (range.start / PAGE_SIZE, range.bytes() / PAGE_SIZE)).collect(),
         };
-        let new = self.0.join(format!("new-{}", std::process::id()));
-        let _ = fs::remove_file(&new);
-        let mut options = File::options();
-        options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-        let mut out = BufWriter::new(options.open(&new)?);
-        serde_json::to_writer(&mut out, &written)?;
-        out.flush()?;
-        fs::rename(&new, self.path(process.pid))
+        whole_file::write(&self.path(process.pid), |file| {
+            let mut out = BufWriter::new(file);
+            serde_json::to_writer(&mut out, &written)?;
+            out.flush()
+        })
     }
 
     /// Removes the record of `pid`.

@@ -7,7 +7,7 @@ use super::idle::stopped;
 use super::record::{Record, Records, Without};
 use super::stage::Progress;
 use crate::task_show::text::size;
-use etmem_core::address::{AddressRange, PAGE_SIZE};
+use etmem_core::address::{AddressRange, PAGE_SIZE, append};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mapping::Mapping;
 use etmem_core::kernel::mover::Residence;
@@ -147,7 +147,7 @@ impl Warm<'_> {
                         room = PIECE;
                     }
                     if let Some(piece) = pieces.last_mut() {
-                        add(piece, at);
+                        append(piece, AddressRange::new(at, at + PAGE_SIZE));
                     }
                     room -= PAGE_SIZE;
                     found += PAGE_SIZE;
@@ -204,14 +204,6 @@ struct Work<'a> {
 
 fn bytes_of(ranges: &[AddressRange]) -> u64 {
     ranges.iter().map(AddressRange::bytes).sum()
-}
-
-/// Adds the page at `at`.
-fn add(ranges: &mut Vec<AddressRange>, at: u64) {
-    match ranges.last_mut() {
-        Some(last) if last.end == at => last.end += PAGE_SIZE,
-        _ => ranges.push(AddressRange::new(at, at + PAGE_SIZE)),
-    }
 }
 
 /// The records of `processes`, those that went out first before others; those without a record come last.
