@@ -20,6 +20,8 @@ const HOT: usize = 16 * MIB;
 const CYCLES_LIMIT: Duration = Duration::from_secs(200);
 /// The share of hot memory that has to be on fast nodes, and of cold memory on slow ones.
 const RIGHT: f64 = 0.95;
+/// Cycles of moving after which it is there.
+const RIGHT_AFTER: usize = 5;
 /// Most MiB that may move one way in a cycle, per pair.
 const QUOTA: u64 = 16;
 
@@ -38,8 +40,18 @@ fn project(pid: u32, pairs: &str, reserve: usize, task: &[&str]) -> String {
 fn started(inside: &Inside, text: &str) -> Result<Daemon> {
     let daemon = Daemon::start(&inside.binaries)?;
     daemon.add(text)?;
-    daemon.must(&["project", "start", "-n", "p"])?;
-    print!("{}", daemon.must(&["project", "show", "-n", "p", "--verbose"])?);
+    let ran = daemon.etmem(&["project", "start", "-n", "p"])?;
+    // To load programs into an emulated kernel beside other work can take longer than the command waits.
+    let late = ran.stderr.contains("the command may still be carried out");
+    ensure!(ran.status == 0 || late, "{ran:?}; log:\n{}", daemon.log());
+    inside.clock.wait_until(CYCLES_LIMIT, "the start", || {
+        let shown = daemon.etmem(&["project", "show", "-n", "p", "--verbose"])?;
+        let started = shown.status == 0 && shown.stdout.contains(" true");
+        if started {
+            print!("{}", shown.stdout);
+        }
+        Ok(started)
+    })?;
     Ok(daemon)
 }
 
@@ -68,6 +80,25 @@ fn pass(inside: &Inside, daemon: &Daemon, pairs: usize, count: usize) -> Result<
     println!("MiB moved up and down in each cycle: {moved:?}");
     ensure!(moved.iter().all(|(up, down)| *up <= QUOTA && *down <= QUOTA), "more than the quota: {moved:?}");
     Ok(())
+}
+
+/// Waits until what became hot has come and what became cold has gone: a cycle that moves, then at most `RIGHT_AFTER`
+/// of them, of each of `pairs` pairs, or fewer if all pairs rest. How many cycles pass before the first that moves is
+/// the machine's matter: it has some of the old in view, and where processors are scarce the program lags behind.
+fn settle(inside: &Inside, daemon: &Daemon, pairs: usize) -> Result<()> {
+    let before = cycles(daemon).len();
+    let since = |daemon: &Daemon| cycles(daemon).split_off(before);
+    let rests = |cycle: &(u64, u64)| *cycle == (0, 0);
+    let waited = inside.clock.wait_until(CYCLES_LIMIT, "cycles that move", || {
+        ensure!(daemon.is_running()?, "etmemd has ended");
+        let all = since(daemon);
+        let Some(first) = all.iter().position(|cycle| !rests(cycle)) else { return Ok(false) };
+        let moving = &all[first..];
+        Ok(moving.len() >= pairs * RIGHT_AFTER
+            || (moving.len() > pairs && moving[moving.len() - pairs..].iter().all(rests)))
+    });
+    waited.with_context(|| format!("log:\n{}", daemon.log()))?;
+    pass(inside, daemon, pairs, 0)
 }
 
 /// Hot memory is on `fast` nodes and cold memory is not.
@@ -133,14 +164,13 @@ pub(crate) fn huge_pages_of_two_nodes(inside: &Inside) -> Result<()> {
     let (first, later) = (32 * MIB..32 * MIB + HOT, 0..HOT);
     program.heat(first.start, HOT)?;
     let daemon = started(inside, &project(program.pid(), "1,0", 8, &["vm_flags=ht", "anon_only=no"]))?;
-    pass(inside, &daemon, 1, 5)?;
+    settle(inside, &daemon, 1)?;
     in_place(&daemon, &program, HUGE, first.clone(), &[0])?;
     tables(&daemon, &program)?;
     inside.say("hot huge pages are on the fast node");
 
     program.heat(later.start, HOT)?;
-    // One cycle is under way, and has seen some of the old.
-    pass(inside, &daemon, 1, 1 + 3)?;
+    settle(inside, &daemon, 1)?;
     in_place(&daemon, &program, HUGE, later.clone(), &[0])?;
     inside.say("and follow");
 
@@ -191,7 +221,7 @@ pub(crate) fn huge_pages_of_four_nodes(inside: &Inside) -> Result<()> {
         Inside::pool(node, hot / 2 + 2)?;
     }
     let daemon = started(inside, &project(program.pid(), "2,0;3,1", 4, &["vm_flags=ht", "anon_only=no"]))?;
-    pass(inside, &daemon, 2, 5)?;
+    settle(inside, &daemon, 2)?;
     in_place(&daemon, &program, HUGE, 0..HOT, &[0, 1])?;
     tables(&daemon, &program)?;
     let after = places(&program, HUGE)?;
@@ -212,12 +242,12 @@ pub(crate) fn base_pages_of_two_nodes(inside: &Inside) -> Result<()> {
     let reserve = (Inside::nodes()?[0].memory.total >> 20) as usize;
     let task = ["tracker=bpf", "anon_only=yes"];
     let daemon = started(inside, &project(program.pid(), "1,0", reserve, &task))?;
-    pass(inside, &daemon, 1, 5)?;
+    settle(inside, &daemon, 1)?;
     in_place(&daemon, &program, PAGE, 0..HOT, &[0])?;
     tables(&daemon, &program)?;
     inside.say("hot base pages are on the fast node");
     program.heat(MEMORY - HOT, HOT)?;
-    pass(inside, &daemon, 1, 1 + 3)?;
+    settle(inside, &daemon, 1)?;
     in_place(&daemon, &program, PAGE, MEMORY - HOT..MEMORY, &[0])?;
     inside.say("and follow");
     daemon.must(&["project", "stop", "-n", "p"])?;
