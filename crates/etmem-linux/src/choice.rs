@@ -121,7 +121,7 @@ impl Interfaces {
             processes: Arc::new(Processes::new(proc.clone())),
             mappings: Arc::new(Mappings::new(proc.clone())),
             memory: Arc::new(MachineMemory::new(&self.roots)),
-            pressure: Arc::new(MachinePressure(proc.clone())),
+            pressure: Arc::new(MachinePressure::new(proc)),
             groups: Arc::new(MachineGroups::new(self.roots.clone())),
             deciders: Arc::new(MachineDeciders),
             cooperation: None,

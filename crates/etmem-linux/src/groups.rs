@@ -20,15 +20,21 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// What groups promise and forbid, by group.
-type Limits = HashMap<OwnGroup, GroupLimits>;
+/// What was looked up of groups.
+#[derive(Debug, Default)]
+struct Known {
+    /// What they promise and forbid.
+    limits: HashMap<OwnGroup, GroupLimits>,
+    /// The groups of processes.
+    of: HashMap<ProcessId, Option<OwnGroup>>,
+}
 
 /// The control groups of the machine.
 #[derive(Debug)]
 pub struct MachineGroups {
     roots: Roots,
     /// What the groups of processes said when they were looked up last.
-    known: Mutex<Limits>,
+    known: Mutex<Known>,
 }
 
 impl MachineGroups {
@@ -47,28 +53,42 @@ impl MachineGroups {
     }
 }
 
+impl MachineGroups {
+    /// The group that `process` was in when it was looked up last.
+    fn group_of(&self, process: ProcessId) -> Result<Option<OwnGroup>, ProcessError> {
+        if let Some(group) = self.known.lock().of.get(&process) {
+            return Ok(group.clone());
+        }
+        let group = limits::group_of(&self.roots, process)?;
+        self.known.lock().of.insert(process, group.clone());
+        Ok(group)
+    }
+}
+
 impl ControlGroups for MachineGroups {
     fn limits(&self, process: ProcessId) -> Result<GroupLimits, ProcessError> {
-        let Some(group) = limits::group_of(&self.roots, process)? else { return Ok(GroupLimits::default()) };
+        let Some(group) = self.group_of(process)? else { return Ok(GroupLimits::default()) };
         let mut known = self.known.lock();
-        if let Some(limits) = known.get(&group) {
+        if let Some(limits) = known.limits.get(&group) {
             return Ok(*limits);
         }
         let limits = limits::of_path(&self.roots.sys, &group.root, &group.path)?;
-        known.insert(group, limits);
+        known.limits.insert(group, limits);
         Ok(limits)
     }
 
     fn renew(&self) {
-        self.known.lock().clear();
+        let mut known = self.known.lock();
+        known.limits.clear();
+        known.of.clear();
     }
 
     fn moved_out(&self, process: ProcessId, bytes: u64) {
         if bytes == 0 {
             return;
         }
-        let Ok(Some(group)) = limits::group_of(&self.roots, process) else { return };
-        if let Some(limits) = self.known.lock().get_mut(&group) {
+        let Ok(Some(group)) = self.group_of(process) else { return };
+        if let Some(limits) = self.known.lock().limits.get_mut(&group) {
             if let Some(swap) = &mut limits.swap {
                 swap.used = swap.used.saturating_add(bytes);
             }

@@ -1,10 +1,10 @@
 //! `/proc/meminfo`: the state of the machine's memory and swap.
 
 use crate::figures::bytes_of;
-use crate::root::{ProcRoot, Roots, SysRoot};
-use crate::small_file;
+use crate::root::Roots;
+use crate::small_file::KeptFile;
 use crate::swap_stuck::SwapStuck;
-use crate::zram;
+use crate::zram::ZramDevices;
 use etmem_core::address::PAGE_SIZE;
 use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::process::ProcessError;
@@ -12,8 +12,9 @@ use etmem_core::kernel::process::ProcessError;
 /// The memory of the machine.
 #[derive(Debug, Clone)]
 pub struct MachineMemory {
-    proc: ProcRoot,
-    sys: SysRoot,
+    meminfo: KeptFile,
+    vmstat: KeptFile,
+    zram: ZramDevices,
     stuck: SwapStuck,
 }
 
@@ -21,20 +22,24 @@ impl MachineMemory {
     /// The memory of the machine whose file systems are mounted at `roots`.
     #[must_use]
     pub fn new(roots: &Roots) -> Self {
-        Self { proc: roots.proc.clone(), sys: roots.sys.clone(), stuck: SwapStuck::new(roots.proc.clone()) }
+        Self {
+            meminfo: KeptFile::new(roots.proc.machine("meminfo")),
+            vmstat: KeptFile::new(roots.proc.machine("vmstat")),
+            zram: ZramDevices::new(roots),
+            stuck: SwapStuck::new(roots.proc.clone()),
+        }
     }
 }
 
 impl SystemMemory for MachineMemory {
     fn state(&self) -> Result<MemoryState, ProcessError> {
-        let path = self.proc.machine("meminfo");
-        let refused = |reason: String| ProcessError::refused(path.display(), reason);
-        let text = small_file::read_record(&path).map_err(|error| refused(error.to_string()))?;
+        let refused = |reason: String| ProcessError::refused(self.meminfo.path().display(), reason);
+        let text = self.meminfo.read().map_err(|error| refused(error.to_string()))?;
         let figure = |name| bytes_of(&text, name).ok_or_else(|| refused(format!("has no {name} in kB")));
         let swap_cached = figure("SwapCached").unwrap_or(0);
         // Kernels built without swap have none of these lines.
         let swap_total = figure("SwapTotal").unwrap_or(0);
-        let zram = zram::state(&self.proc, &self.sys);
+        let zram = self.zram.state();
         Ok(MemoryState {
             total: figure("MemTotal")?,
             free: figure("MemFree")?,
@@ -51,7 +56,7 @@ impl SystemMemory for MachineMemory {
     }
 
     fn swapped_in(&self) -> Option<u64> {
-        let text = small_file::read(&self.proc.machine("vmstat")).ok()?;
+        let text = self.vmstat.read().ok()?;
         let text = String::from_utf8_lossy(&text);
         let counted = text.lines().filter_map(|line| {
             let (name, pages) = line.split_once(' ')?;
@@ -69,6 +74,7 @@ const SWAPPED_IN: [&str; 3] = ["pswpin", "zswpin", "swpin_zero"];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::root::{ProcRoot, SysRoot};
 
     fn roots(path: &std::path::Path) -> Roots {
         Roots { proc: ProcRoot::new(path), sys: SysRoot::new(path) }

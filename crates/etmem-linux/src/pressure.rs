@@ -1,20 +1,28 @@
 //! `/proc/pressure/memory`: how much programs wait for memory.
 
 use crate::root::ProcRoot;
-use crate::small_file;
+use crate::small_file::KeptFile;
 use etmem_core::kernel::pressure::{MemoryPressure, Pressure, Share};
 use etmem_core::kernel::process::ProcessError;
 use std::io::ErrorKind;
 
 /// The pressure on the machine's memory.
 #[derive(Debug, Clone)]
-pub struct MachinePressure(pub ProcRoot);
+pub struct MachinePressure(KeptFile);
+
+impl MachinePressure {
+    /// That of the machine whose procfs is mounted at `proc`.
+    #[must_use]
+    pub fn new(proc: &ProcRoot) -> Self {
+        Self(KeptFile::new(proc.machine("pressure/memory")))
+    }
+}
 
 impl MemoryPressure for MachinePressure {
     fn pressure(&self) -> Result<Option<Pressure>, ProcessError> {
-        let path = self.0.machine("pressure/memory");
-        let refused = |reason: String| ProcessError::Refused { call: path.display().to_string(), reason };
-        let text = match small_file::read_to_string(&path) {
+        let refused =
+            |reason: String| ProcessError::Refused { call: self.0.path().display().to_string(), reason };
+        let text = match self.0.read_to_string() {
             Ok(text) => text,
             // Not built in, or booted with psi=0: then the file is there and may not be read.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -53,7 +61,7 @@ mod tests {
     #[test]
     fn reads_a_machine() {
         let tree = tempfile::tempdir().unwrap();
-        let machine = MachinePressure(ProcRoot::new(tree.path()));
+        let machine = MachinePressure::new(&ProcRoot::new(tree.path()));
         assert_eq!(machine.pressure(), Ok(None));
         std::fs::create_dir(tree.path().join("pressure")).unwrap();
         let file = tree.path().join("pressure/memory");
@@ -73,7 +81,7 @@ mod tests {
 
     #[test]
     fn reads_this_machine() {
-        if let Some(pressure) = MachinePressure(ProcRoot::default()).pressure().unwrap() {
+        if let Some(pressure) = MachinePressure::new(&ProcRoot::default()).pressure().unwrap() {
             assert!(pressure.some_avg10 <= Share::of_percent(100));
         }
     }

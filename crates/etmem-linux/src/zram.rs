@@ -3,8 +3,8 @@
 //! A device at its `mem_limit` fails each write. The pages stay in the swap cache, so that they count as swapped and memory gets
 //! no freer.
 
-use crate::root::{ProcRoot, SysRoot};
-use crate::small_file;
+use crate::root::{Roots, SysRoot};
+use crate::small_file::{self, KeptFile};
 use etmem_core::kernel::memory::SwapLimit;
 
 /// A device counts as full when it has no more left than this, in bytes: the allocator takes several pages at once.
@@ -19,10 +19,28 @@ pub(crate) struct ZramSwap {
     pub(crate) limit: Option<SwapLimit>,
 }
 
-/// What is known of them now.
-pub(crate) fn state(proc: &ProcRoot, sys: &SysRoot) -> ZramSwap {
-    let Ok(text) = small_file::read(&proc.machine("swaps")) else { return ZramSwap::default() };
-    let text = String::from_utf8_lossy(&text);
+/// The devices of a machine.
+#[derive(Debug, Clone)]
+pub(crate) struct ZramDevices {
+    swaps: KeptFile,
+    sys: SysRoot,
+}
+
+impl ZramDevices {
+    /// Those of the machine whose file systems are mounted at `roots`.
+    pub(crate) fn new(roots: &Roots) -> Self {
+        Self { swaps: KeptFile::new(roots.proc.machine("swaps")), sys: roots.sys.clone() }
+    }
+
+    /// What is known of those that are swap now.
+    pub(crate) fn state(&self) -> ZramSwap {
+        self.swaps.read().map_or_else(|_| ZramSwap::default(), |text| of_swaps(&text, &self.sys))
+    }
+}
+
+/// The same by `text`, what `/proc/swaps` says.
+fn of_swaps(text: &[u8], sys: &SysRoot) -> ZramSwap {
+    let text = String::from_utf8_lossy(text);
     let (mut sum, mut memory) = (SwapLimit { limit: 0, room: 0 }, 0u64);
     for line in text.lines().skip(1) {
         let mut words = line.split_whitespace();
@@ -78,6 +96,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::root::ProcRoot;
     use std::fs;
 
     const MIB: u64 = 1 << 20;
@@ -85,8 +104,9 @@ mod tests {
     #[test]
     fn only_devices_with_a_limit_count() {
         let tree = tempfile::tempdir().unwrap();
-        let (proc, sys) = (ProcRoot::new(tree.path()), SysRoot::new(tree.path()));
-        assert_eq!(state(&proc, &sys), ZramSwap::default());
+        let roots = Roots { proc: ProcRoot::new(tree.path()), sys: SysRoot::new(tree.path()) };
+        let devices = ZramDevices::new(&roots);
+        assert_eq!(devices.state(), ZramSwap::default());
         let swaps = |lines: &str| {
             fs::write(tree.path().join("swaps"), format!("Filename Type Size Used Priority\n{lines}"))
                 .unwrap();
@@ -96,7 +116,7 @@ mod tests {
             fs::write(tree.path().join("block/zram0/mm_stat"), mm_stat).unwrap();
         };
         swaps("/dev/zram0 partition 1048576 0 100\n");
-        assert_eq!(state(&proc, &sys), ZramSwap::default(), "it says nothing");
+        assert_eq!(devices.state(), ZramSwap::default(), "it says nothing");
         for (original, used, most, want) in [
             (0, 0, 0, None),
             (0, 0, 64, Some(64)),
@@ -107,14 +127,14 @@ mod tests {
             (300, 70, 64, Some(0)),
         ] {
             zram(format!("{} 1 {} {} 0 0 0 0 0\n", original * MIB, used * MIB, most * MIB));
-            let got = state(&proc, &sys);
+            let got = devices.state();
             let want = want.map(|room: u64| SwapLimit { limit: most * MIB, room: room * MIB });
             assert_eq!((got.used, got.limit), (used * MIB, want), "{original} in {used} of {most}");
         }
         swaps("/dev/zram0 partition 1048576 0 100\n/swap\\040file file 1024 24 -2\n");
         let limit = Some(SwapLimit { limit: 64 * MIB, room: 1000 << 10 });
-        assert_eq!(state(&proc, &sys), ZramSwap { used: 70 * MIB, limit });
+        assert_eq!(devices.state(), ZramSwap { used: 70 * MIB, limit });
         zram("garbage\n".to_owned());
-        assert_eq!(state(&proc, &sys), ZramSwap::default());
+        assert_eq!(devices.state(), ZramSwap::default());
     }
 }

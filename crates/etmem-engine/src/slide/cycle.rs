@@ -146,7 +146,7 @@ impl<'a> ProcessCycle<'a> {
         };
         let settled = self.history.settle(&mut known, &observed, looked);
         let judged = kernel.processes.memory(process).map(|memory| {
-            let swapped_in = self.machine_now().ok().and_then(|machine| machine.swapped_in);
+            let swapped_in = self.machine.swapped_in(kernel, pacer.now());
             let exact = known.probe(kernel).is_page_exact();
             let (refaulted, limits) =
                 self.history.account(&mut known, &settled, exact, memory, swapped_in, pacer.now());
@@ -197,7 +197,12 @@ impl<'a> ProcessCycle<'a> {
         let may = may(&room, limits);
         self.actor().end_act(&mut act, may, &mut known, &mut attached);
         self.kernel.groups.moved_out(self.process, act.acted.left);
-        let figures = self.kernel.processes.memory(self.process).unwrap_or(act.figures);
+        // Where nothing left and nothing was watched, it stands as just before.
+        let figures = if act.acted.left > 0 || act.is_tried() {
+            self.kernel.processes.memory(self.process).unwrap_or(act.figures)
+        } else {
+            act.figures
+        };
         let present = act.present();
         let Acted { mut outcome, rehearsal, blind, swap_off, swap_fails, left, processor_time } = act.acted;
         // It was cold when it was seen, and is not there any more.

@@ -19,8 +19,6 @@ const LEFT_MOST: u64 = 16 << 20;
 pub(super) struct MachineFigures {
     pub(super) memory: MemoryState,
     pub(super) pressure: Result<Option<Pressure>, ProcessError>,
-    /// What was read back from swap by then.
-    pub(super) swapped_in: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -29,6 +27,8 @@ struct Reading {
     at: Duration,
     /// Bytes that the task has paged out since.
     left: u64,
+    /// What was read back from swap by then, once somebody asks.
+    swapped_in: Option<Option<u64>>,
 }
 
 /// The figures as they were read last.
@@ -54,20 +54,32 @@ impl Machine {
     /// When it does not say.
     pub(super) fn figures(&self, kernel: &Kernel, now: Duration) -> Result<MachineFigures, ProcessError> {
         let mut last = self.0.lock();
-        let is_true = |reading: &Reading| {
-            now.checked_sub(reading.at).is_some_and(|age| age < TRUE_FOR) && reading.left < LEFT_MOST
-        };
-        if let Some(reading) = last.as_ref().filter(|reading| is_true(reading)) {
+        if let Some(reading) = last.as_ref().filter(|reading| reading.is_true(now)) {
             return Ok(reading.figures.after(reading.left));
         }
         *last = None;
         let figures = MachineFigures {
             memory: kernel.memory.state()?,
             pressure: kernel.pressure.pressure(),
-            swapped_in: kernel.memory.swapped_in(),
         };
-        *last = Some(Reading { figures: figures.clone(), at: now, left: 0 });
+        *last = Some(Reading { figures: figures.clone(), at: now, left: 0, swapped_in: None });
         Ok(figures)
+    }
+
+    /// What was read back from swap until now, or just before; nothing if `kernel` does not say.
+    pub(super) fn swapped_in(&self, kernel: &Kernel, now: Duration) -> Option<u64> {
+        let ask = || kernel.memory.swapped_in();
+        match self.0.lock().as_mut().filter(|reading| reading.is_true(now)) {
+            Some(reading) => *reading.swapped_in.get_or_insert_with(ask),
+            None => ask(),
+        }
+    }
+}
+
+impl Reading {
+    /// Whether it still holds.
+    fn is_true(&self, now: Duration) -> bool {
+        now.checked_sub(self.at).is_some_and(|age| age < TRUE_FOR) && self.left < LEFT_MOST
     }
 }
 
