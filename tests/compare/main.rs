@@ -19,7 +19,7 @@ use etmem_testkit::guest;
 use etmem_testkit::laboratory::{self, Machine, trial};
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::{asked_number, is_named, names, run_in_turn};
+use etmem_testkit::trial::{asked_number, named, only, run_in_turn};
 
 const SWAP: usize = 700 * MIB;
 
@@ -27,31 +27,32 @@ const SWAP: usize = 700 * MIB;
 struct Plan {
     rounds: u64,
     seconds: u64,
-    only: Vec<String>,
+    contestants: Vec<&'static Contestant>,
 }
 
 impl Plan {
     /// As the environment asks.
     fn asked() -> Result<Self> {
-        let only = names(&env::var("ONLY").unwrap_or_default(), ',');
-        Ok(Self { rounds: asked_number("ROUNDS", 3)?, seconds: asked_number("SECONDS", 120)?, only })
+        let contestants = only(contestants::ALL, name, ',')?;
+        Ok(Self { rounds: asked_number("ROUNDS", 3)?, seconds: asked_number("SECONDS", 120)?, contestants })
     }
 
     /// As a word that goes into the machine, and back.
     fn word(&self) -> String {
-        format!("{} {} {}", self.rounds, self.seconds, self.only.join(","))
+        let names: Vec<&str> = self.contestants.iter().map(|one| one.name).collect();
+        format!("{} {} {}", self.rounds, self.seconds, names.join(","))
     }
 
     fn of_word(word: &str) -> Result<Self> {
         let mut parts = word.splitn(3, ' ');
         let mut part = || parts.next().context("a part is missing");
         let (rounds, seconds) = (part()?.parse()?, part()?.parse()?);
-        Ok(Self { rounds, seconds, only: names(part()?, ',') })
+        Ok(Self { rounds, seconds, contestants: named(contestants::ALL, name, part()?, ',')? })
     }
+}
 
-    fn contestants(&self) -> Vec<&'static Contestant> {
-        contestants::ALL.iter().filter(|one| is_named(&self.only, one.name)).collect()
-    }
+fn name(contestant: &Contestant) -> &str {
+    contestant.name
 }
 
 fn main() -> ExitCode {
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
 
 fn outside() -> Result<()> {
     let plan = Plan::asked()?;
-    let runs = plan.rounds * plan.contestants().len() as u64;
+    let runs = plan.rounds * plan.contestants.len() as u64;
     // Each run begins and ends with some waits.
     let seconds = 300 + runs * (plan.seconds + 60);
     let modules = &["zram", "lz4"];
@@ -85,7 +86,7 @@ fn inside(word: &str, binaries: &Binaries) -> Result<()> {
     table::head(swap.describe(), &plan)?;
     let mut results = Vec::new();
     for round in 0..plan.rounds {
-        for contestant in plan.contestants() {
+        for contestant in &plan.contestants {
             let result = run::one(contestant, round, plan.seconds, binaries)?;
             println!("{}", table::row(&result));
             results.push(result);

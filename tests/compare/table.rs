@@ -30,7 +30,7 @@ pub(crate) fn head(swap: &str, plan: &Plan) -> Result<()> {
         "320 MiB: hot 16 MiB and 512 single pages, warm 32 MiB once in 14 s; {} s each, {} rounds\n",
         plan.seconds, plan.rounds
     );
-    for contestant in plan.contestants() {
+    for contestant in &plan.contestants {
         println!("- {}: {}", contestant.name, contestant.settings);
     }
     println!(

@@ -8,14 +8,13 @@ mod run;
 mod stores;
 mod table;
 
-use std::env;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use etmem_testkit::machine::Need;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::trial::{asked_number, is_named, names, run_in_turn, trial_or_skip};
+use etmem_testkit::trial::{asked_number, only, run_in_turn, trial_or_skip};
 use loads::Load;
 
 /// As much as the largest load.
@@ -25,18 +24,14 @@ const SWAP: usize = 2048 * MIB;
 struct Plan {
     rounds: u32,
     minutes: u32,
-    only: Vec<String>,
+    loads: Vec<&'static Load>,
 }
 
 impl Plan {
     /// As the environment asks.
     fn asked() -> Result<Self> {
-        let only = names(&env::var("ONLY").unwrap_or_default(), ';');
-        Ok(Self { rounds: asked_number("ROUNDS", 3)?, minutes: asked_number("MINUTES", 10)?, only })
-    }
-
-    fn loads(&self) -> impl Iterator<Item = &'static Load> + '_ {
-        loads::ALL.iter().filter(|load| is_named(&self.only, load.name))
+        let loads = only(loads::ALL, |load| load.name, ';')?;
+        Ok(Self { rounds: asked_number("ROUNDS", 3)?, minutes: asked_number("MINUTES", 10)?, loads })
     }
 }
 
@@ -52,7 +47,7 @@ fn trials() -> Result<()> {
     let swap = SwapGuard::acquire(SWAP)?;
     table::head(swap.describe(), &plan)?;
     let mut verdicts = Vec::new();
-    for load in plan.loads() {
+    for load in &plan.loads {
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for round in 1..=plan.rounds {
             for (daemon, runs) in [(false, &mut without), (true, &mut with)] {

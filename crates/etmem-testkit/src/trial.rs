@@ -5,7 +5,7 @@ use std::num::ParseIntError;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::machine::{self, Need};
@@ -44,14 +44,31 @@ pub fn asked_number<T: FromStr<Err = ParseIntError>>(name: &str, usual: T) -> Re
     env::var(name).map_or(Ok(usual), |text| text.parse().with_context(|| format!("{name}={text}")))
 }
 
-/// The names in `text`, apart by `separator`.
-pub fn names(text: &str, separator: char) -> Vec<String> {
-    text.split(separator).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+/// The rows of `all` that the environment variable `ONLY` names, apart by `separator`; all of them if it is not set or empty.
+///
+/// # Errors
+/// A name that no row has; the message lists those that there are.
+pub fn only<Row>(all: &'static [Row], name: fn(&Row) -> &str, separator: char) -> Result<Vec<&'static Row>> {
+    named(all, name, &env::var("ONLY").unwrap_or_default(), separator)
 }
 
-/// Whether `only` names `name`; if it names nothing, everything is meant.
-pub fn is_named(only: &[String], name: &str) -> bool {
-    only.is_empty() || only.iter().any(|one| one == name)
+/// The same by `text`, what the variable holds.
+///
+/// # Errors
+/// As `only`.
+pub fn named<'a, Row>(
+    all: &'a [Row],
+    name: fn(&Row) -> &str,
+    text: &str,
+    separator: char,
+) -> Result<Vec<&'a Row>> {
+    let wanted: Vec<&str> =
+        text.split(separator).map(str::trim).filter(|wanted| !wanted.is_empty()).collect();
+    if let Some(unknown) = wanted.iter().find(|wanted| !all.iter().any(|row| name(row) == **wanted)) {
+        let known: Vec<&str> = all.iter().map(name).collect();
+        bail!("ONLY={text}: there is no {unknown:?}; names go apart by {separator:?}: {}", known.join("; "));
+    }
+    Ok(all.iter().filter(|row| wanted.is_empty() || wanted.contains(&name(row))).collect())
 }
 
 /// Runs `many` tests at a time: those that stand on daemons of their own and share nothing else.
@@ -80,6 +97,21 @@ mod tests {
             trial.name().starts_with("shrinks [skipped: there is no no-such-program"),
             "{}",
             trial.name()
+        );
+    }
+
+    #[test]
+    fn rows_are_chosen_by_name_and_others_are_refused() {
+        let all = ["slide", "engine damon", "none"];
+        let chosen =
+            |text: &str| named(&all, |row| *row, text, ',').map(|rows| rows.into_iter().copied().collect());
+        let is = |rows: &[&'static str]| -> Option<Vec<&str>> { Some(rows.to_vec()) };
+        assert_eq!(chosen("").ok(), is(&all));
+        assert_eq!(chosen("engine damon, slide,").ok(), is(&["slide", "engine damon"]));
+        let error = chosen("slide;none").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            r#"ONLY=slide;none: there is no "slide;none"; names go apart by ',': slide; engine damon; none"#
         );
     }
 

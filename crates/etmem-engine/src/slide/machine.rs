@@ -58,10 +58,7 @@ impl Machine {
             return Ok(reading.figures.after(reading.left));
         }
         *last = None;
-        let figures = MachineFigures {
-            memory: kernel.memory.state()?,
-            pressure: kernel.pressure.pressure(),
-        };
+        let figures = MachineFigures { memory: kernel.memory.state()?, pressure: kernel.pressure.pressure() };
         *last = Some(Reading { figures: figures.clone(), at: now, left: 0, swapped_in: None });
         Ok(figures)
     }
