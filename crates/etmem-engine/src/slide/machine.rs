@@ -27,7 +27,7 @@ struct Reading {
     at: Duration,
     /// Bytes that the task has paged out since.
     left: u64,
-    /// What was read back from swap by then, once somebody asks.
+    /// What was read back from swap by then; nothing until the first that needs it.
     swapped_in: Option<Option<u64>>,
 }
 
