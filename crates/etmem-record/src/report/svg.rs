@@ -90,7 +90,7 @@ pub(super) fn heat(report: &HeatReport<'_>) -> String {
     let plot_width = cell_width * grid.columns();
     let gaps = rows.iter().filter(|(_, gap, _)| *gap).count();
     let plot_height = (cell_height * rows.len() + gaps * GAP).max(150);
-    let (width, height) = (LEFT + plot_width.max(640) + RIGHT, TOP + plot_height + 96);
+    let (width, height) = (LEFT + plot_width.max(720) + RIGHT, TOP + plot_height + 96);
     let title = format!("Heat map: {}", report.about.program);
     let mut out = begin(width, height, &escaped(&title));
     heading(&mut out, &title, report.about);
@@ -194,8 +194,8 @@ fn legend(out: &mut String, x: usize, y: usize) {
         );
     };
     for (number, (colour, least)) in COLOURS.iter().zip(WORDS).enumerate() {
-        swatch(out, x + number * 68, colour, &format!("{} %", escaped(least)));
+        swatch(out, x + number * 74, colour, &format!("{} %", escaped(least)));
     }
-    swatch(out, x + 620, IDLE, "not touched");
-    swatch(out, x + 704, "#fff", "not in memory");
+    swatch(out, x + 672, IDLE, "not touched");
+    swatch(out, x + 768, "#fff", "not in memory");
 }
