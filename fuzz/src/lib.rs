@@ -12,6 +12,7 @@
 pub mod idle_pages;
 pub mod key_file;
 pub mod older;
+pub mod record;
 pub mod request;
 
 mod choice;

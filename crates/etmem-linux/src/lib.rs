@@ -34,6 +34,7 @@ mod small_file;
 mod swap_stuck;
 #[expect(unsafe_code, reason = "system calls without a crate, and memory shared with the BPF program")]
 mod sys;
+pub mod terminal;
 pub mod trigger;
 pub mod unavailable;
 mod zram;

@@ -38,6 +38,24 @@ impl Mappings {
     pub fn listing(&self, pid: Pid, with_flags: bool) -> io::Result<File> {
         File::open(memory_file(&self.proc, pid, if with_flags { "smaps" } else { "maps" }))
     }
+
+    /// The mappings of `process` with what they are called: a file, or what the kernel calls them in brackets, such as `[heap]`.
+    ///
+    /// # Errors
+    /// When the process is gone, or the kernel refuses.
+    pub fn named(&self, process: ProcessId) -> Result<Vec<(Mapping, String)>, ProcessError> {
+        let path = memory_file(&self.proc, process.pid, "maps");
+        let failed = |error: &_| process_error(path.display().to_string(), error);
+        let lines = BufReader::new(File::open(&path).map_err(|error| failed(&error))?).split(b'\n');
+        let mut named = Vec::new();
+        for line in lines {
+            let line = line.map_err(|error| failed(&error))?;
+            let name = MapsLine::parse(&line).map(|line| String::from_utf8_lossy(line.name).into_owned());
+            named.extend(parse(&line).zip(name));
+        }
+        check_alive(&self.proc, process)?;
+        Ok(named)
+    }
 }
 
 impl MappingSource for Mappings {

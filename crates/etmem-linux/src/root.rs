@@ -35,6 +35,13 @@ impl ProcRoot {
         text.trim().replace(char::is_whitespace, "-")
     }
 
+    /// The name of the machine and the release of its kernel, for a record of what was seen there; empty if the kernel does not tell.
+    #[must_use]
+    pub fn host_and_release(&self) -> [String; 2] {
+        ["sys/kernel/hostname", "sys/kernel/osrelease"]
+            .map(|name| std::fs::read_to_string(self.machine(name)).unwrap_or_default().trim().to_owned())
+    }
+
     /// A file or folder of one process.
     pub(crate) fn process(&self, pid: Pid, file: &str) -> PathBuf {
         let mut path = self.0.join(pid.to_string());

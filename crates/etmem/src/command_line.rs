@@ -13,12 +13,12 @@ use crate::arguments::{Asked, Object, option, unknown_command};
 use crate::failure::Failure;
 use crate::listening::socket_name;
 use crate::verb::{
-    completions, doctor, engine, idle, man, metrics, migrate, obj, pressure, project, reload, survey, task,
-    warm,
+    completions, doctor, engine, idle, man, metrics, migrate, obj, pressure, project, record, reload, replay,
+    report, survey, task, warm,
 };
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 13] = [
+pub(crate) const OBJECTS: [Object; 16] = [
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
@@ -28,6 +28,9 @@ pub(crate) const OBJECTS: [Object; 13] = [
     engine::OBJECT,
     doctor::OBJECT,
     survey::OBJECT,
+    record::OBJECT,
+    report::OBJECT,
+    replay::OBJECT,
     idle::OBJECT,
     warm::OBJECT,
     pressure::OBJECT,
@@ -43,6 +46,8 @@ pub(crate) const HELP: Help = Help {
         "etmem task show -n test --watch -s etmemd_socket",
         "etmem doctor",
         "etmem survey --all",
+        "etmem record db.rec -N mysqld",
+        "etmem report heatmap --from db.rec",
         "etmem idle 4711",
         "etmem warm 4711",
         "etmem engine showtaskpages -t task -n test -e cslide -s etmemd_socket",
@@ -62,7 +67,7 @@ pub(crate) const HELP: Help = Help {
         ExitStatus(249, "there are too many arguments"),
         ExitStatus(255, "the object has no such command; engine: COMMAND or -e ENGINE is missing"),
     ],
-    notes: "etmem doctor, survey, idle and warm have exit statuses of their own: see their --help.",
+    notes: "etmem doctor, survey, record, report, replay, idle and warm have exit statuses of their own: see their --help.",
 };
 
 /// Reads the arguments, of which the first is the program's own name: what they ask for, and the socket of `-s` if it was
@@ -233,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_idle_warm_and_survey_are_given() {
+    fn what_commands_without_a_daemon_are_given() {
         for (line, want) in [
             ("idle 7", &["--idle", "--pid=7"][..]),
             ("idle -p 7 --json", &["--idle", "--pid=7", "--json"]),
@@ -244,6 +249,11 @@ mod tests {
             ),
             ("warm 7", &["--warm", "--pid=7"]),
             ("survey --all", &["--survey", "--all"]),
+            ("record a.rec -p 7", &["--record", "--pid=7", "--file=a.rec"]),
+            (
+                "record a.rec -N x --for 1h --every 30s --json",
+                &["--record", "--name=x", "--file=a.rec", "--for=1h", "--every=30s", "--json"],
+            ),
             (
                 "survey 7 --for 2m --no-sample --json",
                 &["--survey", "--pid=7", "--for=2m", "--no-sample", "--json"],
@@ -252,11 +262,26 @@ mod tests {
                 "warm --cgroup /a/* --json --sys-root /s",
                 &["--warm", "--cgroup=/a/*", "--json", "--sys-root", "/s"],
             ),
+            ("report heatmap --from a.rec", &["--report", "--from=a.rec", "--what=heatmap"]),
+            (
+                "report wss -p 7 --for 5m --format csv",
+                &["--report", "--pid=7", "--for=5m", "--what=wss", "--format=csv"],
+            ),
+            (
+                "replay a.rec --set T=2 --set age=5m",
+                &["--replay", "--file=a.rec", "--set=T=2", "--set=age=5m"],
+            ),
         ] {
             let Asked::Etmemd(arguments) = read_line(line).unwrap().0 else { panic!("{line}") };
             assert_eq!(arguments, want, "{line}");
         }
         for line in [
+            "report heatmap",
+            "report --from a.rec",
+            "report other --from a.rec",
+            "report ages --from a.rec --format pdf",
+            "replay",
+            "replay a.rec T=2",
             "idle",
             "warm",
             "survey",
@@ -266,6 +291,9 @@ mod tests {
             "idle 7 -N x",
             "warm 7 --keep 2s",
             "warm 7 8",
+            "record a.rec",
+            "record -p 7",
+            "record a.rec -p 7 -N x",
         ] {
             assert_ne!(read_line(line).unwrap_err().number(), 0, "{line}");
         }

@@ -12,11 +12,12 @@ pub(crate) struct Target {
 }
 
 /// Every target.
-pub(crate) const TARGETS: [Target; 4] = [
+pub(crate) const TARGETS: [Target; 5] = [
     // The reader keeps 513 bytes.
     Target { name: "request", seeds: &["fuzz/seeds/request"], longest: 640 },
     Target { name: "key_file", seeds: &["fuzz/seeds/key_file", "etc/etmem"], longest: 4096 },
     Target { name: "idle_pages", seeds: &["fuzz/seeds/idle_pages"], longest: 640 },
+    Target { name: "record", seeds: &["fuzz/seeds/record"], longest: 4096 },
     Target { name: "older", seeds: &["fuzz/seeds/older", "etc/etmem"], longest: 4096 },
 ];
 

@@ -17,7 +17,7 @@ pub(crate) enum Lane {
 }
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
-const FIRST: [(&str, &str); 22] = [
+const FIRST: [(&str, &str); 23] = [
     ("etmem-tests::slide", "swap"),
     ("etmem-tests::plugin_examples", "swap"),
     ("etmem-tests::killed", "swap, and kills at measured moments"),
@@ -35,6 +35,7 @@ const FIRST: [(&str, &str); 22] = [
     ("etmem-tests::cooperation", "swap"),
     ("etmem-tests::memdcd", "swap"),
     ("etmem-tests::idle", "swap"),
+    ("etmem-tests::record", "swap"),
     ("etmem-tests::kept", "swap"),
     ("etmem-tests::trials", "swap, and servers that go on as fast"),
     ("etmemd::service", "swap"),

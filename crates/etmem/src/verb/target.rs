@@ -1,4 +1,4 @@
-//! Which processes `etmem idle`, `etmem warm` and `etmem survey` are about.
+//! Which processes the commands that need no daemon are about.
 
 use std::ffi::OsString;
 
@@ -20,12 +20,25 @@ const TARGETS: [(&str, char, &str, &str); 3] = [
 
 /// The options and the argument, of which one is needed.
 pub(super) fn arguments() -> Vec<Arg> {
-    let value = |arg: Arg| arg.value_parser(value_parser!(OsString));
-    let options = TARGETS.map(|(long, short, name, help)| {
-        value(Arg::new(long).long(long).short(short).value_name(name).help(help))
-    });
     let target = Arg::new("target").value_name("TARGET").help("A pid, the same as -p");
-    std::iter::once(value(target)).chain(options).collect()
+    std::iter::once(target.value_parser(value_parser!(OsString))).chain(options()).collect()
+}
+
+/// The options alone, for commands whose argument is something else.
+pub(super) fn options() -> [Arg; 3] {
+    TARGETS.map(|(long, short, name, help)| {
+        Arg::new(long)
+            .long(long)
+            .short(short)
+            .value_name(name)
+            .help(help)
+            .value_parser(value_parser!(OsString))
+    })
+}
+
+/// One of these is needed.
+pub(super) fn group_of_options() -> ArgGroup {
+    ArgGroup::new("whom").args(["pid", "name", "cgroup"]).required(true)
 }
 
 /// One of them is needed.
@@ -54,7 +67,8 @@ pub(super) fn passed_on(what: &str, options: &ArgMatches, values: &[&str], flags
 /// The target, as an argument of etmemd.
 fn given(options: &ArgMatches) -> Option<OsString> {
     let given = |name: &str| options.get_one::<OsString>(name).cloned();
-    let target = given("target").map(|value| ("pid", value));
+    let target = || options.try_get_one::<OsString>("target").ok().flatten().cloned();
+    let target = target().map(|value| ("pid", value));
     let other = || TARGETS.iter().find_map(|(name, ..)| Some((*name, given(name)?)));
     let (name, value) = target.or_else(other)?;
     let mut argument = OsString::from(format!("--{name}="));

@@ -1,4 +1,5 @@
-//! Arguments of `etmemd --idle`, `--warm` and `--survey` to what they ask for.
+//! Arguments of `etmemd --idle`, `--warm`, `--survey` and `--record` to what they ask for; those of `--report` and `--replay` are where they
+//! are used.
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
@@ -23,7 +24,7 @@ pub(crate) struct Asked {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum What {
     /// To page out.
     Idle {
@@ -41,50 +42,116 @@ pub(crate) enum What {
         /// Whether to read a sample of cold pages.
         sample: bool,
     },
+    /// To look, and to write what was seen to a file.
+    Record {
+        /// The file.
+        file: PathBuf,
+        /// How long and how often.
+        looking: Looking,
+    },
 }
+
+/// How long and how often to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Looking {
+    /// How long.
+    pub(crate) length: Duration,
+    /// Time between two looks.
+    pub(crate) every: Duration,
+}
+
+impl Looking {
+    /// What the options `for` and `every` say.
+    pub(super) fn of(matches: &ArgMatches) -> Self {
+        let given = |name| matches.get_one::<Duration>(name).copied().unwrap_or_default();
+        // Less shows nothing.
+        let every = given("every").max(SHORTEST_INTERVAL);
+        Self { length: given("for").max(every), every }
+    }
+}
+
+/// The shortest time between two looks of a record.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The shortest survey.
 const SHORTEST_SURVEY: Duration = Duration::from_secs(1);
 
 /// Whether these arguments, of which the first is the program's own name, are for here.
 pub(crate) fn are_meant(arguments: &[OsString]) -> bool {
-    let meant = ["--idle", "--warm", "--survey"].map(OsStr::new);
+    let meant = ["--idle", "--warm", "--survey", "--record", "--report", "--replay"].map(OsStr::new);
     arguments.get(1).is_some_and(|first| meant.contains(&&**first))
 }
 
 fn command() -> Command {
-    let word = |name: &'static str| Arg::new(name).long(name).value_name("VALUE");
     Command::new("etmemd")
         .args(
-            ["idle", "warm", "survey", "no-sample"]
+            ["idle", "warm", "survey", "record", "no-sample"]
                 .map(|name| Arg::new(name).long(name).action(ArgAction::SetTrue)),
         )
-        .arg(word("pid").value_parser(|text: &str| {
-            let pid = text.parse().ok().and_then(Pid::new);
-            pid.map(Target::Pid).ok_or("a pid is a number from 1 on")
-        }))
-        .arg(word("name").value_parser(|text: &str| {
-            let fits = (1..=15).contains(&text.len());
-            fits.then(|| Target::Comm(text.into()))
-                .ok_or("a name has 1 to 15 characters, as in /proc/PID/comm")
-        }))
-        .arg(word("cgroup").value_parser(|text: &str| {
-            GroupPattern::new(text)
-                .map(Target::Groups)
-                .ok_or("a control group is a path below the root of its file system, such as tenants/7")
-        }))
+        .arg(word("file").value_parser(value_parser!(PathBuf)).required_if_eq("record", "true"))
+        .args(targets())
         .arg(Arg::new("all").long("all").action(ArgAction::SetTrue).requires("survey"))
         .group(ArgGroup::new("target").args(["pid", "name", "cgroup", "all"]).required(true))
         .arg(word("keep").default_value("30s").value_parser(duration))
-        .arg(word("for").default_value("10m").value_parser(duration))
+        .args(duration_args())
         .arg(word("max-swap-use").default_value("80").value_parser(value_parser!(u8).range(1..=100)))
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue))
-        .args(["proc-root", "sys-root"].map(|name| word(name).value_parser(value_parser!(PathBuf))))
+        .args(roots())
         .disable_help_flag(true)
 }
 
+pub(super) fn word(name: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name("VALUE")
+}
+
+/// The options that name processes.
+pub(super) fn targets() -> [Arg; 3] {
+    [
+        word("pid").value_parser(|text: &str| {
+            let pid = text.parse().ok().and_then(Pid::new);
+            pid.map(Target::Pid).ok_or("a pid is a number from 1 on")
+        }),
+        word("name").value_parser(|text: &str| {
+            let fits = (1..=15).contains(&text.len());
+            fits.then(|| Target::Comm(text.into()))
+                .ok_or("a name has 1 to 15 characters, as in /proc/PID/comm")
+        }),
+        word("cgroup").value_parser(|text: &str| {
+            GroupPattern::new(text)
+                .map(Target::Groups)
+                .ok_or("a control group is a path below the root of its file system, such as tenants/7")
+        }),
+    ]
+}
+
+/// How long and how often to look.
+pub(super) fn duration_args() -> [Arg; 2] {
+    [
+        word("for").default_value("10m").value_parser(duration),
+        word("every").default_value("10s").value_parser(duration),
+    ]
+}
+
+/// Where the kernel's file systems are.
+pub(super) fn roots() -> [Arg; 2] {
+    ["proc-root", "sys-root"].map(|name| word(name).value_parser(value_parser!(PathBuf)))
+}
+
+/// What these say.
+pub(super) fn roots_of(matches: &mut ArgMatches) -> Roots {
+    let mut root = |name| matches.remove_one::<PathBuf>(name);
+    let proc = root("proc-root").map_or_else(ProcRoot::default, ProcRoot::new);
+    let sys = root("sys-root").map_or_else(SysRoot::default, SysRoot::new);
+    Roots { proc, sys }
+}
+
+/// The processes that are named.
+pub(super) fn target_of(matches: &mut ArgMatches) -> Option<Target> {
+    ["pid", "name", "cgroup"].iter().find_map(|name| matches.remove_one::<Target>(name))
+}
+
 /// Digits followed by `s`, `m` or `h`, or 0.
-fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     let seconds = |digits: &str, unit: u64| digits.parse::<u64>().ok()?.checked_mul(unit);
     let found = match text.as_bytes().last() {
         Some(b's') => seconds(&text[..text.len() - 1], 1),
@@ -102,15 +169,13 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 /// What is wrong with them.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Asked, clap::Error> {
     let mut matches = command().try_get_matches_from(arguments)?;
-    let mut root = |name| matches.remove_one::<PathBuf>(name);
-    let proc = root("proc-root").map_or_else(ProcRoot::default, ProcRoot::new);
-    let sys = root("sys-root").map_or_else(SysRoot::default, SysRoot::new);
-    let target = ["pid", "name", "cgroup"].iter().find_map(|name| matches.remove_one::<Target>(name));
+    let roots = roots_of(&mut matches);
+    let target = target_of(&mut matches);
     let all = || ExePattern::new("/**").filter(|_| matches.get_flag("all")).map(Target::Exe);
     let target = target
         .or_else(all)
         .ok_or_else(|| command().error(ErrorKind::MissingRequiredArgument, "no target"))?;
-    Ok(Asked { what: what(&matches), target, json: matches.get_flag("json"), roots: Roots { proc, sys } })
+    Ok(Asked { what: what(&matches), target, json: matches.get_flag("json"), roots })
 }
 
 fn what(matches: &ArgMatches) -> What {
@@ -122,6 +187,10 @@ fn what(matches: &ArgMatches) -> What {
         // Less shows nothing.
         let length = length.max(SHORTEST_SURVEY);
         return What::Survey { length, sample: !matches.get_flag("no-sample") };
+    }
+    if matches.get_flag("record") {
+        let file = matches.get_one("file").cloned().unwrap_or_default();
+        return What::Record { file, looking: Looking::of(matches) };
     }
     let keep = matches.get_one("keep").copied().unwrap_or_default();
     What::Idle { keep, swap_use: matches.get_one("max-swap-use").copied().unwrap_or_default() }
@@ -160,6 +229,14 @@ mod tests {
             let want = What::Survey { length: seconds(length), sample };
             assert_eq!(parse_line(line).unwrap().what, want, "{line}");
         }
+        for (line, length, every) in [
+            ("etmemd --record --file=/a --pid=7", 600, 10),
+            ("etmemd --record --file=/a --pid=7 --for=24h --every=30s", 86_400, 30),
+            ("etmemd --record --file=/a --pid=7 --for=0 --every=0", 1, 1),
+        ] {
+            let looking = Looking { length: seconds(length), every: seconds(every) };
+            assert_eq!(parse_line(line).unwrap().what, What::Record { file: "/a".into(), looking }, "{line}");
+        }
         let everything = Target::Exe(ExePattern::new("/**").unwrap());
         assert_eq!(parse_line("etmemd --survey --all").unwrap().target, everything);
     }
@@ -179,6 +256,9 @@ mod tests {
             ("etmemd --idle --pid=1 --name=x", "cannot be used with"),
             ("etmemd --idle", "required"),
             ("etmemd --survey", "required"),
+            ("etmemd --record --file=/a", "required"),
+            ("etmemd --record --pid=7", "--file"),
+            ("etmemd --record --file=/a --pid=7 --every=3", "followed by s, m or h"),
             ("etmemd --idle --all", "required"),
         ] {
             let error = parse_line(line).unwrap_err();

@@ -1,31 +1,24 @@
 //! A command from its arguments to its exit status.
 
+use super::drawing;
 use super::idle::{self, Idle, stopped};
 use super::options::{self, Asked, What};
 use super::program::Program;
 use super::record::{Records, Without};
+use super::recording;
+use super::replay;
 use super::report::Report;
-use super::stage::{self, Progress};
+use super::stage::{Once, Progress, find, print, refused};
 use super::survey::Survey;
 use super::warm::{self, Warm};
-use crate::cleanup_records;
-use crate::scan_claims::CommandClaims;
 use etmem_core::guard::Guards;
-use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::pressure::Share;
-use etmem_core::kernel::process::{ProcessId, ProcessTable, Target};
-use etmem_core::kernel::wishes::{Tracker, Wishes};
+use etmem_core::kernel::process::ProcessId;
 use etmem_engine::{Reason, ReasonName};
-use etmem_linux::choice::Interfaces;
-use etmem_linux::pacer::SystemPacer;
-use etmem_linux::reader::MachineReaders;
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::{self, Write, stdout};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -34,6 +27,11 @@ const MOST_PRESSURE: Share = Share::of_percent(20);
 
 /// Does what `arguments` ask for; the status to exit with.
 pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
+    match arguments.get(1).and_then(|first| first.to_str()) {
+        Some("--report") => return drawing::run(arguments),
+        Some("--replay") => return replay::run(arguments),
+        _ => {}
+    }
     let asked = match options::parse(arguments) {
         Ok(asked) => asked,
         Err(error) => {
@@ -41,70 +39,30 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let command = match asked.what {
+    let command = match &asked.what {
         What::Idle { .. } => "idle",
         What::Warm => "warm",
         What::Survey { .. } => "survey",
+        What::Record { file, looking } => return recording::run(&asked, file, *looking),
     };
     let mut report = Report::new(command, asked.target.to_string());
-    if let Err(reason) = Once::new(&asked).and_then(|once| once.work(&asked, &mut report)) {
+    if let Err(reason) =
+        Once::new(&asked.roots, &asked.target).and_then(|once| once.work(&asked, &mut report))
+    {
         report.refuse(reason);
     }
     let text = if asked.json { report.json() } else { report.to_string() };
-    let mut out = stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // A reader that closes its end, such as head(1), has read enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("etmemd: cannot print what was done: {error}");
-            ExitCode::from(3)
-        }
-        Ok(()) | Err(_) => ExitCode::from(report.status()),
-    }
-}
-
-/// What a command works with.
-struct Once {
-    kernel: Kernel,
-    pacer: Arc<SystemPacer>,
-    readers: MachineReaders,
-    folder: PathBuf,
-}
-
-fn refused(text: impl ToString) -> Reason {
-    Reason::new(ReasonName::KernelRefused, text.to_string())
+    print(&text, report.status())
 }
 
 impl Once {
-    fn new(asked: &Asked) -> Result<Self, Reason> {
-        if !nix::unistd::geteuid().is_root() {
-            return Err(refused("it reads and moves the memory of other programs: run it as root"));
-        }
-        let pacer =
-            stage::clock().map_err(|error| refused(format!("signals cannot be received: {error}")))?;
-        let interfaces = Interfaces::new(asked.roots.clone());
-        let guest = !interfaces.guests(&asked.target).is_empty();
-        // What DAMON sets in the kernel has to be recorded, and it does not tell pages apart.
-        let trackers = [Tracker::Etmem, Tracker::Bpf, Tracker::Idle];
-        let mut chosen = Err("there is no way to see which pages are in use".to_owned());
-        for tracker in trackers {
-            match interfaces.kernel(&Wishes { tracker, guest, ..Wishes::default() }) {
-                Ok(found) => {
-                    chosen = Ok(found.kernel);
-                    break;
-                }
-                Err(why_not) => chosen = Err(why_not.to_string()),
-            }
-        }
-        let kernel = chosen.map_err(|why_not| refused(format!("{why_not}; see etmem doctor")))?;
-        let readers = MachineReaders(asked.roots.proc.clone());
-        Ok(Self { kernel, pacer, readers, folder: cleanup_records::folder() })
-    }
-
     fn work(&self, asked: &Asked, report: &mut Report) -> Result<(), Reason> {
         let processes = find(&*self.kernel.processes, &asked.target)?;
         let records = Records::new(&self.folder);
         records.tidy(&*self.kernel.processes);
         match asked.what {
+            // It has a report of its own.
+            What::Record { .. } => Ok(()),
             What::Idle { keep, swap_use } => self.page_out(processes, keep, swap_use, &records, report),
             What::Warm => {
                 self.bring_back(processes, &records, report);
@@ -112,15 +70,6 @@ impl Once {
             }
             What::Survey { length, sample } => self.survey(&processes, length, sample, report),
         }
-    }
-
-    fn name(&self, process: ProcessId) -> String {
-        self.kernel.processes.name(process).unwrap_or_default()
-    }
-
-    fn claims(&self) -> Result<CommandClaims, Reason> {
-        CommandClaims::open(&self.folder)
-            .map_err(|error| refused(format!("{}: {error}", self.folder.display())))
     }
 
     fn survey(
@@ -220,18 +169,4 @@ impl Once {
         }
         report.took(pacer.now().saturating_sub(start));
     }
-}
-
-/// The processes of `target`.
-fn find(table: &dyn ProcessTable, target: &Target) -> Result<Vec<ProcessId>, Reason> {
-    if let Target::Pid(pid) = target {
-        table.check(*pid).map_err(|error| Reason::new(ReasonName::NoProcess, error.to_string()))?;
-    }
-    let found = table.find(target).map_err(|error| Reason::from(&error))?;
-    if found.is_empty() {
-        let alike = table.alike(target);
-        let also = if alike.is_empty() { String::new() } else { format!("; {}", alike.join("; ")) };
-        return Err(Reason::new(ReasonName::NoProcess, format!("there is no {target}{also}")));
-    }
-    Ok(found)
 }

@@ -1,0 +1,53 @@
+//! As a list of pages would have it.
+
+use super::*;
+use crate::damo::fill;
+use etmem_core::address::{AddressRange, BLOCK_SIZE};
+use etmem_core::heat::{HeatMap, HeatUpdate};
+use etmem_core::kernel::probe::Access;
+use proptest::prelude::*;
+
+/// Pages in stretches of 128, each with a number that a test draws.
+fn heat(kinds: &[u8]) -> HeatMap {
+    let mut update = HeatUpdate::new(HeatMap::default());
+    for (number, kind) in (0u64..).zip(kinds) {
+        let start = BLOCK_SIZE + number * 128 * PAGE_SIZE;
+        let access = [Access::IDLE, Access::READ, Access::ABSENT, Access::IDLE][usize::from(*kind) % 4];
+        if access != Access::ABSENT {
+            fill(&mut update, AddressRange::new(start, start + 128 * PAGE_SIZE), access);
+        }
+    }
+    update.finish()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn as_a_list_would_have_it(looks in prop::collection::vec((1u64..90, prop::collection::vec(0u8..4, 12)), 1..14)) {
+        let (mut memory, mut ages) = (Memory::default(), Ages::new(Duration::ZERO));
+        let mut list: Vec<Option<u64>> = vec![Some(0); 12];
+        let mut now = 0;
+        for (number, (passed, kinds)) in looks.iter().enumerate() {
+            now += passed;
+            memory.write(&heat(kinds)).unwrap();
+            ages.saw(&memory, Duration::from_secs(now));
+            for (last, kind) in list.iter_mut().zip(kinds) {
+                *last = match kind % 4 {
+                    1 => Some(now),
+                    2 => None,
+                    _ => Some(last.unwrap_or(if number == 0 { 0 } else { now })),
+                };
+            }
+            let count = |is: &dyn Fn(u64) -> bool| {
+                list.iter().flatten().filter(|last| is(**last)).count() as u64 * 128 * PAGE_SIZE
+            };
+            for age in [1, 10, 30, 60, 120, 300] {
+                prop_assert_eq!(ages.idle_for(Duration::from_secs(age)), count(&|last| now - last >= age));
+            }
+            let set = ages.working_sets().last().unwrap();
+            prop_assert_eq!(set.resident, count(&|_| true));
+            // Those that were not touched since the beginning are not in it.
+            prop_assert_eq!(set.within, count(&|last| last > 0 && now - last < 120));
+        }
+    }
+}
