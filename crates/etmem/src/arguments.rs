@@ -13,6 +13,7 @@ use etmem_wire::Request;
 use crate::dry_run::DryRun;
 use crate::failure::{BAD_OPTION, Failure};
 use crate::metrics::Metrics;
+use crate::metrics::listen::Listen;
 use crate::pressure::Place;
 use crate::watch::TaskShow;
 
@@ -25,6 +26,8 @@ pub(crate) enum Asked {
     TaskShow(TaskShow),
     /// A request for metrics, which may go to a file.
     Metrics(Metrics),
+    /// To answer requests for metrics over the network.
+    Listen(Listen),
     /// Something that needs no daemon, done by etmemd with these arguments.
     Etmemd(Vec<OsString>),
     /// A check of a file, without a daemon.

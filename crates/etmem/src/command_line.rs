@@ -144,6 +144,7 @@ mod tests {
             Asked::TaskShow(task_show) => task_show.request.encode(),
             Asked::Metrics(metrics) => metrics.request().encode(),
             other @ (Asked::Etmemd(_)
+            | Asked::Listen(_)
             | Asked::DryRun(_)
             | Asked::PressureRun(..)
             | Asked::Completions(_)

@@ -31,6 +31,7 @@ use etmem_wire::{SocketName, Status};
 
 use crate::arguments::Asked;
 use crate::failure::{Failure, SERVER_SAID_NO};
+use crate::metrics::listen::Source;
 use crate::verb::{completions, man};
 
 fn main() -> ExitCode {
@@ -53,6 +54,13 @@ fn run() -> Result<Status, Failure> {
         }
         Asked::TaskShow(task_show) => task_show.run(&choose(socket)?, &mut out)?,
         Asked::Metrics(metrics) => metrics.run(&choose(socket)?, &mut out)?,
+        Asked::Listen(listen) => {
+            let source = match &listen.from {
+                Some(file) => Source::File(file.clone()),
+                None => Source::Daemon(choose(socket)?),
+            };
+            match listen.run(source, &mut out)? {}
+        }
         Asked::Etmemd(arguments) => match etmemd::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
         Asked::PressureRun(place, command) => pressure_run(place.as_ref(), &command)?,
