@@ -66,6 +66,7 @@ fn whole_pages() -> Result<()> {
         "reload",
         "survey",
         "task",
+        "top",
         "warm",
     ]
     .map(|name| format!("etmem-{name}.1"));

@@ -15,6 +15,7 @@ use crate::failure::{BAD_OPTION, Failure};
 use crate::metrics::Metrics;
 use crate::metrics::listen::Listen;
 use crate::pressure::Place;
+use crate::top::Top;
 use crate::watch::TaskShow;
 
 /// What the arguments ask for.
@@ -24,6 +25,8 @@ pub(crate) enum Asked {
     Send(Request),
     /// A request about tasks, sent once or every second.
     TaskShow(TaskShow),
+    /// A live view of tasks.
+    Top(Top),
     /// A request for metrics, which may go to a file.
     Metrics(Metrics),
     /// To answer requests for metrics over the network.

@@ -14,14 +14,15 @@ use crate::failure::Failure;
 use crate::listening::socket_name;
 use crate::verb::{
     completions, doctor, engine, idle, man, metrics, migrate, obj, pressure, project, reload, survey, task,
-    warm,
+    top, warm,
 };
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 13] = [
+pub(crate) const OBJECTS: [Object; 14] = [
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
+    top::OBJECT,
     metrics::OBJECT,
     reload::OBJECT,
     migrate::OBJECT,
@@ -41,6 +42,7 @@ pub(crate) const HELP: Help = Help {
         "etmem project start -n test -s etmemd_socket",
         "etmem project show -s etmemd_socket",
         "etmem task show -n test --watch -s etmemd_socket",
+        "etmem top",
         "etmem doctor",
         "etmem survey --all",
         "etmem idle 4711",
@@ -145,6 +147,7 @@ mod tests {
             Asked::Metrics(metrics) => metrics.request().encode(),
             other @ (Asked::Etmemd(_)
             | Asked::Listen(_)
+            | Asked::Top(_)
             | Asked::DryRun(_)
             | Asked::PressureRun(..)
             | Asked::Completions(_)

@@ -8,7 +8,7 @@
 //!  standard output, exit status <------------connection-----------+
 //! ```
 //!
-//! This program knows projects by name only. [`watch`] sends one request every second. [`dry_run`] takes another way: it
+//! This program knows projects by name only. [`watch`] and [`top`] send requests every second. [`dry_run`] takes another way: it
 //! reads a configuration file as the daemon would.
 
 mod arguments;
@@ -20,6 +20,7 @@ mod failure;
 mod listening;
 mod metrics;
 mod pressure;
+mod top;
 mod verb;
 mod watch;
 
@@ -53,6 +54,7 @@ fn run() -> Result<Status, Failure> {
             connection::ask(&choose(socket)?, &request, connection::ANSWER_LIMIT, &mut out)?
         }
         Asked::TaskShow(task_show) => task_show.run(&choose(socket)?, &mut out)?,
+        Asked::Top(top) => top.run(&choose(socket)?, &mut out)?,
         Asked::Metrics(metrics) => metrics.run(&choose(socket)?, &mut out)?,
         Asked::Listen(listen) => {
             let source = match &listen.from {

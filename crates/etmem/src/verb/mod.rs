@@ -14,4 +14,5 @@ pub(crate) mod reload;
 pub(crate) mod survey;
 mod target;
 pub(crate) mod task;
+pub(crate) mod top;
 pub(crate) mod warm;
