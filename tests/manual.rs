@@ -69,6 +69,7 @@ fn whole_pages() -> Result<()> {
         "report",
         "survey",
         "task",
+        "top",
         "warm",
     ]
     .map(|name| format!("etmem-{name}.1"));

@@ -2,18 +2,20 @@
 //! the table in `docs/json.md` as well.
 
 use crate::forecast::Shown;
-use etmem_core::feedback::BackOff;
+use etmem_core::feedback::{BackOff, Goal};
 use etmem_core::forecast::Told;
 use etmem_core::kernel::pressure::Share;
 use serde::{Serialize, Serializer};
 
 /// What refaults of a process say, and how its task is held back by them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Feedback {
     /// How the task is held back.
     pub back_off: BackOff,
     /// What was refaulted by all processes of the task within the last minute, as a share of their working sets.
     pub refaults_per_minute: Share,
+    /// How much of it may refault in a minute (`max_refault`); none if nothing bounds it.
+    pub max_refault: Option<Goal>,
     /// Bytes touched in the last two minutes, as far as cycles were counted.
     pub working_set: u64,
     /// Bytes that were moved out and still are.
@@ -32,6 +34,7 @@ pub struct Feedback {
 enum Value {
     Text(String),
     Percent(f64),
+    KnownPercent(Option<f64>),
     Number(u64),
     Known(Option<u64>),
     Forecast(Option<Shown>),
@@ -64,6 +67,12 @@ pub const FIELDS: &[Field] = &[
         value: |feedback| Value::Percent(f64::from(feedback.refaults_per_minute.hundredths()) / 100.0),
     },
     Field {
+        name: "max_refault_percent_per_minute",
+        kind: "number or null",
+        help: "what may be refaulted in a minute, in percent of the working sets (`max_refault`); null if nothing bounds it",
+        value: |feedback| Value::KnownPercent(feedback.max_refault.map(percent)),
+    },
+    Field {
         name: "working_set_bytes",
         kind: "number",
         help: "what was touched in the last two minutes, as far as cycles were counted",
@@ -94,6 +103,11 @@ pub const FIELDS: &[Field] = &[
         value: |feedback| Value::Forecast(feedback.forecast.as_ref().map(Shown::from)),
     },
 ];
+
+/// What people wrote, without what binary fractions add to it.
+fn percent(goal: Goal) -> f64 {
+    (goal.get() * 1e6).round() / 1e6
+}
 
 impl Serialize for Feedback {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

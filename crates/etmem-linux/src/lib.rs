@@ -4,13 +4,14 @@
 //! [`memory`], [`pressure`] and [`groups`] (is there need, and room), [`mover`] (out with it); [`pacer`] waits, and [`trigger`] between two cycles. [`root`] says
 //! where the kernel's file systems are mounted, [`capabilities`] what this machine can do and why not, [`choice`] which of
 //! it a task gets, [`doctor`] what an operator should know of it.
-//! [`cooperation`] asks programs for memory, [`reader`] reads it. [`own_memory`] and [`lasting`] are for the daemon itself.
+//! [`counters`] is what the machine counts, for monitoring. [`cooperation`] asks programs for memory, [`reader`] reads it. [`own_memory`] and [`lasting`] are for the daemon itself.
 //!
 //! Nothing here decides which pages are cold, and nothing outside builds a path below `/proc` or `/sys`.
 
 pub mod capabilities;
 pub mod choice;
 pub mod cooperation;
+pub mod counters;
 pub mod damon;
 pub mod decider;
 pub mod doctor;

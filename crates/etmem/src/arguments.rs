@@ -13,7 +13,9 @@ use etmem_wire::Request;
 use crate::dry_run::DryRun;
 use crate::failure::{BAD_OPTION, Failure};
 use crate::metrics::Metrics;
+use crate::metrics::listen::Listen;
 use crate::pressure::Place;
+use crate::top::Top;
 use crate::watch::TaskShow;
 
 /// What the arguments ask for.
@@ -23,8 +25,12 @@ pub(crate) enum Asked {
     Send(Request),
     /// A request about tasks, sent once or every second.
     TaskShow(TaskShow),
+    /// A live view of tasks.
+    Top(Top),
     /// A request for metrics, which may go to a file.
     Metrics(Metrics),
+    /// To answer requests for metrics over the network.
+    Listen(Listen),
     /// Something that needs no daemon, done by etmemd with these arguments.
     Etmemd(Vec<OsString>),
     /// A check of a file, without a daemon.

@@ -14,14 +14,15 @@ use crate::failure::Failure;
 use crate::listening::socket_name;
 use crate::verb::{
     completions, doctor, engine, idle, man, metrics, migrate, obj, pressure, project, record, reload, replay,
-    report, survey, task, warm,
+    report, survey, task, top, warm,
 };
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 16] = [
+pub(crate) const OBJECTS: [Object; 17] = [
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
+    top::OBJECT,
     metrics::OBJECT,
     reload::OBJECT,
     migrate::OBJECT,
@@ -44,6 +45,7 @@ pub(crate) const HELP: Help = Help {
         "etmem project start -n test -s etmemd_socket",
         "etmem project show -s etmemd_socket",
         "etmem task show -n test --watch -s etmemd_socket",
+        "etmem top",
         "etmem doctor",
         "etmem survey --all",
         "etmem record db.rec -N mysqld",
@@ -149,6 +151,8 @@ mod tests {
             Asked::TaskShow(task_show) => task_show.request.encode(),
             Asked::Metrics(metrics) => metrics.request().encode(),
             other @ (Asked::Etmemd(_)
+            | Asked::Listen(_)
+            | Asked::Top(_)
             | Asked::DryRun(_)
             | Asked::PressureRun(..)
             | Asked::Completions(_)

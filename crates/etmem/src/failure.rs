@@ -3,6 +3,7 @@
 //! The exit statuses are those of the original, on which scripts rely: negative error codes cut to a byte.
 
 use std::io::{self, Write, stderr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -71,6 +72,12 @@ pub(crate) enum Failure {
     /// The file for metrics could not be written.
     #[error("cannot write metrics to {}: {source}; FILE is a file in a folder that exists", .path.display())]
     MetricsFile { path: PathBuf, source: io::Error },
+    /// The file of metrics could not be read.
+    #[error("cannot read metrics from {}: {source}; etmemd --metrics-file writes it", .path.display())]
+    MetricsSource { path: PathBuf, source: io::Error },
+    /// Nothing can listen there.
+    #[error("cannot listen at {address}: {source}; name an address of this machine and a port that is free")]
+    Listen { address: SocketAddr, source: io::Error },
     /// The etmemd that would do it is missing or cannot be run.
     #[error("cannot run {}, which this command needs: {source}", .program.display())]
     NoEtmemd { program: PathBuf, source: io::Error },
@@ -125,7 +132,12 @@ impl Failure {
             | Self::HalfAnAnswer
             | Self::Unknown { .. } => SERVER_SAID_NO,
             Self::NoEtmemd { .. } => NO_PROGRAM,
-            Self::Manual(_) | Self::Output(_) | Self::MetricsFile { .. } | Self::Signals(_) => NOT_PRINTED,
+            Self::Manual(_)
+            | Self::Listen { .. }
+            | Self::MetricsSource { .. }
+            | Self::Output(_)
+            | Self::MetricsFile { .. }
+            | Self::Signals(_) => NOT_PRINTED,
         }
     }
 }

@@ -8,7 +8,7 @@
 //!  standard output, exit status <------------connection-----------+
 //! ```
 //!
-//! This program knows projects by name only. [`watch`] sends one request every second. [`dry_run`] takes another way: it
+//! This program knows projects by name only. [`watch`] and [`top`] send requests every second. [`dry_run`] takes another way: it
 //! reads a configuration file as the daemon would.
 
 mod arguments;
@@ -20,6 +20,7 @@ mod failure;
 mod listening;
 mod metrics;
 mod pressure;
+mod top;
 mod verb;
 mod watch;
 
@@ -31,6 +32,7 @@ use etmem_wire::{SocketName, Status};
 
 use crate::arguments::Asked;
 use crate::failure::{Failure, SERVER_SAID_NO};
+use crate::metrics::listen::Source;
 use crate::verb::{completions, man};
 
 fn main() -> ExitCode {
@@ -52,7 +54,15 @@ fn run() -> Result<Status, Failure> {
             connection::ask(&choose(socket)?, &request, connection::ANSWER_LIMIT, &mut out)?
         }
         Asked::TaskShow(task_show) => task_show.run(&choose(socket)?, &mut out)?,
+        Asked::Top(top) => top.run(&choose(socket)?, &mut out)?,
         Asked::Metrics(metrics) => metrics.run(&choose(socket)?, &mut out)?,
+        Asked::Listen(listen) => {
+            let source = match &listen.from {
+                Some(file) => Source::File(file.clone()),
+                None => Source::Daemon(choose(socket)?),
+            };
+            match listen.run(source, &mut out)? {}
+        }
         Asked::Etmemd(arguments) => match etmemd::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
         Asked::PressureRun(place, command) => pressure_run(place.as_ref(), &command)?,

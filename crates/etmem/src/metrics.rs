@@ -1,8 +1,11 @@
-//! `metrics`, to standard output or to a file.
+//! `metrics`, to standard output, to a file, or to those who ask over the network.
 
-use std::fs::{self, File, OpenOptions};
+pub(crate) mod listen;
+mod request;
+
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use etmem_wire::{MetricsForm, Request, SocketName, Status};
@@ -32,11 +35,7 @@ impl Metrics {
 
     /// Asks the daemon at `socket`, and prints its answer, or writes it.
     pub(crate) fn run(&self, socket: &SocketName, out: &mut dyn Write) -> Result<Status, Failure> {
-        let mut answer = Vec::new();
-        let status = ask(socket, &self.request(), ANSWER_LIMIT, &mut answer)?;
-        if status == Status::Success && !answer.starts_with(BEGIN) {
-            return Err(Failure::Unknown { command: "metrics", socket: socket.clone() });
-        }
+        let (status, answer) = answer(socket, &self.request())?;
         match &self.file {
             Some(path) if status == Status::Success => {
                 replace(path, &answer)
@@ -50,6 +49,16 @@ impl Metrics {
         }
         Ok(status)
     }
+}
+
+/// What the daemon at `socket` answers.
+pub(crate) fn answer(socket: &SocketName, request: &Request) -> Result<(Status, Vec<u8>), Failure> {
+    let mut answer = Vec::new();
+    let status = ask(socket, request, ANSWER_LIMIT, &mut answer)?;
+    if status == Status::Success && !answer.starts_with(BEGIN) {
+        return Err(Failure::Unknown { command: "metrics", socket: socket.clone() });
+    }
+    Ok((status, answer))
 }
 
 /// Replaces the file at `path` so that a reader finds the old content or the new one.
@@ -69,13 +78,14 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file: File = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
+    // The umask of a service may leave less.
+    file.set_permissions(Permissions::from_mode(MODE))?;
     file.write_all(content)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {

@@ -4,6 +4,7 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use etmem_wire::{Request, SocketName, Status, TaskForm};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -11,8 +12,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::connection::{ANSWER_LIMIT, ask};
 use crate::failure::Failure;
 
-/// From an answer to the next request, in milliseconds.
-const PERIOD: u16 = 1000;
+/// From an answer to the next request.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// Moves the cursor to the top of the terminal and clears the screen.
 const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
@@ -57,7 +58,7 @@ impl TaskShow {
                 }
                 Err(failure) => return Err(failure),
             }
-            if is_closed().map_err(Failure::Output)? {
+            if is_closed(PERIOD).map_err(Failure::Output)? {
                 return Ok(Status::Success);
             }
         }
@@ -87,16 +88,16 @@ impl TaskShow {
 }
 
 /// Whether the daemon is absent, which may change.
-fn is_absence(failure: &Failure) -> bool {
+pub(crate) fn is_absence(failure: &Failure) -> bool {
     use Failure::{Busy, Connect, HalfAnAnswer, Lost, NoAnswer, Silent};
     matches!(failure, Connect { .. } | Busy { .. } | Lost { .. } | Silent { .. } | NoAnswer | HalfAnAnswer)
 }
 
-/// Lets a period pass, or returns true as soon as the reader of standard output is gone.
-fn is_closed() -> io::Result<bool> {
+/// Lets `period` pass, or returns true as soon as the reader of standard output is gone.
+pub(crate) fn is_closed(period: Duration) -> io::Result<bool> {
     let out = stdout();
     let mut watched = [PollFd::new(out.as_fd(), PollFlags::empty())];
-    match poll(&mut watched, PollTimeout::from(PERIOD)) {
+    match poll(&mut watched, PollTimeout::try_from(period).unwrap_or(PollTimeout::MAX)) {
         Ok(events) => Ok(events > 0),
         Err(nix::errno::Errno::EINTR) => Ok(false),
         Err(error) => Err(error.into()),

@@ -83,7 +83,11 @@ pub(crate) fn dispatch(
             }
         }
         Request::Metrics(form) => {
-            return Reply::Response(Response::success(metrics(&registry.all_tasks(), *form)));
+            return Reply::Response(Response::success(metrics(
+                &registry.all_tasks(),
+                &registry.counters(),
+                *form,
+            )));
         }
         Request::TaskShow { project, task, form } => match registry.tasks(project, task.as_ref()) {
             Ok(tasks) => {

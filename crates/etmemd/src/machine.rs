@@ -14,6 +14,7 @@ use etmem_core::kernel::wishes::{Chosen, Modules, Wishes};
 use etmem_engine::{Hosted, Refusal};
 use etmem_linux::choice::Interfaces;
 use etmem_linux::cooperation::{self, PressureSocket};
+use etmem_linux::counters::{self, Reading};
 use etmem_linux::lasting::{self, Setting};
 use etmem_linux::nodes::MachineNodes;
 use etmem_linux::pacer::SystemPacer;
@@ -64,6 +65,11 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     fn runs_guests(&self, target: &Target) -> bool {
         let _ = target;
         false
+    }
+
+    /// What it counts of its swap, for monitoring.
+    fn counters(&self) -> Vec<Reading> {
+        Vec::new()
     }
 
     /// All its ports, the probe and the mover chosen by `wishes`.
@@ -145,6 +151,10 @@ impl Machine for LinuxMachine {
 
     fn task_memory(&self, name: &str) -> Option<TaskMemory> {
         Some(TaskMemory::new(&cleanup_records::folder(), name, self.proc.boot_id()))
+    }
+
+    fn counters(&self) -> Vec<Reading> {
+        counters::readings(&Roots { proc: self.proc.clone(), sys: self.sys.clone() })
     }
 
     fn scan_claims(&self) -> Option<Arc<dyn ScanClaims>> {

@@ -2,7 +2,7 @@
 //!
 //! The way of a command: [`server`] (bytes) → [`registry_thread`] (one after the other) → [`dispatch`] (which verb) →
 //! [`registry`] (is it allowed, what changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle).
-//! [`config_folder`] adds and starts what is kept in files, [`files`] reads them. [`machine`] is the kernel underneath, [`doctor`] what it can do,
+//! [`metrics_file`] writes what monitoring reads. [`config_folder`] adds and starts what is kept in files, [`files`] reads them. [`machine`] is the kernel underneath, [`doctor`] what it can do,
 //! [`cleanup_records`] what stays set there if the daemon is killed. [`task_memory`] is what tasks know over its restart. [`scan_claims`] keeps its scans and those of commands apart. [`isolation`] runs a plugin in a process of its own.
 //! [`once`] is what commands do without a daemon.
 //! [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
@@ -21,6 +21,7 @@ mod log;
 mod machine;
 mod manual;
 mod metrics;
+mod metrics_file;
 mod once;
 mod options;
 mod pid_file;
@@ -124,7 +125,7 @@ fn run(options: &Options) -> Result<(), String> {
         manager.ready(&options.socket);
         Ok(())
     };
-    let served = server::serve(listener, &registry.handle, &manager, ready);
+    let served = server::serve(listener, &registry.handle, &manager, options.metrics_file.as_ref(), ready);
     served.and_then(|()| registry.end()).inspect_err(|reason| {
         if place != Place::StandardError {
             error!("{reason}");

@@ -1,7 +1,9 @@
 //! The answer to `metrics`: the figures of all tasks, for Prometheus and its kin.
 //!
 //! ```text
-//!  rows of figures --> a family each, with its type, unit and help --> a sample for each task
+//!  rows of figures            --> a family each, with its type, unit and help --> a sample for each task
+//!  what refaults say          -->                    "                        --> the same
+//!  counters of the machine    -->                    "                        --> a sample for each device, or one
 //! ```
 //!
 //! A family per row and kind, so that a figure added as a row is a metric without a line here: counters since the start of the task,
@@ -11,18 +13,21 @@
 //! The forms: OpenMetrics 1.0 (github.com/prometheus/OpenMetrics), and the text format 0.0.4 of Prometheus.
 
 mod families;
+mod feedback;
+mod machine;
 
 use crate::task_show::ShownWork;
 use etmem_engine::figures::{ROWS, Row, Sums, Unit};
 use etmem_engine::{Figures, KINDS};
+use etmem_linux::counters::Reading;
 use etmem_wire::MetricsForm;
 use families::{Families, Family, Kind, Labels};
 use std::collections::BTreeMap;
 use std::ptr;
 use std::time::Duration;
 
-/// The metrics of `tasks`.
-pub(crate) fn metrics(tasks: &[ShownWork], form: MetricsForm) -> String {
+/// The metrics of `tasks`, and of the machine, which counts these.
+pub(crate) fn metrics(tasks: &[ShownWork], counters: &[Reading], form: MetricsForm) -> String {
     let mut families = Families::new(form);
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     let build = Family { name: "etmem_build", kind: Kind::Info, unit: "", help: "the etmemd that runs" };
@@ -34,6 +39,21 @@ pub(crate) fn metrics(tasks: &[ShownWork], form: MetricsForm) -> String {
         help: "whether the task runs: 1, or 0 for one that was not started or has failed",
     };
     families.add(&up, tasks.iter().map(|task| (of_task(task), u8::from(task.is_up()).to_string())));
+    let dry_run = Family {
+        name: "etmem_task_dry_run",
+        kind: Kind::Gauge,
+        unit: "",
+        help: "whether the task moves nothing (dry_run=yes): 1 or 0",
+    };
+    families.add(&dry_run, tasks.iter().map(|task| (of_task(task), u8::from(task.dry_run).to_string())));
+    let running = Family {
+        name: "etmem_task_running_seconds",
+        kind: Kind::Gauge,
+        unit: "seconds",
+        help: "for how long the task has been running",
+    };
+    families
+        .add(&running, tasks.iter().filter_map(|task| Some((of_task(task), seconds(task.running_for()?)))));
     let cycles = Family {
         name: "etmem_task_cycles",
         kind: Kind::Counter,
@@ -51,6 +71,8 @@ pub(crate) fn metrics(tasks: &[ShownWork], form: MetricsForm) -> String {
     for row in rows() {
         add_row(&mut families, tasks, row);
     }
+    feedback::add(&mut families, tasks);
+    machine::add(&mut families, counters);
     families.finish()
 }
 
@@ -108,8 +130,12 @@ fn by_reason(task: &ShownWork) -> Vec<(Labels, String)> {
 fn number(unit: Unit, amount: u64) -> String {
     match unit {
         Unit::Bytes | Unit::Count => amount.to_string(),
-        Unit::Time => Duration::from_nanos(amount).as_secs_f64().to_string(),
+        Unit::Time => seconds(Duration::from_nanos(amount)),
     }
+}
+
+fn seconds(time: Duration) -> String {
+    time.as_secs_f64().to_string()
 }
 
 #[cfg(test)]

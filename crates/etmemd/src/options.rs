@@ -8,6 +8,7 @@ use etmem_wire::SocketName;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{PathBuf, absolute};
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 /// What the arguments ask for.
@@ -37,8 +38,19 @@ pub(crate) struct Options {
     pub(crate) background: bool,
     /// Whose files to add and start.
     pub(crate) config_folder: Option<PathBuf>,
+    /// Where to write metrics.
+    pub(crate) metrics_file: Option<MetricsFile>,
     /// Where the kernel's file systems are.
     pub(crate) roots: Roots,
+}
+
+/// Where to write metrics, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MetricsFile {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// From one time to the next.
+    pub(crate) every: Duration,
 }
 
 /// The grammar of the arguments.
@@ -86,9 +98,22 @@ pub(crate) fn command() -> Command {
             "DIR",
             "Add the files *.conf of DIR, in the order of their names, and start their projects (without it: none)",
         ))
+        .arg(path(
+            "metrics-file",
+            "FILE",
+            "Write metrics to FILE for node_exporter's textfile collector, again and again (without it: not at all)",
+        ))
+        .arg(
+            Arg::new("metrics-interval")
+                .long("metrics-interval")
+                .value_name("SECONDS")
+                .help("How often to write FILE, 1 to 3600 [default: 15]")
+                .requires("metrics-file")
+                .value_parser(value_parser!(u64).range(1..=3600)),
+        )
         .arg(
             flag("doctor", "Examine this machine, print what etmem can do here and why not more, and exit")
-                .conflicts_with_all(["socket", "log-level", "mode-systemctl", "config-dir"]),
+                .conflicts_with_all(["socket", "log-level", "mode-systemctl", "config-dir", "metrics-file"]),
         )
         // A requirement alone does not hold beside an option that excludes what is required.
         .arg(flag("json", "With --doctor: print one JSON object").requires("doctor").conflicts_with("socket"))
@@ -135,7 +160,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask
     // A daemon in the background is elsewhere.
     let config_folder =
         matches.remove_one::<PathBuf>("config-dir").map(|folder| absolute(&folder).unwrap_or(folder));
-    Ok(Asked::Run(Options { socket, log_level, background, config_folder, roots }))
+    let every = Duration::from_secs(matches.remove_one::<u64>("metrics-interval").unwrap_or(15));
+    let metrics_file = matches
+        .remove_one::<PathBuf>("metrics-file")
+        .map(|file| MetricsFile { path: absolute(&file).unwrap_or(file), every });
+    Ok(Asked::Run(Options { socket, log_level, background, config_folder, metrics_file, roots }))
 }
 
 #[cfg(test)]
@@ -169,6 +198,11 @@ mod tests {
             "etmemd -s a -x",
             "etmemd -s a --proc-root",
             "etmemd -s a --config-dir",
+            "etmemd -s a --metrics-file",
+            "etmemd -s a --metrics-interval 5",
+            "etmemd -s a --metrics-file f --metrics-interval 0",
+            "etmemd -s a --metrics-file f --metrics-interval 3601",
+            "etmemd --doctor --metrics-file f",
             "etmemd --doctor --config-dir d",
             "etmemd -s a --json",
             "etmemd -s a --doctor",
@@ -181,6 +215,9 @@ mod tests {
         }
         assert_eq!((options.roots, options.config_folder), (Roots::default(), None));
         let here = std::env::current_dir().unwrap();
+        let metrics = run("etmemd -s a --metrics-file f --metrics-interval 5").metrics_file.unwrap();
+        assert_eq!((metrics.path, metrics.every), (here.join("f"), Duration::from_secs(5)));
+        assert_eq!(run("etmemd -s a --metrics-file f").metrics_file.unwrap().every, Duration::from_secs(15));
         assert_eq!(run("etmemd -s a --config-dir d").config_folder, Some(here.join("d")));
         let elsewhere = Roots { proc: ProcRoot::new("/host/proc"), sys: SysRoot::new("/host/sys") };
         let line = "etmemd -s sock --proc-root /host/proc --sys-root=/host/sys";

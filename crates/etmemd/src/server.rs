@@ -2,6 +2,8 @@
 
 use crate::client_slots::ClientSlots;
 use crate::dispatch::{PendingAnswer, Reply, refuse};
+use crate::metrics_file;
+use crate::options::MetricsFile;
 use crate::registry_thread::RegistryHandle;
 use crate::service::ServiceManager;
 use etmem_wire::{ErrorKind, Progress, Request, RequestReader, Response, SocketName};
@@ -65,7 +67,7 @@ pub(crate) fn bind(name: &SocketName) -> Result<StdListener, BindError> {
 /// Serves clients until a signal says stop.
 ///
 /// `ready` is called when clients are answered and signals are handled. If `manager` has a watchdog, it is notified for as
-/// long as requests are carried out, and at last that they no longer are.
+/// long as requests are carried out, and at last that they no longer are. Meanwhile `metrics_file` is written.
 ///
 /// # Errors
 /// What the system lacks, or what `ready` says.
@@ -73,6 +75,7 @@ pub(crate) fn serve(
     listener: StdListener,
     registry: &RegistryHandle,
     manager: &ServiceManager,
+    metrics_file: Option<&MetricsFile>,
     ready: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -93,9 +96,13 @@ pub(crate) fn serve(
             _ = terminate.recv() => info!("terminated: stopping"),
             () = accept(&listener, registry) => {}
             () = reload_at(&mut hang_up, registry, manager) => {}
+            () = metrics_file::keep(metrics_file, registry) => {}
             () = keep_watch(registry, manager.watchdog_period(), || manager.alive()) => {}
         }
         manager.stopping();
+        if let Some(file) = metrics_file {
+            file.remove();
+        }
         Ok(())
     })
 }

@@ -8,12 +8,15 @@ mod json;
 pub(crate) mod tests;
 pub(crate) mod text;
 
+use crate::machine::Machine;
 use crate::worker::{Doing, Standing};
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::Choice;
 use etmem_core::name::Name;
-use etmem_engine::{Cycle, Figures, Reason, ReasonName};
+use etmem_engine::{Cycle, Feedback, Figures, Reason, ReasonName};
 use etmem_wire::TaskForm;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A task, to be shown.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct ShownWork {
     pub(crate) dry_run: bool,
     /// How it stands, if it was started.
     pub(crate) running: Option<ShownRun>,
+    /// Where its processes are, to say what they are called.
+    pub(crate) machine: Option<Arc<dyn Machine>>,
 }
 
 /// Who works for a task that runs.
@@ -127,6 +132,17 @@ impl ShownWork {
     pub(crate) fn process_reasons(&self) -> impl Iterator<Item = Option<ReasonName>> {
         let processes = self.worked().and_then(ShownRunning::last).map(|cycle| &cycle.report.processes);
         processes.into_iter().flatten().map(|process| process.reason.as_ref().map(|reason| reason.name))
+    }
+
+    /// What refaults say of each process of the last cycle, if the engine heeds them.
+    pub(crate) fn feedback(&self) -> impl Iterator<Item = &Feedback> {
+        let processes = self.worked().and_then(ShownRunning::last).map(|cycle| &cycle.report.processes);
+        processes.into_iter().flatten().filter_map(|process| process.feedback.as_ref())
+    }
+
+    /// For how long it has been running, where a worker works for it.
+    pub(crate) fn running_for(&self) -> Option<Duration> {
+        self.worked().map(|running| running.standing.running)
     }
 
     /// How it stands, where a worker works for it.

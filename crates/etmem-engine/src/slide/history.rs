@@ -408,6 +408,7 @@ impl TaskHistory {
             out: settled.out + left,
             working_set: settled.working_set,
             refaults_per_minute: limiter.rate(),
+            max_refault: limiter.goal(),
             back_off: back_off(limiter.state(), forecast.as_ref()),
             forecast,
             bytes_per_second: throttle.bytes_per_second().filter(|_| !limiter.limits().paused),

@@ -17,7 +17,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// A process that was looked at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scanned {
     /// Bytes present in the mappings looked at.
     pub present: u64,

@@ -17,4 +17,5 @@ pub(crate) mod report;
 pub(crate) mod survey;
 mod target;
 pub(crate) mod task;
+pub(crate) mod top;
 pub(crate) mod warm;

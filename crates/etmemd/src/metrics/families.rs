@@ -85,7 +85,8 @@ impl Families {
         }
         let _ = writeln!(self.text, "# HELP {named} {help}");
         for (Labels(labels), value) in samples {
-            let _ = writeln!(self.text, "{name}{ending}{{{labels}}} {value}");
+            let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
+            let _ = writeln!(self.text, "{name}{ending}{labels} {value}");
         }
     }
 

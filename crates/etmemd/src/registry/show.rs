@@ -2,10 +2,13 @@
 
 use super::denied::Denied;
 use super::entries::{EngineEntry, Policy, ProjectEntry, Registry, Running, TaskEntry};
+use crate::machine::Machine;
 use crate::task_show::{ShownRun, ShownRunning, ShownWork};
 use etmem_config::TaskSection;
 use etmem_core::name::Name;
+use etmem_linux::counters::Reading;
 use etmem_wire::{ShownEngine, ShownProject, ShownTask};
+use std::sync::Arc;
 
 impl Registry {
     /// The projects to show, newest first: all, or the one named; where `verbose`, with how each task sees and moves.
@@ -18,7 +21,13 @@ impl Registry {
     /// The tasks of all projects, newest first. Waits for none of them.
     pub(crate) fn all_tasks(&self) -> Vec<ShownWork> {
         let engines = self.projects.iter().rev().flat_map(|project| project.engines.iter().rev());
-        engines.flat_map(|engine| engine.tasks.iter().rev().map(|task| task.shown_work(engine))).collect()
+        let tasks = engines.flat_map(|engine| engine.tasks.iter().rev().map(move |task| (engine, task)));
+        tasks.map(|(engine, task)| task.shown_work(engine, &self.machine)).collect()
+    }
+
+    /// What the machine counts.
+    pub(crate) fn counters(&self) -> Vec<Reading> {
+        self.machine.counters()
     }
 
     /// The tasks of `project`, or those of them that are called `task`, newest first. Waits for none of them.
@@ -27,7 +36,7 @@ impl Registry {
         let all = entry.engines.iter().rev().flat_map(|engine| {
             let tasks = engine.tasks.iter().rev();
             let wanted = tasks.filter(|entry| task.is_none_or(|name| entry.section.name == *name));
-            wanted.map(|task| task.shown_work(engine))
+            wanted.map(|task| task.shown_work(engine, &self.machine))
         });
         let wanted: Vec<ShownWork> = all.collect();
         match task {
@@ -40,7 +49,7 @@ impl Registry {
 }
 
 impl TaskEntry {
-    fn shown_work(&self, owner: &EngineEntry) -> ShownWork {
+    fn shown_work(&self, owner: &EngineEntry, machine: &Arc<dyn Machine>) -> ShownWork {
         let TaskSection { project, engine, name, target, .. } = &self.section;
         let running = self.running.as_ref().map(|running| match running {
             Running::Worked { worker, .. } => {
@@ -56,6 +65,7 @@ impl TaskEntry {
             target: target.clone(),
             dry_run: matches!(&owner.policy, Policy::BuiltIn(engine) if engine.is_dry_run(&self.section)),
             running,
+            machine: Some(Arc::clone(machine)),
         }
     }
 }

@@ -60,9 +60,13 @@ struct LastCycle<'a> {
 #[derive(Serialize)]
 struct Process<'a> {
     pid: u32,
+    name: Option<String>,
+    resident_bytes: Option<u64>,
+    swapped_bytes: Option<u64>,
     result: &'static str,
     text: String,
     reason: Option<&'a Reason>,
+    figures: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     feedback: Option<&'a Feedback>,
 }
@@ -97,7 +101,7 @@ impl ShownWork {
                 triggers: &standing.triggers,
                 woken_by: standing.woken_by.as_ref(),
                 cycles: standing.status.cycles,
-                last_cycle: standing.status.last.as_ref().map(last_cycle),
+                last_cycle: standing.status.last.as_ref().map(|cycle| self.shown_cycle(cycle)),
                 total: &standing.status.totals,
             }
         });
@@ -114,21 +118,38 @@ impl ShownWork {
         // Names are texts and numbers finite, so it is always JSON. A value has its fields in alphabetical order.
         serde_json::to_value(&task).unwrap_or_default()
     }
+
+    fn shown_cycle<'a>(&'a self, Cycle { figures, report }: &'a Cycle) -> LastCycle<'a> {
+        let table = self.machine.as_ref().map(|machine| machine.processes());
+        let processes = report.processes.iter().map(|one| {
+            let memory = table.and_then(|table| table.memory(one.process).ok());
+            Process {
+                pid: one.process.pid.get(),
+                name: table.and_then(|table| table.name(one.process)),
+                resident_bytes: memory.map(|memory| memory.resident),
+                swapped_bytes: memory.map(|memory| memory.swapped),
+                result: one.result.word(),
+                text: one.text.to_string(),
+                reason: one.reason.as_ref(),
+                figures: counted(&one.figures),
+                feedback: one.feedback.as_ref(),
+            }
+        });
+        LastCycle { figures, processes: processes.collect(), groups: groups(report) }
+    }
 }
 
 fn chosen(choice: &Choice) -> Chosen<'_> {
     Chosen { name: choice.name, reason: &choice.reason }
 }
 
-fn last_cycle(Cycle { figures, report }: &Cycle) -> LastCycle<'_> {
-    let processes = report.processes.iter().map(|one| Process {
-        pid: one.process.pid.get(),
-        result: one.result.word(),
-        text: one.text.to_string(),
-        reason: one.reason.as_ref(),
-        feedback: one.feedback.as_ref(),
-    });
-    LastCycle { figures, processes: processes.collect(), groups: groups(report) }
+/// The figures that are not 0: a task may have thousands of processes.
+fn counted(figures: &Figures) -> Value {
+    let mut figures = serde_json::to_value(figures).unwrap_or_default();
+    if let Value::Object(figures) = &mut figures {
+        figures.retain(|_, amount| amount.as_f64() != Some(0.0));
+    }
+    figures
 }
 
 /// The control groups of a task that names some.

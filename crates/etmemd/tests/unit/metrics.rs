@@ -1,15 +1,17 @@
 //! What monitoring receives of tasks.
 
 use super::*;
+use crate::task_show::ShownRun;
 use crate::task_show::tests::{report, shown, standing};
-use crate::task_show::{ShownRun, task_show};
 use crate::worker::Doing;
 use etmem_core::guard::SkipReason;
 use etmem_core::name::Name;
 use etmem_engine::ProcessResult;
-use etmem_wire::TaskForm;
-use serde_json::Value;
+use etmem_linux::counters::rows as machine_rows;
 use std::collections::BTreeSet;
+
+#[path = "metrics_and_json.rs"]
+mod metrics_and_json;
 
 /// A task that runs, one that was not started, and one of a plugin.
 fn tasks() -> [ShownWork; 3] {
@@ -22,6 +24,18 @@ fn tasks() -> [ShownWork; 3] {
     hosted.running = Some(ShownRun::Hosted);
     hosted.engine = Name::new("plugin").expect("a name");
     [running, stopped, hosted]
+}
+
+fn counters() -> Vec<Reading> {
+    let reading = |name, level: Option<&str>, kind, amount| {
+        let row = machine_rows().iter().find(|row| row.name == name).expect("a row");
+        Reading { row, level: level.map(str::to_owned), kind, amount }
+    };
+    vec![
+        reading("level_used", Some("zram0"), None, 4096),
+        reading("workingset_refault", None, Some("anon"), 7),
+        reading("zswap_max_pool", None, None, 20),
+    ]
 }
 
 /// The samples of `text`, after a check of its grammar.
@@ -43,12 +57,12 @@ fn samples(text: &str) -> BTreeSet<&str> {
             }
             continue;
         }
-        let (name, rest) = line.split_once('{').expect("labels");
+        let (name, rest) = line.split_once(['{', ' ']).expect("a value");
         assert!(
             name.strip_prefix(family).is_some_and(|end| ["", "_total", "_info"].contains(&end)),
             "{line}"
         );
-        let (labels, value) = rest.rsplit_once("} ").expect("a value");
+        let (labels, value) = rest.rsplit_once("} ").unwrap_or(("", rest));
         assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{line}");
         assert!(!labels.contains("pid"), "{line}");
         assert!(names.insert(line.rsplit_once(' ').expect("a value").0), "one sample, one line: {line}");
@@ -60,7 +74,7 @@ fn samples(text: &str) -> BTreeSet<&str> {
 fn samples_of_tasks_that_run_and_of_those_that_do_not() {
     let tasks = tasks();
     for form in [MetricsForm::OpenMetrics, MetricsForm::Prometheus] {
-        let text = metrics(&tasks, form);
+        let text = metrics(&tasks, &counters(), form);
         let samples = samples(&text);
         for sample in [
             "etmem_task_up{project=\"p\",engine=\"slide\",task=\"t\"} 1",
@@ -71,6 +85,14 @@ fn samples_of_tasks_that_run_and_of_those_that_do_not() {
             "etmem_last_cycle_moved_bytes{project=\"p\",engine=\"slide\",task=\"t\"} 157286400",
             "etmem_cpu_seconds_total{project=\"p\",engine=\"slide\",task=\"t\"} 0.024",
             "etmem_last_cycle_took_seconds{project=\"p\",engine=\"slide\",task=\"t\"} 3.25",
+            "etmem_task_held_back{project=\"p\",engine=\"slide\",task=\"t\",way=\"none\"} 1",
+            "etmem_task_held_back{project=\"p\",engine=\"slide\",task=\"t\",way=\"paused\"} 0",
+            "etmem_task_rate_bytes_per_second{project=\"p\",engine=\"slide\",task=\"t\"} 41943040",
+            "etmem_task_dry_run{project=\"p\",engine=\"slide\",task=\"t\"} 0",
+            "etmem_task_running_seconds{project=\"p\",engine=\"slide\",task=\"t\"} 120",
+            "etmem_level_used_bytes{level=\"zram0\"} 4096",
+            "etmem_workingset_refault_bytes_total{kind=\"anon\"} 7",
+            "etmem_zswap_max_pool_ratio 0.2",
             "etmem_last_cycle_processes{project=\"p\",engine=\"slide\",task=\"t\",reason=\"swap_full\"} 1",
         ] {
             assert!(samples.contains(sample), "{sample} in\n{text}");
@@ -81,39 +103,25 @@ fn samples_of_tasks_that_run_and_of_those_that_do_not() {
 #[test]
 fn the_forms_differ_in_their_comments() {
     let [open, older] =
-        [MetricsForm::OpenMetrics, MetricsForm::Prometheus].map(|form| metrics(&tasks(), form));
+        [MetricsForm::OpenMetrics, MetricsForm::Prometheus].map(|form| metrics(&tasks(), &counters(), form));
     assert!(open.contains("# TYPE etmem_moved_bytes counter\n# UNIT etmem_moved_bytes bytes\n"), "{open}");
     assert!(open.contains("# TYPE etmem_build info\n") && open.ends_with("# EOF\n"), "{open}");
     assert!(older.contains("# TYPE etmem_moved_bytes_total counter\n"), "{older}");
     assert!(older.contains("# TYPE etmem_build_info gauge\n"), "{older}");
     assert!(!older.contains("# EOF") && !older.contains("# UNIT"), "{older}");
-    assert_eq!(samples(&open), samples(&older));
-}
-
-#[test]
-fn every_figure_of_the_json_is_a_metric_and_the_other_way_round() {
-    let tasks = tasks();
-    let json = task_show(&tasks[0].project, &tasks[..1], TaskForm::Json);
-    let json: Value = serde_json::from_str(&json).expect("JSON");
-    let names = |value: &Value| -> BTreeSet<String> {
-        let numbers = value.as_object().expect("figures").iter().filter(|(_, value)| value.is_number());
-        numbers.map(|(name, _)| name.clone()).collect()
-    };
-    let text = metrics(&tasks[..1], MetricsForm::OpenMetrics);
-    let of_samples = |begin: &str, end: &str| -> BTreeSet<String> {
-        let named = samples(&text).into_iter().filter_map(|line| line.split_once('{')).map(|(name, _)| name);
-        named
-            .filter_map(|name| name.strip_prefix(begin)?.strip_suffix(end))
-            .filter(|name| *name != "task_cycles" && *name != "processes")
+    let of_tasks = |text| -> BTreeSet<String> {
+        // Processor time goes on meanwhile.
+        samples(text)
+            .into_iter()
+            .filter(|line| !line.starts_with("etmem_daemon"))
             .map(str::to_owned)
             .collect()
     };
-    assert_eq!(of_samples("etmem_last_cycle_", ""), names(&json["last_cycle"]));
-    assert_eq!(of_samples("etmem_", "_total"), names(&json["total"]));
+    assert_eq!(of_tasks(&open), of_tasks(&older));
 }
 
 #[test]
 fn without_tasks_there_is_the_daemon() {
-    let text = metrics(&[], MetricsForm::OpenMetrics);
-    assert_eq!(samples(&text).len(), 1, "{text}");
+    let text = metrics(&[], &[], MetricsForm::OpenMetrics);
+    assert_eq!(samples(&text).len(), 2, "{text}");
 }

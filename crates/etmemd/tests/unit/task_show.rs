@@ -52,6 +52,7 @@ pub(crate) fn shown(running: Option<Standing>) -> ShownWork {
                 standing,
             }))
         }),
+        machine: None,
     }
 }
 
@@ -177,8 +178,12 @@ fn json_for_programs() {
     for level in ["out_bytes", "saved_bytes"] {
         assert_eq!(of_cycle.as_object_mut().unwrap().remove(level), Some(json!(0)), "{level}");
     }
+    let figures = json!({
+        "scanned_bytes": 256 * MIB, "hot_bytes": 56 * MIB, "cold_bytes": 200 * MIB, "moved_bytes": 150 * MIB,
+        "skipped_no_room_bytes": 50 * MIB, "window_seconds": 3.0,
+    });
     let feedback = json!({
-        "back_off": "not held back", "came_back_percent_per_minute": 0.0, "working_set_bytes": 0, "out_bytes": 0,
+        "back_off": "not held back", "came_back_percent_per_minute": 0.0, "max_refault_percent_per_minute": null, "working_set_bytes": 0, "out_bytes": 0,
         "rate_bytes_per_second": 40 * MIB, "ability_bytes_per_second": null, "forecast": null,
     });
     assert_eq!(
@@ -199,14 +204,18 @@ fn json_for_programs() {
                         "name": "no_room",
                         "text": "51200 KiB of what is cold stay, no room in swap below max_swap_use",
                     },
+                    "name": null, "resident_bytes": null, "swapped_bytes": null,
+                    "figures": figures,
                     "feedback": feedback,
                 },
                 {
-                    "pid": 4712, "result": "lost", "text": "the process exited",
+                    "pid": 4712, "result": "lost", "text": "the process exited", "name": null,
+                    "resident_bytes": null, "swapped_bytes": null, "figures": {},
                     "reason": { "name": "exited", "text": "the process exited" },
                 },
                 {
-                    "pid": 4713, "result": "stopped", "text": "stopped in mid-scan",
+                    "pid": 4713, "result": "stopped", "text": "stopped in mid-scan", "name": null,
+                    "resident_bytes": null, "swapped_bytes": null, "figures": {},
                     "reason": { "name": "stopped", "text": "the task was stopped in mid-scan" },
                 },
             ],
