@@ -3,6 +3,7 @@
 //! `std::fs::read` asks for the size first, which these files do not have, and then begins with 32 bytes: eight system
 //! calls for a file of 300 bytes. This is four, or three where the end is known.
 
+use crate::sys::machine::is_of_procfs;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{self, Read};
@@ -45,7 +46,8 @@ pub(crate) fn read_to_string(path: &Path) -> io::Result<String> {
 }
 
 /// A file of the machine that each cycle reads: it stays open, as to open and close it takes as long as to read it. The kernel makes
-/// its text again when it is read from the beginning (`seq_read_iter`, fs/seq_file.c).
+/// its text again when it is read from the beginning (`seq_read_iter`, fs/seq_file.c). What another file system has in the place of the
+/// kernel's, as containers are given, may say for good what it said when it was opened: it is opened each time.
 #[derive(Debug, Clone)]
 pub(crate) struct KeptFile {
     path: PathBuf,
@@ -75,7 +77,7 @@ impl KeptFile {
         *open = None;
         let file = File::open(&self.path)?;
         let text = read_again(&file)?;
-        *open = Some(file);
+        *open = Some(file).filter(is_of_procfs);
         Ok(text)
     }
 

@@ -5,6 +5,7 @@
 //! of ours, so that all that reads ours reads it.
 
 use crate::header::{Header, Process, VERSION};
+use crate::memory::ADDRESSES_END;
 use crate::reader::ReadError;
 use crate::writer::{WriteError, Writer};
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
@@ -77,7 +78,7 @@ struct Accesses {
 
 impl Region {
     fn range(&self) -> AddressRange {
-        let whole = |address: u64| address / PAGE_SIZE * PAGE_SIZE;
+        let whole = |address: u64| address.min(ADDRESSES_END) / PAGE_SIZE * PAGE_SIZE;
         AddressRange::new(whole(self.start.0), whole(self.end.0.saturating_add(PAGE_SIZE - 1)))
     }
 

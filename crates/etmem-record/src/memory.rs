@@ -20,8 +20,12 @@ use std::collections::BTreeMap;
 /// Most blocks of a process: 2 TiB in memory.
 pub const BLOCKS_MAX: usize = 1 << 20;
 
-/// The number of the block at the end of what an address can name.
-const BLOCKS_END: u64 = u64::MAX / BLOCK_SIZE;
+/// Programs have their memory below this, also with page tables of five levels (`Documentation/arch/x86/x86_64/5level-paging.rst`),
+/// and machines have theirs.
+pub(crate) const ADDRESSES_END: u64 = 1 << 57;
+
+/// The number of the block there.
+pub(crate) const BLOCKS_END: u64 = ADDRESSES_END / BLOCK_SIZE;
 
 /// Tags of items of several blocks.
 const GONE: u8 = 0;

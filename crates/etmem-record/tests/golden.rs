@@ -67,6 +67,24 @@ fn is_golden(name: &str, text: &str) {
     assert_eq!(text, want, "{name}");
 }
 
+/// A record that the first version wrote: each version reads it.
+const FIRST: &[u8] = include_bytes!("golden/first.rec");
+
+#[test]
+fn the_first_record_is_read_as_one_of_today() {
+    let events = |bytes: &[u8]| {
+        let mut reader = Reader::new(bytes).unwrap();
+        let mut seen = Vec::new();
+        while let Some(event) = reader.next().unwrap() {
+            let looked = if let Event::Look(look) = event { Some(look.at) } else { None };
+            seen.push((looked, format!("{:?}", reader.processes())));
+        }
+        assert_eq!(reader.cut(), None);
+        seen
+    };
+    assert_eq!(events(FIRST), events(&record()));
+}
+
 #[test]
 fn reports_are_as_they_were() {
     let bytes = record();

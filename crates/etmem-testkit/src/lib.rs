@@ -26,6 +26,7 @@ pub mod size;
 pub mod stage;
 pub mod swap;
 pub mod times;
+pub mod tmux;
 pub mod trial;
 pub mod undo;
 pub mod workload;

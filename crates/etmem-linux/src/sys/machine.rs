@@ -1,5 +1,6 @@
 //! What the C library and the kernel say of the machine.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -16,6 +17,11 @@ pub(crate) fn is_procfs(path: &Path) -> io::Result<bool> {
     Ok(rustix::fs::statfs(path)?.f_type == rustix::fs::PROC_SUPER_MAGIC)
 }
 
+/// Whether `file` is of a procfs, as far as the kernel says.
+pub(crate) fn is_of_procfs(file: &File) -> bool {
+    rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +33,7 @@ mod tests {
         assert!(is_procfs(Path::new("/proc")).unwrap());
         assert!(!is_procfs(&std::env::temp_dir()).unwrap());
         assert!(is_procfs(Path::new("/nonexistent/proc")).is_err());
+        assert!(is_of_procfs(&File::open("/proc/meminfo").unwrap()));
+        assert!(!is_of_procfs(&tempfile::tempfile().unwrap()));
     }
 }

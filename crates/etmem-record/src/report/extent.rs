@@ -104,6 +104,7 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::BLOCKS_END;
     use proptest::prelude::*;
 
     #[test]
@@ -123,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_block_has_its_rows(blocks in prop::collection::btree_set(0u64..1 << 43, 1..60), rows in 8u64..300) {
+        fn each_block_has_its_rows(blocks in prop::collection::btree_set(0u64..BLOCKS_END, 1..60), rows in 8u64..300) {
             let layout = Extent(blocks.clone()).layout(rows);
             prop_assert!(layout.rows() as u64 <= rows);
             for block in blocks {

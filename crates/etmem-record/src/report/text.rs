@@ -51,7 +51,29 @@ fn short(name: &str) -> String {
     name.chars().map(|character| if character.is_control() { '?' } else { character }).take(NAME).collect()
 }
 
-pub(super) fn heat(report: &HeatReport<'_>, colours: bool) -> String {
+/// Adds `text` in lines of at most `columns`, so that no terminal breaks a word.
+fn wrapped(out: &mut String, text: &str, columns: usize) {
+    let mut width = 0;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let length = word.chars().count();
+        match width {
+            0 => {}
+            _ if width + 1 + length > columns => {
+                out.push('\n');
+                width = 0;
+            }
+            _ => {
+                out.push(' ');
+                width += 1;
+            }
+        }
+        out.push_str(word);
+        width += length;
+    }
+    out.push('\n');
+}
+
+pub(super) fn heat(report: &HeatReport<'_>, columns: usize, colours: bool) -> String {
     let HeatReport { about, grid, .. } = report;
     let mut out = head(about, "Heat map");
     let mut last_name = String::new();
@@ -78,18 +100,17 @@ pub(super) fn heat(report: &HeatReport<'_>, colours: bool) -> String {
         out.push('\n');
     }
     out.push_str(&axis(grid));
-    let _ = writeln!(
-        out,
-        "\neach row is {}, each column {}; ~ a gap in the address space that is left out",
-        size(grid.layout.row),
-        time((grid.end().saturating_sub(grid.begin())) / u32::try_from(grid.columns().max(1)).unwrap_or(1))
-    );
+    let column =
+        (grid.end().saturating_sub(grid.begin())) / u32::try_from(grid.columns().max(1)).unwrap_or(1);
+    let (row, column) = (size(grid.layout.row), time(column));
+    out.push('\n');
+    let text =
+        format!("each row is {row}, each column {column}; ~ a gap in the address space that is left out");
+    wrapped(&mut out, &text, columns);
     let steps: Vec<String> = (1..).zip(WORDS).map(|(digit, least)| format!("{digit}: {least}")).collect();
-    let _ = writeln!(
-        out,
-        "highest share of pages that was touched between two looks, from %: {}",
-        steps.join("  ")
-    );
+    let text =
+        format!("highest share of pages that was touched between two looks, from %: {}", steps.join(", "));
+    wrapped(&mut out, &text, columns);
     out.push_str(".: in memory, not touched; blank: not in memory\n");
     out
 }
@@ -138,12 +159,12 @@ pub(super) fn ages(report: &AgesReport<'_>, columns: usize) -> String {
         let bar = bar(bytes, resident, columns.saturating_sub(36));
         let _ = writeln!(out, "{:>12}  {:>9}  {:>8}  {bar}", age(idle), size(bytes), share(bytes, resident));
     }
-    let _ = writeln!(
-        out,
-        "\nof {} in memory; at the end of {} of looks. Pages that were not touched at all count from the beginning.",
-        size(resident),
-        time(report.ages.watched())
+    let (resident, watched) = (size(resident), time(report.ages.watched()));
+    out.push('\n');
+    let text = format!(
+        "of {resident} in memory; at the end of {watched} of looks. Pages that were not touched at all count from the beginning."
     );
+    wrapped(&mut out, &text, columns);
     out
 }
 
@@ -167,9 +188,9 @@ pub(super) fn working_set(report: &WorkingSetReport<'_>, columns: usize) -> Stri
             size(set)
         );
     }
-    let _ = writeln!(
-        out,
-        "\ntouched: between two looks; {within}: touched within that time. The highest of each line."
-    );
+    out.push('\n');
+    let text =
+        format!("touched: between two looks; {within}: touched within that time. The highest of each line.");
+    wrapped(&mut out, &text, columns);
     out
 }

@@ -20,7 +20,7 @@ pub fn room(format: Format) -> (u64, usize) {
 #[must_use]
 pub fn write_heat(report: &HeatReport<'_>, format: Format) -> String {
     match format {
-        Format::Text { colours, .. } => text::heat(report, colours),
+        Format::Text { columns, colours } => text::heat(report, columns, colours),
         Format::Svg => svg::heat(report),
         Format::Html => html::heat(report),
         Format::Csv => csv::heat(report),

@@ -40,6 +40,20 @@ fn a_record_of_damo_is_read_as_one_of_ours() {
 }
 
 #[test]
+fn regions_past_the_last_address_are_none() {
+    let top = TEXT.replace(
+        r#""start": "139,637,980,921,856", "end": "139,637,980,942,336""#,
+        r#""start": "144,115,188,075,851,776", "end": "18,446,744,073,709,551,615""#,
+    );
+    assert_ne!(top, TEXT);
+    let ours = convert(top.as_bytes()).unwrap();
+    let mut reader = Reader::new(&ours[..]).unwrap();
+    while !matches!(reader.next().unwrap(), Some(Event::Look(_)) | None) {}
+    // One page of it lies below 2^57.
+    assert_eq!(reader.processes()[0].memory.bytes(), ((4 << 20) + PAGE_SIZE, 4 << 20));
+}
+
+#[test]
 fn what_is_not_as_expected_is_refused() {
     for (text, want) in [
         ("[1]", "invalid type"),

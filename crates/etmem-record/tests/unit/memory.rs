@@ -112,9 +112,13 @@ fn a_page_that_is_touched_once_is_written_once() {
 fn more_memory_than_a_record_may_have_is_refused() {
     let mut memory = Memory::of_at_most(4);
     assert_eq!(memory.write(&heat(&[1, 1, 1, 1, 1])), Err(Malformed::TooMuch(4)));
-    let mut bytes = Vec::new();
-    put(5, &mut bytes);
-    bytes.push(ALIKE);
-    put(u64::MAX >> 22, &mut bytes);
-    assert_eq!(Memory::of_at_most(4).read(&bytes), Err(Malformed::TooMuch(4)));
+    let read = |blocks: u64| {
+        let mut bytes = Vec::new();
+        put(5, &mut bytes);
+        bytes.push(ALIKE);
+        put(blocks, &mut bytes);
+        Memory::of_at_most(4).read(&bytes)
+    };
+    assert_eq!(read(BLOCKS_END - 5), Err(Malformed::TooMuch(4)));
+    assert_eq!(read(BLOCKS_END - 4), Err(Malformed::Item), "past the last address");
 }

@@ -43,11 +43,11 @@ fn command() -> Command {
         Arg::new("format").long("format").value_name("FORMAT").help("text, svg, html or csv [default: text]");
     Command::new("report")
         .about("Show what programs touch: as a heat map, by age, or as the working set over time")
-        .arg(what.value_parser(["heatmap", "ages", "wss"]))
+        .arg(what.value_parser(["heatmap", "ages", "wss"]).hide_possible_values(true))
         .arg(from.value_parser(value_parser!(OsString)))
         .args(target::options())
         .group(ArgGroup::new("whom").args(["pid", "name", "cgroup", "from"]).required(true).multiple(true))
-        .arg(format.value_parser(["text", "svg", "html", "csv"]))
+        .arg(format.value_parser(["text", "svg", "html", "csv"]).hide_possible_values(true))
         .args(record::looking())
         .args(etmemd::roots())
         .override_usage(

@@ -1,19 +1,25 @@
-//! `etmem top` on a real terminal (tmux): 80×24, resized to 200×50, with the daemon killed and started again under it.
+//! What is made for a terminal, on a real one (tmux), 80×24 and 200×50: `etmem top`, resized, with the daemon killed and started again
+//! under it; reports of a record, as golden text; a survey with its progress line.
+//!
+//! `ETMEM_TEST_KEEP=1 cargo test -p etmem-tests --test terminal` writes the golden text again.
 
-use std::fs::File;
+use std::env;
+use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::fake::proc::FakeProc;
 use etmem_testkit::fake::proc::script::{Life, Script, ScriptedMapping, ScriptedProcess, Segment};
 use etmem_testkit::machine::Need;
 use etmem_testkit::original::{Asked, OriginalServer};
 use etmem_testkit::process::{Running, run};
-use etmem_testkit::stage::LIMIT;
+use etmem_testkit::size::MIB;
+use etmem_testkit::stage::{LIMIT, Stage};
+use etmem_testkit::tmux::Tmux;
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use etmem_testkit::workload::Options;
 
 const PID: u32 = 3_000_000;
 const PAGES: u64 = 1000;
@@ -27,6 +33,8 @@ fn main() -> ExitCode {
             terminal,
         ),
         trial_or_skip("plain_tables", &fake, plain),
+        trial_or_skip("reports_fill_the_screen", &[Need::Program("tmux")], reports),
+        trial_or_skip("a_survey_says_how_far_it_is", &[Need::Root, Need::Bpf, Need::Program("tmux")], survey),
         trial_or_skip("a_daemon_of_1_x_is_refused", &[], original),
     ])
 }
@@ -45,52 +53,6 @@ fn begin(daemon: &Daemon) -> Result<()> {
     daemon.add(&ProjectFile::brisk("p").task("t", TaskKind::Pid(PID)).to_string())?;
     daemon.must(&["project", "start", "-n", "p"])?;
     daemon.wait_for_cycles(LIMIT, "p", 1)
-}
-
-/// A tmux of this test alone, which ends with this.
-struct Tmux(String);
-
-impl Tmux {
-    /// One of this size that runs `command`, and keeps what it leaves on the screen.
-    fn start(command: &str, width: u16, height: u16) -> Result<Self> {
-        let tmux = Self(format!("etmem-test-{}", std::process::id()));
-        let (width, height) = (width.to_string(), height.to_string());
-        let kept = format!("{command}; echo ended with $?; exec cat");
-        tmux.run(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, &kept])?;
-        Ok(tmux)
-    }
-
-    fn run(&self, words: &[&str]) -> Result<String> {
-        let mut command = Command::new("tmux");
-        let ran = run(
-            command.args(["-L", &self.0]).args(words).env("LC_ALL", "C.UTF-8").env_remove("TMUX"),
-            LIMIT,
-        )?;
-        ensure!(ran.status == 0, "tmux {words:?}: {ran:?}");
-        Ok(ran.stdout)
-    }
-
-    fn press(&self, key: &str) -> Result<()> {
-        self.run(&["send-keys", key]).map(drop)
-    }
-
-    /// The lines of the screen as soon as they are as `enough` says.
-    fn screen(&self, what: &str, enough: impl Fn(&[String]) -> bool) -> Result<Vec<String>> {
-        let mut lines = Vec::new();
-        let waited = WallClock::new().wait_until(Duration::from_secs(30), what, || {
-            lines = self.run(&["capture-pane", "-p"])?.lines().map(str::to_owned).collect();
-            Ok(enough(&lines))
-        });
-        waited.with_context(|| format!("the screen:\n{}", lines.join("\n")))?;
-        Ok(lines)
-    }
-}
-
-impl Drop for Tmux {
-    fn drop(&mut self) {
-        // It has ended already if its session has.
-        let _ = self.run(&["kill-server"]);
-    }
 }
 
 fn has(lines: &[String], word: &str) -> bool {
@@ -183,5 +145,67 @@ fn original() -> Result<()> {
     ensure!(ran.status == 186 && ran.stdout.is_empty() && ran.stderr.contains("knows no top"), "{ran:?}");
     let line = server.end()?;
     ensure!(Asked::parse(&line).is_some(), "the original does not understand {line}");
+    Ok(())
+}
+
+/// The sizes of screens, in columns and lines.
+const SCREENS: [(u16, u16); 2] = [(80, 24), (200, 50)];
+
+fn reports() -> Result<()> {
+    let etmem = &Binaries::build()?.etmem;
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // As it was written by the first version: what is read by it is read for good.
+    let record = here.join("../crates/etmem-record/tests/golden/first.rec");
+    for report in ["heatmap", "ages", "wss"] {
+        for (width, height) in SCREENS {
+            let command =
+                format!("NO_COLOR=1 {} report {report} --from {}", etmem.display(), record.display());
+            let tmux = Tmux::start(&command, width, height)?;
+            let lines = tmux.screen("the report", |lines| has(lines, "ended with "))?;
+            let screen: String = lines.iter().map(|line| format!("{}\n", line.trim_end())).collect();
+            let golden = here.join(format!("terminal/{report}-{width}x{height}.txt"));
+            if env::var_os("ETMEM_TEST_KEEP").is_some() {
+                fs::write(&golden, &screen)?;
+            }
+            let want = fs::read_to_string(&golden).with_context(|| golden.display().to_string())?;
+            ensure!(screen == want, "{}:\n{screen}", golden.display());
+        }
+    }
+    Ok(())
+}
+
+/// `line` with each number as one #: what is measured is not golden.
+fn without_numbers(line: &str) -> String {
+    let mut out = String::new();
+    for character in line.chars() {
+        match character {
+            '0'..='9' if out.ends_with('#') => {}
+            '0'..='9' => out.push('#'),
+            '.' if out.ends_with('#') => {}
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+fn survey() -> Result<()> {
+    let stage = Stage::without_swap()?;
+    let workload = stage.workload(&Options::gentle(64 * MIB, 8 * MIB))?;
+    for (width, height) in SCREENS {
+        let state = Daemon::state_folder();
+        let command = format!(
+            "ETMEMD_STATE_FOLDER={} {} survey {} --for 12s --no-sample",
+            state.display(),
+            stage.binaries.etmem.display(),
+            workload.pid()
+        );
+        let tmux = Tmux::start(&command, width, height)?;
+        let lines = tmux.screen("how far it is", |lines| has(lines, "surveying"))?;
+        ensure!(lines.iter().filter(|line| !line.is_empty()).count() == 1, "one line: {lines:#?}");
+        let lines = tmux.screen("its end", |lines| has(lines, "ended with "))?;
+        ensure!(!has(&lines, "surveying"), "the progress line is gone: {lines:#?}");
+        let shape: Vec<String> = lines.iter().map(String::as_str).map(without_numbers).collect();
+        ensure!(has(&shape, "idle for") && has(&shape, "ended with #"), "{shape:#?}");
+    }
     Ok(())
 }
