@@ -13,7 +13,7 @@ pub fn check(bytes: &[u8]) {
     look(bytes);
     read(bytes);
     if damo::is_meant(bytes)
-        && let Ok(ours) = damo::convert(bytes)
+        && let Ok(ours) = damo::convert_of_at_most(bytes, BLOCKS)
     {
         read(&ours);
     }

@@ -5,7 +5,7 @@
 //! of ours, so that all that reads ours reads it.
 
 use crate::header::{Header, Process, VERSION};
-use crate::memory::ADDRESSES_END;
+use crate::memory::{ADDRESSES_END, BLOCKS_MAX, Malformed};
 use crate::reader::ReadError;
 use crate::writer::{WriteError, Writer};
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
@@ -76,6 +76,14 @@ struct Accesses {
     percent: Option<Number>,
 }
 
+impl Snapshot {
+    /// Blocks that its regions may lie in, at most.
+    fn blocks(&self) -> u64 {
+        let of = |region: &Region| region.range().bytes() / BLOCK_SIZE + 1;
+        self.regions.iter().map(of).sum()
+    }
+}
+
 impl Region {
     fn range(&self) -> AddressRange {
         let whole = |address: u64| address.min(ADDRESSES_END) / PAGE_SIZE * PAGE_SIZE;
@@ -102,6 +110,14 @@ pub fn is_meant(first: &[u8]) -> bool {
 /// # Errors
 /// Why they are no record of damo.
 pub fn convert(bytes: &[u8]) -> Result<Vec<u8>, ReadError> {
+    convert_of_at_most(bytes, BLOCKS_MAX)
+}
+
+/// The same of records whose targets have at most `most` blocks together.
+///
+/// # Errors
+/// As `convert`.
+pub fn convert_of_at_most(bytes: &[u8], most: usize) -> Result<Vec<u8>, ReadError> {
     let text = if bytes.first() == Some(&0x78) {
         decompress_to_vec_zlib_with_limit(bytes, JSON_MAX)
             .map_err(|error| ReadError::Damo(format!("it cannot be decompressed: {error}")))?
@@ -110,13 +126,13 @@ pub fn convert(bytes: &[u8]) -> Result<Vec<u8>, ReadError> {
     };
     let targets: Vec<Target> =
         serde_json::from_slice(&text).map_err(|error| ReadError::Damo(error.to_string()))?;
-    write(&targets).map_err(|error| match error {
+    write(&targets, most).map_err(|error| match error {
         WriteError::Io(error) => ReadError::Io(error),
         WriteError::TooMuch(error) => ReadError::Damo(error.to_string()),
     })
 }
 
-fn write(targets: &[Target]) -> Result<Vec<u8>, WriteError> {
+fn write(targets: &[Target], blocks_most: usize) -> Result<Vec<u8>, WriteError> {
     let all = || {
         targets
             .iter()
@@ -146,7 +162,13 @@ fn write(targets: &[Target]) -> Result<Vec<u8>, WriteError> {
     }
     let mut snapshots: Vec<_> = all().collect();
     snapshots.sort_by_key(|(_, snapshot)| snapshot.end_time.0);
+    let mut blocks = vec![0; targets.len()];
     for (number, snapshot) in snapshots {
+        // Before they are made: a region of some bytes of text can be all that a machine could address.
+        blocks[number] = snapshot.blocks();
+        if blocks.iter().sum::<u64>() > blocks_most as u64 {
+            return Err(Malformed::TooMuch(blocks_most).into());
+        }
         let at = Duration::from_nanos(snapshot.end_time.0.saturating_sub(start));
         writer.look(number, at, &heat(snapshot))?;
     }
@@ -162,7 +184,7 @@ fn heat(snapshot: &Snapshot) -> HeatMap {
     let mut next = 0;
     for (range, access) in regions {
         // What two regions have in common counts for the first.
-        let range = AddressRange::new(range.start.max(next), range.end.min(1 << 63));
+        let range = AddressRange::new(range.start.max(next), range.end);
         if !range.is_empty() {
             fill(&mut update, range, access);
             next = range.end;

@@ -54,6 +54,17 @@ fn regions_past_the_last_address_are_none() {
 }
 
 #[test]
+fn a_region_of_more_than_a_record_takes_is_refused_at_once() {
+    let wide = TEXT.replace("\"139,637,976,727,552\"", "\"64,637,976,727,552\"");
+    assert_ne!(wide, TEXT);
+    let error = convert(wide.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("it has more than 2048 GiB in memory"), "{error}");
+    assert!(
+        convert_of_at_most(TEXT.as_bytes(), 4).is_ok() && convert_of_at_most(TEXT.as_bytes(), 3).is_err()
+    );
+}
+
+#[test]
 fn what_is_not_as_expected_is_refused() {
     for (text, want) in [
         ("[1]", "invalid type"),
