@@ -1,6 +1,6 @@
 //! `etmem report`: a record, or what is seen now, as text, a picture, a page or a table.
 
-use super::options::{Looking, duration_args, roots, roots_of, target_of, targets, word};
+use super::options::{Looking, duration_args, refuse, roots, roots_of, target_of, targets, word};
 use super::recording;
 use super::source::{Chosen, Opened, Source};
 use super::stage::{Progress, print};
@@ -49,10 +49,7 @@ fn command() -> Command {
 pub(super) fn run(arguments: &[OsString]) -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
-        Err(error) => {
-            eprint!("{error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return refuse(&error),
     };
     match draw(matches) {
         Ok(text) => print(&text, 0),

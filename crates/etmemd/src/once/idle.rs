@@ -8,7 +8,8 @@
 //! daemon respects holds: guards, promises of control groups, a sample first, one scan of a memory at a time.
 
 use super::stage::Progress;
-use crate::scan_claims::{CommandClaim, CommandClaims, NotClaimed};
+use super::watch::{claim, looks, stopped};
+use crate::scan_claims::{CommandClaim, CommandClaims};
 use crate::task_show::text::size;
 use etmem_core::act::{self, Sample, Tools};
 use etmem_core::address::AddressRange;
@@ -21,14 +22,11 @@ use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 use etmem_core::plan::{Budget, Ended, Outcome, Plan, Selection};
-use etmem_core::scan::{Looks, ScanEnd, Slice, Suspected, Wanted, is_swappable, leave_out_forked};
+use etmem_core::scan::{Looks, ScanEnd, Slice, Suspected, leave_out_forked};
 use etmem_core::throttle::{Rate, Throttle};
 use etmem_engine::{Reason, ReasonName};
 use std::sync::Mutex;
 use std::time::Duration;
-
-/// The longest that a scan of a daemon is waited for.
-pub(super) const LONGEST_SCAN: Duration = Duration::from_secs(60);
 
 /// How long a sample is watched.
 const WATCH: Duration = Duration::from_secs(1);
@@ -93,13 +91,11 @@ impl<'a> Idle<'a> {
         let Self { kernel, pacer, .. } = *self;
         let lost = |error: ProcessError| Reason::from(&error);
         self.room(process)?;
-        let claim =
-            self.claims.claim(process, &*kernel.processes, pacer, LONGEST_SCAN).map_err(not_claimed)?;
+        let claim = claim(process, kernel, self.claims, pacer)?;
         // Before the scan, so that both are bound to the program that is scanned.
         let mover = kernel.moving.out().and_then(|mover| mover.attach(process)).map_err(lost)?;
         let mut probe = kernel.probe.attach(process).map_err(lost)?;
-        let wanted = Wanted { is_wanted: is_swappable, flags: &[], without: &[] };
-        let mut looks = Looks::new(process, &*kernel.mappings, wanted);
+        let mut looks = looks(process, kernel);
         looks.begin(&mut *probe, false, Slice::default(), pacer).map_err(lost)?;
         Ok(Watched { process, _claim: claim, probe, mover, looks })
     }
@@ -285,19 +281,6 @@ impl SwapOut for Shown<'_> {
     fn residence(&mut self, ranges: &[AddressRange], out: &mut Vec<Residence>) -> Result<bool, ProcessError> {
         self.mover.residence(ranges, out)
     }
-}
-
-pub(super) fn stopped() -> Reason {
-    Reason::new(ReasonName::Stopped, "stopped before all was done")
-}
-
-pub(super) fn not_claimed(reason: NotClaimed) -> Reason {
-    let name = match reason {
-        NotClaimed::ByCommand | NotClaimed::ByDaemon(_) => ReasonName::Elsewhere,
-        NotClaimed::Stopped => return stopped(),
-        NotClaimed::Failed(_) => ReasonName::KernelRefused,
-    };
-    Reason::new(name, reason.to_string())
 }
 
 /// Why not all of a plan left.

@@ -2,7 +2,7 @@
 //!
 //! The command line becomes `etmemd --idle` and so on, as it may not use `etmem-linux` itself. [`options`] reads their arguments,
 //! [`idle`] pages out and leaves a [`record`], by which [`warm`] brings back. [`survey`] looks and moves nothing, and says of each [`program`] what it found. [`recording`] looks, too, and writes what it sees to
-//! a file, a [`source`] for [`drawing`] and [`replay`]. [`stage`] is the machine that they work on and how they
+//! a file, a [`source`] for [`drawing`] and [`replay`]. [`watch`] is how all of them look at a process, [`stage`] the machine that they work on and how they
 //! end early, [`report`] what they print. They keep away from the scans of daemons by [`scan_claims`](crate::scan_claims).
 
 mod drawing;
@@ -18,3 +18,4 @@ mod source;
 mod stage;
 mod survey;
 pub(crate) mod warm;
+mod watch;

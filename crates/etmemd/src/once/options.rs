@@ -8,6 +8,7 @@ use etmem_core::kernel::process::{ExePattern, Pid, Target};
 use etmem_linux::root::{ProcRoot, Roots, SysRoot};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// What is asked for.
@@ -161,6 +162,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     };
     let fits = found.filter(|seconds| *seconds <= 24 * 3600);
     fits.map(Duration::from_secs).ok_or("a time is a whole number followed by s, m or h, at most 24h; or 0")
+}
+
+/// Says what is wrong with arguments; the status to exit with.
+pub(super) fn refuse(error: &clap::Error) -> ExitCode {
+    eprint!("{error}");
+    ExitCode::from(2)
 }
 
 /// Reads the arguments.

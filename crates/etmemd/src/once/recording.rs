@@ -4,17 +4,15 @@
 //! arm -> [every] -> look at each process -> append what is new -> [every, or longer: 1 % of a processor] -> ...
 //! ```
 
-use super::idle::{LONGEST_SCAN, not_claimed, stopped};
 use super::options::{Asked, Looking};
 use super::stage::{Once, Progress, find, print, refused};
-use crate::scan_claims::{CommandClaim, CommandClaims};
+use super::watch::{Watch, stopped};
+use crate::scan_claims::CommandClaims;
 use crate::task_show::text::size;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_core::kernel::probe::AccessProbe;
-use etmem_core::kernel::process::Target;
-use etmem_core::kernel::process::{ProcessError, ProcessId};
-use etmem_core::scan::{Looks, ScanEnd, Slice, Wanted, is_swappable, rest};
+use etmem_core::kernel::process::{ProcessId, Target};
+use etmem_core::scan::{is_swappable, rest};
 use etmem_engine::{Reason, ReasonName};
 use etmem_linux::mapping::Mappings;
 use etmem_linux::root::{ProcRoot, Roots};
@@ -133,12 +131,9 @@ struct Recorder<'a> {
 /// A process that is looked at.
 #[derive(Debug)]
 struct Watched {
-    process: ProcessId,
+    watch: Watch,
     /// Its number in the record.
     number: usize,
-    /// Held until the end: another scan would clear what this one is to see.
-    _claim: CommandClaim,
-    probe: Box<dyn AccessProbe>,
     name: String,
     looks: u64,
     /// Why it is looked at no more.
@@ -186,9 +181,9 @@ impl Recorder<'_> {
         }
         let early = if all.is_empty() { None } else { self.rounds(&mut all, begun, writer)? };
         for watched in all {
-            let Watched { process, number, name, looks, ended, .. } = watched;
+            let Watched { watch, number, name, looks, ended } = watched;
             let (resident_bytes, _) = writer.bytes_of(number);
-            let pid = process.pid.get();
+            let pid = watch.process.pid.get();
             recorded.processes.push(RecordedProcess { pid, name, looks, resident_bytes, reason: ended });
             recorded.looks += looks;
         }
@@ -207,17 +202,8 @@ impl Recorder<'_> {
         writer: &mut Writer<W>,
     ) -> Result<Result<Watched, Reason>, Reason> {
         let Self { kernel, pacer, .. } = *self;
-        let attached =
-            self.claims.claim(process, &*kernel.processes, pacer, LONGEST_SCAN).map_err(not_claimed);
-        let attached = attached.and_then(|claim| {
-            let lost = |error: ProcessError| Reason::from(&error);
-            let mut probe = kernel.probe.attach(process).map_err(lost)?;
-            let slice = Slice::default();
-            self.looks(process).begin(&mut *probe, false, slice, pacer).map_err(lost)?;
-            Ok((claim, probe))
-        });
-        let (claim, probe) = match attached {
-            Ok(attached) => attached,
+        let watch = match Watch::begin(process, kernel, self.claims, pacer) {
+            Ok(watch) => watch,
             Err(reason) => return Ok(Err(reason)),
         };
         let name = kernel.processes.name(process).unwrap_or_default();
@@ -229,7 +215,7 @@ impl Recorder<'_> {
             since_ms: u64::try_from(since).unwrap_or_default(),
         });
         let number = number.map_err(unwritten)?;
-        Ok(Ok(Watched { process, number, _claim: claim, probe, name, looks: 0, ended: None }))
+        Ok(Ok(Watched { watch, number, name, looks: 0, ended: None }))
     }
 
     /// Looks until all has been seen. Returns why that was too early.
@@ -272,11 +258,6 @@ impl Recorder<'_> {
         }
     }
 
-    fn looks(&self, process: ProcessId) -> Looks<'_> {
-        let wanted = Wanted { is_wanted: is_swappable, flags: &[], without: &[] };
-        Looks::new(process, &*self.kernel.mappings, wanted)
-    }
-
     /// Looks at a process. Returns why it is looked at no more.
     fn look<W: Write>(
         &self,
@@ -284,27 +265,20 @@ impl Recorder<'_> {
         begun: Duration,
         writer: &mut Writer<W>,
     ) -> Result<Option<Reason>, Reason> {
-        let lost = |error: ProcessError| Ok(Some(Reason::from(&error)));
-        let mut looks = self.looks(watched.process);
-        if let Err(error) = looks.begin(&mut *watched.probe, true, Slice::default(), self.pacer) {
-            return lost(error);
-        }
-        match looks.look(&mut *watched.probe, self.pacer) {
-            Ok(()) => {}
-            // The next wait ends it for all.
-            Err(ScanEnd::Stopped) => return Ok(None),
-            Err(ScanEnd::Process(error)) => return lost(error),
-            Err(ScanEnd::Left(skip)) => return Ok(Some(Reason::from(&skip))),
-        }
+        let heat = match watched.watch.look(self.kernel, self.pacer) {
+            Ok(Some(heat)) => heat,
+            Ok(None) => return Ok(None),
+            Err(reason) => return Ok(Some(reason)),
+        };
         let at = self.pacer.now().saturating_sub(begun);
-        let named = match self.mappings.named(watched.process) {
+        let named = match self.mappings.named(watched.watch.process) {
             Ok(named) => named,
-            Err(error) => return lost(error),
+            Err(error) => return Ok(Some(Reason::from(&error))),
         };
         let wanted = named.iter().filter(|(mapping, _)| is_swappable(mapping));
         let mappings = wanted.map(|(mapping, name)| NamedMapping::new(mapping, name)).collect();
         writer.mappings(watched.number, mappings).map_err(unwritten)?;
-        match writer.look(watched.number, at, &looks.finish().heat) {
+        match writer.look(watched.number, at, &heat) {
             Ok(()) => watched.looks += 1,
             Err(WriteError::Io(error)) => return Err(unwritten(error)),
             Err(error @ WriteError::TooMuch(_)) => return Ok(Some(refused(error))),

@@ -1,7 +1,7 @@
 //! A command from its arguments to its exit status.
 
 use super::drawing;
-use super::idle::{self, Idle, stopped};
+use super::idle::{self, Idle};
 use super::options::{self, Asked, What};
 use super::program::Program;
 use super::record::{Records, Without};
@@ -11,6 +11,7 @@ use super::report::Report;
 use super::stage::{Once, Progress, find, print, refused};
 use super::survey::Survey;
 use super::warm::{self, Warm};
+use super::watch::stopped;
 use etmem_core::guard::Guards;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::pressure::Share;
@@ -34,10 +35,7 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     }
     let asked = match options::parse(arguments) {
         Ok(asked) => asked,
-        Err(error) => {
-            eprint!("{error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return options::refuse(&error),
     };
     let command = match &asked.what {
         What::Idle { .. } => "idle",

@@ -5,21 +5,20 @@
 //! arm -> [interval] -> look at each process -> [interval, or longer: 2 % of a processor] -> ... -> a sample of cold pages -> programs
 //! ```
 
-use super::idle::{LONGEST_SCAN, not_claimed};
 use super::program::{AGES, Found, PAGE_BYTES, Sampled};
 use super::stage::Progress;
-use crate::scan_claims::{CommandClaim, CommandClaims};
+use super::watch::Watch;
+use crate::scan_claims::CommandClaims;
 use etmem_core::act::Sample;
 use etmem_core::address::PAGE_SIZE;
 use etmem_core::feedback::{LOOKS_MAX, LastTouches};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::Residence;
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::kernel::reader::MemoryReaders;
 use etmem_core::plan::{Plan, Selection};
-use etmem_core::scan::{Looks, ScanEnd, Slice, Wanted, is_swappable, rest};
+use etmem_core::scan::rest;
 use etmem_engine::Reason;
 use std::time::Duration;
 
@@ -49,10 +48,7 @@ pub(super) struct Survey<'a> {
 /// A process that is looked at.
 #[derive(Debug)]
 struct Watched {
-    process: ProcessId,
-    /// Held until the end: another scan would clear what this one is to see.
-    _claim: CommandClaim,
-    probe: Box<dyn AccessProbe>,
+    watch: Watch,
     touches: LastTouches,
     /// Why it is looked at no more.
     ended: Option<Reason>,
@@ -116,38 +112,21 @@ impl Survey<'_> {
     }
 
     fn begin(&self, process: ProcessId) -> Result<Watched, Reason> {
-        let Self { kernel, pacer, .. } = *self;
-        let lost = |error: ProcessError| Reason::from(&error);
-        let claim =
-            self.claims.claim(process, &*kernel.processes, pacer, LONGEST_SCAN).map_err(not_claimed)?;
-        let mut probe = kernel.probe.attach(process).map_err(lost)?;
-        self.looks(process).begin(&mut *probe, false, Slice::default(), pacer).map_err(lost)?;
-        let touches = LastTouches::new(&AGES, pacer.now());
-        Ok(Watched { process, _claim: claim, probe, touches, ended: None })
-    }
-
-    fn looks(&self, process: ProcessId) -> Looks<'_> {
-        let wanted = Wanted { is_wanted: is_swappable, flags: &[], without: &[] };
-        Looks::new(process, &*self.kernel.mappings, wanted)
+        let watch = Watch::begin(process, self.kernel, self.claims, self.pacer)?;
+        Ok(Watched { watch, touches: LastTouches::new(&AGES, self.pacer.now()), ended: None })
     }
 
     fn look_once(&self, watched: &mut Watched) -> Result<(), Reason> {
-        let mut looks = self.looks(watched.process);
-        let lost = |error: ProcessError| Reason::from(&error);
-        looks.begin(&mut *watched.probe, true, Slice::default(), self.pacer).map_err(lost)?;
-        match looks.look(&mut *watched.probe, self.pacer) {
-            Ok(()) => watched.touches.saw(&looks.finish().heat, self.pacer.now()),
-            // The next wait ends it for all.
-            Err(ScanEnd::Stopped) => {}
-            Err(ScanEnd::Process(error)) => return Err(lost(error)),
-            Err(ScanEnd::Left(skip)) => return Err(Reason::from(&skip)),
+        if let Some(heat) = watched.watch.look(self.kernel, self.pacer)? {
+            watched.touches.saw(&heat, self.pacer.now());
         }
         Ok(())
     }
 
     /// What is known of a process.
     fn end(&self, watched: Watched) -> Result<Found, Reason> {
-        let Watched { process, touches, ended, .. } = watched;
+        let Watched { watch, touches, ended } = watched;
+        let process = watch.process;
         if let Some(reason) = ended {
             return Err(reason);
         }

@@ -3,9 +3,9 @@
 //! In comes what left, in its order, or else all that has mappings; what of it is in swap is touched by several threads, piece by piece,
 //! and counted when it is there.
 
-use super::idle::stopped;
 use super::record::{Record, Records, Without};
 use super::stage::Progress;
+use super::watch::stopped;
 use crate::task_show::text::size;
 use etmem_core::address::{AddressRange, PAGE_SIZE, append};
 use etmem_core::kernel::Kernel;

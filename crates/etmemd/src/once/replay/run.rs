@@ -1,6 +1,6 @@
 //! A task from `--set` to what it did over the record.
 
-use super::super::options::word;
+use super::super::options::{refuse, word};
 use super::super::source::{Opened, Source};
 use super::super::stage::{Progress, print};
 use super::machine::{Account, ReplayedMachine};
@@ -42,10 +42,7 @@ fn setting(text: &str) -> Result<(String, String), &'static str> {
 pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
-        Err(error) => {
-            eprint!("{error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return refuse(&error),
     };
     let file = matches.get_one::<PathBuf>("file").cloned().unwrap_or_default();
     let set: Vec<(String, String)> =
