@@ -76,6 +76,11 @@ fn pass(inside: &Inside, daemon: &Daemon, pairs: usize, count: usize) -> Result<
         Ok(cycles(daemon).len() >= goal)
     });
     waited.with_context(|| format!("log:\n{}", daemon.log()))?;
+    within_quota(daemon)
+}
+
+/// No cycle has moved more than the quota allows.
+fn within_quota(daemon: &Daemon) -> Result<()> {
     let moved = cycles(daemon);
     println!("MiB moved up and down in each cycle: {moved:?}");
     ensure!(moved.iter().all(|(up, down)| *up <= QUOTA && *down <= QUOTA), "more than the quota: {moved:?}");
@@ -98,7 +103,7 @@ fn settle(inside: &Inside, daemon: &Daemon, pairs: usize) -> Result<()> {
             || (moving.len() > pairs && moving[moving.len() - pairs..].iter().all(rests)))
     });
     waited.with_context(|| format!("log:\n{}", daemon.log()))?;
-    pass(inside, daemon, pairs, 0)
+    within_quota(daemon)
 }
 
 /// Hot memory is on `fast` nodes and cold memory is not.

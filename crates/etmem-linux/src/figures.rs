@@ -1,4 +1,5 @@
-//! Files of lines like `VmRSS:     1234 kB`: `/proc/meminfo` and `/proc/PID/status`.
+//! Figures in files of the kernel: lines like `VmRSS:     1234 kB` (`/proc/meminfo`, `/proc/PID/status`), counters (`/proc/vmstat`), and
+//! what is swap (`/proc/swaps`).
 
 /// The figure called `name` in `text`, in bytes; `None` if there is no such line or it is not in kB.
 pub(crate) fn bytes_of(text: &[u8], name: &str) -> Option<u64> {
@@ -8,6 +9,36 @@ pub(crate) fn bytes_of(text: &[u8], name: &str) -> Option<u64> {
     let line = std::str::from_utf8(line).ok()?;
     let digits = line.trim().strip_suffix("kB")?.trim_end();
     digits.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Lines of a name and a number, such as those of `/proc/vmstat`; others are left out.
+pub(crate) fn counters(text: &str) -> impl Iterator<Item = (&str, u64)> {
+    text.lines().filter_map(|line| {
+        let (name, number) = line.split_once(' ')?;
+        Some((name, number.trim().parse().ok()?))
+    })
+}
+
+/// A device or file of `/proc/swaps`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SwapDevice<'a> {
+    /// Its name below `/dev`, or its path, as the kernel escapes it.
+    pub(crate) name: &'a str,
+    /// Bytes that fit in it, as far as the line is as expected.
+    pub(crate) size: Option<u64>,
+    /// Bytes that are in use.
+    pub(crate) used: Option<u64>,
+}
+
+/// The devices and files by `text`, what `/proc/swaps` says.
+pub(crate) fn swap_devices(text: &str) -> impl Iterator<Item = SwapDevice<'_>> {
+    text.lines().skip(1).filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let path = words.next()?;
+        let mut bytes = words.skip(1).map(|kib| kib.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024)));
+        let [size, used] = std::array::from_fn(|_| bytes.next().flatten());
+        Some(SwapDevice { name: path.strip_prefix("/dev/").unwrap_or(path), size, used })
+    })
 }
 
 #[cfg(test)]

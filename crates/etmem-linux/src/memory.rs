@@ -1,6 +1,6 @@
 //! `/proc/meminfo`: the state of the machine's memory and swap.
 
-use crate::figures::bytes_of;
+use crate::figures::{bytes_of, counters};
 use crate::root::Roots;
 use crate::small_file::KeptFile;
 use crate::swap_stuck::SwapStuck;
@@ -58,12 +58,9 @@ impl SystemMemory for MachineMemory {
     fn swapped_in(&self) -> Option<u64> {
         let text = self.vmstat.read().ok()?;
         let text = String::from_utf8_lossy(&text);
-        let counted = text.lines().filter_map(|line| {
-            let (name, pages) = line.split_once(' ')?;
-            SWAPPED_IN.contains(&name).then(|| pages.parse::<u64>().ok())?
-        });
-        let (lines, pages) = counted.fold((0, 0u64), |(lines, sum), pages| (lines + 1, sum + pages));
-        (lines > 0).then(|| pages.saturating_mul(PAGE_SIZE))
+        let counted = counters(&text).filter(|(name, _)| SWAPPED_IN.contains(name));
+        let pages = counted.map(|(_, pages)| pages).reduce(u64::saturating_add)?;
+        Some(pages.saturating_mul(PAGE_SIZE))
     }
 }
 

@@ -16,10 +16,7 @@ const USUAL_BYTES: usize = 4096;
 
 /// All of the file at `path`.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(USUAL_BYTES);
-    // Through `take` the standard library knows of no file whose size to ask for.
-    File::open(path)?.take(u64::MAX).read_to_end(&mut text)?;
-    Ok(text)
+    whole(&File::open(path)?)
 }
 
 /// The same of a file that the kernel makes as one record, such as a process's `stat` (`single_open`, fs/seq_file.c): less of it than
@@ -42,7 +39,11 @@ pub(crate) fn read_record(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The same of a file that holds text.
 pub(crate) fn read_to_string(path: &Path) -> io::Result<String> {
-    String::from_utf8(read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    as_text(read(path)?)
+}
+
+fn as_text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// A file of the machine that each cycle reads: it stays open, as to open and close it takes as long as to read it. The kernel makes
@@ -69,26 +70,26 @@ impl KeptFile {
     pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
         let mut open = self.open.lock();
         if let Some(file) = &*open
-            && let Ok(text) = read_again(file)
+            && let Ok(text) = whole(file)
         {
             return Ok(text);
         }
         // Not open yet, or not the file any more, as of a device that has gone.
         *open = None;
         let file = File::open(&self.path)?;
-        let text = read_again(&file)?;
+        let text = whole(&file)?;
         *open = Some(file).filter(is_of_procfs);
         Ok(text)
     }
 
     /// The same of a file that holds text.
     pub(crate) fn read_to_string(&self) -> io::Result<String> {
-        String::from_utf8(self.read()?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        as_text(self.read()?)
     }
 }
 
 /// All of `file`, from its beginning.
-fn read_again(file: &File) -> io::Result<Vec<u8>> {
+fn whole(file: &File) -> io::Result<Vec<u8>> {
     let mut text = vec![0; USUAL_BYTES];
     let mut length = 0;
     loop {

@@ -3,6 +3,7 @@
 //! A device at its `mem_limit` fails each write. The pages stay in the swap cache, so that they count as swapped and memory gets
 //! no freer.
 
+use crate::figures::{SwapDevice, swap_devices};
 use crate::root::{Roots, SysRoot};
 use crate::small_file::{self, KeptFile};
 use etmem_core::kernel::memory::SwapLimit;
@@ -42,12 +43,9 @@ impl ZramDevices {
 fn of_swaps(text: &[u8], sys: &SysRoot) -> ZramSwap {
     let text = String::from_utf8_lossy(text);
     let (mut sum, mut memory) = (SwapLimit { limit: 0, room: 0 }, 0u64);
-    for line in text.lines().skip(1) {
-        let mut words = line.split_whitespace();
-        let [path, _, size, used] = std::array::from_fn(|_| words.next().unwrap_or_default());
-        let bytes = |kib: &str| kib.parse::<u64>().unwrap_or(0).saturating_mul(1024);
-        let free = bytes(size).saturating_sub(bytes(used));
-        let state = path.strip_prefix("/dev/").filter(|name| name.starts_with("zram")).and_then(|name| {
+    for SwapDevice { name, size, used } in swap_devices(&text) {
+        let free = size.unwrap_or(0).saturating_sub(used.unwrap_or(0));
+        let state = Some(name).filter(|name| name.starts_with("zram")).and_then(|name| {
             let text = small_file::read(&sys.file(&format!("block/{name}/mm_stat"))).ok()?;
             State::parse(&String::from_utf8_lossy(&text))
         });

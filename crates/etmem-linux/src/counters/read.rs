@@ -1,7 +1,7 @@
 //! Files to readings. What a file says becomes numbers here; what is no number is left out.
 
-use super::rows::{Row, Source, rows};
-use crate::figures::bytes_of;
+use super::rows::{Row, Source, ZRAM_FILES, rows};
+use crate::figures::{SwapDevice, bytes_of, counters, swap_devices};
 use crate::root::{ProcRoot, Roots, SysRoot};
 use crate::small_file;
 use etmem_core::address::PAGE_SIZE;
@@ -32,22 +32,29 @@ struct Files<'a> {
     vmstat: BTreeMap<String, u64>,
     meminfo: Vec<u8>,
     own: Vec<u8>,
-    swaps: Vec<(String, [Option<u64>; 2])>,
-    zram: Vec<String>,
+    swaps: String,
+    /// The texts of each zram device, by file.
+    zram: Vec<(String, BTreeMap<&'static str, String>)>,
     sys: &'a SysRoot,
 }
 
 impl<'a> Files<'a> {
     fn new(roots: &'a Roots) -> Self {
         let of_machine = |file| small_file::read(&roots.proc.machine(file)).unwrap_or_default();
+        let zram = |device: String| {
+            let texts = ZRAM_FILES.map(|file| (file, text(&roots.sys, &format!("block/{device}/{file}"))));
+            (device, texts.into())
+        };
         // This process is in no scripted machine.
         let own = small_file::read(&ProcRoot::default().own("status")).unwrap_or_default();
         Self {
-            vmstat: vmstat(&String::from_utf8_lossy(&of_machine("vmstat"))),
+            vmstat: counters(&String::from_utf8_lossy(&of_machine("vmstat")))
+                .map(|(name, number)| (name.to_owned(), number))
+                .collect(),
             meminfo: of_machine("meminfo"),
             own,
-            swaps: swaps(&String::from_utf8_lossy(&of_machine("swaps"))),
-            zram: zram_devices(&roots.sys),
+            swaps: String::from_utf8_lossy(&of_machine("swaps")).into_owned(),
+            zram: zram_devices(&roots.sys).into_iter().map(zram).collect(),
             sys: &roots.sys,
         }
     }
@@ -63,27 +70,17 @@ impl<'a> Files<'a> {
             }
             Source::Meminfo(name) => bytes_of(&self.meminfo, name).map(reading).into_iter().collect(),
             Source::Own(name) => bytes_of(&self.own, name).map(reading).into_iter().collect(),
-            Source::Swaps(column) => {
-                let levels = self
-                    .swaps
-                    .iter()
-                    .filter_map(|(level, columns)| Some((level, (*columns.get(column.checked_sub(2)?)?)?)));
-                levels
-                    .map(|(level, kib)| Reading {
-                        level: Some(level.clone()),
-                        ..reading(kib.saturating_mul(1024))
-                    })
-                    .collect()
-            }
+            Source::SwapSize => self.levels(row, |device| device.size),
+            Source::SwapUsed => self.levels(row, |device| device.used),
             Source::Zram(file, column, times) => {
-                let amounts = self.zram.iter().filter_map(|device| {
-                    let number = number_at(&self.text(&format!("block/{device}/{file}")), column)?;
+                let amounts = self.zram.iter().filter_map(|(device, texts)| {
+                    let number = number_at(texts.get(file)?, column)?;
                     Some(Reading { level: Some(device.clone()), ..reading(number.saturating_mul(times)) })
                 });
                 amounts.collect()
             }
             Source::Zswap(parameter) => {
-                let text = self.text(&format!("module/zswap/parameters/{parameter}"));
+                let text = text(self.sys, &format!("module/zswap/parameters/{parameter}"));
                 let number = match text.trim() {
                     "Y" => Some(1),
                     "N" => Some(0),
@@ -94,29 +91,17 @@ impl<'a> Files<'a> {
         }
     }
 
-    fn text(&self, file: &str) -> String {
-        String::from_utf8_lossy(&small_file::read(&self.sys.file(file)).unwrap_or_default()).into_owned()
+    /// A reading for each device or file for swap of which `figure` is known.
+    fn levels(&self, row: &'static Row, figure: fn(SwapDevice<'_>) -> Option<u64>) -> Vec<Reading> {
+        let known = swap_devices(&self.swaps).filter_map(|device| Some((device.name, figure(device)?)));
+        known
+            .map(|(name, amount)| Reading { row, level: Some(name.to_owned()), kind: None, amount })
+            .collect()
     }
 }
 
-fn vmstat(text: &str) -> BTreeMap<String, u64> {
-    let lines = text.lines().filter_map(|line| {
-        let (name, number) = line.split_once(' ')?;
-        Some((name.to_owned(), number.trim().parse().ok()?))
-    });
-    lines.collect()
-}
-
-/// The devices and files for swap, with their size and use in KiB.
-fn swaps(text: &str) -> Vec<(String, [Option<u64>; 2])> {
-    let lines = text.lines().skip(1).filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let path = words.next()?;
-        let mut numbers = words.skip(1).map(|word| word.parse::<u64>().ok());
-        let level = path.strip_prefix("/dev/").unwrap_or(path);
-        Some((level.to_owned(), std::array::from_fn(|_| numbers.next().flatten())))
-    });
-    lines.collect()
+fn text(sys: &SysRoot, file: &str) -> String {
+    String::from_utf8_lossy(&small_file::read(&sys.file(file)).unwrap_or_default()).into_owned()
 }
 
 /// The zram devices that are set up, by name. One that has no size yet says nothing.
@@ -126,8 +111,7 @@ fn zram_devices(sys: &SysRoot) -> Vec<String> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.strip_prefix("zram").is_some_and(|end| end.parse::<u32>().is_ok()))
         .filter(|name| {
-            let size = small_file::read(&sys.file(&format!("block/{name}/disksize"))).unwrap_or_default();
-            number_at(&String::from_utf8_lossy(&size), 0).is_some_and(|size| size > 0)
+            number_at(&text(sys, &format!("block/{name}/disksize")), 0).is_some_and(|size| size > 0)
         })
         .collect();
     names.sort();

@@ -27,15 +27,20 @@ pub(super) enum Source {
     Vmstat(&'static [(&'static str, Option<&'static str>)]),
     /// A line of `/proc/meminfo`.
     Meminfo(&'static str),
-    /// A column of `/proc/swaps`, in KiB: a level for each line.
-    Swaps(usize),
-    /// A number of a file of each zram device that is set up, times so much.
+    /// The size in `/proc/swaps`: a level for each device or file.
+    SwapSize,
+    /// The same of what is in use.
+    SwapUsed,
+    /// A number of one of the [`ZRAM_FILES`] of each zram device that is set up, times so much.
     Zram(&'static str, usize, u64),
     /// A parameter of zswap: a number, or `Y` for 1.
     Zswap(&'static str),
     /// A line of `/proc/self/status`.
     Own(&'static str),
 }
+
+/// The files of a zram device that have numbers for rows.
+pub(super) const ZRAM_FILES: [&str; 3] = ["mm_stat", "io_stat", "bd_stat"];
 
 /// A figure of the machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,10 +68,10 @@ macro_rules! rows {
 /// All rows, in the order to show them. The columns of zram are those of Documentation/admin-guide/blockdev/zram.rst.
 #[must_use]
 pub fn rows() -> &'static [Row] {
-    use Source::{Meminfo, Own, Swaps, Vmstat, Zram, Zswap};
+    use Source::{Meminfo, Own, SwapSize, SwapUsed, Vmstat, Zram, Zswap};
     rows! {
-        "level_size": Now Bytes, Swaps(2), "what fits on this device or file for swap";
-        "level_used": Now Bytes, Swaps(3), "memory of programs that is on this device or file for swap";
+        "level_size": Now Bytes, SwapSize, "what fits on this device or file for swap";
+        "level_used": Now Bytes, SwapUsed, "memory of programs that is on this device or file for swap";
         "workingset_refault": Total Bytes,
             Vmstat(&[("workingset_refault_anon", Some("anon")), ("workingset_refault_file", Some("file"))]),
             "read again soon after the kernel took it, by kind: of programs (anon) or of files (file)";
