@@ -93,7 +93,7 @@ fn open_files() -> nix::Result<()> {
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    let listener = server::bind(&options.socket).map_err(|error| error.to_string())?;
+    let bound = server::bind(&options.socket).map_err(|error| error.to_string())?;
     // Held until the last task has ended.
     let pid_file = options.background.then(|| PidFile::hold(&pid_file::path())).transpose();
     let _pid_file = pid_file.map_err(|error| error.to_string())?;
@@ -111,6 +111,8 @@ fn run(options: &Options) -> Result<(), String> {
         background::leave_session().map_err(|error| format!("cannot leave the session: {error}"))?;
     }
     cleanup_records::take_back(&cleanup_records::folder(), &options.roots.sys);
+    // Who can connect finds nothing that a killed daemon has left.
+    let listener = bound.listen().map_err(|error| error.to_string())?;
     let registry = Registry::new(Arc::new(LinuxMachine::new(options.roots.clone())));
     let registry = RegistryThread::new(registry, options.config_folder.clone());
     if options.config_folder.is_some() {

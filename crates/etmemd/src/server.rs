@@ -7,9 +7,11 @@ use crate::options::MetricsFile;
 use crate::registry_thread::RegistryHandle;
 use crate::service::ServiceManager;
 use etmem_wire::{ErrorKind, Progress, Request, RequestReader, Response, SocketName};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener as StdListener;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -26,6 +28,9 @@ const GRACE: Duration = Duration::from_millis(50);
 
 /// Clients with a slot at once; the others wait in the socket's queue until one leaves or gives way.
 const CLIENTS: usize = 512;
+
+/// As many clients may wait in that queue as `net.core.somaxconn` allows.
+const QUEUE: i32 = -1;
 
 /// Pause after the system had no descriptor for another client.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -48,20 +53,39 @@ pub(crate) enum BindError {
     },
 }
 
-/// Listens on the abstract socket `name`.
-pub(crate) fn bind(name: &SocketName) -> Result<StdListener, BindError> {
-    let listen = || {
-        let listener = StdListener::bind_addr(&SocketAddr::from_abstract_name(name.as_bytes())?)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
+/// The socket that a daemon owns; nothing can connect to it yet.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    name: SocketName,
+    socket: OwnedFd,
+}
+
+/// Takes the abstract socket `name`, so that no other daemon has it.
+pub(crate) fn bind(name: &SocketName) -> Result<Bound, BindError> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let bound = || {
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
+        Ok(socket)
     };
-    listen().map_err(|source: io::Error| {
-        if source.kind() == io::ErrorKind::AddrInUse {
-            BindError::InUse(name.clone())
-        } else {
-            BindError::Io { name: name.clone(), source }
-        }
-    })
+    let socket = bound().map_err(|errno| BindError::of(name, errno))?;
+    Ok(Bound { name: name.clone(), socket })
+}
+
+impl Bound {
+    /// Lets clients connect.
+    pub(crate) fn listen(self) -> Result<StdListener, BindError> {
+        let listens = rustix::net::listen(&self.socket, QUEUE);
+        listens.map_err(|errno| BindError::of(&self.name, errno))?;
+        Ok(self.socket.into())
+    }
+}
+
+impl BindError {
+    fn of(name: &SocketName, errno: Errno) -> Self {
+        let name = name.clone();
+        if errno == Errno::ADDRINUSE { Self::InUse(name) } else { Self::Io { name, source: errno.into() } }
+    }
 }
 
 /// Serves clients until a signal says stop.
