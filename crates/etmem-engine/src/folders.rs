@@ -6,6 +6,9 @@ mod cslide;
 #[path = "damon/mod.rs"]
 mod damon;
 
+#[path = "ksm/mod.rs"]
+mod ksm;
+
 #[path = "memdcd/mod.rs"]
 mod memdcd;
 

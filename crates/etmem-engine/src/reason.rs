@@ -182,6 +182,21 @@ reasons! {
     Decider = "decider", Process,
         "memdcd: no decider listens at `Sock`, it did not answer within 10 s, or it answered something else than `success`",
         "start the decider, or see its own log; the next cycle tries again";
+    MergingNotAllowed = "merging_not_allowed", Process,
+        "ksm: the process does not let its memory be merged, so the kernel does not look at it",
+        "start it by `etmem ksm run -- COMMAND`, or its service as `etmem ksm unit NAME` says; of QEMU, take out `mem-merge=off`";
+    MergingFirstScans = "merging_first_scans", Process,
+        "ksm: the kernel has not looked often enough at its memory: a page is merged when two scans have found it with the same content",
+        "wait; a shorter `scan_time` or a higher `max_cpu` is faster";
+    MergingNoProfit = "merging_no_profit", Process,
+        "ksm: after three scans, what the kernel takes to know the pages is as much as it saves, or more: merging was ended, and is tried again when the task gets another process",
+        "stop the task: its processes have little in common";
+    MergingCopied = "merging_copied", Process,
+        "ksm: in three rounds in a row, programs wrote to as much merged memory as there is, each time at the price of a page fault and a copy: merging was ended, and is tried again when the task gets another process",
+        "stop the task, or name programs that write less";
+    MergingChanged = "merging_changed", Process,
+        "ksm: another program, or a person, has switched KSM off or to another mode (`/sys/kernel/mm/ksm/run`), and that stays",
+        "find out who; restart the task to switch it on again";
     Elsewhere = "elsewhere", Process,
         "another task of the engine looks at the process, or a command does, such as `etmem survey` or `etmem idle`",
         "nothing: a command ends; or end one of the two tasks";

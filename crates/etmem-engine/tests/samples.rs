@@ -65,6 +65,7 @@ fn files_that_come_with_etmem() {
         "damon-cxl.yaml",
         "damon.yaml",
         "example_conf.yaml",
+        "ksm.yaml",
         "memdcd.yaml",
         "psi.yaml",
         "slide-dram-percent.yaml",

@@ -17,7 +17,7 @@ pub(crate) enum Lane {
 }
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
-const FIRST: [(&str, &str); 23] = [
+const FIRST: [(&str, &str); 24] = [
     ("etmem-tests::slide", "swap"),
     ("etmem-tests::plugin_examples", "swap"),
     ("etmem-tests::killed", "swap, and kills at measured moments"),
@@ -37,6 +37,7 @@ const FIRST: [(&str, &str); 23] = [
     ("etmem-tests::idle", "swap"),
     ("etmem-tests::record", "swap"),
     ("etmem-tests::kept", "swap"),
+    ("etmem-tests::ksm", "the settings of KSM"),
     ("etmem-tests::trials", "swap, and servers that go on as fast"),
     ("etmemd::service", "swap"),
     ("etmem-linux::machine", "swap"),

@@ -5,6 +5,7 @@
 
 mod case;
 mod cslide;
+mod ksm;
 mod memdcd;
 mod psi;
 mod quirk;
@@ -63,6 +64,11 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::InUse => vec![cslide::in_use],
         ReasonName::Shared => vec![cslide::shared],
         ReasonName::Decider => vec![memdcd::decider],
+        ReasonName::MergingNotAllowed => vec![ksm::not_allowed],
+        ReasonName::MergingFirstScans => vec![ksm::first_scans],
+        ReasonName::MergingNoProfit => vec![ksm::no_profit],
+        ReasonName::MergingCopied => vec![ksm::copied],
+        ReasonName::MergingChanged => vec![ksm::changed],
         ReasonName::Elsewhere => vec![slide::elsewhere, cslide::elsewhere],
         ReasonName::DryRun => vec![slide::dry_run],
         ReasonName::Exited => vec![slide::exited, cslide::exited],

@@ -2,6 +2,7 @@
 
 use super::decider::FakeDecider;
 use super::group::FakeGroup;
+use super::merging::FakeMerging;
 use super::monitoring::FakeMonitoring;
 use super::nodes::FakeNodes;
 use super::process::FakeProcess;
@@ -36,6 +37,7 @@ pub(super) struct State {
     pub(super) swap_cache: Option<FakeSwapCache>,
     pub(super) decider: FakeDecider,
     pub(super) monitoring: FakeMonitoring,
+    pub(super) merging: FakeMerging,
     pub(super) touched: Vec<AddressRange>,
 }
 
@@ -98,6 +100,7 @@ impl FakeMachine {
             deciders: machine.clone(),
             cooperation: None,
             monitoring: machine.clone(),
+            merging: Some(machine.clone()),
         }
     }
 
