@@ -27,6 +27,7 @@ kinds! {
     psi,
     memdcd,
     ksm,
+    balloon,
     noop,
 }
 

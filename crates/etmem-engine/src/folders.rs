@@ -1,5 +1,8 @@
 //! The folders of the kinds of engines, for `cargo fmt` alone. Written by `cargo xtask generate`.
 
+#[path = "balloon/mod.rs"]
+mod balloon;
+
 #[path = "cslide/mod.rs"]
 mod cslide;
 

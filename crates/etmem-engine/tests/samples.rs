@@ -60,6 +60,7 @@ fn files_that_come_with_etmem() {
         }
     }
     let want = [
+        "balloon.yaml",
         "cslide-cxl.yaml",
         "cslide.yaml",
         "damon-cxl.yaml",

@@ -95,6 +95,8 @@ impl Interfaces {
             no_probe()
         } else if wishes.merging {
             no_probe_to_merge()
+        } else if wishes.balloon {
+            no_probe_of_guests()
         } else if wishes.monitoring {
             self.monitoring()?
         } else {
@@ -105,6 +107,9 @@ impl Interfaces {
         } else if wishes.merging {
             let reason = "the kernel merges equal pages".to_owned();
             (Moving::Elsewhere, Choice { name: "ksm", reason })
+        } else if wishes.balloon {
+            let reason = "the guest's own kernel chooses what it can do without".to_owned();
+            (Moving::Elsewhere, Choice { name: "balloon", reason })
         } else if wishes.nodes {
             let numa = self.numa()?;
             let choice = if wishes.monitoring {
@@ -134,6 +139,7 @@ impl Interfaces {
             groups: Arc::new(MachineGroups::new(self.roots.clone())),
             deciders: Arc::new(MachineDeciders),
             cooperation: None,
+            balloons: None,
             merging: merging.map(|merging| Arc::new(merging) as Arc<dyn Merging>),
             monitoring: Arc::new(MachineMonitoring { roots: self.roots.clone(), damon: self.damon() }),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
@@ -156,7 +162,12 @@ impl Interfaces {
     /// The probes that `tracker=auto` has left where `first` is blind to a target. DAMON is not among them: what it sets in the
     /// kernel has to be recorded when the task starts.
     fn other_probes(&self, wishes: &Wishes, first: &str) -> Vec<Arc<dyn ProbeSource>> {
-        if wishes.groups || wishes.merging || wishes.monitoring || wishes.tracker != Tracker::Auto {
+        if wishes.groups
+            || wishes.merging
+            || wishes.balloon
+            || wishes.monitoring
+            || wishes.tracker != Tracker::Auto
+        {
             return Vec::new();
         }
         let others =
@@ -322,6 +333,13 @@ fn no_probe() -> (Arc<dyn ProbeSource>, Choice) {
 fn no_probe_to_merge() -> (Arc<dyn ProbeSource>, Choice) {
     let reason = "the kernel compares pages, whether they are touched or not".to_owned();
     let probe = NoProbe { name: "ksm", refusal: "this task has equal pages merged and looks at no access" };
+    (Arc::new(probe), Choice { name: probe.name, reason })
+}
+
+/// The same where guests say what they need.
+fn no_probe_of_guests() -> (Arc<dyn ProbeSource>, Choice) {
+    let reason = "what the guest's driver reports to its monitor".to_owned();
+    let probe = NoProbe { name: "qmp", refusal: "this task asks a guest for memory and looks at no page" };
     (Arc::new(probe), Choice { name: probe.name, reason })
 }
 

@@ -1,12 +1,13 @@
 //! What a task sets in the kernel that outlives the daemon: the line that a record has for it, and how it is taken back.
 //!
-//! There are four such settings: the reclaim of the swap cache by openEuler's module, DAMON's, which bear our mark
-//! except for the first moment, those of merging equal pages, and the socket and FIFO on which programs listen. All other settings (scan flags, BPF programs) belong to open files and end with them.
+//! There are five such settings: the reclaim of the swap cache by openEuler's module, DAMON's, which bear our mark
+//! except for the first moment, those of merging equal pages, the size of a guest, and the socket and FIFO on which programs listen. All other settings (scan flags, BPF programs) belong to open files and end with them.
 
 use crate::cooperation;
 use crate::damon;
 use crate::ksm::{self, Before};
 use crate::mover::etmem::Etmem;
+use crate::qmp;
 use crate::root::{ProcRoot, SysRoot};
 use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::wishes::{Chosen, Tracker};
@@ -19,6 +20,8 @@ const DAMON: &str = "damon ";
 /// What was set before follows, then the path of sysfs.
 const MERGING: &str = "ksm ";
 const AT: &str = " at ";
+/// The bytes that the guest had follow, then the path of its monitor.
+const BALLOON: &str = "balloon ";
 /// The path of the socket follows.
 const PRESSURE_SOCKET: &str = "pressure-socket ";
 
@@ -31,6 +34,8 @@ pub enum Setting {
     Damon(SysRoot),
     /// Equal pages may be merged on the machine with this sysfs, where this was set before.
     Merging(SysRoot, String),
+    /// The guest with its monitor at this path may have less than this number of bytes.
+    Balloon(PathBuf, u64),
     /// Programs may listen on the socket with this path, and on the FIFO beside it.
     PressureSocket(PathBuf),
 }
@@ -52,6 +57,7 @@ impl Setting {
             Self::SwapCache(proc) => format!("{SWAP_CACHE}{}\n", proc.path().display()),
             Self::Damon(sys) => format!("{DAMON}{}\n", sys.path().display()),
             Self::Merging(sys, before) => format!("{MERGING}{before}{AT}{}\n", sys.path().display()),
+            Self::Balloon(socket, bytes) => format!("{BALLOON}{bytes} {}\n", socket.display()),
             Self::PressureSocket(path) => format!("{PRESSURE_SOCKET}{}\n", path.display()),
         }
     }
@@ -65,8 +71,12 @@ impl Setting {
             let (before, sys) = after(MERGING)?.split_once(AT)?;
             Before::of_line(before).map(|_| Self::Merging(SysRoot::new(sys), before.to_owned()))
         };
+        let balloon = || {
+            let (bytes, socket) = after(BALLOON)?.split_once(' ')?;
+            Some(Self::Balloon(socket.into(), bytes.parse().ok()?))
+        };
         let socket = || after(PRESSURE_SOCKET).map(|path| Self::PressureSocket(path.into()));
-        swap_cache().or_else(damon).or_else(merging).or_else(socket)
+        swap_cache().or_else(damon).or_else(merging).or_else(balloon).or_else(socket)
     }
 
     /// Takes it back after a daemon that was killed; whether nothing of it is left.
@@ -77,6 +87,7 @@ impl Setting {
             Self::Merging(sys, before) => {
                 Before::of_line(before).is_none_or(|before| ksm::take_back(sys, &before))
             }
+            Self::Balloon(socket, bytes) => qmp::give_back(socket, *bytes),
             Self::PressureSocket(path) => cooperation::take_back(path),
         }
     }

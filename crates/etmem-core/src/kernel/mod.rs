@@ -4,8 +4,9 @@
 //! a cycle calls them: [`process`] (whose memory), [`memory`], [`pressure`] and [`groups`] (is there a need, and room), [`mapping`]
 //! and [`probe`] (which pages were touched), [`cooperation`] (programs give memory back), [`mover`] or [`nodes`] (out of memory, or to
 //! another node), [`swap_cache`]; every wait goes through [`pacer`], but for the one between two cycles, which a [`trigger`] may end.
-//! [`claims`] keeps the scans of other programs away. [`reader`] reads memory and brings it back. [`decider`] asks another program instead, [`monitoring`] leaves all to the kernel, and [`merging`] has it keep equal pages once. [`wishes`] is how a task says which probe and mover it wants.
+//! [`claims`] keeps the scans of other programs away. [`reader`] reads memory and brings it back. [`decider`] asks another program instead, [`monitoring`] leaves all to the kernel, and [`merging`] has it keep equal pages once. [`balloon`] asks guests for memory. [`wishes`] is how a task says which probe and mover it wants.
 
+pub mod balloon;
 pub mod claims;
 pub mod cooperation;
 pub mod decider;
@@ -60,4 +61,6 @@ pub struct Kernel {
     pub monitoring: Arc<dyn monitoring::Monitoring>,
     /// Has it merge equal pages; `None` unless the task wishes that.
     pub merging: Option<Arc<dyn merging::Merging>>,
+    /// Asks guests for memory; `None` unless the task wishes that.
+    pub balloons: Option<Arc<dyn balloon::Balloons>>,
 }

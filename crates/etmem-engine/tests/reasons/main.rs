@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod balloon;
 mod case;
 mod cslide;
 mod ksm;
@@ -69,7 +70,23 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::MergingNoProfit => vec![ksm::no_profit],
         ReasonName::MergingCopied => vec![ksm::copied],
         ReasonName::MergingChanged => vec![ksm::changed],
-        ReasonName::Elsewhere => vec![slide::elsewhere, cslide::elsewhere],
+        ReasonName::QmpAbsent => vec![balloon::absent],
+        ReasonName::QmpTaken => vec![balloon::taken],
+        ReasonName::QmpLost => vec![balloon::lost],
+        ReasonName::QmpGarbled => vec![balloon::garbled],
+        ReasonName::QmpRefused => vec![balloon::refused],
+        ReasonName::NoBalloon => vec![balloon::no_device],
+        ReasonName::GuestSilent => vec![balloon::silent],
+        ReasonName::GuestStale => vec![balloon::stale],
+        ReasonName::GuestHalted => vec![balloon::halted],
+        ReasonName::GuestUnclear => vec![balloon::unclear],
+        ReasonName::GuestNeeds => vec![balloon::needs],
+        ReasonName::BalloonWaits => vec![balloon::waits],
+        ReasonName::BalloonStuck => vec![balloon::stuck],
+        ReasonName::BalloonFloor => vec![balloon::floor],
+        ReasonName::BalloonOthers => vec![balloon::no_shares, balloon::others],
+        ReasonName::HostWell => vec![balloon::host_well],
+        ReasonName::Elsewhere => vec![slide::elsewhere, cslide::elsewhere, balloon::elsewhere],
         ReasonName::DryRun => vec![slide::dry_run],
         ReasonName::Exited => vec![slide::exited, cslide::exited],
         ReasonName::Replaced => vec![slide::replaced],
@@ -178,6 +195,7 @@ fn every_figure_is_counted() {
     let of_own = KINDS.iter().filter(|kind| !kind.figures.is_empty()).map(|kind| case::first_cycle_of(kind));
     for report in reports
         .chain([slide::with_cost(), slide::given_back(), cslide::both_ways()])
+        .chain(balloon::both_ways())
         .chain(slide::no_reason())
         .chain(psi::with_events())
         .chain(of_own)

@@ -1,5 +1,6 @@
 //! The scripted machine, and the ports that need no NUMA nodes.
 
+use super::balloon::FakeBalloon;
 use super::decider::FakeDecider;
 use super::group::FakeGroup;
 use super::merging::FakeMerging;
@@ -38,6 +39,7 @@ pub(super) struct State {
     pub(super) decider: FakeDecider,
     pub(super) monitoring: FakeMonitoring,
     pub(super) merging: FakeMerging,
+    pub(super) balloon: FakeBalloon,
     pub(super) touched: Vec<AddressRange>,
 }
 
@@ -101,6 +103,7 @@ impl FakeMachine {
             cooperation: None,
             monitoring: machine.clone(),
             merging: Some(machine.clone()),
+            balloons: Some(machine.clone()),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! It is passed in by hand, where a real machine would be. Time passes only during a wait.
 
+mod balloon;
 mod cooperation;
 mod decider;
 mod deciders;
@@ -21,6 +22,7 @@ mod sharing;
 mod swap_cache;
 mod trigger;
 
+pub use balloon::FakeBalloon;
 pub use cooperation::FakeCooperation;
 pub use decider::FakeDecider;
 pub use group::{FakeGroup, GroupFault};

@@ -207,6 +207,7 @@ impl ReplayedMachine {
             deciders: machine.clone(),
             cooperation: None,
             merging: None,
+            balloons: None,
             monitoring: machine,
         }
     }
