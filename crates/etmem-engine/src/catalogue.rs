@@ -26,6 +26,8 @@ kinds! {
     damon,
     psi,
     memdcd,
+    ksm,
+    balloon,
     noop,
 }
 

@@ -38,6 +38,7 @@ const FIRST: [(&str, &str); 24] = [
     ("etmem-tests::record", "swap"),
     ("etmem-tests::survey", "swap"),
     ("etmem-tests::kept", "swap"),
+    ("etmem-tests::ksm", "the settings of KSM"),
     ("etmem-tests::trials", "swap, and servers that go on as fast"),
     ("etmemd::service", "swap"),
     ("etmem-linux::machine", "swap"),

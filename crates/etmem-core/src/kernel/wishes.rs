@@ -79,6 +79,10 @@ pub struct Wishes {
     pub groups: bool,
     /// Whether the kernel watches and acts itself ([`super::monitoring`]): neither `tracker` nor `mover` has a meaning then.
     pub monitoring: bool,
+    /// Whether the kernel merges equal pages ([`super::merging`]), for which no page is looked at: nothing else has a meaning then.
+    pub merging: bool,
+    /// Whether guests give memory by a balloon ([`super::balloon`]), for which no page is looked at either.
+    pub balloon: bool,
 }
 
 /// Which of openEuler's modules are loaded: what `auto` chooses depends on it.

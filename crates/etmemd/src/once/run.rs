@@ -2,6 +2,7 @@
 
 use super::drawing;
 use super::idle::{self, Idle};
+use super::merging;
 use super::options::{self, Asked, What};
 use super::program::Program;
 use super::record::{Records, Without};
@@ -31,6 +32,7 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     match arguments.get(1).and_then(|first| first.to_str()) {
         Some("--report") => return drawing::run(arguments),
         Some("--replay") => return replay::run(arguments),
+        Some(merging::OPTION) => return merging::run(arguments),
         _ => {}
     }
     let asked = match options::parse(arguments) {

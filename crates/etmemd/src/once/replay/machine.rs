@@ -206,6 +206,8 @@ impl ReplayedMachine {
             groups: machine.clone(),
             deciders: machine.clone(),
             cooperation: None,
+            merging: None,
+            balloons: None,
             monitoring: machine,
         }
     }
