@@ -25,6 +25,19 @@ pub(super) const AGES: [Duration; 7] = {
     ages
 };
 
+/// For each age, two thirds of it, and the age itself: a task counts ages in steps, and may take pages that were idle for two thirds of one
+/// ([`etmem_core::age`]). So what returns from then on is what comes back.
+pub(super) const THRESHOLDS: [Duration; 2 * AGES.len()] = {
+    let mut thresholds = [Duration::ZERO; 2 * AGES.len()];
+    let mut number = 0;
+    while number < AGES.len() {
+        thresholds[2 * number] = Duration::from_millis(SECONDS[number] * 1000 * 2 / 3);
+        thresholds[2 * number + 1] = AGES[number];
+        number += 1;
+    }
+    thresholds
+};
+
 /// Bytes of a page.
 #[expect(clippy::cast_possible_truncation, reason = "a page is 4 KiB")]
 pub(super) const PAGE_BYTES: usize = PAGE_SIZE as usize;
@@ -47,6 +60,7 @@ pub(super) struct Found {
     pub(super) working_set: u64,
     /// For each age; `None` if it was not watched for so long.
     pub(super) idle: Vec<Option<u64>>,
+    /// For each age, bytes that were touched after two thirds of it or more.
     pub(super) returned: Vec<u64>,
     pub(super) watched: Duration,
     pub(super) sampled: Sampled,
@@ -128,8 +142,8 @@ impl Found {
             resident,
             scanned: touches.resident(),
             working_set: touches.touched_within(WORKING_SET),
-            idle: touches.idle(),
-            returned: touches.returned().to_vec(),
+            idle: touches.idle().into_iter().skip(1).step_by(2).collect(),
+            returned: touches.returned().iter().step_by(2).copied().collect(),
             watched: touches.watched(),
             sampled: Sampled::default(),
         }
