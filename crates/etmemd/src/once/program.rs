@@ -25,17 +25,16 @@ pub(super) const AGES: [Duration; 7] = {
     ages
 };
 
-/// For each age, two thirds of it, and the age itself: a task counts ages in steps, and may take pages that were idle for two thirds of one
-/// ([`etmem_core::age`]). So what returns from then on is what comes back.
-pub(super) const THRESHOLDS: [Duration; 2 * AGES.len()] = {
-    let mut thresholds = [Duration::ZERO; 2 * AGES.len()];
+/// Two thirds of each age: a task counts ages in steps, and may take pages that were idle for two thirds of one ([`etmem_core::age`]). So
+/// what returns from then on is what comes back.
+pub(super) const RETURNS: [Duration; AGES.len()] = {
+    let mut ages = AGES;
     let mut number = 0;
-    while number < AGES.len() {
-        thresholds[2 * number] = Duration::from_millis(SECONDS[number] * 1000 * 2 / 3);
-        thresholds[2 * number + 1] = AGES[number];
+    while number < ages.len() {
+        ages[number] = Duration::from_millis(SECONDS[number] * 1000 * 2 / 3);
         number += 1;
     }
-    thresholds
+    ages
 };
 
 /// Bytes of a page.
@@ -142,8 +141,8 @@ impl Found {
             resident,
             scanned: touches.resident(),
             working_set: touches.touched_within(WORKING_SET),
-            idle: touches.idle().into_iter().skip(1).step_by(2).collect(),
-            returned: touches.returned().iter().step_by(2).copied().collect(),
+            idle: touches.idle(&AGES),
+            returned: touches.returned().to_vec(),
             watched: touches.watched(),
             sampled: Sampled::default(),
         }
