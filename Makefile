@@ -24,7 +24,7 @@ MINUTES ?= 10
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-if-possible build demo test soak compare trials bench check fuzz install install-scan-library
+.PHONY: help setup setup-if-possible build demo test soak compare trials bench check fuzz install install-scan-library release deb rpm
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -77,15 +77,23 @@ check: ## Compare the tree with the project's rules
 fuzz: setup-if-possible ## Look for bytes from outside that etmem cannot cope with
 	@$(CARGO) xtask fuzz --seconds $(FUZZ_SECONDS)
 
-VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+# What packages are made of, in a folder of its own: other flags than those of make build.
+RELEASE = $(CARGO_TARGET_DIR)/packages
+release:
+	@CARGO="$(CARGO)" scripts/build-release "$(RELEASE)"
 
-# Of a library that is built: what programs that link it need. In pkg-config's file a space of a path takes a backslash.
+deb: release ## Make Debian packages, in target/packages
+	@scripts/build-deb "$(RELEASE)/built" "$(RELEASE)"
+
+rpm: release ## Make RPM packages, in target/packages
+	@scripts/build-rpm "$(RELEASE)/built" "$(RELEASE)"
+
+# Of a library that is built: what programs that link it need.
 install-scan-library:
 	install -D -m 0644 "$(SCAN_LIBRARY)" "$(DESTDIR)$(LIBDIR)/libetmemd_scan.so"
 	install -D -m 0644 -t "$(DESTDIR)$(INCLUDEDIR)" include/*.h
 	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig"
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-	    -e '/^[a-z]*=/s| |\\ |g' -e 's|@VERSION@|$(VERSION)|' include/etmemd_scan.pc.in >"$(DESTDIR)$(LIBDIR)/pkgconfig/etmemd_scan.pc"
+	scripts/pkg-config-file "$(PREFIX)" "$(LIBDIR)" "$(INCLUDEDIR)" >"$(DESTDIR)$(LIBDIR)/pkgconfig/etmemd_scan.pc"
 	chmod 0644 "$(DESTDIR)$(LIBDIR)/pkgconfig/etmemd_scan.pc"
 
 install: build install-scan-library ## Install below DESTDIR and PREFIX (/usr/local)
@@ -105,6 +113,7 @@ install: build install-scan-library ## Install below DESTDIR and PREFIX (/usr/lo
 	    sed -e 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' -e 's|^ExecReload=/usr/bin/|ExecReload=$(BINDIR)/|' "$$unit" >"$(DESTDIR)$(UNITDIR)/$${unit##*/}" && \
 	    chmod 0644 "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; \
 	done
+	install -D -m 0644 -t "$(DESTDIR)$(UNITDIR)/etmemd-notify.service.d" systemd/etmemd-notify.service.d/*.conf.example
 	@for sample in etc/etmem/*; do \
 	    [ -e "$$sample" ] || continue; \
 	    echo "install $$sample in $(DESTDIR)$(SYSCONFDIR)/etmem"; \

@@ -2,7 +2,7 @@
 //!
 //! `check` compares the tree with the project's rules ([`check`]), `test` runs every test and reports what was
 //! skipped and why ([`suite`]), `bpf` rebuilds the committed BPF object ([`bpf`]), `fuzz` searches for input that breaks
-//! a reader ([`fuzz`]), `vm` runs a command on another kernel ([`vm`]), `lines` counts the lines of each crate
+//! a reader ([`fuzz`]), `notices` and `sbom` list what the programs contain of others ([`supply`]), `vm` runs a command on another kernel ([`vm`]), `lines` counts the lines of each crate
 //! ([`lines`]), `words` lists every expression that the word list replaces ([`check::plain_words`]).
 
 mod bpf;
@@ -12,6 +12,7 @@ mod lines;
 mod project;
 mod source;
 mod suite;
+mod supply;
 mod vm;
 
 use clap::builder::PossibleValuesParser;
@@ -66,6 +67,8 @@ fn command_line() -> Command {
         )
         .subcommand(Command::new("bpf").about("Rebuild the committed BPF object from its source"))
         .subcommand(Command::new("generate").about("Write the files that are generated from the code"))
+        .subcommand(Command::new("notices").about("Print the licences of all that the programs contain"))
+        .subcommand(Command::new("sbom").about("Print the list of materials of the programs, as CycloneDX"))
         .subcommand(fuzz::chore::chore())
         .subcommand(vm::command_line::chore())
 }
@@ -91,6 +94,8 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         Some(("words", _)) => check::plain_words::list(&root).map(|()| ExitCode::SUCCESS),
         Some(("bpf", _)) => bpf::rebuild(&root).map(|()| ExitCode::SUCCESS),
         Some(("generate", _)) => check::generated::write(&root).map(|()| ExitCode::SUCCESS),
+        Some(("notices", _)) => supply::notices::print(&root).map(|()| ExitCode::SUCCESS),
+        Some(("sbom", _)) => supply::bill::print(&root).map(|()| ExitCode::SUCCESS),
         Some(("fuzz", options)) => fuzz::chore::run(&root, options),
         Some(("vm", options)) => Ok(vm::laboratory::run(vm::command_line::request(options)?)),
         _ => unreachable!("clap asks for one of the chores above"),

@@ -40,7 +40,7 @@ mod whole_file;
 mod worker;
 
 use etmem_linux::own_memory;
-use etmem_linux::root::ProcRoot;
+use etmem_linux::root::{ProcRoot, SysRoot};
 use exit::failed;
 use log::Place;
 use machine::LinuxMachine;
@@ -53,6 +53,7 @@ use service::ServiceManager;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tracing::level_filters::LevelFilter;
 use tracing::{error, warn};
 
 /// Open files that a task with thousands of processes may need.
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
     let options = match options::parse(arguments) {
         Ok(Asked::Run(options)) => options,
         Ok(Asked::Doctor { roots, json }) => return doctor::print(&roots, json),
+        Ok(Asked::TakeBack(sys)) => return take_back(&sys),
         Ok(Asked::Manual(directory)) => return manual::write(options::command(), &directory),
         Err(error) => {
             // Printing fails only if nothing reads; the status still tells.
@@ -84,6 +86,18 @@ fn main() -> ExitCode {
         return background::start();
     }
     run(&options).map_or_else(failed, |()| ExitCode::SUCCESS)
+}
+
+/// What killed daemons left. Running ones hold locks on the records of what they set, so theirs stays.
+fn take_back(sys: &SysRoot) -> ExitCode {
+    if !nix::unistd::geteuid().is_root() {
+        return failed("must run as root: it writes settings of the kernel");
+    }
+    if let Err(reason) = log::init(LevelFilter::WARN) {
+        return failed(reason);
+    }
+    cleanup_records::take_back(&cleanup_records::folder(), sys);
+    ExitCode::SUCCESS
 }
 
 /// Each process that is watched takes some open files, and a task may name thousands.

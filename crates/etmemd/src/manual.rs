@@ -16,6 +16,7 @@ pub(crate) const HELP: Help = Help {
         "etmemd -s etmemd_socket --config-dir /etc/etmem/conf.d    # begin with the projects of these files",
         "etmemd -s etmemd_socket -m       # go on in the background, for Type=forking of systemd",
         "etmemd --doctor                  # report what etmem can do on this machine",
+        "etmemd --take-back               # after kill -9, if no daemon is to start again",
         "etmem obj add -f /etc/etmem/slide.yaml -s etmemd_socket    # once etmemd listens",
         "etmem project start -n NAME -s etmemd_socket",
     ],

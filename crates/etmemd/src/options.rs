@@ -23,6 +23,8 @@ pub(crate) enum Asked {
         /// Whether to print JSON.
         json: bool,
     },
+    /// To take back what killed daemons left in the kernel of the machine with this file system.
+    TakeBack(SysRoot),
     /// This program's manual page, written into this directory.
     Manual(PathBuf),
 }
@@ -59,7 +61,8 @@ pub(crate) fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Finds the memory that programs are not using and moves it to cheaper places")
         .override_usage(
-            "etmemd -s NAME [OPTIONS]\n       etmemd --doctor [--json] [--proc-root DIR] [--sys-root DIR]",
+            "etmemd -s NAME [OPTIONS]\n       etmemd --doctor [--json] [--proc-root DIR] [--sys-root DIR]\n       \
+             etmemd --take-back [--sys-root DIR]",
         )
         .after_help(crate::manual::HELP.text())
         .arg(
@@ -67,7 +70,7 @@ pub(crate) fn command() -> Command {
                 .short('s')
                 .long("socket")
                 .value_name("NAME")
-                .required_unless_present("doctor")
+                .required_unless_present_any(["doctor", "take-back"])
                 .help("Abstract socket to listen on, 1 to 107 bytes")
                 .value_parser(OsStringValueParser::new().try_map(|name| SocketName::new(name.as_bytes()))),
         )
@@ -115,6 +118,18 @@ pub(crate) fn command() -> Command {
             flag("doctor", "Examine this machine, print what etmem can do here and why not more, and exit")
                 .conflicts_with_all(["socket", "log-level", "mode-systemctl", "config-dir", "metrics-file"]),
         )
+        .arg(
+            flag("take-back", "Take back what killed daemons left in the kernel, as each start does, and exit")
+                .conflicts_with_all([
+                    "socket",
+                    "log-level",
+                    "mode-systemctl",
+                    "config-dir",
+                    "metrics-file",
+                    "doctor",
+                    "proc-root",
+                ]),
+        )
         // A requirement alone does not hold beside an option that excludes what is required.
         .arg(flag("json", "With --doctor: print one JSON object").requires("doctor").conflicts_with("socket"))
         .arg(
@@ -151,6 +166,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask
     let roots = Roots { proc, sys };
     if matches.get_flag("doctor") {
         return Ok(Asked::Doctor { roots, json: matches.get_flag("json") });
+    }
+    if matches.get_flag("take-back") {
+        return Ok(Asked::TakeBack(roots.sys));
     }
     let (Some(socket), Some(log_level)) = (matches.remove_one("socket"), matches.remove_one("log-level"))
     else {
@@ -207,6 +225,9 @@ mod tests {
             "etmemd -s a --json",
             "etmemd -s a --doctor",
             "etmemd --doctor -m",
+            "etmemd --doctor --take-back",
+            "etmemd -s a --take-back",
+            "etmemd --take-back --proc-root d",
             "etmemd --json",
             "etmemd --man",
             "etmemd --man d -s a",
@@ -230,6 +251,8 @@ mod tests {
         );
         let doctor = asked("etmemd --doctor --json --proc-root /host/proc --sys-root /host/sys").unwrap();
         assert!(matches!(doctor, Asked::Doctor { roots, json: true } if roots == elsewhere));
+        let asked_back = asked("etmemd --take-back --sys-root /host/sys").unwrap();
+        assert!(matches!(asked_back, Asked::TakeBack(sys) if sys == SysRoot::new("/host/sys")));
         assert!(matches!(asked("etmemd --doctor").unwrap(), Asked::Doctor { json: false, .. }));
         assert!(
             matches!(asked("etmemd --man d").unwrap(), Asked::Manual(directory) if directory == Path::new("d"))
