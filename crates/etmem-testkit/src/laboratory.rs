@@ -35,6 +35,8 @@ pub struct Machine {
     pub memory: &'static str,
     /// Modules to load.
     pub modules: &'static [&'static str],
+    /// Whether the command is a service of systemd, in a small Debian.
+    pub systemd: bool,
     /// Seconds that boot and command may take.
     pub seconds: u64,
 }
@@ -42,7 +44,15 @@ pub struct Machine {
 impl Machine {
     /// One of one node and 1 GiB, with 4 levels.
     pub const fn of(kernel: &'static str) -> Self {
-        Self { kernel, levels: "4", nodes: "1", memory: "1G", modules: &[], seconds: BOOT_SECONDS }
+        Self {
+            kernel,
+            levels: "4",
+            nodes: "1",
+            memory: "1G",
+            modules: &[],
+            systemd: false,
+            seconds: BOOT_SECONDS,
+        }
     }
 
     /// Runs `command` (words of the shell) with `files` at hand; it must succeed, on the machine that was asked for. What
@@ -66,11 +76,26 @@ impl Machine {
         for module in self.modules {
             laboratory.args(["--module", module]);
         }
+        if self.systemd {
+            laboratory.arg("--systemd");
+        }
         for file in files {
             laboratory.arg("--file").arg(file);
         }
         let script = format!("uname -r; grep -c -m 1 -w la57 /proc/cpuinfo; {command}");
         run(laboratory.args(["--", "sh", "-c", &script]), Duration::from_secs(seconds) + GRACE)
+    }
+
+    /// What must be installed before it can be booted here; a failure of any other kind is left to the tests.
+    pub fn lacks(self) -> Option<String> {
+        let mut laboratory = laboratory().ok()?;
+        laboratory.args(["--kernel", self.kernel]);
+        if self.systemd {
+            laboratory.arg("--systemd");
+        }
+        let ran = run(&mut laboratory, FETCH_LIMIT).ok()?;
+        let reason = ran.stderr.lines().last().unwrap_or_default();
+        (ran.status == MISSING).then(|| reason.trim_start_matches("vm: ").to_owned())
     }
 
     /// By the first lines that it printed.
@@ -150,10 +175,8 @@ fn part<'a>(stdout: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
 }
 
 /// What must be installed before `kernel` can be booted here; a failure of any other kind is left to the tests.
-pub fn lacks(kernel: &str) -> Option<String> {
-    let ran = run(laboratory().ok()?.args(["--kernel", kernel]), FETCH_LIMIT).ok()?;
-    let reason = ran.stderr.lines().last().unwrap_or_default();
-    (ran.status == MISSING).then(|| reason.trim_start_matches("vm: ").to_owned())
+pub fn lacks(kernel: &'static str) -> Option<String> {
+    Machine::of(kernel).lacks()
 }
 
 /// A test that is listed as skipped where the laboratory lacks something.

@@ -19,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) modules: Vec<String>,
     /// Programs and files to bring along.
     pub(crate) files: Vec<PathBuf>,
+    /// Whether systemd is the first process, of a small Debian.
+    pub(crate) systemd: bool,
     /// Further arguments of QEMU.
     pub(crate) qemu: Vec<String>,
     /// How long the whole run may take.
@@ -76,6 +78,12 @@ pub(crate) fn chore() -> Command {
                 .value_parser(clap::value_parser!(PathBuf)),
         )
         .arg(
+            Arg::new("systemd")
+                .long("systemd")
+                .action(ArgAction::SetTrue)
+                .help("Boot a small Debian with systemd, of the release that runs here, and run COMMAND as a service of it"),
+        )
+        .arg(
             several("qemu", "ARGUMENTS")
                 .help("Further arguments of QEMU, separated by spaces, such as '-device virtio-balloon-pci'; several times")
                 .allow_hyphen_values(true),
@@ -114,6 +122,7 @@ pub(crate) fn request(options: &ArgMatches) -> anyhow::Result<Request> {
         machine,
         modules: words("module"),
         files: options.get_many::<PathBuf>("file").into_iter().flatten().cloned().collect(),
+        systemd: options.get_flag("systemd"),
         qemu: words("qemu")
             .iter()
             .flat_map(|line: &String| line.split_whitespace().map(str::to_owned))
@@ -148,7 +157,7 @@ mod tests {
     #[test]
     fn all_options() {
         let words = "--kernel 6.1 --page-table-levels 5 --nodes 2 --mem 2G --module zram --module lz4 \
-                     --file /a --timeout 9 --qemu - -- sh -c true";
+                     --file /a --systemd --timeout 9 --qemu - -- sh -c true";
         let words: Vec<_> = words
             .split_whitespace()
             .map(|word| if word == "-" { "-device x,id=y -qmp z" } else { word })
@@ -158,6 +167,7 @@ mod tests {
         assert_eq!(request.kernel, "6.1".parse().unwrap());
         assert_eq!(request.machine, Machine { levels: Levels::Five, nodes: 2, mebibytes: 2048 });
         assert_eq!(request.modules, ["zram", "lz4"]);
+        assert!(request.systemd);
         assert_eq!(request.files, [PathBuf::from("/a")]);
         assert_eq!(request.deadline, Duration::from_secs(9));
         assert_eq!(request.command, ["sh", "-c", "true"]);
@@ -168,7 +178,12 @@ mod tests {
         let request = parse(&[]).unwrap();
         assert_eq!(request.machine, Machine { levels: Levels::Four, nodes: 1, mebibytes: 1024 });
         assert_eq!(parse(&["--kernel", "HOST"]).unwrap().kernel, Wanted::Host);
-        assert!(request.command.is_empty() && request.modules.is_empty() && request.files.is_empty());
+        assert!(
+            !request.systemd
+                && request.command.is_empty()
+                && request.modules.is_empty()
+                && request.files.is_empty()
+        );
     }
 
     #[test]

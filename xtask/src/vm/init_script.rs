@@ -1,5 +1,6 @@
 //! The first program of the virtual machine: mounts what programs expect, loads the modules, runs the command,
-//! tells its status and switches the machine off.
+//! tells its status and switches the machine off. With a disk, it hands over to systemd there, a unit of which runs the
+//! command.
 //!
 //! Each serial port has one use, so that nothing is mixed into anything: the kernel's messages go to the first, the
 //! command's output to the second, and [`Report`]s to the third.
@@ -9,6 +10,18 @@ use std::fmt::Write;
 const BEGUN: &str = "begun";
 const BROKEN: &str = "broken ";
 const STATUS: &str = "status ";
+
+/// What the first program does once the modules are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// It runs the command.
+    Command,
+    /// It becomes the systemd of the disk.
+    Systemd,
+}
+
+/// Where files for the disk are until it is there.
+pub(crate) const BROUGHT: &str = "/brought";
 
 /// What the virtual machine told about itself, from the lines that the script wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +57,70 @@ impl Report {
 
 /// The script for a shell of busybox that runs `command` once the `modules` (files, in this order) are loaded.
 pub(crate) fn write(modules: &[String], command: &[String]) -> String {
+    let mut script = beginning(modules);
+    script.push_str(
+        "step mount -t cgroup2 none /sys/fs/cgroup\n\
+         step mkdir /dev/pts /dev/shm\n\
+         step mount -t devpts none /dev/pts\n\
+         step mount -t tmpfs none /dev/shm\n\
+         step mkdir /run/lock\n\
+         step ip link set lo up\n",
+    );
+    script.push_str(&run(command, "poweroff -f"));
+    script
+}
+
+/// The script that goes on as systemd, once the `modules` are loaded.
+pub(crate) fn hand_over(modules: &[String]) -> String {
+    let mut script = beginning(modules);
+    // What was brought along is copied to the disk; systemd mounts the rest.
+    let _ = write!(
+        script,
+        "step mkdir /system\n\
+         step mount -t ext4 /dev/vda /system\n\
+         step cp -a {BROUGHT}/. /system/\n\
+         step umount /sys\n\
+         step umount /proc\n\
+         step mount --move /dev /system/dev\n\
+         exec 8>&- 9>&-\n\
+         exec switch_root /system /usr/lib/systemd/systemd\n"
+    );
+    script
+}
+
+/// The script for the shell of the disk, of a unit of systemd.
+pub(crate) fn service(command: &[String]) -> String {
+    let ports = "#!/bin/sh\n\
+                 stty -F /dev/ttyS1 raw -echo\n\
+                 stty -F /dev/ttyS2 raw -echo\n\
+                 exec 8>/dev/ttyS1 9>/dev/ttyS2\n";
+    format!("{ports}{}", run(command, "systemctl poweroff --force --force"))
+}
+
+/// The unit that runs that script.
+pub(crate) fn unit(script: &str) -> String {
+    format!(
+        "[Unit]\nDescription=Runs the command of the laboratory\n\
+         [Service]\nType=exec\nExecStart={script}\n\
+         Environment=HOME=/root TERM=dumb LANG=C.UTF-8 \
+         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+    )
+}
+
+/// Runs the command, tells its status, and switches the machine off by `off`.
+fn run(command: &[String], off: &str) -> String {
+    let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
+    format!(
+        "echo {BEGUN} >&9\n\
+         {} </dev/null >&8 2>&1 8>&- 9>&-\n\
+         echo \"{STATUS}$?\" >&9\n\
+         {off}\n",
+        words.join(" ")
+    )
+}
+
+/// Up to where the modules are loaded.
+fn beginning(modules: &[String]) -> String {
     let mut script = String::from(
         "#!/bin/busybox sh\n\
          export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LANG=C.UTF-8\n\
@@ -57,26 +134,10 @@ pub(crate) fn write(modules: &[String], command: &[String]) -> String {
          # Where programs were brought along, busybox leaves them.\n\
          /bin/busybox --install -s /bin 2>/dev/null\n\
          step mount -t proc none /proc\n\
-         step mount -t sysfs none /sys\n\
-         step mount -t cgroup2 none /sys/fs/cgroup\n\
-         step mkdir /dev/pts /dev/shm\n\
-         step mount -t devpts none /dev/pts\n\
-         step mount -t tmpfs none /dev/shm\n\
-         step mkdir /run/lock\n\
-         step ip link set lo up\n",
+         step mount -t sysfs none /sys\n",
     );
     let modules = modules.iter().map(|module| format!("step insmod {}\n", quoted(module)));
     script.extend(modules);
-    let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
-    // Writing to a String cannot fail.
-    let _ = write!(
-        script,
-        "echo {BEGUN} >&9\n\
-         {} </dev/null >&8 2>&1 8>&- 9>&-\n\
-         echo \"{STATUS}$?\" >&9\n\
-         poweroff -f\n",
-        words.join(" ")
-    );
     script
 }
 
@@ -101,6 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn systemd_runs_the_command() {
+        let words = ["/bin/uname", "-r"].map(str::to_owned);
+        let script = hand_over(&["/modules/0-ext4.ko".to_owned()]);
+        assert!(script.find("insmod").unwrap() < script.find("mount -t ext4").unwrap(), "{script}");
+        assert!(script.ends_with("exec switch_root /system /usr/lib/systemd/systemd\n"), "{script}");
+        assert!(service(&words).contains("\n'/bin/uname' '-r' </dev/null >&8"));
+        assert!(unit("/x/y").contains("\nExecStart=/x/y\n"));
+    }
+
+    #[test]
     fn reports() {
         for (text, want) in [
             ("", Report::Nothing),
@@ -116,11 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn the_shell_reads_the_script() {
-        let script =
-            write(&["/modules/0-it's.ko".to_owned()], &["it's".to_owned(), "$(x) `y`; \"".to_owned()]);
-        let output = Command::new("sh").args(["-n", "-c", &script]).output().unwrap();
-        assert!(output.status.success(), "{}\n{script}", String::from_utf8_lossy(&output.stderr));
+    fn the_shell_reads_the_scripts() {
+        let modules = ["/modules/0-it's.ko".to_owned()];
+        let command = ["it's".to_owned(), "$(x) `y`; \"".to_owned()];
+        for script in [write(&modules, &command), hand_over(&modules), service(&command)] {
+            let output = Command::new("sh").args(["-n", "-c", &script]).output().unwrap();
+            assert!(output.status.success(), "{}\n{script}", String::from_utf8_lossy(&output.stderr));
+        }
     }
 
     proptest! {

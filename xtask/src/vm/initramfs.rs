@@ -2,6 +2,7 @@
 //! here, the libraries they need, the modules and the first script.
 
 use super::cpio::Archive;
+use super::init_script::{BROUGHT, First};
 use super::kernel_modules::Module;
 use super::{init_script, libraries, missing};
 use anyhow::{Context, bail};
@@ -13,6 +14,9 @@ use std::process::Command;
 const FOLDERS: [&str; 11] =
     ["/bin", "/sbin", "/etc", "/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/usr/bin", "/var/tmp"];
 
+/// Of the disk, where the command's script is.
+const FOLDER: &str = "/usr/local/lib/laboratory";
+
 /// What to put in.
 #[derive(Debug)]
 pub(crate) struct Contents {
@@ -20,6 +24,8 @@ pub(crate) struct Contents {
     pub(crate) modules: Vec<Module>,
     /// Programs and other files, of this machine.
     pub(crate) files: Vec<PathBuf>,
+    /// What runs it.
+    pub(crate) first: First,
     /// The command's words; the first is a program of this machine or an applet of busybox.
     pub(crate) command: Vec<String>,
 }
@@ -35,20 +41,24 @@ pub(crate) fn write(contents: &Contents) -> anyhow::Result<Vec<u8>> {
     archive.file("/etc/group", 0o644, b"root:x:0:\n")?;
 
     let mut command = contents.command.clone();
+    let first = contents.first;
     if let Some(program) = command.first_mut()
         && let Some(path) = program_here(program)?
     {
-        add_with_libraries(&mut archive, &path, &path)?;
+        // The disk has the programs of a Debian; what a Debian has not is named by its path.
+        if first == First::Command || program.contains('/') {
+            add_with_libraries(&mut archive, &path, first)?;
+        }
         *program = text(&path)?.to_owned();
     }
     for path in &contents.files {
         let path = std::path::absolute(path).with_context(|| format!("find {}", path.display()))?;
-        add(&mut archive, &path)?;
+        add(&mut archive, &path, first)?;
     }
     let busybox = on_path("busybox").ok_or_else(|| {
         missing::not_run(&Command::new("busybox"), "busybox-static", std::io::ErrorKind::NotFound.into())
     })?;
-    add_with_libraries(&mut archive, &busybox, Path::new("/bin/busybox"))?;
+    add_program(&mut archive, &busybox, "/bin/busybox", First::Command)?;
     archive.link("/bin/sh", "busybox")?;
 
     let mut modules = Vec::new();
@@ -57,7 +67,18 @@ pub(crate) fn write(contents: &Contents) -> anyhow::Result<Vec<u8>> {
         archive.file(&place, 0o644, &module.object)?;
         modules.push(place);
     }
-    archive.file("/init", 0o755, init_script::write(&modules, &command).as_bytes())?;
+    let script = match first {
+        First::Command => init_script::write(&modules, &command),
+        First::Systemd => {
+            let (script, unit) = (format!("{FOLDER}/run"), "/etc/systemd/system/laboratory.service");
+            archive.file(&format!("{BROUGHT}{script}"), 0o755, init_script::service(&command).as_bytes())?;
+            archive.file(&format!("{BROUGHT}{unit}"), 0o644, init_script::unit(&script).as_bytes())?;
+            let wanted = "/etc/systemd/system/multi-user.target.wants/laboratory.service";
+            archive.link(&format!("{BROUGHT}{wanted}"), unit)?;
+            init_script::hand_over(&modules)
+        }
+    };
+    archive.file("/init", 0o755, script.as_bytes())?;
     archive.finish()
 }
 
@@ -81,19 +102,30 @@ fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 /// Adds the file, or all below the folder, at `path`.
-fn add(archive: &mut Archive, path: &Path) -> anyhow::Result<()> {
+fn add(archive: &mut Archive, path: &Path, first: First) -> anyhow::Result<()> {
     if !path.is_dir() {
-        return add_with_libraries(archive, path, path);
+        return add_with_libraries(archive, path, first);
     }
-    archive.folder(text(path)?)?;
+    archive.folder(&place(path, first)?)?;
     let listed = || format!("list {}", path.display());
     for entry in std::fs::read_dir(path).with_context(listed)? {
-        add(archive, &entry.with_context(listed)?.path())?;
+        add(archive, &entry.with_context(listed)?.path(), first)?;
     }
     Ok(())
 }
 
-fn add_with_libraries(archive: &mut Archive, path: &Path, place: &Path) -> anyhow::Result<()> {
+/// Where a file of this machine comes.
+fn place(path: &Path, first: First) -> anyhow::Result<String> {
+    let above = if first == First::Systemd { BROUGHT } else { "" };
+    Ok(format!("{above}{}", text(path)?))
+}
+
+fn add_with_libraries(archive: &mut Archive, path: &Path, first: First) -> anyhow::Result<()> {
+    add_program(archive, path, &place(path, first)?, first)
+}
+
+/// Adds a file at `place`, with the libraries that a program needs; the disk has them.
+fn add_program(archive: &mut Archive, path: &Path, place: &str, first: First) -> anyhow::Result<()> {
     let mut contents = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let permissions =
         std::fs::metadata(path).with_context(|| format!("look at {}", path.display()))?.permissions();
@@ -102,8 +134,8 @@ fn add_with_libraries(archive: &mut Archive, path: &Path, place: &Path) -> anyho
     if is_program && let Some(stripped) = without_debug_information(path)? {
         contents = stripped;
     }
-    archive.file(text(place)?, permissions, &contents)?;
-    if !is_program {
+    archive.file(place, permissions, &contents)?;
+    if !is_program || first == First::Systemd {
         return Ok(());
     }
     for library in libraries::of(path)? {

@@ -115,7 +115,7 @@ fn unpacked(series: Series) -> anyhow::Result<Kernel> {
 }
 
 /// Below what XDG calls the user's cache, so that all checkouts of one user share the kernels.
-fn cache_folder() -> anyhow::Result<PathBuf> {
+pub(crate) fn cache_folder() -> anyhow::Result<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
     Ok(cache

@@ -2,10 +2,11 @@
 
 use super::boot::{self, Ending};
 use super::command_line::Request;
+use super::init_script::First;
 use super::initramfs::{self, Contents};
 use super::machine::Files;
 use super::missing::Missing;
-use super::{kernel_modules, kernel_package};
+use super::{kernel_modules, kernel_package, system};
 use anyhow::Context;
 use std::process::ExitCode;
 
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 const BOOTS: u32 = 3;
 /// Something must be installed first; automake's word for a test that is skipped.
 const MISSING: u8 = 77;
+/// What reads the disk with systemd.
+const DISK_MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
 /// As timeout(1) has it.
 const DEADLINE: u8 = 124;
 /// As env(1) and timeout(1) have it for their own failures.
@@ -36,9 +39,16 @@ pub(crate) fn run(request: Request) -> ExitCode {
 fn boot_and_run(request: Request) -> anyhow::Result<Ending> {
     boot::check_installed()?;
     let kernel = kernel_package::at_hand(request.kernel)?;
-    let modules = kernel_modules::with_needs(&kernel.modules, &request.modules)?;
+    let disk = request.systemd.then(system::at_hand).transpose()?;
+    let mut wanted = request.modules;
+    if disk.is_some() {
+        wanted.splice(..0, DISK_MODULES.map(str::to_owned));
+    }
+    let modules = kernel_modules::with_needs(&kernel.modules, &wanted)?;
     let is_rehearsal = request.command.is_empty();
-    let initramfs = initramfs::write(&Contents { modules, files: request.files, command: request.command })?;
+    let first = if disk.is_some() { First::Systemd } else { First::Command };
+    let contents = Contents { modules, files: request.files, command: request.command, first };
+    let initramfs = initramfs::write(&contents)?;
     if is_rehearsal {
         return Ok(Ending::Status(0));
     }
@@ -47,7 +57,13 @@ fn boot_and_run(request: Request) -> anyhow::Result<Ending> {
     let file = |name: &str| folder.path().join(name);
     let (archive, console, report) = (file("initramfs"), file("console"), file("report"));
     std::fs::write(&archive, initramfs).with_context(|| format!("write {}", archive.display()))?;
-    let files = Files { image: &kernel.image, initramfs: &archive, console: &console, report: &report };
+    let files = Files {
+        image: &kernel.image,
+        initramfs: &archive,
+        disk: disk.as_deref(),
+        console: &console,
+        report: &report,
+    };
     let mut arguments = request.machine.arguments(files)?;
     arguments.extend(request.qemu.iter().map(Into::into));
     let boot = || boot::run(&arguments, request.deadline, &console, &report, &file("complaints"));

@@ -41,6 +41,8 @@ pub(crate) struct Files<'a> {
     pub(crate) image: &'a Path,
     /// The archive that it unpacks.
     pub(crate) initramfs: &'a Path,
+    /// A disk that the machine changes for itself alone.
+    pub(crate) disk: Option<&'a Path>,
     /// Where the kernel's messages go.
     pub(crate) console: &'a Path,
     /// Where the first script's reports go.
@@ -72,6 +74,11 @@ impl Machine {
         // cryptography and its shields against other guests only take time here.
         let kernel = "console=ttyS0 panic=-1 oops=panic mitigations=off cryptomgr.notests=1";
         arguments.extend(["-append".into(), kernel.into()]);
+        if let Some(disk) = files.disk {
+            let disk = doubled_commas(disk);
+            let drive = format!("file={disk},format=raw,if=virtio,snapshot=on,cache=unsafe");
+            arguments.extend(["-drive".into(), drive.into()]);
+        }
         for (option, path) in
             [("console", Some(files.console)), ("output", None), ("report", Some(files.report))]
         {
@@ -146,9 +153,10 @@ mod tests {
     use super::*;
 
     fn arguments(machine: Machine) -> String {
-        let [image, initramfs, console, report] =
-            ["/k/vmlinuz", "/r/initramfs", "/r/a,b/console", "/r/report"].map(Path::new);
-        let arguments = machine.arguments(Files { image, initramfs, console, report }).unwrap();
+        let [image, initramfs, disk, console, report] =
+            ["/k/vmlinuz", "/r/initramfs", "/c/a,b.ext4", "/r/a,b/console", "/r/report"].map(Path::new);
+        let arguments =
+            machine.arguments(Files { image, initramfs, disk: Some(disk), console, report }).unwrap();
         arguments.join(" ".as_ref()).into_string().unwrap()
     }
 
@@ -164,6 +172,7 @@ mod tests {
     fn ports_and_files() {
         let text = arguments(Machine { levels: Levels::Five, nodes: 1, mebibytes: 512 });
         assert!(text.contains("-kernel /k/vmlinuz -initrd /r/initramfs "), "{text}");
+        assert!(text.contains("-drive file=/c/a,,b.ext4,format=raw,if=virtio,snapshot=on,"), "{text}");
         assert!(
             text.ends_with(
                 "-chardev file,id=console,path=/r/a,,b/console -serial chardev:console \

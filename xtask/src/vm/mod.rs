@@ -6,7 +6,9 @@
 //! it ([`machine`]), and its serial ports bring back the command's output and status ([`boot`]). [`laboratory`]
 //! puts these together.
 //!
-//! Nothing here changes the machine it runs on: no root is needed, no network is given to the guest, and no disk but what `--qemu` says.
+//! With `--systemd`, the machine also has a disk with a small Debian ([`system`]), whose systemd runs the command.
+//!
+//! Nothing here changes the machine it runs on: no root is needed but to make that disk, no network is given to the guest, and no disk but what `--qemu` says.
 
 pub(crate) mod command_line;
 pub(crate) mod laboratory;
@@ -20,3 +22,4 @@ mod kernel_package;
 mod libraries;
 mod machine;
 mod missing;
+mod system;
