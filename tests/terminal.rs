@@ -32,6 +32,12 @@ fn main() -> ExitCode {
             &[Need::Root, Need::FakeProc, Need::Program("tmux")],
             terminal,
         ),
+        trial_or_skip("screens", &[Need::Root, Need::FakeProc, Need::Program("tmux")], screens),
+        trial_or_skip(
+            "a_signal_gives_the_terminal_back",
+            &[Need::Root, Need::FakeProc, Need::Program("tmux")],
+            ended_by_a_signal,
+        ),
         trial_or_skip("plain_tables", &fake, plain),
         trial_or_skip("reports_fill_the_screen", &[Need::Program("tmux")], reports),
         trial_or_skip("a_survey_says_how_far_it_is", &[Need::Root, Need::Bpf, Need::Program("tmux")], survey),
@@ -114,6 +120,51 @@ fn terminal() -> Result<()> {
     tmux.press("q")?;
     let lines = tmux.screen("its end", |lines| has(lines, "ended with 0"))?;
     ensure!(!has(&lines, "TASK, PROCESS"), "the terminal is as before: {lines:#?}");
+    Ok(())
+}
+
+/// Screens of a task whose figures stay as they are.
+fn screens() -> Result<()> {
+    let (_fake, daemon) = stage()?;
+    // What was cold is out then.
+    daemon.wait_for_cycles(LIMIT, "p", 3)?;
+    for (width, height) in SCREENS {
+        let command = format!("NO_COLOR=1 {} top -s {}", Binaries::build()?.etmem.display(), daemon.socket());
+        let tmux = Tmux::start(&command, width, height)?;
+        // The second answer says what the daemon took of a processor.
+        let lines = tmux.screen("the task at rest, and what the daemon takes", |lines| {
+            has(lines, "3000000 scripted") && has(lines, "% of a processor") && has(lines, "resting")
+        })?;
+        let lines: Vec<String> =
+            lines.iter().map(|line| shape(&line.replace(daemon.socket(), "SOCKET"))).collect();
+        compare(&lines, &format!("top-{width}x{height}"))?;
+    }
+    Ok(())
+}
+
+fn ended_by_a_signal() -> Result<()> {
+    let (_fake, daemon) = stage()?;
+    let etmem = Binaries::build()?.etmem.display();
+    for (signal, status) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+        let command = format!(
+            "sh -c 'echo $$ > {0}/pid; exec {etmem} top -s {1}'",
+            daemon.folder().display(),
+            daemon.socket()
+        );
+        let tmux = Tmux::start(&command, 80, 24)?;
+        tmux.screen("the task", |lines| has(lines, "3000000 scripted"))?;
+        let pid = fs::read_to_string(daemon.folder().join("pid"))?;
+        let ran = run(Command::new("kill").args([&format!("-{signal}"), pid.trim()]), LIMIT)?;
+        ensure!(ran.status == 0, "{ran:?}");
+        let lines = tmux.screen("its end", |lines| has(lines, &format!("ended with {status}")))?;
+        ensure!(!has(&lines, "TASK, PROCESS"), "the terminal is as before: {lines:#?}");
+        tmux.press("a")?;
+        tmux.press("Enter")?;
+        // Twice: as typed, and by cat.
+        tmux.screen("that what is typed is seen", |lines| {
+            lines.iter().filter(|line| *line == "a").count() == 2
+        })?;
+    }
     Ok(())
 }
 
