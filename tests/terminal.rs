@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::fake::proc::FakeProc;
 use etmem_testkit::fake::proc::script::{Life, Script, ScriptedMapping, ScriptedProcess, Segment};
@@ -145,15 +146,12 @@ fn screens() -> Result<()> {
 fn ended_by_a_signal() -> Result<()> {
     let (_fake, daemon) = stage()?;
     let etmem = Binaries::build()?.etmem.display();
-    for (signal, status) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
-        let command = format!(
-            "sh -c 'echo $$ > {0}/pid; exec {etmem} top -s {1}'",
-            daemon.folder().display(),
-            daemon.socket()
-        );
+    let (folder, socket) = (daemon.folder(), daemon.socket());
+    let command = format!("sh -c 'echo $$ > {}/pid; exec {etmem} top -s {socket}'", folder.display());
+    for (signal, status) in [("TERM", 143), ("INT", 130)] {
         let tmux = Tmux::start(&command, 80, 24)?;
         tmux.screen("the task", |lines| has(lines, "3000000 scripted"))?;
-        let pid = fs::read_to_string(daemon.folder().join("pid"))?;
+        let pid = fs::read_to_string(folder.join("pid"))?;
         let ran = run(Command::new("kill").args([&format!("-{signal}"), pid.trim()]), LIMIT)?;
         ensure!(ran.status == 0, "{ran:?}");
         let lines = tmux.screen("its end", |lines| has(lines, &format!("ended with {status}")))?;
@@ -165,6 +163,12 @@ fn ended_by_a_signal() -> Result<()> {
             lines.iter().filter(|line| *line == "a").count() == 2
         })?;
     }
+    let tmux = Tmux::start(&command, 80, 24)?;
+    tmux.screen("the task", |lines| has(lines, "3000000 scripted"))?;
+    let pid = fs::read_to_string(folder.join("pid"))?;
+    drop(tmux);
+    let process = Path::new("/proc").join(pid.trim());
+    WallClock::new().wait_until(LIMIT, "its end as its terminal has hung up", || Ok(!process.exists()))?;
     Ok(())
 }
 

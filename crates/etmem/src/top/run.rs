@@ -47,8 +47,7 @@ impl Top {
         // The hook that it sets gives the terminal back on a panic, too.
         let mut terminal = ratatui::try_init().map_err(Failure::Output)?;
         let shown = show(&mut terminal, &socket.to_string(), first, &answers, &signals);
-        // Of a terminal that has hung up nothing is left to give back.
-        let _ = ratatui::try_restore();
+        ratatui::restore();
         drop(end);
         if let Some(signal) = shown.map_err(Failure::Output)? {
             signals.act_on(signal).map_err(Failure::Output)?;
@@ -110,14 +109,15 @@ impl Top {
     }
 }
 
-/// The signals that end a live view from outside, as a file: the terminal is given back before they do.
+/// The signals that end a live view from outside, as a file: the terminal is given back before they do. SIGHUP is not among them:
+/// it ends the program at once, as nothing is left to give back, and crossterm reads a terminal that has hung up for ever.
 struct Signals(SigSet, SignalFd);
 
 impl Signals {
     /// Call it before there are more threads: they get the mask of this one.
     fn receive() -> io::Result<Self> {
         let mut set = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
             set.add(signal);
         }
         set.thread_block()?;
