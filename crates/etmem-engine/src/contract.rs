@@ -207,7 +207,7 @@ pub(crate) fn notes_on_target(task: &str, target: &Target, kernel: &Kernel) -> V
 fn is_first_process(target: &Target) -> bool {
     match target {
         Target::Pid(pid) | Target::Process(ProcessId { pid, .. }) => pid.get() == 1,
-        Target::Comm(_) | Target::Exe(_) | Target::Groups(_) => false,
+        Target::Comm(_) | Target::Exe(_) | Target::Groups(_) | Target::Machine => false,
     }
 }
 
@@ -302,6 +302,11 @@ pub trait TaskRunner: fmt::Debug + Send {
 
     /// Whether it asks programs for memory before it takes any (`ask=yes`). Then it finds in its kernel how.
     fn asks(&self) -> bool {
+        false
+    }
+
+    /// Whether it writes compressed swap to the disk behind it. Then it finds in its kernel how.
+    fn sinks(&self) -> bool {
         false
     }
 

@@ -90,6 +90,8 @@ impl Interfaces {
     pub fn kernel(&self, wishes: &Wishes) -> Result<Chosen, Unavailable> {
         let (probe, probe_choice) = if wishes.groups {
             no_probe()
+        } else if wishes.sinking {
+            no_probe_of_slots()
         } else if wishes.monitoring {
             self.monitoring()?
         } else {
@@ -108,6 +110,9 @@ impl Interfaces {
                 Choice { name: numa.mover.name(), reason: "pages move between NUMA nodes".to_owned() }
             };
             (Moving::Nodes(numa), choice)
+        } else if wishes.sinking {
+            let reason = "pages of compressed swap go to the disk behind it, slot by slot".to_owned();
+            (Moving::Elsewhere, Choice { name: "writeback", reason })
         } else if wishes.monitoring || wishes.mover == Mover::Elsewhere {
             let reason = "another program, or the kernel itself, moves pages".to_owned();
             (Moving::Elsewhere, Choice { name: "none", reason })
@@ -125,6 +130,7 @@ impl Interfaces {
             groups: Arc::new(MachineGroups::new(self.roots.clone())),
             deciders: Arc::new(MachineDeciders),
             cooperation: None,
+            sinking: None,
             monitoring: Arc::new(MachineMonitoring { roots: self.roots.clone(), damon: self.damon() }),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             other_probes: self.other_probes(wishes, probe_choice.name),
@@ -146,7 +152,7 @@ impl Interfaces {
     /// The probes that `tracker=auto` has left where `first` is blind to a target. DAMON is not among them: what it sets in the
     /// kernel has to be recorded when the task starts.
     fn other_probes(&self, wishes: &Wishes, first: &str) -> Vec<Arc<dyn ProbeSource>> {
-        if wishes.groups || wishes.monitoring || wishes.tracker != Tracker::Auto {
+        if wishes.groups || wishes.monitoring || wishes.sinking || wishes.tracker != Tracker::Auto {
             return Vec::new();
         }
         let others =
@@ -305,6 +311,16 @@ impl Interfaces {
 fn no_probe() -> (Arc<dyn ProbeSource>, Choice) {
     let reason = "how long programs of each control group wait, and what of it is refaulted".to_owned();
     let probe = NoProbe { name: "psi", refusal: "this task reclaims control groups and looks at no page" };
+    (Arc::new(probe), Choice { name: probe.name, reason })
+}
+
+/// The same where compressed swap is written to a disk.
+fn no_probe_of_slots() -> (Arc<dyn ProbeSource>, Choice) {
+    let reason = "when each slot of compressed swap was written or read last, as zram says".to_owned();
+    let probe = NoProbe {
+        name: "zram",
+        refusal: "this task writes compressed swap to a disk and looks at no process",
+    };
     (Arc::new(probe), Choice { name: probe.name, reason })
 }
 

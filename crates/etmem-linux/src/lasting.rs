@@ -1,12 +1,13 @@
 //! What a task sets in the kernel that outlives the daemon: the line that a record has for it, and how it is taken back.
 //!
-//! There are three such settings: the reclaim of the swap cache by openEuler's module, DAMON's, which bear our mark
-//! except for the first moment, and the socket and FIFO on which programs listen. All other settings (scan flags, BPF programs) belong to open files and end with them.
+//! There are four such settings: the reclaim of the swap cache by openEuler's module, DAMON's, which bear our mark
+//! except for the first moment, the socket and FIFO on which programs listen, and the `writeback_limit` of a zram device. All other settings (scan flags, BPF programs) belong to open files and end with them.
 
 use crate::cooperation;
 use crate::damon;
 use crate::mover::etmem::Etmem;
 use crate::root::{ProcRoot, SysRoot};
+use crate::sinking::limit::ZramLimit;
 use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::wishes::{Chosen, Tracker};
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ const SWAP_CACHE: &str = "swap-cache-reclaim ";
 const DAMON: &str = "damon ";
 /// The path of the socket follows.
 const PRESSURE_SOCKET: &str = "pressure-socket ";
+/// The device, what its limit was and what it was set to follow.
+const ZRAM_LIMIT: &str = "zram-writeback-limit ";
 
 /// A setting in the kernel that outlives the daemon.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub enum Setting {
     Damon(SysRoot),
     /// Programs may listen on the socket with this path, and on the FIFO beside it.
     PressureSocket(PathBuf),
+    /// A zram device has a limit on what is written to the disk behind it.
+    ZramLimit(ZramLimit),
 }
 
 /// What a task with `chosen` sets; `swap_cache`: its engine has the swap cache reclaimed.
@@ -43,6 +48,7 @@ impl Setting {
             Self::SwapCache(proc) => format!("{SWAP_CACHE}{}\n", proc.path().display()),
             Self::Damon(sys) => format!("{DAMON}{}\n", sys.path().display()),
             Self::PressureSocket(path) => format!("{PRESSURE_SOCKET}{}\n", path.display()),
+            Self::ZramLimit(limit) => format!("{ZRAM_LIMIT}{}\n", limit.words()),
         }
     }
 
@@ -52,7 +58,8 @@ impl Setting {
         let swap_cache = || after(SWAP_CACHE).map(|proc| Self::SwapCache(ProcRoot::new(proc)));
         let damon = || after(DAMON).map(|sys| Self::Damon(SysRoot::new(sys)));
         let socket = || after(PRESSURE_SOCKET).map(|path| Self::PressureSocket(path.into()));
-        swap_cache().or_else(damon).or_else(socket)
+        let limit = || after(ZRAM_LIMIT).and_then(ZramLimit::of_words).map(Self::ZramLimit);
+        swap_cache().or_else(damon).or_else(socket).or_else(limit)
     }
 
     /// Takes it back after a daemon that was killed; whether nothing of it is left.
@@ -61,8 +68,20 @@ impl Setting {
             Self::SwapCache(proc) => end_reclaim(proc),
             Self::Damon(sys) => take_back_damon(sys, true),
             Self::PressureSocket(path) => cooperation::take_back(path),
+            Self::ZramLimit(limit) => put_back_limit(limit),
         }
     }
+}
+
+fn put_back_limit(limit: &ZramLimit) -> bool {
+    let put_back = limit.put_back();
+    match &put_back {
+        Ok(()) => info!("a daemon that was killed had the writeback_limit of a zram device set: put back"),
+        Err(error) => warn!(
+            "a daemon that was killed had the writeback_limit of a zram device set, which cannot be put back: {error}"
+        ),
+    }
+    put_back.is_ok()
 }
 
 fn end_reclaim(proc: &ProcRoot) -> bool {

@@ -9,6 +9,7 @@
 
 use etmem_linux::lasting::{self, Setting};
 use etmem_linux::root::SysRoot;
+use etmem_linux::sinking::machine::{Kept, SettingJournal};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -88,6 +89,16 @@ impl CleanupRecord {
                 Err(error)
             }
         }
+    }
+}
+
+/// The folder as a journal, for what is set for a moment only.
+#[derive(Debug)]
+pub(crate) struct RecordFolder(pub(crate) PathBuf);
+
+impl SettingJournal for RecordFolder {
+    fn record(&self, setting: &Setting) -> io::Result<Box<dyn Kept>> {
+        Ok(Box::new(CleanupRecord::of(&self.0, setting)?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The kernel underneath, put together when it is first needed.
 
-use crate::cleanup_records::{self, CleanupRecord};
+use crate::cleanup_records::{self, CleanupRecord, RecordFolder};
 use crate::isolation;
 use crate::scan_claims::DaemonClaims;
 use crate::task_memory::TaskMemory;
@@ -9,6 +9,7 @@ use etmem_core::kernel::claims::ScanClaims;
 use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::{ProcessTable, Target};
+use etmem_core::kernel::sinking::Sinking;
 use etmem_core::kernel::trigger::{Trigger, TriggerWait};
 use etmem_core::kernel::wishes::{Chosen, Modules, Wishes};
 use etmem_engine::{Hosted, Refusal};
@@ -20,6 +21,7 @@ use etmem_linux::nodes::MachineNodes;
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::process::table::Processes;
 use etmem_linux::root::{ProcRoot, Roots, SysRoot};
+use etmem_linux::sinking::machine::MachineSinking;
 use etmem_linux::trigger::MachineTriggers;
 use etmem_plugin::SharedProject;
 use etmem_plugin::isolated::Isolated;
@@ -91,6 +93,11 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// Why they cannot.
     fn cooperation(&self, name: &str) -> Result<(Arc<dyn Cooperation>, Vec<CleanupRecord>), String> {
         Err(format!("no program can listen for {name} on this machine"))
+    }
+
+    /// Lets a task write compressed swap to the disk behind it.
+    fn sinking(&self) -> Option<Arc<dyn Sinking>> {
+        None
     }
 
     /// The engine of `section`, whose policy is a plugin's; what the plugins of its project have in common is
@@ -180,6 +187,11 @@ impl Machine for LinuxMachine {
         let record = CleanupRecord::of(&folder, &Setting::PressureSocket(path.clone()));
         let record = record.map_err(|error| format!("cannot write down what it sets: {error}"))?;
         Ok((Arc::new(PressureSocket::open(path)?), vec![record]))
+    }
+
+    fn sinking(&self) -> Option<Arc<dyn Sinking>> {
+        let roots = Roots { proc: self.proc.clone(), sys: self.sys.clone() };
+        Some(Arc::new(MachineSinking::new(roots, Arc::new(RecordFolder(cleanup_records::folder())))))
     }
 
     fn triggers(&self, triggers: &[Trigger]) -> io::Result<Box<dyn TriggerWait>> {

@@ -17,7 +17,7 @@ pub(crate) enum Lane {
 }
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
-const FIRST: [(&str, &str); 23] = [
+const FIRST: [(&str, &str); 24] = [
     ("etmem-tests::slide", "swap"),
     ("etmem-tests::plugin_examples", "swap"),
     ("etmem-tests::killed", "swap, and kills at measured moments"),
@@ -38,6 +38,7 @@ const FIRST: [(&str, &str); 23] = [
     ("etmem-tests::record", "swap"),
     ("etmem-tests::kept", "swap"),
     ("etmem-tests::trials", "swap, and servers that go on as fast"),
+    ("etmem-tests::vm_tiers", "a machine whose writes to a disk have a rate"),
     ("etmemd::service", "swap"),
     ("etmem-linux::machine", "swap"),
     ("etmem-testkit::machine", "swap"),

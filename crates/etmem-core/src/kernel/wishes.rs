@@ -79,6 +79,9 @@ pub struct Wishes {
     pub groups: bool,
     /// Whether the kernel watches and acts itself ([`super::monitoring`]): neither `tracker` nor `mover` has a meaning then.
     pub monitoring: bool,
+    /// Whether compressed swap is written to a disk ([`super::sinking`]), for which no page is looked at. Nothing else has a meaning
+    /// then.
+    pub sinking: bool,
 }
 
 /// Which of openEuler's modules are loaded: what `auto` chooses depends on it.

@@ -9,6 +9,7 @@ mod daemons;
 mod damon_details;
 mod finding;
 mod interfaces;
+mod levels;
 mod nodes;
 mod pressure;
 mod reclaim;

@@ -12,6 +12,7 @@ use super::stage::{Once, Progress, find, print, refused};
 use super::survey::Survey;
 use super::warm::{self, Warm};
 use super::watch::stopped;
+use super::whereabouts;
 use etmem_core::guard::Guards;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::pressure::Share;
@@ -31,6 +32,7 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     match arguments.get(1).and_then(|first| first.to_str()) {
         Some("--report") => return drawing::run(arguments),
         Some("--replay") => return replay::run(arguments),
+        Some("--where") => return whereabouts::run(arguments),
         _ => {}
     }
     let asked = match options::parse(arguments) {
