@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,6 +31,8 @@ use etmem_testkit::daemon::Binaries;
 use etmem_testkit::hotset::{HotSet, Options};
 
 pub(crate) const PAGE: usize = 4096;
+/// That of util-linux.
+const SWAPON: &str = "/usr/sbin/swapon";
 const DEBUG: &str = "/sys/kernel/debug";
 const CONFIG: &str = "/sys/kernel/config";
 
@@ -98,7 +100,7 @@ impl Disk {
     pub(crate) fn swap_on(&self, priority: u32) -> Result<()> {
         let device = self.device.to_string_lossy();
         run("mkswap", &[&device])?;
-        run("swapon", &["-p", &priority.to_string(), &device])
+        run(SWAPON, &["-p", &priority.to_string(), &device])
     }
 
     pub(crate) fn swap_off(&self) -> Result<()> {
@@ -131,7 +133,7 @@ impl Zram {
         }
         fs::write(Self::file("disksize"), bytes.to_string()).context("disksize")?;
         run("mkswap", &["/dev/zram0"])?;
-        run("swapon", &["-p", "100", "/dev/zram0"])?;
+        run(SWAPON, &["-p", "100", "/dev/zram0"])?;
         Ok(Self)
     }
 
@@ -147,7 +149,16 @@ impl Zram {
 
     /// Each slot that is in use: when it was touched last, in microseconds, and whether it is on the disk.
     pub(crate) fn slots() -> Result<BTreeMap<u64, (u64, bool)>> {
-        let text = fs::read_to_string(Path::new(DEBUG).join("zram/zram0/block_state"))?;
+        // The kernel takes a buffer that is too small for a line for the end of the list.
+        let mut file = File::open(Path::new(DEBUG).join("zram/zram0/block_state"))?;
+        let (mut text, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                length => text.extend_from_slice(&buffer[..length]),
+            }
+        }
+        let text = String::from_utf8(text)?;
         let slot = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let [slot, time, flags] = words[..] else { return None };

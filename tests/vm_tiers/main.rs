@@ -48,5 +48,6 @@ fn tell(name: &str, binaries: &Binaries) -> Result<()> {
 
 /// The commands that tell the stories.
 fn commands() -> Result<Commands> {
-    guest::commands(&STORIES, vec![built::program("hotset")?])
+    // That of busybox takes no priority.
+    guest::commands(&STORIES, vec![built::program("hotset")?, "/usr/sbin/swapon".into()])
 }

@@ -13,14 +13,14 @@ use crate::inside::{Disk, Inside, PAGE, Zram, machine, on_disk, page_out, part, 
 
 pub(crate) fn exact(inside: &Inside) -> Result<()> {
     let (first, second, back) = (Disk::new("first", 64)?, Disk::new("second", 64)?, Disk::new("back", 64)?);
-    first.swap_on(5)?;
+    first.swap_on(3)?;
     second.swap_on(4)?;
-    // Its type is not used again before another device needs one.
-    first.swap_off()?;
     let mut program = inside.program(64 * MIB)?;
     let on_second = part(&program, 48 * MIB, 8 * MIB);
     page_out(&program, on_second)?;
     let zram = Zram::new(128 * MIB, Some(&back))?;
+    // Its type is free now, and no device after it gets another.
+    first.swap_off()?;
     let in_zram = part(&program, 0, 32 * MIB);
     page_out(&program, in_zram)?;
     let port = machine();
@@ -31,6 +31,7 @@ pub(crate) fn exact(inside: &Inside) -> Result<()> {
         .map(|range| Ok(places(&program, range)?.into_iter().flatten().next().context("nothing")?.0))
         .collect::<Result<_>>()?;
     inside.say(format!("second has the type {}, zram0 the type {}", types[0], types[1]));
+    ensure!(types == [1, 2], "there is a hole");
     let report = of(inside, &program, &[])?;
     let shown = &report["processes"][0];
     let level = |name: &str| shown["level_bytes"][name].as_u64().unwrap_or(0);

@@ -20,3 +20,6 @@ mod slide;
 
 #[path = "thirdparty/mod.rs"]
 mod thirdparty;
+
+#[path = "tiers/mod.rs"]
+mod tiers;

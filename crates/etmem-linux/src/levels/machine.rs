@@ -150,7 +150,7 @@ mod tests {
     const PRESENT: u64 = 1 << 63;
 
     #[test]
-    fn slots_are_told_apart() {
+    fn a_slot_is_in_the_set_once_it_was_added() {
         let mut slots = Slots::default();
         [0, 63, 64, 1000].into_iter().for_each(|slot| slots.add(slot));
         let found: Vec<u64> = (0..2000).filter(|slot| slots.contains(*slot)).collect();

@@ -60,7 +60,8 @@ impl MachineSinking {
         let Some(until) = now.checked_sub(age).map(micros) else { return Ok(OldSlots::default()) };
         let mut oldest = Oldest::new(most);
         let listed = slots::each(&path, |slot| {
-            if !slot.same && !slot.on_disk && slot.touched <= until {
+            // The first slot is the header of swap, and no program's.
+            if slot.number > 0 && !slot.same && !slot.on_disk && slot.touched <= until {
                 oldest.see(slot.number, slot.touched);
             }
         });
@@ -100,10 +101,10 @@ impl Sinking for MachineSinking {
         let path = files.file("writeback");
         let refused = |error: io::Error| SinkRefusal::refused(path.display(), error);
         let open = || File::options().write(true).open(&path);
-        let file = open().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if files.state().is_some() => SinkRefusal::NotBuilt,
-            io::ErrorKind::NotFound => SinkRefusal::Gone,
-            io::ErrorKind::ReadOnlyFilesystem => SinkRefusal::refused(
+        let file = open().map_err(|error| match error.raw_os_error() {
+            Some(libc::ENOENT) if files.state().is_some() => SinkRefusal::NotBuilt,
+            Some(libc::ENOENT) => SinkRefusal::Gone,
+            Some(libc::EROFS) => SinkRefusal::refused(
                 path.display(),
                 "read-only; a unit of systemd needs ProtectKernelTunables=no, see docs/tiers.md",
             ),
@@ -163,13 +164,13 @@ mod tests {
         let names =
             |devices: Vec<CompressedDevice>| devices.into_iter().map(|one| one.name).collect::<Vec<_>>();
         assert_eq!(names(machine.devices().unwrap()), ["zram0".into()]);
-        let state = "0 40.000000 ......\n1 10.000000 ......\n2 5.000000 .w....\n3 6.000000 s.....\n4 20.500000 ..h...\n5 99.000000 ......\n";
+        let state = "0 1.000000 ......\n6 40.000000 ......\n1 10.000000 ......\n2 5.000000 .w....\n3 6.000000 s.....\n4 20.500000 ..h...\n5 99.000000 ......\n";
         fs::write(files.block_state(), state).unwrap();
         let at =
             |age, most| machine.oldest_at(Duration::from_secs(100), "zram0", Duration::from_secs(age), most);
         let all = at(0, 9).unwrap();
-        assert_eq!((all.slots, all.oldest, all.old_enough), (vec![1, 4, 0, 5], Duration::from_secs(90), 4));
-        assert_eq!(at(60, 9).unwrap().slots, [1, 4, 0]);
+        assert_eq!((all.slots, all.oldest, all.old_enough), (vec![1, 4, 6, 5], Duration::from_secs(90), 4));
+        assert_eq!(at(60, 9).unwrap().slots, [1, 4, 6]);
         let bounded = at(60, 2).unwrap();
         assert_eq!((bounded.slots, bounded.old_enough), (vec![1, 4], 3));
         assert_eq!(at(200, 9), Ok(OldSlots::default()), "older than the machine");
