@@ -19,8 +19,13 @@ use etmem_testkit::laboratory::{self, Commands, Machine, SharedBoot, trial};
 use etmem_testkit::trial::run_in_turn;
 use inside::Inside;
 
-const MACHINE: Machine =
-    Machine { modules: &["zram", "lz4", "configfs", "null_blk"], memory: "2G", ..Machine::of("6.12") };
+/// A story waits three times as long as the machine needs to page out 256 MiB.
+const MACHINE: Machine = Machine {
+    modules: &["zram", "lz4", "configfs", "null_blk"],
+    memory: "2G",
+    seconds: 900,
+    ..Machine::of("6.12")
+};
 
 type Story = guest::Story<Inside>;
 
