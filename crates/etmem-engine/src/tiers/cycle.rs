@@ -38,6 +38,12 @@ impl DeviceCycle<'_> {
     pub(super) fn run(&self, device: CompressedDevice, shared: &mut Shared<'_>) -> Done {
         let mut done = Done::of(device);
         done.end = self.work(&mut done, shared).unwrap_or_else(|end| end);
+        // One that ended early has written as well.
+        if done.sunk > 0
+            && let Ok(device) = self.again(&done.device.name)
+        {
+            done.device = device;
+        }
         let now = self.pacer.now();
         done.budget_left = self.settings.per_day.map(|per_day| shared.budget.left(per_day, now));
         done

@@ -106,6 +106,7 @@ fn a_day_has_its_budget_said_once_and_kept_over_a_restart() {
     let report = stand.step();
     assert_eq!((stand.written().len(), reason(&report)), (256, Some(ReasonName::SinkBudget)));
     assert_eq!((figure(&report, &SUNK), figure(&report, &BUDGET_LEFT)), (1 << 20, 0));
+    assert_eq!(figure(&report, &ON_DISK), 1 << 20, "also where the cycle ended early");
     let warned = |report: &StepReport| {
         let events = &report.devices.as_ref().unwrap()[0].events;
         let warned: Vec<_> = events.iter().filter(|event| event.level == Level::Warn).collect();
