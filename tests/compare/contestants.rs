@@ -65,7 +65,7 @@ pub(crate) static ALL: &[Contestant] = &[
     Contestant { name: "psi", settings: "interval=1, all else as it comes", start: psi },
     Contestant {
         name: "slide",
-        settings: "type=cgroup, loop=3 interval=5 sleep=1 T=1, all else as it comes",
+        settings: "type=cgroup, loop=3 interval=2 sleep=1 T=1, all else as it comes",
         start: |stage| slide(stage, ""),
     },
     Contestant {
@@ -87,6 +87,14 @@ impl Contest {
             Self::Program(program) => of(program.pid()),
             Self::Daemon(daemon) => Ok(of(daemon.pid())? + kdamond()?),
             Self::Damon(_) => kdamond(),
+        }
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        match self {
+            Self::Daemon(daemon) => daemon.log(),
+            Self::Nothing | Self::Program(_) | Self::Damon(_) => String::new(),
         }
     }
 
@@ -160,7 +168,7 @@ fn psi(stage: &Stage<'_>) -> Result<Contest> {
 
 fn slide(stage: &Stage<'_>, lines: &str) -> Result<Contest> {
     let text = format!(
-        "[project]\nname=p\nloop=3\ninterval=5\nsleep=1\n[engine]\nproject=p\nname=slide\n\
+        "[project]\nname=p\nloop=3\ninterval=2\nsleep=1\n[engine]\nproject=p\nname=slide\n\
          [task]\nproject=p\nengine=slide\nname=t\ntype=cgroup\nvalue={}\nT=1\n{lines}",
         stage.group
     );

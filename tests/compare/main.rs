@@ -1,5 +1,6 @@
 //! Ways to take memory from a program that does not need it, compared: the same paced workload under each, in one boot of a virtual
-//! machine. `make compare` prints the table. `ROUNDS` (3), `SECONDS` (120, of each run) and `ONLY` (names, with commas) change it.
+//! machine. `make compare` prints the table. `ROUNDS` (3), `SECONDS` (120, of each run) and `ONLY` (names, with commas) change it;
+//! `LOGS=1` prints what each etmemd has logged.
 //!
 //! A way is a row of `contestants::ALL`.
 
@@ -28,26 +29,29 @@ struct Plan {
     rounds: u64,
     seconds: u64,
     contestants: Vec<&'static Contestant>,
+    /// Whether logs are printed.
+    logs: bool,
 }
 
 impl Plan {
     /// As the environment asks.
     fn asked() -> Result<Self> {
         let contestants = only(contestants::ALL, name, ',')?;
-        Ok(Self { rounds: asked_number("ROUNDS", 3)?, seconds: asked_number("SECONDS", 120)?, contestants })
+        let (rounds, seconds) = (asked_number("ROUNDS", 3)?, asked_number("SECONDS", 120)?);
+        Ok(Self { rounds, seconds, contestants, logs: asked_number("LOGS", 0)? > 0 })
     }
 
     /// As a word that goes into the machine, and back.
     fn word(&self) -> String {
         let names: Vec<&str> = self.contestants.iter().map(|one| one.name).collect();
-        format!("{} {} {}", self.rounds, self.seconds, names.join(","))
+        format!("{} {} {} {}", self.rounds, self.seconds, self.logs, names.join(","))
     }
 
     fn of_word(word: &str) -> Result<Self> {
-        let mut parts = word.splitn(3, ' ');
+        let mut parts = word.splitn(4, ' ');
         let mut part = || parts.next().context("a part is missing");
-        let (rounds, seconds) = (part()?.parse()?, part()?.parse()?);
-        Ok(Self { rounds, seconds, contestants: named(contestants::ALL, name, part()?, ',')? })
+        let (rounds, seconds, logs) = (part()?.parse()?, part()?.parse()?, part()?.parse()?);
+        Ok(Self { rounds, seconds, logs, contestants: named(contestants::ALL, name, part()?, ',')? })
     }
 }
 
@@ -87,7 +91,10 @@ fn inside(word: &str, binaries: &Binaries) -> Result<()> {
     let mut results = Vec::new();
     for round in 0..plan.rounds {
         for contestant in &plan.contestants {
-            let result = run::one(contestant, round, plan.seconds, binaries)?;
+            let (result, log) = run::one(contestant, round, plan.seconds, binaries)?;
+            if plan.logs {
+                println!("{log}");
+            }
             println!("{}", table::row(&result));
             results.push(result);
         }

@@ -40,13 +40,13 @@ fn stalled(group: &ControlGroup, file: &str) -> Result<u64> {
     Ok(total.context("no total")?.1.parse()?)
 }
 
-/// One run of `contestant`.
+/// One run of `contestant`, and what it logged.
 pub(crate) fn one(
     contestant: &'static Contestant,
     round: u64,
     seconds: u64,
     binaries: &Binaries,
-) -> Result<Outcome> {
+) -> Result<(Outcome, String)> {
     let clock = WallClock::new();
     let path = format!("compared/{}-{round}", contestant.name.replace(' ', "-"));
     let group = ControlGroup::new(&path)?;
@@ -88,9 +88,10 @@ pub(crate) fn one(
         processor: contest.processor_time()?,
         touches: workload.touches()?,
     };
+    let log = contest.log();
     contest.end()?;
     workload.end()?;
     // Its memory is taken from the group when the last of its processes is gone.
     clock.wait_until(Duration::from_secs(30), "the group is empty", || Ok(group.remove().is_ok()))?;
-    Ok(outcome)
+    Ok((outcome, log))
 }

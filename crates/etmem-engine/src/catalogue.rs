@@ -27,6 +27,8 @@ kinds! {
     psi,
     memdcd,
     tiers,
+    ksm,
+    balloon,
     noop,
 }
 

@@ -184,6 +184,69 @@ reasons! {
     Decider = "decider", Process,
         "memdcd: no decider listens at `Sock`, it did not answer within 10 s, or it answered something else than `success`",
         "start the decider, or see its own log; the next cycle tries again";
+    MergingNotAllowed = "merging_not_allowed", Process,
+        "ksm: the process does not let its memory be merged, so the kernel does not look at it",
+        "start it by `etmem ksm run -- COMMAND`, or its service as `etmem ksm unit NAME` says; of QEMU, take out `mem-merge=off`";
+    MergingFirstScans = "merging_first_scans", Process,
+        "ksm: the kernel has not looked often enough at its memory: a page is merged when two scans have found it with the same content",
+        "wait; a shorter `scan_time` or a higher `max_cpu` is faster";
+    MergingNoProfit = "merging_no_profit", Process,
+        "ksm: after three scans, what the kernel takes to know the pages is as much as it saves, or more: merging was ended, and is tried again when the task gets another process",
+        "stop the task: its processes have little in common";
+    MergingCopied = "merging_copied", Process,
+        "ksm: in three rounds in a row, programs wrote to as much merged memory as there is, each time at the price of a page fault and a copy: merging was ended, and is tried again when the task gets another process",
+        "stop the task, or name programs that write less";
+    MergingChanged = "merging_changed", Process,
+        "ksm: another program, or a person, has switched KSM off or to another mode (`/sys/kernel/mm/ksm/run`), and that stays",
+        "find out who; restart the task to switch it on again";
+    QmpAbsent = "qmp_absent", Process,
+        "balloon: nothing listens at `qmp_socket`",
+        "start the guest's QEMU with `-qmp unix:PATH,server=on,wait=off`, or mend the path";
+    QmpTaken = "qmp_taken", Process,
+        "balloon: the monitor at `qmp_socket` accepts, and does not greet within 2 s: it speaks with one program at a time, and another has it",
+        "a second `-qmp` socket for etmemd; libvirt and Proxmox keep the first to themselves";
+    QmpLost = "qmp_lost", Process,
+        "balloon: the monitor closed the connection, or has not answered within 2 s; the next round connects again",
+        "nothing, if the guest was ended or started again; else see QEMU's log";
+    QmpGarbled = "qmp_garbled", Process,
+        "balloon: what listens at `qmp_socket` does not speak QMP; the text says what it said",
+        "name the socket of `-qmp`, not that of `-monitor` or of another program";
+    QmpRefused = "qmp_refused", Process,
+        "balloon: the monitor refused a command, which is named with its answer",
+        "see the text: a QEMU without that command is too old (4.2 has all)";
+    NoBalloon = "no_balloon", Process,
+        "balloon: the guest has no balloon device",
+        "start its QEMU with `-device virtio-balloon-pci`; libvirt: `<memballoon model='virtio'/>`";
+    GuestSilent = "guest_silent", Process,
+        "balloon: the guest's driver has reported nothing yet",
+        "wait until the guest has booted; else load virtio_balloon in it, or install the drivers (Windows)";
+    GuestStale = "guest_stale", Process,
+        "balloon: the guest's last report is older than three intervals: it reboots, hangs, or its driver is gone; it is left alone",
+        "wait; look into the guest if it stays so";
+    GuestHalted = "guest_halted", Process,
+        "balloon: the guest is paused, or migrates to another host; it is left alone",
+        "nothing";
+    GuestUnclear = "guest_unclear", Process,
+        "balloon: the task names several processes, and none of them listens at `qmp_socket`",
+        "name the guest's QEMU by pid, or by its control group";
+    GuestNeeds = "guest_needs", Process,
+        "balloon: the guest lacks memory: less than a tenth of what is left to it is available, or it reads more back from disk or swap than before; all that was taken is given back at once, and nothing is taken for 16 rounds",
+        "nothing; a higher `balloon_min` if it comes again and again";
+    BalloonWaits = "balloon_waits", Process,
+        "balloon: what was asked for has not arrived yet, or the guest has not reported since",
+        "wait";
+    BalloonStuck = "balloon_stuck", Process,
+        "balloon: what was asked for did not arrive in six rounds; it is taken back, and nothing is asked for in 64 rounds",
+        "look into the guest: is virtio_balloon loaded, and does it run?";
+    BalloonFloor = "balloon_floor", Process,
+        "balloon: the guest is left with no more than `balloon_min`, or than it uses and a fifth of that",
+        "nothing, or a lower `balloon_min`";
+    BalloonOthers = "balloon_others", Process,
+        "balloon: other guests of the engine have more available, and give what is missing; or the task has `shares=0`",
+        "nothing, or fewer `shares`";
+    HostWell = "host_well", Process,
+        "balloon: the host has as much memory available as `host_free` asks for, and programs do not wait for it",
+        "nothing";
     Elsewhere = "elsewhere", Process,
         "another task of the engine looks at the process, or a command does, such as `etmem survey` or `etmem idle`",
         "nothing: a command ends; or end one of the two tasks";

@@ -176,6 +176,12 @@ impl ScanLocks {
         Ok(lock)
     }
 
+    /// Whether another scanner has `process` now, or a process that shares its memory by `processes`. Changes nothing.
+    #[must_use]
+    pub fn is_busy(&self, process: ProcessId, processes: &dyn ProcessTable) -> bool {
+        self.table.lock().held_by_others(self.scanner, process, processes).is_err()
+    }
+
     /// Forgets the processes that this scanner armed and that are not in `keep`. Called at the start of each cycle.
     pub fn forget_all_but(&self, keep: &[ProcessId]) {
         let keep: HashSet<&ProcessId> = keep.iter().collect();
@@ -254,6 +260,8 @@ mod tests {
         let second = first.another();
         let helper = first.take(process(11), &Sharing, &pacer).unwrap();
         assert!(second.take(process(21), &Sharing, &pacer).is_err(), "another scanner has its memory");
+        assert!(second.is_busy(process(21), &Sharing) && !first.is_busy(process(21), &Sharing));
+        assert!(!second.is_busy(process(12), &Sharing));
         assert!(second.take(process(12), &Sharing, &pacer).is_ok());
         assert!(first.take(process(21), &Sharing, &pacer).is_ok(), "its own scanner may go on");
         drop(helper);

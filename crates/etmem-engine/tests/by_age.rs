@@ -16,7 +16,7 @@ const START: u64 = 0x7f00_0000_3000;
 
 fn work(task: &str) -> Box<dyn TaskRunner> {
     let text = format!(
-        "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=9\n[engine]\nproject=p\nname=slide\n\
+        "[project]\nname=p\nscan_type=page\nloop=1\ninterval=1\nsleep=10\n[engine]\nproject=p\nname=slide\n\
          [task]\nproject=p\nengine=slide\nname=t\ntype=name\nvalue=mysqld\nT=1\n{task}\n"
     );
     let file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();
@@ -50,8 +50,8 @@ fn an_idle_program_is_out_within_five_cycles() {
     let machine = machine(|_, _| Access::IDLE);
     let reports = run(&machine, "", 5);
     let out: Vec<usize> = reports.iter().map(|(_, out)| *out).collect();
-    assert_eq!((out[0], out[1], out[4]), (0, 0, PAGES), "{out:?}");
-    assert!(out[2] > 0 && out[2] < PAGES / 2, "little leaves first: {out:?}");
+    assert_eq!((out[0], out[4]), (0, PAGES), "{out:?}");
+    assert!(out[1] > 0 && out[1] < PAGES / 2, "little leaves first: {out:?}");
 }
 
 /// A third is always in use, a third each minute, a third never.
@@ -129,8 +129,8 @@ fn processes_of_a_task_share_what_leaves_first() {
     let processes =
         (42..50).map(|pid| FakeProcess::new(pid, "mysqld", START, PAGES, |_, _| Access::IDLE)).collect();
     let machine = FakeMachine::new(FakeMachine::roomy(), processes);
-    let reports = run(&machine, "", 3);
+    let reports = run(&machine, "", 2);
     let left: usize = (42..50).map(|pid| machine.process(pid).unwrap().swapped_pages().len()).sum();
     assert!(left > 0 && left <= PAGES * 8 / 10, "{left} pages of {}", PAGES * 8);
-    assert!(reports.len() == 3);
+    assert!(reports.len() == 2);
 }

@@ -60,11 +60,13 @@ fn files_that_come_with_etmem() {
         }
     }
     let want = [
+        "balloon.yaml",
         "cslide-cxl.yaml",
         "cslide.yaml",
         "damon-cxl.yaml",
         "damon.yaml",
         "example_conf.yaml",
+        "ksm.yaml",
         "memdcd.yaml",
         "psi.yaml",
         "slide-dram-percent.yaml",

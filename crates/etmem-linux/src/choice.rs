@@ -8,6 +8,7 @@ use crate::capabilities::{Capabilities, Capability};
 use crate::damon::{MachineMonitoring, SharedDamon};
 use crate::decider::MachineDeciders;
 use crate::groups::MachineGroups;
+use crate::ksm::SharedKsm;
 use crate::mapping::Mappings;
 use crate::memory::MachineMemory;
 use crate::module::{IDLE_PAGES, SWAP_PAGES};
@@ -27,6 +28,7 @@ use crate::root::Roots;
 use crate::sys::machine::is_procfs;
 use crate::unavailable::Unavailable;
 use etmem_core::kernel::groups::GroupError;
+use etmem_core::kernel::merging::Merging;
 use etmem_core::kernel::mover::PageMover;
 use etmem_core::kernel::nodes::Numa;
 use etmem_core::kernel::probe::ProbeSource;
@@ -43,6 +45,7 @@ pub struct Interfaces {
     roots: Roots,
     bpf: Mutex<Option<Arc<Bpf>>>,
     damon: Mutex<Option<Arc<SharedDamon>>>,
+    ksm: SharedKsm,
 }
 
 /// A way to see or to move: its name, and how to have it.
@@ -80,7 +83,7 @@ impl Interfaces {
     /// Those of the machine whose file systems are mounted at `roots`.
     #[must_use]
     pub fn new(roots: Roots) -> Self {
-        Self { roots, bpf: Mutex::default(), damon: Mutex::default() }
+        Self { roots, bpf: Mutex::default(), damon: Mutex::default(), ksm: SharedKsm::default() }
     }
 
     /// The ports for a task with these wishes.
@@ -92,6 +95,10 @@ impl Interfaces {
             no_probe()
         } else if wishes.sinking {
             no_probe_of_slots()
+        } else if wishes.merging {
+            no_probe_to_merge()
+        } else if wishes.balloon {
+            no_probe_of_guests()
         } else if wishes.monitoring {
             self.monitoring()?
         } else {
@@ -99,6 +106,12 @@ impl Interfaces {
         };
         let (moving, mover_choice) = if wishes.groups {
             (Moving::Groups, self.reclaim()?)
+        } else if wishes.merging {
+            let reason = "the kernel merges equal pages".to_owned();
+            (Moving::Elsewhere, Choice { name: "ksm", reason })
+        } else if wishes.balloon {
+            let reason = "the guest's own kernel chooses what it can do without".to_owned();
+            (Moving::Elsewhere, Choice { name: "balloon", reason })
         } else if wishes.nodes {
             let numa = self.numa()?;
             let choice = if wishes.monitoring {
@@ -120,6 +133,7 @@ impl Interfaces {
             let (mover, choice) = self.mover(wishes)?;
             (Moving::Out(mover), choice)
         };
+        let merging = wishes.merging.then(|| self.ksm.claim(&self.roots)).transpose()?;
         let proc = &self.roots.proc;
         let module = mover::etmem::Etmem::detect(proc).ok();
         let kernel = Kernel {
@@ -131,6 +145,8 @@ impl Interfaces {
             deciders: Arc::new(MachineDeciders),
             cooperation: None,
             sinking: None,
+            balloons: None,
+            merging: merging.map(|merging| Arc::new(merging) as Arc<dyn Merging>),
             monitoring: Arc::new(MachineMonitoring { roots: self.roots.clone(), damon: self.damon() }),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
             other_probes: self.other_probes(wishes, probe_choice.name),
@@ -152,7 +168,13 @@ impl Interfaces {
     /// The probes that `tracker=auto` has left where `first` is blind to a target. DAMON is not among them: what it sets in the
     /// kernel has to be recorded when the task starts.
     fn other_probes(&self, wishes: &Wishes, first: &str) -> Vec<Arc<dyn ProbeSource>> {
-        if wishes.groups || wishes.monitoring || wishes.sinking || wishes.tracker != Tracker::Auto {
+        if wishes.groups
+            || wishes.merging
+            || wishes.balloon
+            || wishes.sinking
+            || wishes.monitoring
+            || wishes.tracker != Tracker::Auto
+        {
             return Vec::new();
         }
         let others =
@@ -321,6 +343,20 @@ fn no_probe_of_slots() -> (Arc<dyn ProbeSource>, Choice) {
         name: "zram",
         refusal: "this task writes compressed swap to a disk and looks at no process",
     };
+    (Arc::new(probe), Choice { name: probe.name, reason })
+}
+
+/// The same where the kernel compares pages.
+fn no_probe_to_merge() -> (Arc<dyn ProbeSource>, Choice) {
+    let reason = "the kernel compares pages, whether they are touched or not".to_owned();
+    let probe = NoProbe { name: "ksm", refusal: "this task has equal pages merged and looks at no access" };
+    (Arc::new(probe), Choice { name: probe.name, reason })
+}
+
+/// The same where guests say what they need.
+fn no_probe_of_guests() -> (Arc<dyn ProbeSource>, Choice) {
+    let reason = "what the guest's driver reports to its monitor".to_owned();
+    let probe = NoProbe { name: "qmp", refusal: "this task asks a guest for memory and looks at no page" };
     (Arc::new(probe), Choice { name: probe.name, reason })
 }
 

@@ -1,11 +1,13 @@
 //! What a task sets in the kernel that outlives the daemon: the line that a record has for it, and how it is taken back.
 //!
-//! There are four such settings: the reclaim of the swap cache by openEuler's module, DAMON's, which bear our mark
-//! except for the first moment, the socket and FIFO on which programs listen, and the `writeback_limit` of a zram device. All other settings (scan flags, BPF programs) belong to open files and end with them.
+//! There are six such settings: the reclaim of the swap cache by openEuler's module, DAMON's, which bear our mark
+//! except for the first moment, those of merging equal pages, the size of a guest, the `writeback_limit` of a zram device, and the socket and FIFO on which programs listen. All other settings (scan flags, BPF programs) belong to open files and end with them.
 
 use crate::cooperation;
 use crate::damon;
+use crate::ksm::{self, Before};
 use crate::mover::etmem::Etmem;
+use crate::qmp;
 use crate::root::{ProcRoot, SysRoot};
 use crate::sinking::limit::ZramLimit;
 use etmem_core::kernel::swap_cache::SwapCache;
@@ -16,6 +18,11 @@ use tracing::{info, warn};
 /// The first word of a line; the path of procfs, or of sysfs, follows.
 const SWAP_CACHE: &str = "swap-cache-reclaim ";
 const DAMON: &str = "damon ";
+/// What was set before follows, then the path of sysfs.
+const MERGING: &str = "ksm ";
+const AT: &str = " at ";
+/// The bytes that the guest had follow, then the path of its monitor.
+const BALLOON: &str = "balloon ";
 /// The path of the socket follows.
 const PRESSURE_SOCKET: &str = "pressure-socket ";
 /// The device, what its limit was and what it was set to follow.
@@ -28,6 +35,10 @@ pub enum Setting {
     SwapCache(ProcRoot),
     /// DAMON may be set on the machine with this sysfs.
     Damon(SysRoot),
+    /// Equal pages may be merged on the machine with this sysfs, where this was set before.
+    Merging(SysRoot, String),
+    /// The guest with its monitor at this path may have less than this number of bytes.
+    Balloon(PathBuf, u64),
     /// Programs may listen on the socket with this path, and on the FIFO beside it.
     PressureSocket(PathBuf),
     /// A zram device has a limit on what is written to the disk behind it.
@@ -38,7 +49,10 @@ pub enum Setting {
 pub fn of_task(chosen: &Chosen, swap_cache: bool, proc: &ProcRoot, sys: &SysRoot) -> Vec<Setting> {
     let swap_cache = swap_cache.then(|| Setting::SwapCache(proc.clone()));
     let is_damon = chosen.probe.name == Tracker::Damon.name();
-    swap_cache.into_iter().chain(is_damon.then(|| Setting::Damon(sys.clone()))).collect()
+    let before = chosen.kernel.merging.as_ref().and_then(|merging| merging.settings_before());
+    let merging = before.map(|before| Setting::Merging(sys.clone(), before));
+    let damon = is_damon.then(|| Setting::Damon(sys.clone()));
+    swap_cache.into_iter().chain(damon).chain(merging).collect()
 }
 
 impl Setting {
@@ -47,6 +61,8 @@ impl Setting {
         match self {
             Self::SwapCache(proc) => format!("{SWAP_CACHE}{}\n", proc.path().display()),
             Self::Damon(sys) => format!("{DAMON}{}\n", sys.path().display()),
+            Self::Merging(sys, before) => format!("{MERGING}{before}{AT}{}\n", sys.path().display()),
+            Self::Balloon(socket, bytes) => format!("{BALLOON}{bytes} {}\n", socket.display()),
             Self::PressureSocket(path) => format!("{PRESSURE_SOCKET}{}\n", path.display()),
             Self::ZramLimit(limit) => format!("{ZRAM_LIMIT}{}\n", limit.words()),
         }
@@ -57,9 +73,17 @@ impl Setting {
         let after = |word| line.strip_prefix(word).map(str::trim_end);
         let swap_cache = || after(SWAP_CACHE).map(|proc| Self::SwapCache(ProcRoot::new(proc)));
         let damon = || after(DAMON).map(|sys| Self::Damon(SysRoot::new(sys)));
+        let merging = || {
+            let (before, sys) = after(MERGING)?.split_once(AT)?;
+            Before::of_line(before).map(|_| Self::Merging(SysRoot::new(sys), before.to_owned()))
+        };
+        let balloon = || {
+            let (bytes, socket) = after(BALLOON)?.split_once(' ')?;
+            Some(Self::Balloon(socket.into(), bytes.parse().ok()?))
+        };
         let socket = || after(PRESSURE_SOCKET).map(|path| Self::PressureSocket(path.into()));
         let limit = || after(ZRAM_LIMIT).and_then(ZramLimit::of_words).map(Self::ZramLimit);
-        swap_cache().or_else(damon).or_else(socket).or_else(limit)
+        swap_cache().or_else(damon).or_else(merging).or_else(balloon).or_else(socket).or_else(limit)
     }
 
     /// Takes it back after a daemon that was killed; whether nothing of it is left.
@@ -67,6 +91,10 @@ impl Setting {
         match self {
             Self::SwapCache(proc) => end_reclaim(proc),
             Self::Damon(sys) => take_back_damon(sys, true),
+            Self::Merging(sys, before) => {
+                Before::of_line(before).is_none_or(|before| ksm::take_back(sys, &before))
+            }
+            Self::Balloon(socket, bytes) => qmp::give_back(socket, *bytes),
             Self::PressureSocket(path) => cooperation::take_back(path),
             Self::ZramLimit(limit) => put_back_limit(limit),
         }

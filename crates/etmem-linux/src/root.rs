@@ -109,6 +109,11 @@ impl SysRoot {
         self.0.join("kernel/mm/damon/admin")
     }
 
+    /// What can be set of merging equal pages (`CONFIG_KSM`).
+    pub(crate) fn ksm(&self) -> PathBuf {
+        self.0.join("kernel/mm/ksm")
+    }
+
     /// A bit for each page of the machine: idle since it was set (`CONFIG_IDLE_PAGE_TRACKING`).
     pub(crate) fn idle_bitmap(&self) -> PathBuf {
         self.0.join("kernel/mm/page_idle/bitmap")

@@ -21,6 +21,7 @@ pub mod numa_maps;
 pub mod original;
 pub mod pagemap;
 pub mod process;
+pub mod qmp;
 pub mod redis;
 pub mod size;
 pub mod stage;

@@ -25,6 +25,8 @@ pub enum Need {
     Memory(usize),
     /// A pid namespace with a `/proc` of its own, in which it can be said which number comes next.
     PidNamespace,
+    /// A kernel that can merge equal pages of whole programs, and does not.
+    Ksm,
     /// Mounting a scripted `/proc`.
     FakeProc,
     /// A program that can be found.
@@ -43,6 +45,7 @@ pub fn lacks(needs: &[Need]) -> Option<String> {
         Need::NoSwap => no_swap(),
         Need::Memory(bytes) => memory(*bytes),
         Need::PidNamespace => pid_namespace(),
+        Need::Ksm => ksm(Path::new("/")),
         Need::FakeProc => crate::fake::proc::lacks(),
         Need::Program(name) => program(name),
         Need::Package(name) => package(name),
@@ -103,6 +106,19 @@ fn bpf(top: &Path) -> Option<String> {
     locked.then(|| {
         String::from("the kernel is locked down for confidentiality: boot it with lockdown=integrity or none")
     })
+}
+
+/// The files that say so are below `top`.
+fn ksm(top: &Path) -> Option<String> {
+    let Ok(run) = fs::read_to_string(top.join("sys/kernel/mm/ksm/run")) else {
+        return Some("the kernel has no /sys/kernel/mm/ksm: boot one with CONFIG_KSM".to_owned());
+    };
+    if run.trim() != "0" {
+        return Some("KSM runs for another's sake".to_owned());
+    }
+    let profit = top.join("sys/kernel/mm/ksm/general_profit");
+    (!profit.exists())
+        .then(|| "the kernel cannot merge the memory of whole programs: boot Linux 6.4 or later".to_owned())
 }
 
 fn no_swap() -> Option<String> {
@@ -188,6 +204,20 @@ mod tests {
         let missing = lacks(&[Need::Program("sh"), Need::Program("no-such-program")]).unwrap();
         assert!(missing.contains("no-such-program") && missing.contains("make setup"), "{missing}");
         assert_eq!(lacks(&[Need::Program("sh")]), None);
+    }
+
+    #[test]
+    fn ksm_has_to_be_there_and_at_rest() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("sys/kernel/mm/ksm");
+        assert!(ksm(top.path()).unwrap().contains("CONFIG_KSM"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("run"), "1\n").unwrap();
+        assert!(ksm(top.path()).unwrap().contains("runs"));
+        fs::write(folder.join("run"), "0\n").unwrap();
+        assert!(ksm(top.path()).unwrap().contains("6.4"));
+        fs::write(folder.join("general_profit"), "0\n").unwrap();
+        assert_eq!(ksm(top.path()), None);
     }
 
     #[test]

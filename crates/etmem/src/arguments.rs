@@ -40,6 +40,8 @@ pub(crate) enum Asked {
     DryRun(DryRun),
     /// A command to run at each request for memory from this place; no request comes if it is switched off.
     PressureRun(Option<Place>, Vec<OsString>),
+    /// This text on standard output.
+    Print(String),
     /// The script by which this shell completes command lines.
     Completions(Shell),
     /// The manual pages of this program, written into this directory.

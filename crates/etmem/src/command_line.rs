@@ -13,12 +13,12 @@ use crate::arguments::{Asked, Object, option, unknown_command};
 use crate::failure::Failure;
 use crate::listening::socket_name;
 use crate::verb::{
-    completions, doctor, engine, idle, man, metrics, migrate, obj, pressure, project, record, reload, replay,
-    report, survey, task, top, warm, where_is,
+    completions, doctor, engine, idle, ksm, man, metrics, migrate, obj, pressure, project, record, reload,
+    replay, report, survey, task, top, warm, where_is,
 };
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 18] = [
+pub(crate) const OBJECTS: [Object; 19] = [
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
@@ -36,6 +36,7 @@ pub(crate) const OBJECTS: [Object; 18] = [
     idle::OBJECT,
     warm::OBJECT,
     pressure::OBJECT,
+    ksm::OBJECT,
     completions::OBJECT,
 ];
 
@@ -158,6 +159,7 @@ mod tests {
             | Asked::Top(_)
             | Asked::DryRun(_)
             | Asked::PressureRun(..)
+            | Asked::Print(_)
             | Asked::Completions(_)
             | Asked::Manual(_)) => {
                 panic!("nothing is sent: {other:?}")

@@ -68,6 +68,10 @@ fn run() -> Result<Status, Failure> {
         Asked::Etmemd(arguments) => match etmemd::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
         Asked::PressureRun(place, command) => pressure_run(place.as_ref(), &command)?,
+        Asked::Print(text) => {
+            out.write_all(text.as_bytes()).map_err(Failure::Output)?;
+            Status::Success
+        }
         Asked::Completions(shell) => {
             completions::print(shell, command_line::program(), &mut out).map_err(Failure::Output)?
         }

@@ -1,5 +1,6 @@
 //! The kernel underneath, put together when it is first needed.
 
+use crate::balloons::NotedBalloons;
 use crate::cleanup_records::{self, CleanupRecord, RecordFolder};
 use crate::isolation;
 use crate::scan_claims::DaemonClaims;
@@ -178,7 +179,12 @@ impl Machine for LinuxMachine {
 
     fn kernel(&self, wishes: &Wishes) -> Result<Chosen, String> {
         let chosen = self.interfaces.kernel(wishes);
-        chosen.map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))
+        let mut chosen =
+            chosen.map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))?;
+        // What is taken of guests is written down by this daemon.
+        chosen.kernel.balloons =
+            wishes.balloon.then(|| Arc::new(NotedBalloons(cleanup_records::folder())) as _);
+        Ok(chosen)
     }
 
     fn cooperation(&self, name: &str) -> Result<(Arc<dyn Cooperation>, Vec<CleanupRecord>), String> {

@@ -4,10 +4,11 @@
 //! [`registry`] (is it allowed, what changes) → [`worker`] (one thread per running task) → `etmem_engine` (a cycle).
 //! [`metrics_file`] writes what monitoring reads. [`config_folder`] adds and starts what is kept in files, [`files`] reads them. [`machine`] is the kernel underneath, [`doctor`] what it can do,
 //! [`cleanup_records`] what stays set there if the daemon is killed. [`task_memory`] is what tasks know over its restart. [`scan_claims`] keeps its scans and those of commands apart. [`isolation`] runs a plugin in a process of its own.
-//! [`once`] is what commands do without a daemon.
+//! [`balloons`] writes down what is taken of guests. [`once`] is what commands do without a daemon.
 //! [`background`], [`pid_file`], [`log`] and [`service`] make it a service.
 
 mod background;
+mod balloons;
 mod cleanup_records;
 mod client_slots;
 mod config_folder;

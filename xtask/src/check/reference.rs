@@ -170,7 +170,7 @@ mod tests {
                 );
             }
         }
-        assert!(page.contains("| `scan_type` | no; default `page` | page, region, psi |"), "{page}");
+        assert!(page.contains("| `scan_type` | no; default `page` | page, region, psi, none |"), "{page}");
         assert!(page.contains("| `T` | yes | 0..=360 (counts) | etmem 1.x | `T=1` |"), "{page}");
     }
 }

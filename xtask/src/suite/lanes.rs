@@ -17,7 +17,7 @@ pub(crate) enum Lane {
 }
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
-const FIRST: [(&str, &str); 24] = [
+const FIRST: [(&str, &str); 26] = [
     ("etmem-tests::slide", "swap"),
     ("etmem-tests::plugin_examples", "swap"),
     ("etmem-tests::killed", "swap, and kills at measured moments"),
@@ -36,7 +36,9 @@ const FIRST: [(&str, &str); 24] = [
     ("etmem-tests::memdcd", "swap"),
     ("etmem-tests::idle", "swap"),
     ("etmem-tests::record", "swap"),
+    ("etmem-tests::survey", "swap"),
     ("etmem-tests::kept", "swap"),
+    ("etmem-tests::ksm", "the settings of KSM"),
     ("etmem-tests::trials", "swap, and servers that go on as fast"),
     ("etmem-tests::vm_tiers", "a machine whose writes to a disk have a rate"),
     ("etmemd::service", "swap"),

@@ -19,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) modules: Vec<String>,
     /// Programs and files to bring along.
     pub(crate) files: Vec<PathBuf>,
+    /// Further arguments of QEMU.
+    pub(crate) qemu: Vec<String>,
     /// How long the whole run may take.
     pub(crate) deadline: Duration,
     /// What to run; nothing: only see that all is there.
@@ -74,6 +76,11 @@ pub(crate) fn chore() -> Command {
                 .value_parser(clap::value_parser!(PathBuf)),
         )
         .arg(
+            several("qemu", "ARGUMENTS")
+                .help("Further arguments of QEMU, separated by spaces, such as '-device virtio-balloon-pci'; several times")
+                .allow_hyphen_values(true),
+        )
+        .arg(
             Arg::new("timeout")
                 .long("timeout")
                 .value_name("SECONDS")
@@ -107,6 +114,10 @@ pub(crate) fn request(options: &ArgMatches) -> anyhow::Result<Request> {
         machine,
         modules: words("module"),
         files: options.get_many::<PathBuf>("file").into_iter().flatten().cloned().collect(),
+        qemu: words("qemu")
+            .iter()
+            .flat_map(|line: &String| line.split_whitespace().map(str::to_owned))
+            .collect(),
         deadline: Duration::from_secs(*options.get_one("timeout").context("--timeout")?),
         command: words("command"),
     })
@@ -137,8 +148,13 @@ mod tests {
     #[test]
     fn all_options() {
         let words = "--kernel 6.1 --page-table-levels 5 --nodes 2 --mem 2G --module zram --module lz4 \
-                     --file /a --timeout 9 -- sh -c true";
-        let request = parse(&words.split_whitespace().collect::<Vec<_>>()).unwrap();
+                     --file /a --timeout 9 --qemu - -- sh -c true";
+        let words: Vec<_> = words
+            .split_whitespace()
+            .map(|word| if word == "-" { "-device x,id=y -qmp z" } else { word })
+            .collect();
+        let request = parse(&words).unwrap();
+        assert_eq!(request.qemu, ["-device", "x,id=y", "-qmp", "z"]);
         assert_eq!(request.kernel, "6.1".parse().unwrap());
         assert_eq!(request.machine, Machine { levels: Levels::Five, nodes: 2, mebibytes: 2048 });
         assert_eq!(request.modules, ["zram", "lz4"]);

@@ -48,7 +48,8 @@ fn boot_and_run(request: Request) -> anyhow::Result<Ending> {
     let (archive, console, report) = (file("initramfs"), file("console"), file("report"));
     std::fs::write(&archive, initramfs).with_context(|| format!("write {}", archive.display()))?;
     let files = Files { image: &kernel.image, initramfs: &archive, console: &console, report: &report };
-    let arguments = request.machine.arguments(files)?;
+    let mut arguments = request.machine.arguments(files)?;
+    arguments.extend(request.qemu.iter().map(Into::into));
     let boot = || boot::run(&arguments, request.deadline, &console, &report, &file("complaints"));
     let mut ending = boot()?;
     for again in 2..=BOOTS {

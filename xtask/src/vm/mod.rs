@@ -6,7 +6,7 @@
 //! it ([`machine`]), and its serial ports bring back the command's output and status ([`boot`]). [`laboratory`]
 //! puts these together.
 //!
-//! Nothing here changes the machine it runs on: no root is needed, no network is given to the guest, no disk.
+//! Nothing here changes the machine it runs on: no root is needed, no network is given to the guest, and no disk but what `--qemu` says.
 
 pub(crate) mod command_line;
 pub(crate) mod laboratory;

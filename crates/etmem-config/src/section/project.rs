@@ -53,6 +53,9 @@ pub struct PageScan {
 /// `scan_type=page`: page by page.
 pub static PAGE: ScanType = ScanType { name: "page", keys: Keys::of(PAGE_KEYS) };
 
+/// `scan_type=none`: not at all, for engines that go by other things.
+pub static WITHOUT_SCAN: ScanType = ScanType { name: "none", keys: Keys::of(&[&INTERVAL]) };
+
 keys! { pub KEYS;
     NAME: Name = needed("name", name).help("The project's name.").example("db");
     // Its words are those of the kinds of engines.

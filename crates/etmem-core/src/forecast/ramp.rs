@@ -1,4 +1,5 @@
-//! How much may leave at once: little first, four times as much each time that it was right.
+//! How much may leave at once: little first, four times as much each time that it was right, and sixteen times where nothing of it
+//! came back.
 //!
 //! After more refaulted than the goal pays for, it begins again with a few MiB.
 
@@ -13,6 +14,12 @@ const FIRST_SHARE: u64 = 20;
 
 /// By how much more leaves each time.
 const GROWTH: u64 = 4;
+
+/// By how much more where the round was clean, and none before was wrong: all within two rounds, and not four.
+const CLEAN_GROWTH: u64 = 16;
+
+/// A round was clean if at most this part of what left refaulted.
+const CLEAN_SHARE: u64 = 1000;
 
 /// It was wrong if more than this part of what left refaulted in the same round.
 const WRONG_SHARE: u64 = 10;
@@ -103,8 +110,9 @@ impl Ramp {
         }
         self.round /= 2;
         self.free = budget >= idle;
+        let growth = if back <= left / CLEAN_SHARE && !self.again { CLEAN_GROWTH } else { GROWTH };
         self.again &= !self.free;
-        self.budget = Some(budget.saturating_mul(GROWTH));
+        self.budget = Some(budget.saturating_mul(growth));
     }
 
     pub(super) const fn left(&mut self, bytes: u64) {
@@ -145,11 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_out_is_followed_by_four_times_as_much() {
+    fn what_stays_out_is_followed_by_more() {
         let mut ramp = Ramp::new();
         assert_eq!(ramp.stage(), Stage::First(0), "nothing before there is an age");
-        assert_eq!(leave(&mut ramp, 0..9, |_| 0), [50, 200, 800, 3200]);
+        assert_eq!(leave(&mut ramp, 0..9, |_| 0), [50, 800, 12800]);
         assert_eq!(ramp.stage(), Stage::Free);
+        let mut ramp = Ramp::new();
+        assert_eq!(leave(&mut ramp, 0..9, |bytes| bytes / 100), [50, 200, 800, 3200]);
     }
 
     #[test]
@@ -160,7 +170,7 @@ mod tests {
         ramp.step(minutes(4), 1000 * MIB, minutes(5), 0);
         assert_eq!(ramp.stage(), Stage::First(0));
         ramp.step(minutes(5), 1000 * MIB, minutes(5), 0);
-        assert_eq!(ramp.stage(), Stage::First(200 * MIB));
+        assert_eq!(ramp.stage(), Stage::First(800 * MIB));
     }
 
     #[test]

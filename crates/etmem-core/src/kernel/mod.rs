@@ -4,8 +4,9 @@
 //! a cycle calls them: [`process`] (whose memory), [`memory`], [`pressure`] and [`groups`] (is there a need, and room), [`mapping`]
 //! and [`probe`] (which pages were touched), [`cooperation`] (programs give memory back), [`mover`] or [`nodes`] (out of memory, or to
 //! another node), [`swap_cache`]; every wait goes through [`pacer`], but for the one between two cycles, which a [`trigger`] may end.
-//! [`claims`] keeps the scans of other programs away. [`reader`] reads memory and brings it back. [`levels`] says where memory is, and [`sinking`] writes compressed swap to a disk. [`decider`] asks another program instead, [`monitoring`] leaves all to the kernel. [`wishes`] is how a task says which probe and mover it wants.
+//! [`claims`] keeps the scans of other programs away. [`reader`] reads memory and brings it back. [`levels`] says where memory is, and [`sinking`] writes compressed swap to a disk. [`decider`] asks another program instead, [`monitoring`] leaves all to the kernel, and [`merging`] has it keep equal pages once. [`balloon`] asks guests for memory. [`wishes`] is how a task says which probe and mover it wants.
 
+pub mod balloon;
 pub mod claims;
 pub mod cooperation;
 pub mod decider;
@@ -14,6 +15,7 @@ pub mod groups;
 pub mod levels;
 pub mod mapping;
 pub mod memory;
+pub mod merging;
 pub mod monitoring;
 pub mod mover;
 mod moving;
@@ -61,4 +63,8 @@ pub struct Kernel {
     pub sinking: Option<Arc<dyn sinking::Sinking>>,
     /// Has the kernel watch and act itself.
     pub monitoring: Arc<dyn monitoring::Monitoring>,
+    /// Has it merge equal pages; `None` unless the task wishes that.
+    pub merging: Option<Arc<dyn merging::Merging>>,
+    /// Asks guests for memory; `None` unless the task wishes that.
+    pub balloons: Option<Arc<dyn balloon::Balloons>>,
 }

@@ -25,7 +25,7 @@ const PIECE: u64 = 32 << 20;
 
 /// By how many powers of two the first round over a group takes less than its share: a little leaves first, and it is seen whether
 /// it stays out. It also makes the kernel tell apart what is in use, which it does when it reclaims.
-const FIRST: u32 = 3;
+const FIRST: u32 = 6;
 
 /// The same after programs waited or too much was refaulted.
 const AGAIN: u32 = 2;
@@ -95,9 +95,9 @@ impl Known {
         let (anon, file) = memory.counters.refaulted_since(before);
         let refaulted = anon.saturating_add(file).min(self.out);
         self.out -= refaulted;
-        // A quarter of what left last is back already.
+        // A quarter of what left last is back already: the step that came of that round was a mistake.
         if refaulted > 0 && refaulted.saturating_mul(4) > self.last {
-            self.caution = self.caution.max(AGAIN);
+            self.caution = (self.caution + 1).clamp(AGAIN, FIRST);
         }
         self.balance.note(pacer.now(), (anon, file), memory.swapped);
         self.limiter.refaulted(pacer.now(), refaulted, memory.current);

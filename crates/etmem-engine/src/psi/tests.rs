@@ -32,7 +32,7 @@ pub(super) fn settings(keys: &str) -> Settings {
 }
 
 /// Rounds over a new group that take less than their share.
-const TRIALS: usize = 3;
+const TRIALS: usize = 6;
 
 /// A task and its machine.
 struct Stand {
@@ -116,7 +116,7 @@ fn a_little_leaves_first_and_more_only_if_it_stays_out() {
         let group = FakeGroup { hot, ..FakeGroup::new("a/b", 7, 0, 400 * MIB) };
         let mut stand = Stand::fresh("reclaim_rate=0.1 max_rate=none", vec![group]);
         let mut asked = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..8 {
             let before = stand.group("a/b").requests.len();
             stand.round();
             asked.push(
@@ -125,9 +125,9 @@ fn a_little_leaves_first_and_more_only_if_it_stays_out() {
         }
         asked
     };
-    assert_eq!(asked(0), [5, 9, 19, 36, 32]);
+    assert_eq!(asked(0), [0, 1, 2, 4, 9, 19, 36, 32]);
     // All of it is read back at once.
-    assert_eq!(asked(400 * MIB)[..2], [5, 0]);
+    assert_eq!(asked(400 * MIB)[..4], [0; 4]);
     let mut stand = Stand::fresh("max_rate=none", vec![group()]);
     let reason = stand.only().reason.unwrap();
     assert_eq!(
@@ -216,7 +216,7 @@ fn what_programs_read_back_for_other_reasons_holds_nothing_back() {
     assert_eq!(first.figures.get(&REFAULTED), Some(0), "before the first round: not of this task at all");
     stand.machine.change_group("a/b", |group| group.memory.counters.refaulted_file = 9000 * MIB);
     let left = first.figures.get(&MOVED);
-    assert!(left > Some(2 * MIB), "{left:?}");
+    assert!(left > Some(0), "{left:?}");
     assert_eq!(stand.only().figures.get(&REFAULTED), left, "beyond what it took: not of it either");
 }
 

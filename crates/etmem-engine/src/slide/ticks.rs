@@ -18,12 +18,12 @@ impl Ticks {
     /// which it was looked at before, and the tick that it is.
     pub(super) fn pass(&mut self, start: u64, now: Duration, tick: Option<Duration>) -> (u64, u64) {
         let since = *self.since.get_or_insert(now);
-        let by_time = tick.map_or(0, |tick| {
+        let by_time = tick.map(|tick| {
             let ticks = now.saturating_sub(since).as_nanos() / tick.as_nanos().max(1);
-            u64::try_from(ticks).unwrap_or(u64::MAX)
+            u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1)
         });
-        // Each look is a tick at least, however short it was.
-        self.last = by_time.max(self.last + 1);
+        // A trigger may begin cycles much sooner: that ages nothing.
+        self.last = by_time.unwrap_or(self.last + 1).max(self.last);
         if start == 0 {
             // Parts of an earlier round, which may have begun elsewhere, are of no use once a new round is over them.
             let first = self.parts.get(&0).copied();
@@ -31,7 +31,7 @@ impl Ticks {
         }
         let before = self.parts.range(..=start).next_back().map_or(self.last - 1, |(_, at)| *at);
         self.parts.insert(start, self.last);
-        (before.min(self.last - 1), self.last)
+        (before, self.last)
     }
 }
 
@@ -45,8 +45,8 @@ mod tests {
     fn a_tick_is_a_time_or_a_look() {
         let mut ticks = Ticks::default();
         assert_eq!(ticks.pass(0, 5 * SECOND, Some(3 * SECOND)), (0, 1));
-        assert_eq!(ticks.pass(0, 6 * SECOND, Some(3 * SECOND)), (1, 2));
-        assert_eq!(ticks.pass(0, 35 * SECOND, Some(3 * SECOND)), (2, 10));
+        assert_eq!(ticks.pass(0, 6 * SECOND, Some(3 * SECOND)), (1, 1), "nothing is older yet");
+        assert_eq!(ticks.pass(0, 35 * SECOND, Some(3 * SECOND)), (1, 11));
         let mut looks = Ticks::default();
         looks.pass(0, 5 * SECOND, None);
         assert_eq!(looks.pass(0, 500 * SECOND, None), (1, 2));
@@ -56,9 +56,9 @@ mod tests {
     fn each_slice_has_its_own() {
         let mut ticks = Ticks::default();
         let mut pass = |start, at| ticks.pass(start, at * SECOND, Some(SECOND));
-        assert_eq!([pass(0, 0), pass(100, 10), pass(200, 20)], [(0, 1), (1, 10), (10, 20)]);
-        assert_eq!([pass(0, 30), pass(120, 40), pass(200, 50)], [(1, 30), (10, 40), (20, 50)]);
-        assert_eq!([pass(0, 60), pass(100, 70)], [(30, 60), (60, 70)]);
+        assert_eq!([pass(0, 0), pass(100, 10), pass(200, 20)], [(0, 1), (1, 11), (11, 21)]);
+        assert_eq!([pass(0, 30), pass(120, 40), pass(200, 50)], [(1, 31), (11, 41), (21, 51)]);
+        assert_eq!([pass(0, 60), pass(100, 70)], [(31, 61), (61, 71)]);
         for round in 3..100 {
             for slice in 0..7 {
                 ticks.pass(slice * (round + 100), Duration::from_secs(100 * round + slice), Some(SECOND));

@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod balloon;
 mod case;
 mod cslide;
+mod ksm;
 mod memdcd;
 mod psi;
 mod quirk;
@@ -64,7 +66,28 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::InUse => vec![cslide::in_use],
         ReasonName::Shared => vec![cslide::shared],
         ReasonName::Decider => vec![memdcd::decider],
-        ReasonName::Elsewhere => vec![slide::elsewhere, cslide::elsewhere],
+        ReasonName::MergingNotAllowed => vec![ksm::not_allowed],
+        ReasonName::MergingFirstScans => vec![ksm::first_scans],
+        ReasonName::MergingNoProfit => vec![ksm::no_profit],
+        ReasonName::MergingCopied => vec![ksm::copied],
+        ReasonName::MergingChanged => vec![ksm::changed],
+        ReasonName::QmpAbsent => vec![balloon::absent],
+        ReasonName::QmpTaken => vec![balloon::taken],
+        ReasonName::QmpLost => vec![balloon::lost],
+        ReasonName::QmpGarbled => vec![balloon::garbled],
+        ReasonName::QmpRefused => vec![balloon::refused],
+        ReasonName::NoBalloon => vec![balloon::no_device],
+        ReasonName::GuestSilent => vec![balloon::silent],
+        ReasonName::GuestStale => vec![balloon::stale],
+        ReasonName::GuestHalted => vec![balloon::halted],
+        ReasonName::GuestUnclear => vec![balloon::unclear],
+        ReasonName::GuestNeeds => vec![balloon::needs],
+        ReasonName::BalloonWaits => vec![balloon::waits],
+        ReasonName::BalloonStuck => vec![balloon::stuck],
+        ReasonName::BalloonFloor => vec![balloon::floor],
+        ReasonName::BalloonOthers => vec![balloon::no_shares, balloon::others],
+        ReasonName::HostWell => vec![balloon::host_well],
+        ReasonName::Elsewhere => vec![slide::elsewhere, cslide::elsewhere, balloon::elsewhere],
         ReasonName::DryRun => vec![slide::dry_run, tiers::dry_run],
         ReasonName::Exited => vec![slide::exited, cslide::exited],
         ReasonName::Replaced => vec![slide::replaced],
@@ -185,6 +208,7 @@ fn every_figure_is_counted() {
     let of_own = KINDS.iter().filter(|kind| !kind.figures.is_empty()).map(|kind| case::first_cycle_of(kind));
     for report in reports
         .chain([slide::with_cost(), slide::given_back(), cslide::both_ways()])
+        .chain(balloon::both_ways())
         .chain(slide::no_reason())
         .chain(psi::with_events())
         .chain(tiers::with_all_figures())

@@ -155,9 +155,9 @@ pub(crate) fn not_cold() -> Vec<StepReport> {
     ])
 }
 
-/// Nothing is known of an age before it has passed; nor of one that much returns at.
+/// Nothing is known of an age before it has passed; and what is in use is watched for longer.
 pub(crate) fn watched_first() -> Vec<StepReport> {
-    reports([by_age(1, idle), by_age(2, idle)])
+    reports([by_age(1, idle), by_age(2, |page, _| if page % 2 == 0 { Access::READ } else { Access::IDLE })])
 }
 
 /// All is touched each three cycles; or it was once, and what may follow is not known yet.
@@ -169,7 +169,7 @@ pub(crate) fn swept() -> Vec<StepReport> {
 }
 
 pub(crate) fn little_first() -> Vec<StepReport> {
-    reports([by_age(3, idle)])
+    reports([by_age(2, idle)])
 }
 
 fn by_age(cycles: usize, script: Script) -> Case {

@@ -21,7 +21,7 @@ fn project() {
 fn name() {
     Rule::of("name: needed, an engine's", SLIDE)
         .needs(INVALID, "every engine", ["name"])
-        .takes(["name=slide", "name=psi", "name=memdcd"])
+        .takes(["name=slide", "name=psi", "name=memdcd", "name=ksm", "name=balloon"])
         .refuses(INVALID, [("name=", "f:3: [engine] name=: is empty; a name has 1 to 64 bytes")])
         .refuses(
             INTERNAL,
@@ -45,7 +45,7 @@ fn thirdparty() {
         .needs(INTERNAL, "engine thirdparty", ["eng_name"])
         .holds_a_name(INTERNAL, 4, "eng_name")
         .takes(["eng_name=slide2", "eng_name=thirdparty2"]);
-    for name in ["slide", "cslide", "thirdparty", "damon", "psi", "memdcd"] {
+    for name in ["slide", "cslide", "thirdparty", "damon", "psi", "memdcd", "ksm", "balloon"] {
         let want = format!(
             "f:4: [engine] eng_name={name}: must be another name than the engines' that etmemd brings"
         );
@@ -228,4 +228,45 @@ fn damon_between_nodes() {
         .refuses(INTERNAL, with_pair)
         .refuses(INTERNAL, without)
         .refuses(INTERNAL, ["1", "1,1", "1,0;0,2", "a,b", ""].map(form));
+}
+
+#[test]
+fn ksm() {
+    Rule::of("max_cpu, scan_time, at_stop (ours): optional with ksm", "[engine]\nproject=a\nname=ksm\n")
+        .takes([
+            "max_cpu=1",
+            "max_cpu=100",
+            "scan_time=1",
+            "scan_time=1200",
+            "at_stop=keep",
+            "at_stop=separate",
+        ])
+        .refuses(
+            INTERNAL,
+            [
+                ("max_cpu=0", "f:4: [engine] max_cpu=0: must be 1..=100"),
+                ("max_cpu=101", "f:4: [engine] max_cpu=101: must be 1..=100"),
+                ("scan_time=0", "f:4: [engine] scan_time=0: must be 1..=1200"),
+                ("scan_time=1201", "f:4: [engine] scan_time=1201: must be 1..=1200"),
+                ("at_stop=unmerge", "f:4: [engine] at_stop=unmerge: must be keep or separate"),
+            ],
+        );
+}
+
+#[test]
+fn balloon() {
+    Rule::of("host_free, host_pressure (ours): optional with balloon", "[engine]\nproject=a\nname=balloon\n")
+        .takes(["host_free=1", "host_free=100", "host_pressure=0", "host_pressure=2.5", "host_pressure=none"])
+        .refuses(
+            INTERNAL,
+            [
+                ("host_free=0", "f:4: [engine] host_free=0: must be 1..=100"),
+                ("host_free=101", "f:4: [engine] host_free=101: must be 1..=100"),
+                ("host_pressure=-1", "f:4: [engine] host_pressure=-1: must be a number in 0..=100, or none"),
+                (
+                    "host_pressure=101",
+                    "f:4: [engine] host_pressure=101: must be a number in 0..=100, or none",
+                ),
+            ],
+        );
 }

@@ -5,6 +5,7 @@ use crate::row::{INVALID, Rule};
 pub(crate) const PAGE: &str = "[project]\nname=a\nloop=3\ninterval=5\nsleep=10\n";
 pub(crate) const REGION: &str = "[project]\nname=a\nscan_type=region\nsample_interval=5000\naggr_interval=100000\n\
                                  update_interval=1000000\nmin_nr_regions=10\nmax_nr_regions=1000\n";
+pub(crate) const UNSCANNED_PROJECT: &str = "[project]\nname=a\nscan_type=none\ninterval=5\n";
 pub(crate) const PSI_PROJECT: &str = "[project]\nname=a\nscan_type=psi\ninterval=5\n";
 
 #[test]
@@ -16,19 +17,22 @@ fn name() {
 
 #[test]
 fn scan_type() {
-    Rule::of("scan_type: page, region or psi; page if not given", PAGE)
+    Rule::of("scan_type: page, region, psi or none; page if not given", PAGE)
         .takes(["scan_type=page", "interval=5"])
         .refuses(
             INVALID,
             [
-                ("scan_type=pages", "f:6: [project] scan_type=pages: must be page, region or psi"),
-                ("scan_type=Page", "f:6: [project] scan_type=Page: must be page, region or psi"),
-                ("scan_type=", "f:6: [project] scan_type=: must be page, region or psi"),
+                ("scan_type=pages", "f:6: [project] scan_type=pages: must be page, region, psi or none"),
+                ("scan_type=Page", "f:6: [project] scan_type=Page: must be page, region, psi or none"),
+                ("scan_type=", "f:6: [project] scan_type=: must be page, region, psi or none"),
                 ("scan_type=region", "f:1: [project] sample_interval is missing; scan_type=region needs it"),
             ],
         );
     Rule::of("scan_type=region needs neither loop nor interval nor sleep", REGION).takes(["name=a"]);
     Rule::of("scan_type=psi needs neither loop nor sleep", PSI_PROJECT).takes(["name=a"]);
+    Rule::of("scan_type=none (ours) needs neither loop nor sleep", UNSCANNED_PROJECT)
+        .needs(INVALID, "scan_type=page, psi or none", ["interval"])
+        .takes(["interval=1200", "interval=10ms"]);
 }
 
 #[test]
@@ -60,7 +64,7 @@ fn page_loop() {
 #[test]
 fn interval() {
     Rule::of("interval: needed by page, 1..=1200 s", PAGE)
-        .needs(INVALID, "scan_type=page or psi", ["interval"])
+        .needs(INVALID, "scan_type=page, psi or none", ["interval"])
         .takes(["interval=1", "interval=1200", "interval=5s", "interval=10ms", "interval=1200000ms"])
         .refuses(
             INVALID,
@@ -80,7 +84,7 @@ fn interval() {
             ],
         );
     Rule::of("interval: needed by psi, 1..=1200 s", PSI_PROJECT)
-        .needs(INVALID, "scan_type=page or psi", ["interval"])
+        .needs(INVALID, "scan_type=page, psi or none", ["interval"])
         .takes(["interval=1", "interval=1200"])
         .refuses(
             INVALID,

@@ -10,6 +10,8 @@ const PSI_TASK: &str =
     "[task]\nproject=a\nengine=psi\nname=t\ntype=pid\nvalue=1\ncg_dir=system.slice/*.service\n";
 pub(crate) const MEMDCD_TASK: &str = "[task]\nproject=a\nengine=memdcd\nname=t\ntype=pid\nvalue=1\nSock=-\n";
 const TIERS_TASK: &str = "[task]\nproject=a\nengine=tiers\nname=t\ntype=machine\n";
+const BALLOON_TASK: &str =
+    "[task]\nproject=a\nengine=balloon\nname=t\ntype=pid\nvalue=1\nqmp_socket=/run/web.qmp\n";
 const PLUGIN_TASK: &str = "[task]\nproject=a\nengine=mine\nname=t\ntype=pid\nvalue=1\n";
 
 #[test]
@@ -404,4 +406,28 @@ fn a_plugins_tasks() {
         "T=1000",
         "task_private_key=task_private_value",
     ]);
+}
+
+#[test]
+fn balloon() {
+    let longest = format!("/{}", "n".repeat(106));
+    let refused = |path: &str| {
+        let want = format!("f:7: [task] qmp_socket={path}: must be a path from / on, of at most 107 bytes");
+        (format!("qmp_socket={path}"), want)
+    };
+    Rule::of("qmp_socket (ours): needed by balloon, a whole path", BALLOON_TASK)
+        .needs(INTERNAL, "engine balloon", ["qmp_socket"])
+        .takes(["qmp_socket=/a b.sock".to_owned(), format!("qmp_socket={longest}")])
+        .refuses(INTERNAL, ["", "run/x", "@x"].map(refused));
+    Rule::of("balloon_min, shares (ours): optional with balloon", BALLOON_TASK)
+        .takes(["balloon_min=0", "balloon_min=2147483647", "shares=0", "shares=50000"])
+        .refuses(
+            INTERNAL,
+            [
+                ("balloon_min=-1", "f:8: [task] balloon_min=-1: must be 0..=2147483647"),
+                ("balloon_min=1g", "f:8: [task] balloon_min=1g: must be 0..=2147483647"),
+                ("shares=-1", "f:8: [task] shares=-1: must be 0..=50000"),
+                ("shares=50001", "f:8: [task] shares=50001: must be 0..=50000"),
+            ],
+        );
 }

@@ -122,7 +122,7 @@ fn any_subset_in_any_number_and_order() {
 #[test]
 fn groups_of_one_name_are_not_merged() {
     let error = read("[project]\nname=a\nloop=3\n[project]\ninterval=5\nsleep=10\n").unwrap_err();
-    assert_eq!(error.to_string(), "f:1: [project] interval is missing; scan_type=page or psi needs it");
+    assert_eq!(error.to_string(), "f:1: [project] interval is missing; scan_type=page, psi or none needs it");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod cgroup;
 mod daemons;
 mod damon_details;
 mod finding;
+mod guests;
 mod interfaces;
 mod levels;
 mod nodes;

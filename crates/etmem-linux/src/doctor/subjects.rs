@@ -2,7 +2,7 @@
 
 use super::finding::{DoctorReport, Finding, Severity};
 use super::text::line_of;
-use super::{cgroup, daemons, interfaces, levels, nodes, pressure, reclaim, rights, swap};
+use super::{cgroup, daemons, guests, interfaces, levels, nodes, pressure, reclaim, rights, swap};
 use crate::root::{ProcRoot, Roots, SysRoot};
 use std::fs;
 
@@ -17,6 +17,7 @@ pub fn examine(roots: &Roots) -> DoctorReport {
     findings.extend(swap::swap(proc, sys));
     findings.push(levels::levels(roots));
     findings.push(nodes::nodes(sys));
+    findings.extend(guests::guests(roots));
     findings.push(pressure::pressure(proc));
     findings.push(cgroup::cgroup(sys));
     findings.extend(reclaim::reclaim(roots));

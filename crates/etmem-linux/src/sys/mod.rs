@@ -9,6 +9,7 @@ pub(crate) mod iterator;
 pub(crate) mod kcmp;
 pub(crate) mod locked;
 pub(crate) mod machine;
+pub(crate) mod merging;
 pub(crate) mod module;
 pub(crate) mod move_pages;
 pub(crate) mod page_walk;

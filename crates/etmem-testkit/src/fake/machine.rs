@@ -1,7 +1,9 @@
 //! The scripted machine, and the ports that need no NUMA nodes.
 
+use super::balloon::FakeBalloon;
 use super::decider::FakeDecider;
 use super::group::FakeGroup;
+use super::merging::FakeMerging;
 use super::monitoring::FakeMonitoring;
 use super::nodes::FakeNodes;
 use super::process::FakeProcess;
@@ -36,6 +38,8 @@ pub(super) struct State {
     pub(super) swap_cache: Option<FakeSwapCache>,
     pub(super) decider: FakeDecider,
     pub(super) monitoring: FakeMonitoring,
+    pub(super) merging: FakeMerging,
+    pub(super) balloon: FakeBalloon,
     pub(super) touched: Vec<AddressRange>,
 }
 
@@ -99,6 +103,8 @@ impl FakeMachine {
             cooperation: None,
             sinking: None,
             monitoring: machine.clone(),
+            merging: Some(machine.clone()),
+            balloons: Some(machine.clone()),
         }
     }
 

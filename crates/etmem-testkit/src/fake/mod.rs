@@ -2,12 +2,14 @@
 //!
 //! It is passed in by hand, where a real machine would be. Time passes only during a wait.
 
+mod balloon;
 mod cooperation;
 mod decider;
 mod deciders;
 mod group;
 mod groups;
 mod machine;
+mod merging;
 mod monitor;
 mod monitoring;
 mod nodes;
@@ -21,10 +23,12 @@ mod sinking;
 mod swap_cache;
 mod trigger;
 
+pub use balloon::FakeBalloon;
 pub use cooperation::FakeCooperation;
 pub use decider::FakeDecider;
 pub use group::{FakeGroup, GroupFault};
 pub use machine::FakeMachine;
+pub use merging::FakeMerging;
 pub use monitoring::FakeMonitoring;
 pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;

@@ -174,7 +174,7 @@ impl FakeProcess {
     }
 
     /// Page `page` is to go to swap.
-    pub(super) fn page_out(&mut self, page: usize) {
+    pub fn page_out(&mut self, page: usize) {
         if self.pinned.contains(&page) || self.forked.contains(&page) || self.freed.contains(&page) {
             return;
         }

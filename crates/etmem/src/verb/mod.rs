@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod engine;
 pub(crate) mod idle;
+pub(crate) mod ksm;
 pub(crate) mod man;
 pub(crate) mod metrics;
 pub(crate) mod migrate;

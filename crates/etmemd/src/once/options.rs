@@ -1,6 +1,7 @@
 //! Arguments of `etmemd --idle`, `--warm`, `--survey` and `--record` to what they ask for; those of `--report` and `--replay` are where they
 //! are used.
 
+use super::merging;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use etmem_core::kernel::groups::GroupPattern;
@@ -80,7 +81,7 @@ const SHORTEST_SURVEY: Duration = Duration::from_secs(1);
 /// Whether these arguments, of which the first is the program's own name, are for here.
 pub(crate) fn are_meant(arguments: &[OsString]) -> bool {
     let meant =
-        ["--idle", "--warm", "--survey", "--record", "--report", "--replay", "--where"].map(OsStr::new);
+        ["--idle", "--warm", "--survey", "--record", "--report", "--replay", "--where", merging::OPTION].map(OsStr::new);
     arguments.get(1).is_some_and(|first| meant.contains(&&**first))
 }
 

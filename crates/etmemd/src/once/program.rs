@@ -187,6 +187,8 @@ pub(super) struct Program {
     pub(super) name: String,
     pub(super) processes: Vec<ProcessId>,
     pub(super) found: Found,
+    /// Other processes have this name that were not surveyed.
+    pub(super) has_namesakes: bool,
 }
 
 impl Program {
@@ -206,7 +208,14 @@ impl Program {
                             program.processes.push(process);
                             program.found.append(&found);
                         }
-                        None => programs.push(Self { name, processes: vec![process], found }),
+                        None => {
+                            programs.push(Self {
+                                name,
+                                processes: vec![process],
+                                found,
+                                has_namesakes: false,
+                            });
+                        }
                     }
                 }
             }
@@ -215,7 +224,8 @@ impl Program {
         (programs, unknown)
     }
 
-    /// The configuration that would move out what is idle; none if no age is good enough.
+    /// The configuration that would move out what is idle, and nothing that was not looked at; none if no age is good enough, or no task can
+    /// name these processes alone.
     pub(super) fn configuration(&self) -> Option<String> {
         let age = self.found.best()?.age.as_secs();
         // A name may have characters that a file cannot.
@@ -224,7 +234,9 @@ impl Program {
             self.name.bytes().map(|byte| if plain(byte) { char::from(byte) } else { '_' }).collect();
         let name = name.trim_start_matches('-');
         let target = match &self.processes[..] {
-            _ if self.name.bytes().all(plain) => format!("type=name\nvalue={}", self.name),
+            _ if self.name.bytes().all(plain) && !self.has_namesakes => {
+                format!("type=name\nvalue={}", self.name)
+            }
             [process] => format!("type=pid\nvalue={process}"),
             _ => return None,
         };
@@ -268,7 +280,7 @@ struct ShownSample {
 
 impl From<&Program> for Shown {
     fn from(program: &Program) -> Self {
-        let Program { name, processes, found } = program;
+        let Program { name, processes, found, .. } = program;
         let rounded = |number: f64| (number * 1000.0).round() / 1000.0;
         let age = |number: usize| ShownAge {
             age_seconds: SECONDS[number],
@@ -315,7 +327,7 @@ const BAR: u64 = 30;
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, processes, found } = self;
+        let Self { name, processes, found, .. } = self;
         let Found { resident, scanned, sampled, watched, .. } = found;
         match &processes[..] {
             [process] => write!(f, "{name} (process {process})")?,
@@ -359,7 +371,11 @@ impl fmt::Display for Program {
                     size(idle),
                     Time(age),
                     size(saves)
-                )
+                )?;
+                if self.configuration().is_none() {
+                    f.write_str("  no configuration: no task can name these processes and no others\n")?;
+                }
+                Ok(())
             }
             None => writeln!(
                 f,
@@ -401,7 +417,7 @@ mod tests {
 
     fn program(name: &str) -> Program {
         let process = ProcessId { pid: Pid::new(7).unwrap(), start_time: 1 };
-        Program { name: name.to_owned(), processes: vec![process], found: found() }
+        Program { name: name.to_owned(), processes: vec![process], found: found(), has_namesakes: false }
     }
 
     #[test]
@@ -460,9 +476,13 @@ mod tests {
             assert_eq!((file.projects.len(), file.tasks.len()), (1, 1), "{text}");
             assert!(text.contains("age=300s"), "{text}");
         }
-        let mut several = program("a b");
+        let mut several = program("mysqld");
+        several.has_namesakes = true;
+        let text = several.configuration().unwrap();
+        assert!(text.contains("type=pid\nvalue=7\n"), "what was not looked at is not moved: {text}");
         several.processes.push(several.processes[0]);
         assert_eq!(several.configuration(), None);
+        assert!(several.to_string().contains("no task can name these processes"), "{several}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::drawing;
 use super::idle::{self, Idle};
+use super::merging;
 use super::options::{self, Asked, What};
 use super::program::Program;
 use super::record::{Records, Without};
@@ -16,7 +17,7 @@ use super::whereabouts;
 use etmem_core::guard::Guards;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::pressure::Share;
-use etmem_core::kernel::process::ProcessId;
+use etmem_core::kernel::process::{ProcessId, Target};
 use etmem_engine::{Reason, ReasonName};
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -33,6 +34,7 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
         Some("--report") => return drawing::run(arguments),
         Some("--replay") => return replay::run(arguments),
         Some("--where") => return whereabouts::run(arguments),
+        Some(merging::OPTION) => return merging::run(arguments),
         _ => {}
     }
     let asked = match options::parse(arguments) {
@@ -98,12 +100,23 @@ impl Once {
         let (found, pace) = survey.look(processes);
         report.watched(pacer.now().saturating_sub(begun));
         report.took(pacer.processor_time().saturating_sub(used));
-        let (programs, unknown) = Program::all(found, name);
+        let (mut programs, unknown) = Program::all(found, name);
+        for program in &mut programs {
+            program.has_namesakes = self.has_namesakes(program);
+        }
         for (process, reason) in unknown {
             report.paged_out(process, name(process), idle::Done::not(reason));
         }
         report.surveyed(programs, pace == Pace::Stop);
         Ok(())
+    }
+
+    /// Whether a task by the name of `program` would find others.
+    fn has_namesakes(&self, program: &Program) -> bool {
+        let named = self.kernel.processes.find(&Target::Comm(program.name.as_str().into()));
+        let other =
+            |process: &ProcessId| !program.processes.contains(process) && self.name(*process) == program.name;
+        named.map_or(true, |all| all.iter().any(other))
     }
 
     fn page_out(

@@ -207,6 +207,8 @@ impl ReplayedMachine {
             deciders: machine.clone(),
             cooperation: None,
             sinking: None,
+            merging: None,
+            balloons: None,
             monitoring: machine,
         }
     }
