@@ -6,7 +6,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::Pacer;
@@ -43,16 +43,9 @@ fn main() -> ExitCode {
     ])
 }
 
-/// `etmem` with these words, in the state folder of this program's daemons.
-fn etmem(stage: &Stage, words: &[&str]) -> Command {
-    let mut command = Command::new(&stage.binaries.etmem);
-    command.args(words).env("ETMEMD_STATE_FOLDER", Daemon::state_folder());
-    command
-}
-
 /// Its JSON, with the exit status.
 fn answer(stage: &Stage, words: &[&str]) -> Result<(i32, Value)> {
-    let Ran { status, stdout, stderr, .. } = run(etmem(stage, words).arg("--json"), LIMIT)?;
+    let Ran { status, stdout, stderr, .. } = run(stage.etmem(words).arg("--json"), LIMIT)?;
     let value = serde_json::from_str(&stdout).with_context(|| format!("{stdout}{stderr}"))?;
     Ok((status, value))
 }
@@ -93,7 +86,7 @@ fn out_and_back(stage: &Stage) -> Result<()> {
     // Without a record, and with nothing kept.
     answer(stage, &["idle", &pid, "--keep", "0"])?;
     fs::remove_file(record(workload.pid()))?;
-    let text = run(&mut etmem(stage, &["warm", "-p", &pid]), LIMIT)?.stdout;
+    let text = run(&mut stage.etmem(&["warm", "-p", &pid]), LIMIT)?.stdout;
     ensure!(text.contains("without a record: all that was in swap") && text.contains("MiB/s"), "{text}");
     ensure!(workload.verify()? == MEMORY);
     Ok(())
@@ -122,7 +115,7 @@ fn reused(stage: &Stage) -> Result<()> {
 fn interrupted(stage: &Stage) -> Result<()> {
     let workload = stage.workload(&Options::new(MEMORY, 0))?;
     let pid = workload.pid().to_string();
-    let mut command = etmem(stage, &["idle", &pid, "--keep", "1h", "--json"]);
+    let mut command = stage.etmem(&["idle", &pid, "--keep", "1h", "--json"]);
     let (running, pipes) = Running::start(command.stdout(Stdio::piped()))?;
     // It keeps others away as soon as it has its signals.
     let claims = Daemon::state_folder().join("scans/of-commands");
@@ -159,7 +152,7 @@ fn beside_a_daemon(stage: &Stage) -> Result<()> {
     )?;
     daemon.must(&["project", "start", "-n", "p"])?;
     daemon.wait_for_cycles(LIMIT, "p", 2)?;
-    let mut command = etmem(stage, &["idle", &pid, "--keep", "4s", "--json"]);
+    let mut command = stage.etmem(&["idle", &pid, "--keep", "4s", "--json"]);
     let (running, pipes) = Running::start(command.stdout(Stdio::piped()))?;
     let reason = || -> Result<bool> {
         let shown: Value = serde_json::from_str(&daemon.must(&["task", "show", "-n", "p", "--json"])?)?;
@@ -189,7 +182,7 @@ fn survey() -> Result<()> {
     );
     ensure!(workload.footprint().places()?.cold.swapped == 0, "something moved");
     let file = stage.daemon.write("survey.conf", program["configuration"].as_str().context("none")?)?;
-    let checked = run(etmem(&stage, &["obj", "add", "--dry-run", "-f"]).arg(&file), LIMIT)?;
+    let checked = run(stage.etmem(&["obj", "add", "--dry-run", "-f"]).arg(&file), LIMIT)?;
     ensure!(checked.status == 0, "{checked:?}");
     Ok(())
 }
@@ -232,7 +225,7 @@ fn refused() -> Result<()> {
         (&["idle", "1", "--keep", "5"], 2, "followed by s, m or h"),
         (&["idle", "x"], 2, "a pid is a number from 1 on"),
     ] {
-        let Ran { status: got, stdout, stderr, .. } = run(&mut etmem(&stage, words), LIMIT)?;
+        let Ran { status: got, stdout, stderr, .. } = run(&mut stage.etmem(words), LIMIT)?;
         ensure!(
             got == status && (stdout.contains(want) || stderr.contains(want)),
             "{words:?}: {got} {stdout}{stderr}"

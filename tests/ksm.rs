@@ -146,7 +146,7 @@ fn distinct() -> Result<()> {
     let _back = set_back();
     let before = settings()?;
     let _programs = [program(&stage, "one", 7)?, program(&stage, "two", 8)?];
-    start(&stage.daemon, 10, "type=name\nvalue=equal")?;
+    start(&stage.daemon, 30, "type=name\nvalue=equal")?;
     let mut last = Value::Null;
     let waited = stage.clock.wait_until(LIMIT, "it ends for want of profit", || {
         last = show(&stage.daemon)?;

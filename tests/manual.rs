@@ -58,6 +58,7 @@ fn whole_pages() -> Result<()> {
         "doctor",
         "engine",
         "idle",
+        "ksm",
         "metrics",
         "migrate",
         "obj",

@@ -3,11 +3,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use etmem_testkit::daemon::Daemon;
 use etmem_testkit::daemon::instance::path_text;
 use etmem_testkit::machine::Need;
 use etmem_testkit::process::{Ran, Running, run};
@@ -35,14 +34,8 @@ fn main() -> ExitCode {
     ])
 }
 
-fn etmem(stage: &Stage, words: &[&str]) -> Command {
-    let mut command = Command::new(&stage.binaries.etmem);
-    command.args(words).env("ETMEMD_STATE_FOLDER", Daemon::state_folder());
-    command
-}
-
 fn must(stage: &Stage, words: &[&str]) -> Result<String> {
-    let Ran { status, stdout, stderr, .. } = run(&mut etmem(stage, words), LIMIT)?;
+    let Ran { status, stdout, stderr, .. } = run(&mut stage.etmem(words), LIMIT)?;
     ensure!(status == 0, "{words:?}: {status} {stdout}{stderr}");
     Ok(stdout)
 }
@@ -62,7 +55,7 @@ fn reports() -> Result<()> {
     ensure!(recorded["looks"] == 8 && recorded["reason"].is_null(), "{recorded:#}");
     ensure!(number(&recorded["bytes"])? as u64 == fs::metadata(file)?.len(), "{recorded:#}");
     ensure!(fs::metadata(file)?.permissions().mode() & 0o777 == 0o600);
-    let again = run(&mut etmem(&stage, &["record", file, "-p", &pid]), LIMIT)?;
+    let again = run(&mut stage.etmem(&["record", file, "-p", &pid]), LIMIT)?;
     ensure!(again.status == 2 && again.stdout.contains("a.rec: exists: name another file"), "{again:?}");
 
     let ages = must(&stage, &["report", "ages", "--from", file, "--format", "csv"])?;
@@ -94,11 +87,11 @@ fn killed() -> Result<()> {
     let workload = stage.workload(&Options::gentle(MEMORY, HOT))?;
     let (pid, file) = (workload.pid().to_string(), stage.daemon.folder().join("b.rec"));
     let file = path_text(&file)?;
-    let mut command = etmem(&stage, &["record", file, "-p", &pid, "--for", "1h", "--every", "1s"]);
+    let mut command = stage.etmem(&["record", file, "-p", &pid, "--for", "1h", "--every", "1s"]);
     let (running, _pipes) = Running::start(command.stdout(Stdio::null()))?;
     let looks = || -> Result<usize> {
         let text =
-            run(&mut etmem(&stage, &["report", "wss", "--from", file, "--format", "csv"]), LIMIT)?.stdout;
+            run(&mut stage.etmem(&["report", "wss", "--from", file, "--format", "csv"]), LIMIT)?.stdout;
         Ok(text.lines().count().saturating_sub(1))
     };
     // Read while it is written.
@@ -109,7 +102,7 @@ fn killed() -> Result<()> {
     let whole = fs::read(file)?;
     fs::write(file, &whole[..whole.len() - 3])?;
     ensure!(looks()? >= 2, "all but the last look is whole");
-    let replay = run(&mut etmem(&stage, &["replay", file]), LIMIT)?;
+    let replay = run(&mut stage.etmem(&["replay", file]), LIMIT)?;
     ensure!(replay.status == 1 && replay.stdout.contains("its last frame is cut off"), "{replay:?}");
     Ok(())
 }
@@ -127,7 +120,7 @@ fn refused() -> Result<()> {
         (&["record", "/no/such/file", "-p", "1"], "/no/such/file: No such file"),
         (&["report", "wss", "-N", "no-such-name"], "there is no process named no-such-name"),
     ] {
-        let Ran { status, stdout, stderr, .. } = run(&mut etmem(&stage, words), LIMIT)?;
+        let Ran { status, stdout, stderr, .. } = run(&mut stage.etmem(words), LIMIT)?;
         ensure!(status == 2 && (stdout + &stderr).contains(want), "{words:?}: {status} {stderr}");
     }
     Ok(())
@@ -154,7 +147,7 @@ fn forecast() -> Result<()> {
     let file = stage.daemon.folder().join("d.rec");
     let file = path_text(&file)?;
     let words = ["record", file, "-N", &name, "--for", "80s", "--every", "2s"];
-    let (running, _pipes) = Running::start(etmem(&stage, &words).stdout(Stdio::null()))?;
+    let (running, _pipes) = Running::start(stage.etmem(&words).stdout(Stdio::null()))?;
     a_while(&stage, &mut warm)?;
     running.wait(LIMIT)?;
 

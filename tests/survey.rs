@@ -2,7 +2,7 @@
 //! for a program whose truth is known, and for a redis-server of whose keys one in twenty is read.
 
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::clock::WallClock;
-use etmem_testkit::daemon::Daemon;
 use etmem_testkit::machine::Need;
 use etmem_testkit::pagemap::status_bytes;
 use etmem_testkit::process::Running;
@@ -128,9 +127,8 @@ struct Survey {
 impl Survey {
     /// Lasts ten minutes.
     fn of(stage: &Stage, target: &[&str]) -> Result<Self> {
-        let mut command = Command::new(&stage.binaries.etmem);
-        command.arg("survey").args(target).args(["--for", &format!("{MINUTES}m"), "--json"]);
-        command.env("ETMEMD_STATE_FOLDER", Daemon::state_folder());
+        let mut command = stage.etmem(&["survey", "--json", "--for", &format!("{MINUTES}m")]);
+        command.args(target);
         let (running, pipes) = Running::start(command.stdout(Stdio::piped()))?;
         let text = std::io::read_to_string(pipes.output.context("no output")?)?;
         running.wait(LIMIT)?;

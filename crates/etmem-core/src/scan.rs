@@ -42,6 +42,14 @@ pub struct Schedule {
     pub interval: Duration,
 }
 
+impl Schedule {
+    /// How long a cycle takes at least, with the `sleep` before it, but for the first of a process.
+    #[must_use]
+    pub fn cycle_time(&self, sleep: Duration) -> Duration {
+        self.interval * u32::from(self.loops.saturating_sub(1)) + sleep
+    }
+}
+
 /// Why a cycle over a process ended without heat.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScanEnd {

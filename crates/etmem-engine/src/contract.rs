@@ -8,7 +8,7 @@ use etmem_core::guard;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::groups::GroupError;
 use etmem_core::kernel::nodes::NumaNodes;
-use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{Gone, ProcessError, ProcessId, Target};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::name::Name;
@@ -155,6 +155,27 @@ pub trait Engine: fmt::Debug + Send + Sync {
 /// Why `target` names no process any more, where none was `found` and none can come.
 pub(crate) fn gone(found: &[ProcessId], target: &Target, kernel: &Kernel) -> Option<Gone> {
     if found.is_empty() { kernel.processes.gone(target) } else { None }
+}
+
+/// A cycle of an engine that only asks: `work` on what `target` names, also where that is nothing.
+pub(crate) fn cycle_over(
+    target: &Target,
+    kernel: &Kernel,
+    pacer: &dyn Pacer,
+    work: impl FnOnce(&[ProcessId]) -> Result<StepReport, ProcessError>,
+) -> StepReport {
+    let before = pacer.processor_time();
+    if pacer.pace() == Pace::Stop {
+        return StepReport { stopped: true, ..StepReport::default() };
+    }
+    let done = kernel
+        .processes
+        .find(target)
+        .and_then(|found| Ok(StepReport { gone: gone(&found, target, kernel), ..work(&found)? }));
+    let mut report = done.unwrap_or_else(|error| StepReport { fault: Some(error), ..StepReport::default() });
+    name_groups(&mut report, target, kernel);
+    report.processor_time = pacer.processor_time().saturating_sub(before);
+    report
 }
 
 /// Most processes that a task watches at once: each takes some open files.

@@ -91,18 +91,37 @@ impl Interfaces {
     /// # Errors
     /// What the machine lacks, and what would help.
     pub fn kernel(&self, wishes: &Wishes) -> Result<Chosen, Unavailable> {
+        let mut other_probes = Vec::new();
         let (probe, probe_choice) = if wishes.groups {
-            no_probe()
+            no_probe(
+                "psi",
+                "how long programs of each control group wait, and what of it is refaulted",
+                "this task reclaims control groups and looks at no page",
+            )
         } else if wishes.sinking {
-            no_probe_of_slots()
+            no_probe(
+                "zram",
+                "when each slot of compressed swap was written or read last, as zram says",
+                "this task writes compressed swap to a disk and looks at no process",
+            )
         } else if wishes.merging {
-            no_probe_to_merge()
+            no_probe(
+                "ksm",
+                "the kernel compares pages, whether they are touched or not",
+                "this task has equal pages merged and looks at no access",
+            )
         } else if wishes.balloon {
-            no_probe_of_guests()
+            no_probe(
+                "qmp",
+                "what the guest's driver reports to its monitor",
+                "this task asks a guest for memory and looks at no page",
+            )
         } else if wishes.monitoring {
             self.monitoring()?
         } else {
-            self.probe(wishes)?
+            let chosen = self.probe(wishes)?;
+            other_probes = self.other_probes(wishes, chosen.1.name);
+            chosen
         };
         let (moving, mover_choice) = if wishes.groups {
             (Moving::Groups, self.reclaim()?)
@@ -149,7 +168,7 @@ impl Interfaces {
             merging: merging.map(|merging| Arc::new(merging) as Arc<dyn Merging>),
             monitoring: Arc::new(MachineMonitoring { roots: self.roots.clone(), damon: self.damon() }),
             swap_cache: module.map(|module| Arc::new(module) as Arc<dyn SwapCache>),
-            other_probes: self.other_probes(wishes, probe_choice.name),
+            other_probes,
             probe,
             moving,
         };
@@ -168,13 +187,7 @@ impl Interfaces {
     /// The probes that `tracker=auto` has left where `first` is blind to a target. DAMON is not among them: what it sets in the
     /// kernel has to be recorded when the task starts.
     fn other_probes(&self, wishes: &Wishes, first: &str) -> Vec<Arc<dyn ProbeSource>> {
-        if wishes.groups
-            || wishes.merging
-            || wishes.balloon
-            || wishes.sinking
-            || wishes.monitoring
-            || wishes.tracker != Tracker::Auto
-        {
+        if wishes.tracker != Tracker::Auto {
             return Vec::new();
         }
         let others =
@@ -329,35 +342,9 @@ impl Interfaces {
     }
 }
 
-/// What stands for a probe where no page is looked at.
-fn no_probe() -> (Arc<dyn ProbeSource>, Choice) {
-    let reason = "how long programs of each control group wait, and what of it is refaulted".to_owned();
-    let probe = NoProbe { name: "psi", refusal: "this task reclaims control groups and looks at no page" };
-    (Arc::new(probe), Choice { name: probe.name, reason })
-}
-
-/// The same where compressed swap is written to a disk.
-fn no_probe_of_slots() -> (Arc<dyn ProbeSource>, Choice) {
-    let reason = "when each slot of compressed swap was written or read last, as zram says".to_owned();
-    let probe = NoProbe {
-        name: "zram",
-        refusal: "this task writes compressed swap to a disk and looks at no process",
-    };
-    (Arc::new(probe), Choice { name: probe.name, reason })
-}
-
-/// The same where the kernel compares pages.
-fn no_probe_to_merge() -> (Arc<dyn ProbeSource>, Choice) {
-    let reason = "the kernel compares pages, whether they are touched or not".to_owned();
-    let probe = NoProbe { name: "ksm", refusal: "this task has equal pages merged and looks at no access" };
-    (Arc::new(probe), Choice { name: probe.name, reason })
-}
-
-/// The same where guests say what they need.
-fn no_probe_of_guests() -> (Arc<dyn ProbeSource>, Choice) {
-    let reason = "what the guest's driver reports to its monitor".to_owned();
-    let probe = NoProbe { name: "qmp", refusal: "this task asks a guest for memory and looks at no page" };
-    (Arc::new(probe), Choice { name: probe.name, reason })
+/// What stands for a probe where no page is looked at; `refusal` is what a look gets all the same.
+fn no_probe(name: &'static str, reason: &str, refusal: &'static str) -> (Arc<dyn ProbeSource>, Choice) {
+    (Arc::new(NoProbe { name, refusal }), Choice { name, reason: reason.to_owned() })
 }
 
 /// All probes, the best first.

@@ -6,13 +6,14 @@
 //!
 //! No thread waits here: programs are accepted when they are to be asked, and until then wait in the kernel's queue.
 
+use crate::unix_socket;
 use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::process::ProcessId;
 use parking_lot::Mutex;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{SocketAddrUnix, connect};
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -136,11 +137,8 @@ impl PressureSocket {
 
 /// Whether something listens at `path`. Does not wait for it.
 fn listens(path: &Path) -> bool {
-    let connect = || -> rustix::io::Result<()> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        connect(&socket, &SocketAddrUnix::new(path)?)
-    };
+    let connect =
+        || -> rustix::io::Result<()> { connect(&unix_socket::stream()?, &SocketAddrUnix::new(path)?) };
     // A queue that is full is one of a task that runs.
     matches!(connect(), Ok(()) | Err(Errno::AGAIN))
 }

@@ -3,14 +3,13 @@
 //! Nothing here blocks: every wait is for a short time, after which a stop and the deadline are looked at. So a decider that
 //! is silent, reads nothing or writes a byte at a time holds up no task for longer than its limit.
 
+use crate::unix_socket;
 use etmem_core::kernel::decider::{AbstractName, Deciders, Unanswered};
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
-};
+use rustix::net::{SendFlags, SocketAddrUnix, connect, send};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -53,8 +52,7 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     fn connect(&self) -> Result<OwnedFd, Unanswered> {
         let failed = |error: Errno| self.failed("cannot be connected to", error);
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(failed)?;
+        let socket = unix_socket::stream().map_err(failed)?;
         let address = SocketAddrUnix::new_abstract_name(self.name.bytes()).map_err(failed)?;
         loop {
             match connect(&socket, &address) {

@@ -19,6 +19,11 @@ pub(crate) fn counters(text: &str) -> impl Iterator<Item = (&str, u64)> {
     })
 }
 
+/// The counter called `name` of `text`.
+pub(crate) fn counter(text: &str, name: &str) -> Option<u64> {
+    counters(text).find(|(found, _)| *found == name).map(|(_, number)| number)
+}
+
 /// A device or file of `/proc/swaps`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SwapDevice<'a> {

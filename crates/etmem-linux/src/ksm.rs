@@ -7,7 +7,7 @@
 //! The settings are the machine's. They are noted when the first task claims them, and a record of them is written before any is
 //! changed. While KSM runs for another's sake, nothing is set at all.
 
-use crate::figures::counters;
+use crate::figures::counter;
 use crate::process::memory_files::memory_file;
 use crate::process::stat::{check_alive, process_error};
 use crate::root::{ProcRoot, Roots, SysRoot};
@@ -287,13 +287,12 @@ impl Merging for MachineMerging {
         let Claim { folder, roots, .. } = &*self.0;
         let bytes = |file| folder.number(file).map(|pages| pages.saturating_mul(page_bytes()));
         let vmstat = small_file::read_to_string(&roots.proc.machine("vmstat")).unwrap_or_default();
-        let copied = counters(&vmstat).find(|(name, _)| *name == "cow_ksm").map(|(_, pages)| pages);
         Ok(MergingState {
             mode: folder.mode()?,
             full_scans: folder.number("full_scans")?,
             shared: bytes("pages_shared")?,
             sharing: bytes("pages_sharing")?,
-            copied: copied.map(|pages| pages.saturating_mul(page_bytes())),
+            copied: counter(&vmstat, "cow_ksm").map(|pages| pages.saturating_mul(page_bytes())),
             has_advisor: folder.has_advisor(),
         })
     }
@@ -342,8 +341,7 @@ impl Merging for MachineMerging {
 
 /// The pages that are merged, of a kernel that has a file of its own for them (5.18 to 6.3).
 fn merging_pages(proc: &ProcRoot, process: ProcessId, text: &str) -> u64 {
-    let named = counters(text).find(|(name, _)| *name == "ksm_merging_pages").map(|(_, pages)| pages);
-    named.unwrap_or_else(|| {
+    counter(text, "ksm_merging_pages").unwrap_or_else(|| {
         let path = memory_file(proc, process.pid, "ksm_merging_pages");
         small_file::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     })
@@ -351,9 +349,8 @@ fn merging_pages(proc: &ProcRoot, process: ProcessId, text: &str) -> u64 {
 
 /// What `text`, a `ksm_stat`, says; `pages` are those that are merged.
 fn of_text(text: &str, pages: impl Fn() -> u64) -> ProcessMerging {
-    let named = |name| counters(text).find(|(found, _)| *found == name).map(|(_, number)| number);
-    let items = named("ksm_rmap_items").unwrap_or(0);
-    let merged = (pages() + named("ksm_zero_pages").unwrap_or(0)).saturating_mul(page_bytes());
+    let items = counter(text, "ksm_rmap_items").unwrap_or(0);
+    let merged = (pages() + counter(text, "ksm_zero_pages").unwrap_or(0)).saturating_mul(page_bytes());
     // It may be negative.
     let profit =
         text.lines().find_map(|line| line.strip_prefix("ksm_process_profit ")?.trim().parse::<i64>().ok());

@@ -192,7 +192,7 @@ fn what_a_process_costs_and_saves() {
         ("ksm_rmap_items 3\n", merging(5, 192, Some(true))),
         ("", merging(5, 0, None)),
     ] {
-        let named = counters(text).find(|(name, _)| *name == "ksm_merging_pages").map(|(_, pages)| pages);
+        let named = counter(text, "ksm_merging_pages");
         assert_eq!(of_text(text, || named.unwrap_or(5)), want, "{text}");
     }
 }

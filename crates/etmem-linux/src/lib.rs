@@ -42,6 +42,7 @@ mod sys;
 pub mod terminal;
 pub mod trigger;
 pub mod unavailable;
+pub mod unix_socket;
 mod zram;
 
 pub use sys::heap::give_back_free_memory;

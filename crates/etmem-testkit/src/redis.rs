@@ -125,8 +125,8 @@ impl Client {
 
 /// Commands that are sent before their answers are read.
 const BATCH: usize = 50;
+
 /// A number of keys, each with its own value.
-/// So many keys, each with its own value.
 #[derive(Debug, Clone, Copy)]
 pub struct Keys {
     /// How many.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -89,6 +90,13 @@ impl Stage {
         let copy = self.daemon.folder().join(name);
         fs::copy(&self.binaries.hotcold, &copy).with_context(|| format!("cannot make {}", copy.display()))?;
         Ok(copy)
+    }
+
+    /// `etmem` with these words, in the state folder of this program's daemons: for what it does without one.
+    pub fn etmem(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binaries.etmem);
+        command.args(words).env("ETMEMD_STATE_FOLDER", Daemon::state_folder());
+        command
     }
 
     /// Waits until the cold part of `footprint` has left memory.

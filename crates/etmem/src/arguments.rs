@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use etmem_core::name::Name;
 use etmem_manual::Help;
@@ -18,6 +18,9 @@ use crate::pressure::Place;
 use crate::top::Top;
 use crate::watch::TaskShow;
 use crate::whereabouts::WhereOfProject;
+
+/// The argument that is a command.
+const COMMAND: &str = "COMMAND";
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -67,6 +70,22 @@ pub(crate) fn option(long: &'static str, short: char, value: &'static str, help:
 /// An option without a value.
 pub(crate) fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+/// A command and its arguments, after `--`.
+pub(crate) fn command() -> Arg {
+    Arg::new(COMMAND)
+        .value_name(COMMAND)
+        .help("The command and its arguments, after --")
+        .required(true)
+        .num_args(1..)
+        .last(true)
+        .value_parser(value_parser!(OsString))
+}
+
+/// The words of a [`command`].
+pub(crate) fn words(options: &ArgMatches) -> impl Iterator<Item = OsString> {
+    options.get_many::<OsString>(COMMAND).into_iter().flatten().cloned()
 }
 
 /// An option's value as it was given.

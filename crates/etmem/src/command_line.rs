@@ -18,7 +18,7 @@ use crate::verb::{
 };
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 19] = [
+pub(crate) const OBJECTS: &[Object] = &[
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
@@ -106,7 +106,7 @@ fn names_object(program: Command, arguments: &[OsString]) -> bool {
 
 /// The definition of the command line, but for the command for packagers.
 pub(crate) fn program() -> Command {
-    let objects = OBJECTS.map(|object| {
+    let objects = OBJECTS.iter().map(|object| {
         let command = (object.command)().after_help(object.help.text());
         if !command.has_subcommands() {
             return command;

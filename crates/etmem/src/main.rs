@@ -76,7 +76,7 @@ fn run() -> Result<Status, Failure> {
             completions::print(shell, command_line::program(), &mut out).map_err(Failure::Output)?
         }
         Asked::Manual(directory) => {
-            man::write(&directory, command_line::program(), &command_line::HELP, &command_line::OBJECTS)
+            man::write(&directory, command_line::program(), &command_line::HELP, command_line::OBJECTS)
                 .map_err(Failure::Manual)?
         }
     };

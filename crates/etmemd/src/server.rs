@@ -6,9 +6,10 @@ use crate::metrics_file;
 use crate::options::MetricsFile;
 use crate::registry_thread::RegistryHandle;
 use crate::service::ServiceManager;
+use etmem_linux::unix_socket;
 use etmem_wire::{ErrorKind, Progress, Request, RequestReader, Response, SocketName};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustix::net::SocketAddrUnix;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener as StdListener;
@@ -62,9 +63,8 @@ pub(crate) struct Bound {
 
 /// Takes the abstract socket `name`, so that no other daemon has it.
 pub(crate) fn bind(name: &SocketName) -> Result<Bound, BindError> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let bound = || {
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        let socket = unix_socket::stream()?;
         rustix::net::bind(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
         Ok(socket)
     };

@@ -17,7 +17,7 @@ pub(crate) enum Lane {
 }
 
 /// Programs of the first lane, each with what only one at a time can have. What takes longest comes first.
-const FIRST: [(&str, &str); 26] = [
+const FIRST: &[(&str, &str)] = &[
     ("etmem-tests::slide", "swap"),
     ("etmem-tests::plugin_examples", "swap"),
     ("etmem-tests::killed", "swap, and kills at measured moments"),
@@ -47,7 +47,7 @@ const FIRST: [(&str, &str); 26] = [
 ];
 
 /// Programs that take longest in the second lane: these begin first.
-const LONGEST: [&str; 9] = [
+const LONGEST: &[&str] = &[
     "etmem-tests::vm",
     "etmem-tests::vm_nodes",
     "etmem-tests::vm_psi",
@@ -70,9 +70,10 @@ impl Lanes {
     /// Puts each program into its lane.
     pub(crate) fn of(programs: Vec<Program>) -> Self {
         let (mut first, mut second): (Vec<_>, Vec<_>) =
-            programs.into_iter().partition(|program| place(program.name(), FIRST.map(|row| row.0)).is_some());
-        first.sort_by_key(|program| place(program.name(), FIRST.map(|row| row.0)));
-        second.sort_by_key(|program| place(program.name(), LONGEST).unwrap_or(LONGEST.len()));
+            programs.into_iter().partition(|program| first_place(program.name()).is_some());
+        first.sort_by_key(|program| first_place(program.name()));
+        let longest = |name: &str| LONGEST.iter().position(|other| *other == name);
+        second.sort_by_key(|program| longest(program.name()).unwrap_or(LONGEST.len()));
         Self { first: first.into(), second: second.into() }
     }
 
@@ -85,8 +86,9 @@ impl Lanes {
     }
 }
 
-fn place<const N: usize>(name: &str, list: [&str; N]) -> Option<usize> {
-    list.iter().position(|other| *other == name)
+/// The place in the first lane of the program called `name`.
+fn first_place(name: &str) -> Option<usize> {
+    FIRST.iter().position(|(other, _)| *other == name)
 }
 
 #[cfg(test)]

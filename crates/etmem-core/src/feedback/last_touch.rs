@@ -19,7 +19,7 @@ pub struct LastTouches {
     last: HeatMap,
     /// When each look was, the beginning first.
     times: Vec<Duration>,
-    /// The ages that are asked for, ascending.
+    /// The ages after which a touch counts as a return.
     ages: Vec<Duration>,
     /// For each of them, bytes that were touched after having been idle for at least as long.
     returned: Vec<u64>,
@@ -55,7 +55,7 @@ impl Merge {
 }
 
 impl LastTouches {
-    /// Nothing is known yet, `now` that touches are seen. The `ages` ascend.
+    /// Nothing is known yet, `now` that touches are seen. What is touched after having been idle for each of `ages` is counted.
     #[must_use]
     pub fn new(ages: &[Duration], now: Duration) -> Self {
         Self {
@@ -144,10 +144,10 @@ impl LastTouches {
 
     /// For each age, bytes that have been idle for at least as long; `None` if looks have not been made for that long.
     #[must_use]
-    pub fn idle(&self) -> Vec<Option<u64>> {
+    pub fn idle(&self, ages: &[Duration]) -> Vec<Option<u64>> {
         let histogram = self.last.histogram();
         let idle = |age: &Duration| self.threshold(*age).map(|look| histogram.below(look));
-        self.ages.iter().map(idle).collect()
+        ages.iter().map(idle).collect()
     }
 
     /// For each age, bytes that were touched after having been idle for at least as long.
@@ -222,20 +222,20 @@ mod tests {
         }
         assert_eq!(touches.watched(), seconds(120));
         // Touched at 120 s: only the third is idle.
-        assert_eq!(touches.idle(), [Some(BLOCK_SIZE); 3]);
+        assert_eq!(touches.idle(&AGES), [Some(BLOCK_SIZE); 3]);
         // At 80 and 120 s after 30 s without a touch; at 40 s after 30 s since the beginning.
         assert_eq!(touches.returned(), [3 * BLOCK_SIZE, 3 * BLOCK_SIZE, 0]);
         assert_eq!(touches.touched_within(seconds(30)), 2 * BLOCK_SIZE);
         touches.saw(&seen(|_| Access::IDLE), seconds(130));
-        assert_eq!(touches.idle(), [Some(3 * BLOCK_SIZE), Some(BLOCK_SIZE), Some(BLOCK_SIZE)]);
+        assert_eq!(touches.idle(&AGES), [Some(3 * BLOCK_SIZE), Some(BLOCK_SIZE), Some(BLOCK_SIZE)]);
     }
 
     #[test]
     fn what_was_not_watched_for_so_long_is_not_known() {
         let mut touches = LastTouches::new(&AGES, seconds(5));
-        assert_eq!(touches.idle(), [None; 3]);
+        assert_eq!(touches.idle(&AGES), [None; 3]);
         touches.saw(&seen(|_| Access::IDLE), seconds(15));
-        assert_eq!(touches.idle(), [Some(BLOCKS * BLOCK_SIZE), None, None]);
+        assert_eq!(touches.idle(&AGES), [Some(BLOCKS * BLOCK_SIZE), None, None]);
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         touches.saw(&seen(|page| if page < 200 { Access::IDLE } else { Access::ABSENT }), seconds(40));
         touches.saw(&seen(|page| if page < 50 { Access::ABSENT } else { Access::IDLE }), seconds(50));
         assert_eq!(touches.resident(), (BLOCKS * 512 - 50) * PAGE_SIZE);
-        assert_eq!(touches.idle(), [Some(150 * PAGE_SIZE), Some(50 * PAGE_SIZE), None]);
+        assert_eq!(touches.idle(&AGES), [Some(150 * PAGE_SIZE), Some(50 * PAGE_SIZE), None]);
         assert_eq!(touches.returned(), [0; 3]);
     }
 
@@ -298,7 +298,7 @@ mod tests {
                 let pages = list.iter().flatten().filter(|last| now - **last >= age).count() as u64;
                 (now >= age).then_some(pages * PAGE_SIZE)
             };
-            prop_assert_eq!(touches.idle(), AGES.map(idle));
+            prop_assert_eq!(touches.idle(&AGES), AGES.map(idle));
             prop_assert_eq!(touches.returned(), returned);
         }
     }

@@ -11,12 +11,12 @@ use super::guest::{self, Lack, News, Reports};
 use super::host::{Host, Offer, Offers};
 use super::report::{Round, Why, report};
 use super::settings::Settings;
-use crate::contract::{TaskRunner, gone, name_groups, notes_on_target};
+use crate::contract::{TaskRunner, cycle_over, notes_on_target};
 use crate::report::{Event, Level, Line, ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLocks;
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::balloon::{Balloon, Balloons, GuestState, Noted};
-use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{ProcessError, ProcessId, Target};
 use etmem_core::kernel::wishes::Wishes;
 use std::sync::Arc;
@@ -108,21 +108,18 @@ impl BalloonRunner {
     /// How the guest is, over a new connection if need be.
     fn ask(&mut self, kernel: &Kernel) -> Result<Result<GuestState, Why>, ProcessError> {
         let balloons = Self::balloons(kernel)?;
-        if self.guest.is_none() {
-            match balloons.connect(&self.settings.socket, self.settings.interval) {
-                Ok(guest) => self.guest = Some(guest),
+        let guest = match &mut self.guest {
+            Some(guest) => guest,
+            none => match balloons.connect(&self.settings.socket, self.settings.interval) {
+                Ok(guest) => none.insert(guest),
                 Err(error) => return Ok(Err(Why::Monitor(error))),
-            }
+            },
+        };
+        let state = guest.state();
+        if state.is_err() {
+            self.guest = None;
         }
-        let state = self.guest.as_mut().map(|guest| guest.state());
-        Ok(match state {
-            Some(Ok(state)) => Ok(state),
-            Some(Err(error)) => {
-                self.guest = None;
-                Err(Why::Monitor(error))
-            }
-            None => Err(Why::NoReport),
-        })
+        Ok(state.map_err(Why::Monitor))
     }
 
     /// The process of the guest: the one that listens, or else the only one. QEMU inherits its socket from some managers.
@@ -369,24 +366,15 @@ impl TaskRunner for BalloonRunner {
     }
 
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
-        let before = pacer.processor_time();
-        if pacer.pace() == Pace::Stop {
-            return StepReport { stopped: true, ..StepReport::default() };
-        }
-        let mut report = match kernel.processes.find(&self.target) {
-            Ok(found) if found.is_empty() => {
+        let target = self.target.clone();
+        cycle_over(&target, kernel, pacer, |found| {
+            if found.is_empty() {
                 self.forget();
-                StepReport { gone: gone(&found, &self.target, kernel), ..StepReport::default() }
+                return Ok(StepReport::default());
             }
-            Ok(found) => match self.cycle(&found, kernel, pacer.now()) {
-                Ok(processes) => StepReport { processes, ..StepReport::default() },
-                Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
-            },
-            Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
-        };
-        name_groups(&mut report, &self.target, kernel);
-        report.processor_time = pacer.processor_time().saturating_sub(before);
-        report
+            let processes = self.cycle(found, kernel, pacer.now())?;
+            Ok(StepReport { processes, ..StepReport::default() })
+        })
     }
 
     /// Gives back what was taken.

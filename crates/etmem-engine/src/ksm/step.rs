@@ -10,11 +10,11 @@
 use super::report::{Why, first_scans, profit, report, together};
 use super::settings::Settings;
 use super::tuning;
-use crate::contract::{TaskRunner, gone, name_groups, notes_on_target};
+use crate::contract::{TaskRunner, cycle_over, notes_on_target};
 use crate::report::{Event, Level, Line, ProcessReport, ProcessResult, StepReport};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::merging::{Merging, MergingRun, MergingState, Mode, ProcessMerging, Speed};
-use etmem_core::kernel::pacer::{Pace, Pacer};
+use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{ProcessError, ProcessId, Target};
 use etmem_core::kernel::wishes::Wishes;
 use std::collections::BTreeMap;
@@ -244,30 +244,18 @@ impl TaskRunner for KsmRunner {
     }
 
     fn step(&mut self, kernel: &Kernel, pacer: &dyn Pacer) -> StepReport {
-        let before = pacer.processor_time();
-        if pacer.pace() == Pace::Stop {
-            return StepReport { stopped: true, ..StepReport::default() };
-        }
-        let found = kernel.processes.find(&self.target).and_then(|found| {
+        let target = self.target.clone();
+        cycle_over(&target, kernel, pacer, |found| {
             if found.is_empty() {
                 self.no_process()?;
+                return Ok(StepReport::default());
             }
-            Ok(found)
-        });
-        let mut report = match found {
-            Ok(found) if found.is_empty() => {
-                StepReport { gone: gone(&found, &self.target, kernel), ..StepReport::default() }
-            }
-            Ok(found) => self.round(&found, kernel).unwrap_or_else(|error| {
+            Ok(self.round(found, kernel).unwrap_or_else(|error| {
                 let lost =
                     |process: &ProcessId| ProcessReport::new(*process, ProcessResult::Lost(error.clone()));
                 StepReport { processes: found.iter().map(lost).collect(), ..StepReport::default() }
-            }),
-            Err(error) => StepReport { fault: Some(error), ..StepReport::default() },
-        };
-        name_groups(&mut report, &self.target, kernel);
-        report.processor_time = pacer.processor_time().saturating_sub(before);
-        report
+            }))
+        })
     }
 
     fn end(&mut self, _: &Kernel) -> Result<(), ProcessError> {

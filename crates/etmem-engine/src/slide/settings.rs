@@ -166,10 +166,10 @@ impl Settings {
         }
     }
 
-    /// How long a cycle takes at least, but for the first: it begins with what was touched in the sleep before it.
+    /// How long a cycle takes at least.
     #[must_use]
     pub fn cycle_time(&self) -> Duration {
-        self.schedule.interval * u32::from(self.schedule.loops.saturating_sub(1)) + self.sleep
+        self.schedule.cycle_time(self.sleep)
     }
 }
 

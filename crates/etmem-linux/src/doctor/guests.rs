@@ -7,6 +7,7 @@ use crate::process::descriptors::runs_guest;
 use crate::root::Roots;
 use etmem_core::kernel::process::Pid;
 use etmem_core::kernel::wishes::Wishes;
+use std::fmt;
 use std::fs;
 
 const NAME: &str = "guests";
@@ -16,6 +17,7 @@ const PROPERTIES: [&str; 2] = ["free-page-reporting", "deflate-on-oom"];
 
 /// The guests that run now, if any does.
 pub(super) fn guests(roots: &Roots) -> Option<Finding> {
+    let mut lacks = false;
     let guests: Vec<String> = numbered(roots.proc.path(), "")
         .into_iter()
         .filter_map(|(pid, folder)| {
@@ -23,7 +25,9 @@ pub(super) fn guests(roots: &Roots) -> Option<Finding> {
             runs_guest(&roots.proc, number).then(|| {
                 let command = fs::read(folder.join("cmdline")).unwrap_or_default();
                 let name = line_of(&folder.join("comm")).unwrap_or_default();
-                format!("pid {pid} ({name}): {}", balloon(&String::from_utf8_lossy(&command)))
+                let balloon = Balloon::of(&String::from_utf8_lossy(&command));
+                lacks |= balloon.lacks();
+                format!("pid {pid} ({name}): {balloon}")
             })
         })
         .collect();
@@ -31,7 +35,6 @@ pub(super) fn guests(roots: &Roots) -> Option<Finding> {
         return None;
     }
     let state = |word: &str| format!("{} KVM guests run; {word}", guests.len());
-    let lacks = guests.iter().any(|line| line.contains(" off"));
     let finding = match Interfaces::new(roots.clone()).probe(&Wishes { guest: true, ..Wishes::default() }) {
         Ok((_, probe)) => Finding::ok(NAME, state(&format!("tracker {} sees what they touch", probe.name))),
         Err(unavailable) => Finding::ok(NAME, state("nothing sees what they touch"))
@@ -48,19 +51,36 @@ pub(super) fn guests(roots: &Roots) -> Option<Finding> {
     Some(finding.but(Severity::Note, reason).helped_by(remedy))
 }
 
-/// What the command line of a QEMU says of its balloon.
-fn balloon(command: &str) -> String {
-    let Some(device) = command.split('\0').find(|word| word.contains("virtio-balloon")) else {
-        return "no virtio-balloon by its command line".to_owned();
-    };
-    let is_on = |property: &str| {
-        let plain = format!("{property}=on");
-        let json = format!("\"{property}\":true");
-        device.contains(&plain) || device.contains(&json) || device.contains(&format!("{property}=true"))
-    };
-    let each =
-        PROPERTIES.map(|property| format!("{property} {}", if is_on(property) { "on" } else { "off" }));
-    format!("balloon with {}", each.join(", "))
+/// What the command line of a QEMU says of its balloon: whether each of [`PROPERTIES`] is on, if it has one.
+struct Balloon(Option<[bool; PROPERTIES.len()]>);
+
+impl Balloon {
+    fn of(command: &str) -> Self {
+        let device = command.split('\0').find(|word| word.contains("virtio-balloon"));
+        Self(device.map(|device| {
+            PROPERTIES.map(|property| {
+                let ways =
+                    [format!("{property}=on"), format!("{property}=true"), format!("\"{property}\":true")];
+                ways.iter().any(|way| device.contains(way))
+            })
+        }))
+    }
+
+    fn lacks(&self) -> bool {
+        self.0.is_some_and(|on| on.contains(&false))
+    }
+}
+
+impl fmt::Display for Balloon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(on) = self.0 else { return f.write_str("no virtio-balloon by its command line") };
+        f.write_str("balloon with ")?;
+        for (number, (property, on)) in PROPERTIES.into_iter().zip(on).enumerate() {
+            let (comma, state) = (if number == 0 { "" } else { ", " }, if on { "on" } else { "off" });
+            write!(f, "{comma}{property} {state}")?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

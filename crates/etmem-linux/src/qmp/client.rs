@@ -5,12 +5,13 @@
 //! ```
 
 use crate::pacer::SystemPacer;
+use crate::unix_socket;
 use etmem_core::kernel::balloon::BalloonError;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::Pid;
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{SocketAddrUnix, connect};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::{self, Read, Write};
@@ -69,9 +70,8 @@ impl Client {
             let reason = io::Error::from(error).to_string();
             BalloonError::Absent { socket: socket.to_owned(), reason }
         };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let address = SocketAddrUnix::new(socket).map_err(absent)?;
-        let made = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(absent)?;
+        let made = unix_socket::stream().map_err(absent)?;
         match connect(&made, &address) {
             // As many wait for it as it lets wait.
             Err(Errno::AGAIN) => return Err(BalloonError::Taken(socket.to_owned())),

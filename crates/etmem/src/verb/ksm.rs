@@ -1,12 +1,10 @@
 //! `etmem ksm run` and `etmem ksm unit`: programs that let the kernel merge equal pages of them. The first becomes `etmemd --ksm-run`.
 
-use std::ffi::OsString;
-
 use clap::builder::{StringValueParser, TypedValueParser};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command};
 use etmem_manual::{ExitStatus, Help};
 
-use crate::arguments::{Asked, Object, text, unknown_command};
+use crate::arguments::{self, Asked, Object, text, unknown_command, words};
 use crate::failure::Failure;
 
 pub(crate) const OBJECT: Object =
@@ -51,15 +49,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("run")
                 .about("Run a command whose memory may be merged with equal pages of others")
-                .arg(
-                    Arg::new("program")
-                        .value_name("COMMAND")
-                        .help("The command and its arguments, after --")
-                        .required(true)
-                        .num_args(1..)
-                        .last(true)
-                        .value_parser(value_parser!(OsString)),
-                )
+                .arg(arguments::command())
                 .override_usage("etmem ksm run -- COMMAND [ARGUMENT...]")
                 .after_help(RUN.text()),
         )
@@ -81,8 +71,7 @@ fn command() -> Command {
 fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
     match matches.subcommand() {
         Some(("run", options)) => {
-            let command = options.get_many::<OsString>("program").into_iter().flatten().cloned();
-            Ok(Asked::Etmemd(std::iter::once("--ksm-run".into()).chain(command).collect()))
+            Ok(Asked::Etmemd(std::iter::once("--ksm-run".into()).chain(words(options)).collect()))
         }
         Some(("unit", options)) => Ok(Asked::Print(drop_in(text(options, "unit").unwrap_or_default()))),
         Some(_) | None => Err(unknown_command("ksm")),
@@ -122,6 +111,7 @@ fn drop_in(unit: &str) -> String {
 mod tests {
     use super::*;
     use crate::command_line::read;
+    use std::ffi::OsString;
 
     fn read_line(line: &str) -> Result<Asked, Failure> {
         read(line.split(' ').map(OsString::from)).map(|(asked, _)| asked)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
 use etmem_manual::{ExitStatus, Help};
 
-use crate::arguments::{Asked, Object, unknown_command};
+use crate::arguments::{self, Asked, Object, unknown_command, words};
 use crate::failure::Failure;
 use crate::pressure::Place;
 
@@ -50,15 +50,7 @@ fn command() -> Command {
                 "TEXT",
                 "What to write there first [default: MEMORY_PRESSURE_WRITE, decoded; with --watch, nothing]",
             ))
-            .arg(
-                Arg::new("trim")
-                    .value_name("COMMAND")
-                    .help("The command and its arguments, after --")
-                    .required(true)
-                    .num_args(1..)
-                    .last(true)
-                    .value_parser(value_parser!(OsString)),
-            )
+            .arg(arguments::command())
             .override_usage("etmem pressure run [--watch PATH] [--write TEXT] -- COMMAND [ARGUMENT...]")
             .after_help(RUN.text()),
     )
@@ -68,6 +60,5 @@ fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
     let Some(("run", options)) = matches.subcommand() else { return Err(unknown_command("pressure")) };
     let watch = options.get_one::<OsString>("watch").map(PathBuf::from);
     let place = Place::choose(watch, options.get_one("write")).map_err(Failure::Pressure)?;
-    let command = options.get_many::<OsString>("trim").into_iter().flatten().cloned().collect();
-    Ok(Asked::PressureRun(place, command))
+    Ok(Asked::PressureRun(place, words(options).collect()))
 }

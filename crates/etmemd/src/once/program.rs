@@ -25,6 +25,18 @@ pub(super) const AGES: [Duration; 7] = {
     ages
 };
 
+/// Two thirds of each age: a task counts ages in steps, and may take pages that were idle for two thirds of one ([`etmem_core::age`]). So
+/// what returns from then on is what comes back.
+pub(super) const RETURNS: [Duration; AGES.len()] = {
+    let mut ages = AGES;
+    let mut number = 0;
+    while number < ages.len() {
+        ages[number] = Duration::from_millis(SECONDS[number] * 1000 * 2 / 3);
+        number += 1;
+    }
+    ages
+};
+
 /// Bytes of a page.
 #[expect(clippy::cast_possible_truncation, reason = "a page is 4 KiB")]
 pub(super) const PAGE_BYTES: usize = PAGE_SIZE as usize;
@@ -47,6 +59,7 @@ pub(super) struct Found {
     pub(super) working_set: u64,
     /// For each age; `None` if it was not watched for so long.
     pub(super) idle: Vec<Option<u64>>,
+    /// For each age, bytes that were touched after two thirds of it or more.
     pub(super) returned: Vec<u64>,
     pub(super) watched: Duration,
     pub(super) sampled: Sampled,
@@ -128,7 +141,7 @@ impl Found {
             resident,
             scanned: touches.resident(),
             working_set: touches.touched_within(WORKING_SET),
-            idle: touches.idle(),
+            idle: touches.idle(&AGES),
             returned: touches.returned().to_vec(),
             watched: touches.watched(),
             sampled: Sampled::default(),

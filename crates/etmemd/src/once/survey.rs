@@ -5,7 +5,7 @@
 //! arm -> [interval] -> look at each process -> [interval, or longer: 2 % of a processor] -> ... -> a sample of cold pages -> programs
 //! ```
 
-use super::program::{AGES, Found, PAGE_BYTES, Sampled};
+use super::program::{Found, PAGE_BYTES, RETURNS, Sampled};
 use super::stage::Progress;
 use super::watch::Watch;
 use crate::scan_claims::CommandClaims;
@@ -113,7 +113,7 @@ impl Survey<'_> {
 
     fn begin(&self, process: ProcessId) -> Result<Watched, Reason> {
         let watch = Watch::begin(process, self.kernel, self.claims, self.pacer)?;
-        Ok(Watched { watch, touches: LastTouches::new(&AGES, self.pacer.now()), ended: None })
+        Ok(Watched { watch, touches: LastTouches::new(&RETURNS, self.pacer.now()), ended: None })
     }
 
     fn look_once(&self, watched: &mut Watched) -> Result<(), Reason> {
