@@ -70,6 +70,7 @@ trials: setup-if-possible ## Try real servers under load, with etmemd and withou
 
 bench: setup-if-possible ## Measure, and compare with the bounds
 	$(CARGO) bench --package etmem-tests --bench measures
+	$(CARGO) bench --package etmem-linux --bench slots
 
 check: ## Compare the tree with the project's rules
 	@$(CARGO) xtask check

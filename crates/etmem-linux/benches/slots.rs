@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Pages of 16 GiB.
 const SLOTS: u64 = 4 << 20;
+/// Most bytes of memory for each of them.
+const MOST_BYTES: f64 = 1.2;
 
 /// Nothing is set.
 #[derive(Debug)]
@@ -52,13 +54,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = pacer.now();
         let old = machine.oldest("zram0", Duration::ZERO, most)?;
         let took = pacer.now() - start;
-        let more = most_memory()?.saturating_sub(before);
+        let bytes = most_memory()?.saturating_sub(before) as f64 / SLOTS as f64;
         println!(
-            "the oldest {} of {SLOTS} slots: {} ms, {:.2} bytes of memory for each slot of the device",
+            "the oldest {} of {SLOTS} slots: {} ms, {bytes:.2} bytes of memory for each slot of the device (at most {MOST_BYTES})",
             old.slots.len(),
             took.as_millis(),
-            more as f64 / SLOTS as f64
         );
+        if old.slots.len() != most || bytes > MOST_BYTES {
+            return Err("that is not as it has to be".into());
+        }
     }
     Ok(())
 }

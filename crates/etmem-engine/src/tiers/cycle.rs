@@ -13,8 +13,9 @@ use etmem_core::kernel::sinking::{CompressedDevice, SinkRefusal, Sinking};
 use etmem_core::throttle::Throttle;
 use std::time::Duration;
 
-/// Most slots that are chosen at once: 128 MiB. What is touched after they were chosen is written all the same, and read back.
-pub(super) const CHOSEN: u64 = 32_768;
+/// Most slots that are chosen at once: 4 GiB, as the kernel takes seconds to list those of a large device. What is touched after they were
+/// chosen has left its slot, as a rule; if the slot has another page by then, that is written, and read back.
+const CHOSEN: u64 = 1 << 20;
 
 /// What all devices of a task share.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use super::device::{ZramFiles, is_zram};
 use super::limit::ZramLimit;
 pub use super::pass::Kept;
 use super::pass::Pass;
-use super::slots;
+use super::slots::{self, Slot};
 use crate::figures::swap_devices;
 use crate::lasting::Setting;
 use crate::pacer::SystemPacer;
@@ -12,7 +12,7 @@ use crate::root::Roots;
 use crate::small_file;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::sinking::{CompressedDevice, OldSlots, SinkPass, SinkRefusal, Sinking};
-use etmem_core::oldest::Oldest;
+use etmem_core::oldest::AgeCount;
 use rustix::fs::{FlockOperation, flock};
 use std::fmt;
 use std::fs::File;
@@ -58,26 +58,34 @@ impl MachineSinking {
         let path = self.files(device).block_state();
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let Some(until) = now.checked_sub(age).map(micros) else { return Ok(OldSlots::default()) };
-        let mut oldest = Oldest::new(most);
-        let listed = slots::each(&path, |slot| {
-            // The first slot is the header of swap, and no program's.
-            if slot.number > 0 && !slot.same && !slot.on_disk && slot.touched <= until {
-                oldest.see(slot.number, slot.touched);
-            }
-        });
-        if let Err(error) = listed {
-            let is_gone = error.kind() == io::ErrorKind::NotFound && self.files(device).state().is_none();
-            return Err(match error.raw_os_error() {
-                // What a device without a size answers.
-                Some(libc::EINVAL | libc::ENODEV) => SinkRefusal::Gone,
-                _ if is_gone => SinkRefusal::Gone,
-                _ => SinkRefusal::NoAges(format!("{}: {error}", path.display()).into()),
-            });
+        // The first slot is the header of swap, and no program's.
+        let is_old = |slot: &Slot| slot.number > 0 && !slot.same && !slot.on_disk && slot.touched <= until;
+        let age_of = |slot: &Slot| micros(now).saturating_sub(slot.touched);
+        let each = |see: &mut dyn FnMut(Slot)| {
+            slots::each(&path, |slot| {
+                if is_old(&slot) {
+                    see(slot)
+                }
+            })
+            .map_err(|error| {
+                let is_gone = error.kind() == io::ErrorKind::NotFound && self.files(device).state().is_none();
+                match error.raw_os_error() {
+                    // What a device without a size answers.
+                    Some(libc::EINVAL | libc::ENODEV) => SinkRefusal::Gone,
+                    _ if is_gone => SinkRefusal::Gone,
+                    _ => SinkRefusal::NoAges(format!("{}: {error}", path.display()).into()),
+                }
+            })
+        };
+        let mut count = AgeCount::default();
+        each(&mut |slot| count.see(age_of(&slot)))?;
+        if count.seen() == 0 {
+            return Ok(OldSlots::default());
         }
-        let old_enough = oldest.seen();
-        let (slots, first) = oldest.chosen();
-        let age = first.map_or(Duration::ZERO, |first| now.saturating_sub(Duration::from_micros(first)));
-        Ok(OldSlots { slots, oldest: age, old_enough })
+        let (old_enough, oldest) = (count.seen(), Duration::from_micros(count.oldest()));
+        let mut places = count.places(most);
+        each(&mut |slot| places.put(slot.number, age_of(&slot)))?;
+        Ok(OldSlots { slots: places.chosen(), oldest, old_enough })
     }
 }
 

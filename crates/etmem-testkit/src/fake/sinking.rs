@@ -4,7 +4,6 @@ use etmem_core::address::PAGE_SIZE;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::sinking::{CompressedDevice, OldSlots, SinkPass, SinkRefusal, Sinking, Sunk};
-use etmem_core::oldest::Oldest;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -139,19 +138,15 @@ impl Sinking for FakeSinking {
     fn oldest(&self, device: &str, age: Duration, most: usize) -> Result<OldSlots, SinkRefusal> {
         let now = self.clock.now();
         self.with(device, |device| {
-            let mut oldest = Oldest::new(most);
-            for (slot, (touched, on_disk)) in &device.pages {
-                if !on_disk && *touched + age <= now {
-                    oldest.see(*slot, u64::try_from(touched.as_micros()).unwrap_or(u64::MAX));
-                }
-            }
-            let old_enough = oldest.seen();
-            let (slots, first) = oldest.chosen();
+            let old = device.pages.iter().filter(|(_, (touched, on_disk))| !on_disk && *touched + age <= now);
+            let mut old: Vec<(Duration, u32)> = old.map(|(slot, (touched, _))| (*touched, *slot)).collect();
+            old.sort_unstable();
+            let old_enough = old.len() as u64;
+            let oldest = old.first().map_or(Duration::ZERO, |(touched, _)| now.saturating_sub(*touched));
+            let slots = old.into_iter().take(most).map(|(_, slot)| slot).collect();
             for slot in std::mem::take(&mut device.freed) {
                 device.pages.remove(&slot);
             }
-            let oldest =
-                first.map_or(Duration::ZERO, |first| now.saturating_sub(Duration::from_micros(first)));
             Ok(OldSlots { slots, oldest, old_enough })
         })
     }
