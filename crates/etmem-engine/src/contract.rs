@@ -326,11 +326,6 @@ pub trait TaskRunner: fmt::Debug + Send {
         false
     }
 
-    /// Whether it writes compressed swap to the disk behind it. Then it finds in its kernel how.
-    fn sinks(&self) -> bool {
-        false
-    }
-
     /// Takes back what it set in the kernel. Called once, after the last cycle.
     ///
     /// # Errors

@@ -3,10 +3,10 @@
 
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::sinking::Sinking;
-use etmem_linux::lasting::Setting;
+use etmem_linux::lasting::{Kept, Setting, SettingJournal};
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::root::{ProcRoot, Roots, SysRoot};
-use etmem_linux::sinking::machine::{Kept, MachineSinking, SettingJournal};
+use etmem_linux::sinking::machine::MachineSinking;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};

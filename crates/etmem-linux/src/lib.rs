@@ -44,5 +44,6 @@ pub mod trigger;
 pub mod unavailable;
 pub mod unix_socket;
 mod zram;
+pub mod zswap_max;
 
 pub use sys::heap::give_back_free_memory;

@@ -7,9 +7,8 @@
 //!
 //! `etmem-linux` knows which settings these are, the line that a file has for each, and how each is taken back.
 
-use etmem_linux::lasting::{self, Setting};
+use etmem_linux::lasting::{self, Kept, Setting, SettingJournal};
 use etmem_linux::root::SysRoot;
-use etmem_linux::sinking::machine::{Kept, SettingJournal};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};

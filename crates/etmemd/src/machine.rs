@@ -6,11 +6,11 @@ use crate::isolation;
 use crate::scan_claims::DaemonClaims;
 use crate::task_memory::TaskMemory;
 use etmem_config::{EngineSection, ProjectSection};
+use etmem_core::kernel::Moving;
 use etmem_core::kernel::claims::ScanClaims;
 use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::nodes::NumaNodes;
 use etmem_core::kernel::process::{ProcessTable, Target};
-use etmem_core::kernel::sinking::Sinking;
 use etmem_core::kernel::trigger::{Trigger, TriggerWait};
 use etmem_core::kernel::wishes::{Chosen, Modules, Wishes};
 use etmem_engine::{Hosted, Refusal};
@@ -18,6 +18,7 @@ use etmem_linux::choice::Interfaces;
 use etmem_linux::cooperation::{self, PressureSocket};
 use etmem_linux::counters::{self, Reading};
 use etmem_linux::lasting::{self, Setting};
+use etmem_linux::mover::past_zswap::PastZswap;
 use etmem_linux::nodes::MachineNodes;
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::process::table::Processes;
@@ -94,11 +95,6 @@ pub(crate) trait Machine: fmt::Debug + Send + Sync {
     /// Why they cannot.
     fn cooperation(&self, name: &str) -> Result<(Arc<dyn Cooperation>, Vec<CleanupRecord>), String> {
         Err(format!("no program can listen for {name} on this machine"))
-    }
-
-    /// Lets a task write compressed swap to the disk behind it.
-    fn sinking(&self) -> Option<Arc<dyn Sinking>> {
-        None
     }
 
     /// The engine of `section`, whose policy is a plugin's; what the plugins of its project have in common is
@@ -181,7 +177,14 @@ impl Machine for LinuxMachine {
         let chosen = self.interfaces.kernel(wishes);
         let mut chosen =
             chosen.map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))?;
-        // What is taken of guests is written down by this daemon.
+        // What is set for a moment, and what is taken of guests, is written down by this daemon.
+        let roots = Roots { proc: self.proc.clone(), sys: self.sys.clone() };
+        let journal = Arc::new(RecordFolder(cleanup_records::folder()));
+        if let (true, Moving::Out(mover)) = (wishes.past_zswap, &chosen.kernel.moving) {
+            let mover = PastZswap::new(Arc::clone(mover), roots.clone(), journal.clone());
+            chosen.kernel.moving = Moving::Out(Arc::new(mover));
+        }
+        chosen.kernel.sinking = wishes.sinking.then(|| Arc::new(MachineSinking::new(roots, journal)) as _);
         chosen.kernel.balloons =
             wishes.balloon.then(|| Arc::new(NotedBalloons(cleanup_records::folder())) as _);
         Ok(chosen)
@@ -193,11 +196,6 @@ impl Machine for LinuxMachine {
         let record = CleanupRecord::of(&folder, &Setting::PressureSocket(path.clone()));
         let record = record.map_err(|error| format!("cannot write down what it sets: {error}"))?;
         Ok((Arc::new(PressureSocket::open(path)?), vec![record]))
-    }
-
-    fn sinking(&self) -> Option<Arc<dyn Sinking>> {
-        let roots = Roots { proc: self.proc.clone(), sys: self.sys.clone() };
-        Some(Arc::new(MachineSinking::new(roots, Arc::new(RecordFolder(cleanup_records::folder())))))
     }
 
     fn triggers(&self, triggers: &[Trigger]) -> io::Result<Box<dyn TriggerWait>> {

@@ -44,14 +44,11 @@ impl Ports {
         Ok(())
     }
 
-    /// Lets the programs of the task called `name` be asked, if `work` asks any, and compressed swap be written, if it does that.
+    /// Lets the programs of the task called `name` be asked, if `work` asks any.
     ///
     /// # Errors
     /// Why no program can listen.
     pub(crate) fn listen(&mut self, work: &dyn TaskRunner, name: &str) -> Result<(), String> {
-        if work.sinks() {
-            self.chosen.kernel.sinking = self.machine.sinking();
-        }
         if work.asks() {
             let (cooperation, records) = self.machine.cooperation(name)?;
             self.chosen.kernel.cooperation = Some(cooperation);
@@ -74,7 +71,6 @@ impl Ports {
         let mut renewed = Self::choose(&self.machine, work).ok()?;
         renewed.records = std::mem::take(&mut self.records);
         renewed.chosen.kernel.cooperation = self.chosen.kernel.cooperation.take();
-        renewed.chosen.kernel.sinking = self.chosen.kernel.sinking.take();
         let names = |chosen: &Chosen| (chosen.probe.name, chosen.mover.name);
         let is_other = names(&renewed.chosen) != names(&self.chosen);
         work.renew(&renewed.chosen.kernel);

@@ -82,6 +82,8 @@ pub struct Wishes {
     /// Whether compressed swap is written to a disk ([`super::sinking`]), for which no page is looked at. Nothing else has a meaning
     /// then.
     pub sinking: bool,
+    /// Whether what leaves goes past zswap, to the disk behind it (`disk_directly=yes`).
+    pub past_zswap: bool,
     /// Whether the kernel merges equal pages ([`super::merging`]), for which no page is looked at: nothing else has a meaning then.
     pub merging: bool,
     /// Whether guests give memory by a balloon ([`super::balloon`]), for which no page is looked at either.

@@ -69,10 +69,6 @@ impl TaskRunner for TiersRunner {
         Wishes { sinking: true, ..Wishes::default() }
     }
 
-    fn sinks(&self) -> bool {
-        true
-    }
-
     fn notes(&self, kernel: &Kernel) -> Vec<String> {
         let task = &self.settings.task;
         let mut notes = Vec::new();

@@ -129,6 +129,9 @@ fn slide() {
     Rule::of("dry_run (ours): optional, yes or no", SLIDE_TASK)
         .takes(["dry_run=yes", "dry_run=no"])
         .refuses(INTERNAL, [("dry_run=1", "f:8: [task] dry_run=1: must be yes or no")]);
+    Rule::of("disk_directly (ours): optional, yes or no", SLIDE_TASK)
+        .takes(["disk_directly=yes", "disk_directly=no"])
+        .refuses(INTERNAL, [("disk_directly=1", "f:8: [task] disk_directly=1: must be yes or no")]);
     Rule::of("tracker (ours): optional, auto, etmem, bpf, idle or damon", SLIDE_TASK)
         .takes(["tracker=auto", "tracker=etmem", "tracker=bpf", "tracker=idle", "tracker=damon"])
         .refuses(

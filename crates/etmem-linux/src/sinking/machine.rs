@@ -2,11 +2,10 @@
 
 use super::device::{ZramFiles, is_zram};
 use super::limit::ZramLimit;
-pub use super::pass::Kept;
 use super::pass::Pass;
 use super::slots::{self, Slot};
 use crate::figures::swap_devices;
-use crate::lasting::Setting;
+use crate::lasting::{Setting, SettingJournal};
 use crate::pacer::SystemPacer;
 use crate::root::Roots;
 use crate::small_file;
@@ -14,20 +13,10 @@ use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::sinking::{CompressedDevice, OldSlots, SinkPass, SinkRefusal, Sinking};
 use etmem_core::oldest::AgeCount;
 use rustix::fs::{FlockOperation, flock};
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Where is written down what is about to be set, for the next daemon if this one is killed.
-pub trait SettingJournal: fmt::Debug + Send + Sync {
-    /// Writes `setting` down; the line goes when what is returned is dropped.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    fn record(&self, setting: &Setting) -> io::Result<Box<dyn Kept>>;
-}
 
 /// The compressed swap of the machine whose file systems are mounted at `roots`.
 #[derive(Debug, Clone)]
@@ -138,6 +127,7 @@ impl Sinking for MachineSinking {
 mod tests {
     use super::super::device::tests::tree;
     use super::*;
+    use crate::lasting::Kept;
     use crate::root::{ProcRoot, SysRoot};
     use parking_lot::Mutex;
     use std::fs;

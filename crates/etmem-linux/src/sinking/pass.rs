@@ -5,8 +5,8 @@
 
 use super::device::ZramFiles;
 use super::limit::ZramLimit;
+use crate::lasting::Kept;
 use etmem_core::kernel::sinking::{SinkPass, SinkRefusal, Sunk};
-use std::any::Any;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
@@ -36,10 +36,6 @@ pub(super) struct Pass {
     record: Option<Box<dyn Kept>>,
     wrote: bool,
 }
-
-/// Something that is kept until it is dropped.
-pub trait Kept: Any + fmt::Debug + Send {}
-impl<T: Any + fmt::Debug + Send> Kept for T {}
 
 impl Pass {
     /// Of the device of `files`, whose limit is set already.
