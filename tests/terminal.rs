@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::fake::proc::FakeProc;
 use etmem_testkit::fake::proc::script::{Life, Script, ScriptedMapping, ScriptedProcess, Segment};
@@ -31,6 +32,12 @@ fn main() -> ExitCode {
             "a_terminal_is_resized_and_the_daemon_killed",
             &[Need::Root, Need::FakeProc, Need::Program("tmux")],
             terminal,
+        ),
+        trial_or_skip("screens", &[Need::Root, Need::FakeProc, Need::Program("tmux")], screens),
+        trial_or_skip(
+            "a_signal_gives_the_terminal_back",
+            &[Need::Root, Need::FakeProc, Need::Program("tmux")],
+            ended_by_a_signal,
         ),
         trial_or_skip("plain_tables", &fake, plain),
         trial_or_skip("reports_fill_the_screen", &[Need::Program("tmux")], reports),
@@ -114,6 +121,54 @@ fn terminal() -> Result<()> {
     tmux.press("q")?;
     let lines = tmux.screen("its end", |lines| has(lines, "ended with 0"))?;
     ensure!(!has(&lines, "TASK, PROCESS"), "the terminal is as before: {lines:#?}");
+    Ok(())
+}
+
+/// Screens of a task whose figures stay as they are.
+fn screens() -> Result<()> {
+    let (_fake, daemon) = stage()?;
+    // What was cold is out then.
+    daemon.wait_for_cycles(LIMIT, "p", 3)?;
+    for (width, height) in SCREENS {
+        let command = format!("NO_COLOR=1 {} top -s {}", Binaries::build()?.etmem.display(), daemon.socket());
+        let tmux = Tmux::start(&command, width, height)?;
+        // The second answer says what the daemon took of a processor.
+        let lines = tmux.screen("the task at rest, and what the daemon takes", |lines| {
+            has(lines, "3000000 scripted") && has(lines, "% of a processor") && has(lines, "resting")
+        })?;
+        let lines: Vec<String> =
+            lines.iter().map(|line| shape(&line.replace(daemon.socket(), "SOCKET"))).collect();
+        compare(&lines, &format!("top-{width}x{height}"))?;
+    }
+    Ok(())
+}
+
+fn ended_by_a_signal() -> Result<()> {
+    let (_fake, daemon) = stage()?;
+    let etmem = Binaries::build()?.etmem.display();
+    let (folder, socket) = (daemon.folder(), daemon.socket());
+    let command = format!("sh -c 'echo $$ > {}/pid; exec {etmem} top -s {socket}'", folder.display());
+    for (signal, status) in [("TERM", 143), ("INT", 130)] {
+        let tmux = Tmux::start(&command, 80, 24)?;
+        tmux.screen("the task", |lines| has(lines, "3000000 scripted"))?;
+        let pid = fs::read_to_string(folder.join("pid"))?;
+        let ran = run(Command::new("kill").args([&format!("-{signal}"), pid.trim()]), LIMIT)?;
+        ensure!(ran.status == 0, "{ran:?}");
+        let lines = tmux.screen("its end", |lines| has(lines, &format!("ended with {status}")))?;
+        ensure!(!has(&lines, "TASK, PROCESS"), "the terminal is as before: {lines:#?}");
+        tmux.press("a")?;
+        tmux.press("Enter")?;
+        // Twice: as typed, and by cat.
+        tmux.screen("that what is typed is seen", |lines| {
+            lines.iter().filter(|line| *line == "a").count() == 2
+        })?;
+    }
+    let tmux = Tmux::start(&command, 80, 24)?;
+    tmux.screen("the task", |lines| has(lines, "3000000 scripted"))?;
+    let pid = fs::read_to_string(folder.join("pid"))?;
+    drop(tmux);
+    let process = Path::new("/proc").join(pid.trim());
+    WallClock::new().wait_until(LIMIT, "its end as its terminal has hung up", || Ok(!process.exists()))?;
     Ok(())
 }
 

@@ -2,7 +2,6 @@
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -54,10 +53,10 @@ impl Tmux {
     /// The lines of the screen as soon as they are as `enough` says.
     ///
     /// # Errors
-    /// They are not so for 30 s; the message has the screen.
+    /// They are not so in time; the message has the screen.
     pub fn screen(&self, what: &str, enough: impl Fn(&[String]) -> bool) -> Result<Vec<String>> {
         let mut lines = Vec::new();
-        let waited = WallClock::new().wait_until(Duration::from_secs(30), what, || {
+        let waited = WallClock::new().wait_until(LIMIT, what, || {
             lines = self.run(&["capture-pane", "-p"])?.lines().map(str::to_owned).collect();
             Ok(enough(&lines))
         });

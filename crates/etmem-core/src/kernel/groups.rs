@@ -68,6 +68,10 @@ pub struct GroupMemory {
     pub file: u64,
     /// Anonymous pages, and those of shared memory, which go to swap as well.
     pub anon: u64,
+    /// Of the file pages, what the kernel's lists have as in use lately (`active_file`).
+    pub active_file: u64,
+    /// The same of the anonymous pages (`active_anon`).
+    pub active_anon: u64,
     /// What it has in swap.
     pub swapped: u64,
     /// Memory that what it has in zswap takes; `None` if the kernel does not count it.

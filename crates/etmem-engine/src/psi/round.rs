@@ -23,8 +23,9 @@ use etmem_core::throttle::Throttle;
 /// Most bytes of one request: a stop waits for no more than that.
 const PIECE: u64 = 32 << 20;
 
-/// By how many powers of two the first round over a group takes less than its share: a little leaves first, and it is seen whether
-/// it stays out. It also makes the kernel tell apart what is in use, which it does when it reclaims.
+/// By how many powers of two the first round over a group takes less than its share, and the first that takes what the kernel has as
+/// in use: a little leaves first, and it is seen whether it stays out. It also makes the kernel tell apart what is in use, which
+/// it does when it reclaims.
 const FIRST: u32 = 6;
 
 /// The same after programs waited or too much was refaulted.
@@ -174,9 +175,14 @@ impl GroupRound<'_> {
         let limits = known.limiter.limits();
         shared.throttle.halve(limits.halvings);
         round.wanted = round.room.request(round.rate, self.settings.most);
+        let inactive = (round.room.inactive / 2).max(round.wanted >> FIRST);
+        if inactive == round.wanted >> FIRST {
+            known.caution = FIRST;
+        }
         let bounds = [
             (round.wanted, None),
             (round.wanted >> known.caution, Some(Bounded::Trial)),
+            (inactive, Some(Bounded::Trial)),
             (round.wanted >> limits.halvings, Some(Bounded::Refaults)),
             (limits.bytes.unwrap_or(u64::MAX), Some(Bounded::Refaults)),
             (shared.throttle.bytes_within(self.settings.interval), Some(Bounded::Rate)),

@@ -137,6 +137,19 @@ fn a_little_leaves_first_and_more_only_if_it_stays_out() {
 }
 
 #[test]
+fn of_what_the_kernel_has_as_in_use_a_little_leaves() {
+    for (active, want) in [(0, 40), (120, 40), (140, 30), (190, 5), (200, 0)] {
+        let mut group = FakeGroup::new("a/b", 7, 0, 200 * MIB);
+        group.memory.active_anon = active * MIB;
+        let mut stand = Stand::new("reclaim_rate=0.2 max_rate=none", vec![group]);
+        let report = stand.only();
+        let asked: u64 = stand.group("a/b").requests.iter().map(|(bytes, _)| bytes / MIB).sum();
+        let is_trial = report.reason.is_some_and(|reason| reason.name == ReasonName::Later);
+        assert_eq!((asked, is_trial), (want, want < 40), "{active}");
+    }
+}
+
+#[test]
 fn the_rate_that_adapts_is_the_one_that_is_used() {
     let mut stand = Stand::new("reclaim_rate=0.1 max_rate=none max_refault=none", vec![group()]);
     let mut asked = Vec::new();

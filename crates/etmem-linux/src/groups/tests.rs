@@ -123,6 +123,7 @@ fn the_figures_of_a_group() {
     let memory = tree.groups.memory(&tree.only("a/b")).unwrap();
     assert_eq!((memory.current, memory.limit, memory.promise), (20 * MIB, Some(30 * MIB), 2 * MIB));
     assert_eq!((memory.file, memory.anon), (10 * MIB, 3 * MIB), "what is to be written first does not count");
+    assert_eq!((memory.active_file, memory.active_anon), (8 * MIB, 2 * MIB));
     assert_eq!((memory.swapped, memory.zswap), (7, Some(8)));
     let counters = memory.counters;
     assert_eq!((counters.refaulted_anon, counters.refaulted_file), (3 * 4096, 4 * 4096));
@@ -232,6 +233,7 @@ fn the_first_version() {
     let memory = tree.groups.memory(&group).unwrap();
     assert_eq!((memory.current, memory.limit, memory.promise), (10 * MIB, None, 4096));
     assert_eq!((memory.file, memory.anon, memory.swapped), (3 * MIB, 2 * MIB, MIB));
+    assert_eq!((memory.active_file, memory.active_anon), (MIB, MIB));
     assert_eq!(memory.limits.swap, Some(GroupUse { bound: 20 * MIB, used: 11 * MIB }));
     let pressure = tree.groups.pressure(&group).unwrap();
     assert_eq!(pressure.memory.map(|stall| stall.largest()), Some(Share::of_hundredths(50)));

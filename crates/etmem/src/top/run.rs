@@ -8,6 +8,8 @@ use super::view::View;
 use crate::failure::Failure;
 use crate::watch::{is_absence, is_closed};
 use etmem_wire::{SocketName, Status};
+use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use std::env;
@@ -40,13 +42,16 @@ impl Top {
         if self.count.is_some() || !stdout().is_terminal() {
             return self.print(socket, first, out);
         }
+        let signals = Signals::receive().map_err(Failure::Output)?;
         let (answers, end) = self.ask(socket).map_err(Failure::Output)?;
         // The hook that it sets gives the terminal back on a panic, too.
         let mut terminal = ratatui::try_init().map_err(Failure::Output)?;
-        let shown = show(&mut terminal, &socket.to_string(), first, &answers);
+        let shown = show(&mut terminal, &socket.to_string(), first, &answers, &signals);
         ratatui::restore();
         drop(end);
-        shown.map_err(Failure::Output)?;
+        if let Some(signal) = shown.map_err(Failure::Output)? {
+            signals.act_on(signal).map_err(Failure::Output)?;
+        }
         Ok(Status::Success)
     }
 
@@ -104,13 +109,42 @@ impl Top {
     }
 }
 
-/// Shows `answer` and those that come, until a key ends it.
+/// The signals that end a live view from outside, as a file: the terminal is given back before they do. SIGHUP is not among them:
+/// it ends the program at once, as nothing is left to give back, and crossterm reads a terminal that has hung up for ever.
+struct Signals(SigSet, SignalFd);
+
+impl Signals {
+    /// Call it before there are more threads: they get the mask of this one.
+    fn receive() -> io::Result<Self> {
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
+            set.add(signal);
+        }
+        set.thread_block()?;
+        Ok(Self(set, SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
+    }
+
+    /// The next of those that came.
+    fn next(&self) -> io::Result<Option<Signal>> {
+        let number = self.1.read_signal()?.and_then(|signal| i32::try_from(signal.ssi_signo).ok());
+        Ok(number.map(Signal::try_from).transpose()?)
+    }
+
+    /// Ends as `signal` does with programs that do not know it.
+    fn act_on(&self, signal: Signal) -> io::Result<()> {
+        raise(signal)?;
+        Ok(self.0.thread_unblock()?)
+    }
+}
+
+/// Shows `answer` and those that come, until a key ends it, or a signal, which is returned.
 fn show(
     terminal: &mut DefaultTerminal,
     socket: &str,
     mut answer: Answer,
     answers: &Answers,
-) -> io::Result<()> {
+    signals: &Signals,
+) -> io::Result<Option<Signal>> {
     let colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (mut view, mut cpu, mut trouble) = (View::default(), None, None);
     let mut is_news = true;
@@ -120,6 +154,9 @@ fn show(
             terminal.draw(|frame| shown.draw(frame))?;
             is_news = false;
         }
+        if let Some(signal) = signals.next()? {
+            return Ok(Some(signal));
+        }
         if event::poll(TURN)? {
             is_news = true;
             if let Event::Key(key) = event::read()?
@@ -127,7 +164,7 @@ fn show(
             {
                 let rows = shown.rows().len();
                 if !view.press(key, rows) {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         }
