@@ -31,6 +31,8 @@ use etmem_testkit::daemon::Binaries;
 use etmem_testkit::hotset::{HotSet, Options};
 
 pub(crate) const PAGE: usize = 4096;
+/// Slots that the kernel frees late: 64 for each of two processors (`SWAP_SLOTS_CACHE_SIZE`, mm/swap_slots.c), and a batch.
+pub(crate) const LATE: u64 = 200;
 /// That of util-linux.
 const SWAPON: &str = "/usr/sbin/swapon";
 const DEBUG: &str = "/sys/kernel/debug";
@@ -69,7 +71,16 @@ impl Inside {
     }
 
     pub(crate) fn program(&self, memory: usize) -> Result<HotSet> {
-        let hotset = self.binaries.hotcold.with_file_name("hotset");
+        self.program_by(memory, |hotset| Ok(hotset.to_owned()))
+    }
+
+    /// The same, started by what `starting` makes of the program.
+    pub(crate) fn program_by(
+        &self,
+        memory: usize,
+        starting: impl FnOnce(&Path) -> Result<PathBuf>,
+    ) -> Result<HotSet> {
+        let hotset = starting(&self.binaries.hotcold.with_file_name("hotset"))?;
         HotSet::start(&hotset, Options { memory, hot: 0, huge: false })
     }
 }
@@ -94,6 +105,12 @@ impl Disk {
             if by_name.exists() { by_name } else { PathBuf::from(format!("/dev/nullb{}", index.trim())) };
         ensure!(device.exists(), "{} is not there", device.display());
         Ok(Self { folder, device })
+    }
+
+    /// From now on no write to it succeeds.
+    pub(crate) fn fails(&self) -> Result<()> {
+        let sectors = fs::read_to_string(self.folder.join("size"))?.trim().parse::<u64>()? << 11;
+        Ok(fs::write(self.folder.join("badblocks"), format!("+0-{}", sectors - 1)).context("badblocks")?)
     }
 
     /// As swap, of this priority, until `swap_off`.
@@ -126,6 +143,9 @@ impl Zram {
 
     pub(crate) fn new(bytes: usize, disk: Option<&Disk>) -> Result<Self> {
         fs::write(Self::file("reset"), "1").context("reset")?;
+        // A reset leaves the limit of a story before.
+        fs::write(Self::file("writeback_limit"), "0").context("writeback_limit")?;
+        fs::write(Self::file("writeback_limit_enable"), "0").context("writeback_limit_enable")?;
         let _ = fs::write(Self::file("comp_algorithm"), "lz4");
         if let Some(disk) = disk {
             let device = disk.device.to_string_lossy();
@@ -230,7 +250,7 @@ pub(crate) fn on_disk(program: &HotSet, range: AddressRange) -> Result<(usize, u
 
 /// Keeps no records: these stories are not killed.
 #[derive(Debug)]
-struct NoJournal;
+pub(crate) struct NoJournal;
 
 impl SettingJournal for NoJournal {
     fn record(&self, _: &Setting) -> io::Result<Box<dyn Kept>> {

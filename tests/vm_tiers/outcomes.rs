@@ -1,24 +1,25 @@
 //! What a real kernel answers where pages cannot be written, or are gone.
 
 use std::fs;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use etmem_core::kernel::sinking::{SinkRefusal, Sinking};
 use etmem_engine::ReasonName;
 use etmem_testkit::size::MIB;
 
-use crate::inside::{Disk, Inside, Task, Zram, figure, machine, page_out, part, reason};
+use crate::inside::{Disk, Inside, LATE, PAGE, Task, Zram, figure, machine, on_disk, page_out, part, reason};
 
 const MEMORY: usize = 32 * MIB;
-/// Slots that the kernel frees late: 64 for each of two processors (`SWAP_SLOTS_CACHE_SIZE`, mm/swap_slots.c), and a batch.
-const LATE: u64 = 200;
 const ALL: [&str; 2] = ["sink_after=1s", "sink_rate=none"];
 
 pub(crate) fn all(inside: &Inside) -> Result<()> {
     no_disk(inside)?;
     full_disk(inside)?;
     own_limit(inside)?;
+    another_writes(inside)?;
+    failing_disk(inside)?;
     program_ends(inside)?;
     swapoff_and_reset(inside)
 }
@@ -70,6 +71,52 @@ fn own_limit(inside: &Inside) -> Result<()> {
     drop(pass);
     ensure!(sunk.written == 50, "{sunk:?}");
     ensure!(Zram::number("writeback_limit", 0)? == 99_950, "{}", Zram::number("writeback_limit", 0)?);
+    program.kill()
+}
+
+/// Another program has the kernel write all of the device meanwhile: each page is written once, by one of the two. Linux 6.12 lets both go
+/// on, and the other uses up the limit as well; later ones refuse one of them (EAGAIN).
+fn another_writes(inside: &Inside) -> Result<()> {
+    let disk = Disk::new("back", 64)?;
+    let _zram = Zram::new(64 * MIB, Some(&disk))?;
+    let mut program = inside.program(MEMORY)?;
+    let all = part(&program, 0, MEMORY);
+    page_out(&program, all)?;
+    inside.wait(Duration::from_secs(2));
+    fs::write(Zram::file("idle"), "all")?;
+    let mut task = Task::new(&ALL)?;
+    let (report, other) = thread::scope(|scope| {
+        let other = scope.spawn(|| fs::write(Zram::file("writeback"), "idle"));
+        (task.cycle(), other.join())
+    });
+    let (report, other) = (report?, other.map_err(|_| anyhow!("the other program panicked"))?);
+    let (sunk, _) = on_disk(&program, all)?;
+    let ours = figure(&report, "sunk_bytes");
+    inside.say(format!("{sunk} pages are on disk, {ours} bytes by the task, the other program: {other:?}"));
+    let allowed = [ReasonName::WritebackLimit, ReasonName::WritebackBusy];
+    ensure!(reason(&report).is_none_or(|reason| allowed.contains(&reason)), "{report:?}");
+    ensure!(Zram::number("bd_stat", 2)? == sunk as u64 && ours <= (sunk * PAGE) as u64, "{report:?}");
+    ensure!(Zram::number("writeback_limit_enable", 0)? == 0, "the limit is put back");
+    // What is left goes in the next cycle.
+    task.cycle()?;
+    let (sunk, still) = on_disk(&program, all)?;
+    ensure!(sunk * PAGE >= MEMORY / 100 * 99 && still == 0, "{sunk} pages are on disk, {still} are not");
+    ensure!(program.verify()? == MEMORY);
+    program.kill()
+}
+
+/// A disk that does not write: nothing is lost, and it is no limit.
+fn failing_disk(inside: &Inside) -> Result<()> {
+    let disk = Disk::new("back", 64)?;
+    let _zram = Zram::new(64 * MIB, Some(&disk))?;
+    let mut program = inside.program(MEMORY)?;
+    page_out(&program, part(&program, 0, MEMORY))?;
+    inside.wait(Duration::from_secs(2));
+    disk.fails()?;
+    let report = Task::new(&ALL)?.cycle()?;
+    ensure!(reason(&report) == Some(ReasonName::DiskFails), "{report:?}");
+    ensure!(figure(&report, "sunk_bytes") == 0, "{report:?}");
+    ensure!(program.verify()? == MEMORY);
     program.kill()
 }
 

@@ -7,7 +7,7 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_engine::{Level, ReasonName};
 use etmem_testkit::size::MIB;
 
-use crate::inside::{Disk, Inside, PAGE, Task, Zram, figure, on_disk, page_out, part, reason, touch};
+use crate::inside::{Disk, Inside, LATE, PAGE, Task, Zram, figure, on_disk, page_out, part, reason, touch};
 
 /// 256 MiB in zram, half of it touched again: what was not touched is on the disk, and nothing else.
 pub(crate) fn by_age(inside: &Inside) -> Result<()> {
@@ -42,6 +42,10 @@ pub(crate) fn by_age(inside: &Inside) -> Result<()> {
     ensure!(program.verify()? == 2 * half, "contents");
     let read = figure(&task.cycle()?, "disk_read_back_bytes");
     ensure!(read == sunk as u64 * 4096, "{read} bytes were read back of {sunk} pages");
+    // A page that is in memory again has no slot.
+    let blocks = Zram::number("bd_stat", 0)?;
+    inside.say(format!("all is read back; {blocks} blocks of the disk are in use still"));
+    ensure!(blocks <= LATE, "{blocks}");
     program.kill()?;
     ensure!(Zram::number("bd_stat", 0)? == 0, "the disk's blocks are free again");
     drop(zram);
