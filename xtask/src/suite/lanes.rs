@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn every_suite_that_takes_swap_here_is_in_the_first_lane() {
         // They take it inside a virtual machine.
-        let inside = ["triggers", "vm", "vm_damon", "vm_guards", "vm_nodes", "vm_psi", "compare"];
+        let inside = ["triggers", "vm", "vm_damon", "vm_guards", "vm_kvm", "vm_nodes", "vm_psi", "compare"];
         let tests = project::root().join("tests");
         let manifest = fs::read_to_string(tests.join("Cargo.toml")).unwrap();
         let suites = manifest.split("[[test]]").skip(1).map(|section| {
