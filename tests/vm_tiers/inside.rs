@@ -110,7 +110,7 @@ impl Disk {
     /// From now on no write to it succeeds.
     pub(crate) fn fails(&self) -> Result<()> {
         let sectors = fs::read_to_string(self.folder.join("size"))?.trim().parse::<u64>()? << 11;
-        Ok(fs::write(self.folder.join("badblocks"), format!("+0-{}", sectors - 1)).context("badblocks")?)
+        fs::write(self.folder.join("badblocks"), format!("+0-{}", sectors - 1)).context("badblocks")
     }
 
     /// As swap, of this priority, until `swap_off`.
