@@ -59,10 +59,12 @@ test: setup-if-possible ## Run every test; lists what was skipped and why
 	@CARGO="$(CARGO)" scripts/test $(TEST_ARGS)
 
 soak: setup-if-possible ## Run the tests that take minutes each and a machine that does nothing else
+	$(CARGO) test --package etmem-tests --test vm_tiers -- --ignored --nocapture a_hundred
 	$(CARGO) test --workspace --test idle --test jumping --test limits --test reused_pid --test killed --test vm_guards --test vm --test triggers --test vm_damon --test balloon --test forecast -- --ignored --nocapture
 
 compare: setup-if-possible ## Compare ways to take memory, in a virtual machine; ROUNDS=3
 	ROUNDS="$(ROUNDS)" $(CARGO) test --package etmem-tests --test compare -- --ignored --nocapture
+	$(CARGO) test --package etmem-tests --test vm_tiers -- --ignored --nocapture tiers_sinks
 
 trials: setup-if-possible ## Try real servers under load, with etmemd and without in turn; ROUNDS=3, MINUTES=10
 	$(CARGO) build --release --package etmemd --package etmem --package etmem-testkit --bins
@@ -70,6 +72,7 @@ trials: setup-if-possible ## Try real servers under load, with etmemd and withou
 
 bench: setup-if-possible ## Measure, and compare with the bounds
 	$(CARGO) bench --package etmem-tests --bench measures
+	$(CARGO) bench --package etmem-linux --bench slots
 
 check: ## Compare the tree with the project's rules
 	@$(CARGO) xtask check

@@ -72,6 +72,7 @@ fn whole_pages() -> Result<()> {
         "task",
         "top",
         "warm",
+        "where",
     ]
     .map(|name| format!("etmem-{name}.1"));
     let want: Vec<&str> = objects.iter().map(String::as_str).chain(["etmem.1", "etmemd.8"]).collect();

@@ -168,7 +168,8 @@ impl Survey {
         let working_set = number(&self.program["working_set_bytes"])?;
         let back = number(&shown["total"]["came_back_bytes"])? * 100.0 / working_set / f64::from(MINUTES);
         let forecast = number(&self.best()["percent_per_minute"])?;
-        let (want, told) = (number(&self.best()["saved_bytes"])?, number(&shown["total"]["saved_bytes"])?);
+        let (want, told) =
+            (number(&self.best()["saved_bytes"])?, number(&shown["last_cycle"]["saved_bytes"])?);
         println!(
             "saved {saved:.0}, by the task {told:.0}, forecast {want:.0}; refaulted {back:.3} % a minute, forecast {forecast:.3}"
         );

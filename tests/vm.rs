@@ -150,6 +150,7 @@ fn doctor(kernel: &str, said: &str) -> Result<()> {
         ("damon", damon, damon_is),
         ("swap", "none", "error"),
         ("zswap", "off", "ok"),
+        ("levels", "node0", "ok"),
         ("nodes", "1; 1 tier", "ok"),
         ("pressure", "reported; some program waited ", "ok"),
         ("cgroup", "v2, with the memory controller", "ok"),

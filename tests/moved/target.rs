@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::built;
 use etmem_testkit::pagemap::{Place, Residency, look, residency};
 use etmem_testkit::size::PAGE;
 
@@ -28,10 +29,7 @@ fn program() -> PathBuf {
 
 /// The program, compiled.
 pub(crate) fn built() -> Result<PathBuf> {
-    let mut gcc = Command::new("gcc");
-    gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(program());
-    let status = gcc.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/moved/target.c")).status().context("gcc")?;
-    ensure!(status.success(), "target.c does not compile");
+    built::c_program(&Path::new(env!("CARGO_MANIFEST_DIR")).join("moved/target.c"), &program())?;
     Ok(program())
 }
 

@@ -11,11 +11,12 @@ use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::process::{ExePattern, Pid, ProcessTable, Target};
 use etmem_linux::process::table::Processes;
 use etmem_linux::root::ProcRoot;
+use etmem_testkit::built;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
 use etmem_testkit::fake::proc::FakeProc;
 use etmem_testkit::fake::proc::script::{Life, Script, ScriptedMapping, ScriptedProcess, Segment};
 use etmem_testkit::machine::Need;
-use etmem_testkit::process::{Running, run};
+use etmem_testkit::process::Running;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::{LIMIT, Stage};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
@@ -52,13 +53,7 @@ fn program(name: &str) -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     let program = folder.join(name);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("targets").join(format!("{name}.c"));
-    // Under another name first: one that runs cannot be written.
-    let fresh = folder.join(format!("{name}.{}", std::process::id()));
-    let mut command = Command::new("gcc");
-    command.args(["-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]);
-    let ran = run(command.arg(&fresh).arg(source), Duration::from_secs(60))?;
-    ensure!(ran.status == 0, "{ran:?}");
-    std::fs::rename(fresh, &program)?;
+    built::c_program(&source, &program)?;
     Ok(program)
 }
 

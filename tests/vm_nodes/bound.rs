@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::built;
 use etmem_testkit::daemon::Daemon;
 use etmem_testkit::numa_maps;
 use etmem_testkit::process::{Running, run};
@@ -27,11 +28,7 @@ fn program() -> PathBuf {
 
 /// The program, compiled.
 pub(crate) fn built() -> Result<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("vm_nodes/bound.c");
-    let mut command = Command::new("gcc");
-    command.args(["-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(program()).arg(source);
-    let ran = run(&mut command, Duration::from_secs(60))?;
-    ensure!(ran.status == 0, "{ran:?}");
+    built::c_program(&Path::new(env!("CARGO_MANIFEST_DIR")).join("vm_nodes/bound.c"), &program())?;
     Ok(program())
 }
 

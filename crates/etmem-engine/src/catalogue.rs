@@ -26,6 +26,7 @@ kinds! {
     damon,
     psi,
     memdcd,
+    tiers,
     ksm,
     balloon,
     noop,

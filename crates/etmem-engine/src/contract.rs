@@ -228,7 +228,7 @@ pub(crate) fn notes_on_target(task: &str, target: &Target, kernel: &Kernel) -> V
 fn is_first_process(target: &Target) -> bool {
     match target {
         Target::Pid(pid) | Target::Process(ProcessId { pid, .. }) => pid.get() == 1,
-        Target::Comm(_) | Target::Exe(_) | Target::Groups(_) => false,
+        Target::Comm(_) | Target::Exe(_) | Target::Groups(_) | Target::Machine => false,
     }
 }
 

@@ -26,3 +26,6 @@ mod slide;
 
 #[path = "thirdparty/mod.rs"]
 mod thirdparty;
+
+#[path = "tiers/mod.rs"]
+mod tiers;

@@ -43,7 +43,8 @@ pub use kind::{Kind, Make};
 pub use node_pairs::NodePair;
 pub use reason::{Reason, ReasonName};
 pub use report::{
-    Event, Feedback, GroupReport, GroupResult, Level, Line, ProcessReport, ProcessResult, StepReport,
+    DeviceReport, Event, Feedback, GroupReport, GroupResult, Level, Line, ProcessReport, ProcessResult,
+    StepReport,
 };
 pub use scan_locks::{ScanLock, ScanLocks};
 pub use so_far::{SharedSoFar, SoFar};

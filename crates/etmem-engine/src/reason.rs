@@ -18,6 +18,8 @@ pub enum Scope {
     Process,
     /// One control group, of an engine that works on groups as a whole.
     Group,
+    /// One zram device, of engine tiers.
+    Device,
 }
 
 macro_rules! reasons {
@@ -275,6 +277,39 @@ reasons! {
     GroupNoMemory = "cgroup_no_memory", Group,
         "the memory of the group is not counted apart: it is threaded, or the group above does not hand on the memory controller",
         "`echo +memory >cgroup.subtree_control` in the group above, or name that group";
+    NoZram = "no_zram", Task,
+        "no zram device is swap (engine tiers)",
+        "set one up: zram-generator, or `zramctl`, `mkswap` and `swapon`; docs/tiers.md has the files";
+    NoWriteback = "no_zram_writeback", Device,
+        "this kernel cannot write pages of zram to a disk",
+        "a kernel built with CONFIG_ZRAM_WRITEBACK=y, such as that of Debian";
+    NoBackingDevice = "no_backing_device", Device,
+        "the zram device has no disk behind it",
+        "set `backing_dev` before the device gets its size: docs/tiers.md has the files";
+    NoSlotAges = "no_slot_ages", Device,
+        "the kernel does not say when each page of the device was touched last (`/sys/kernel/debug/zram/ZRAM/block_state`)",
+        "mount debugfs; a kernel built with CONFIG_ZRAM_MEMORY_TRACKING=y";
+    NothingOld = "nothing_old", Device,
+        "no page of the device has been untouched for `sink_after`, and it is not as full as `sink_high`",
+        "nothing; or a shorter `sink_after`, a lower `sink_high`";
+    SinkBudget = "sink_budget", Device,
+        "as much as `sink_per_day` allows has been written in the last 24 hours",
+        "wait, or a higher `sink_per_day` if the disk endures that";
+    WritebackLimit = "writeback_limit", Device,
+        "the device's own `writeback_limit` is used up: the operator's, or another program has written beside the task",
+        "write a new number to `/sys/block/zram*/writeback_limit`, or 0 to `writeback_limit_enable`";
+    DiskFull = "disk_full", Device,
+        "the disk behind the zram device has no room left",
+        "a larger disk: it can be changed only while the device has no size";
+    DiskFails = "disk_fails", Device,
+        "a write to the disk behind the zram device failed",
+        "see the kernel's log (`dmesg`) and replace the disk";
+    WritebackBusy = "writeback_busy", Device,
+        "another program writes or recompresses pages of the device",
+        "leave that to one program; the task tries again in its next cycle";
+    DeviceGone = "device_gone", Device,
+        "the zram device was reset or removed while its pages were written",
+        "nothing: it is looked for again in the next cycle";
     Stopped = "stopped", Process,
         "the task was stopped in the middle of a cycle",
         "nothing";

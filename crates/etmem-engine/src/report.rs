@@ -21,6 +21,8 @@ pub struct StepReport {
     pub processes: Vec<ProcessReport>,
     /// Each control group that was found, by path, where the task works on groups as a whole.
     pub groups: Option<Vec<GroupReport>>,
+    /// Each device that was found, where the task works on compressed swap.
+    pub devices: Option<Vec<DeviceReport>>,
     /// Why processes, or groups, could not even be looked for.
     pub fault: Option<ProcessError>,
     /// Why there are none any more, where the task means a process that has ended.
@@ -48,14 +50,31 @@ impl StepReport {
         for group in self.groups.iter().flatten() {
             figures.add_all(&group.figures);
         }
+        for device in self.devices.iter().flatten() {
+            figures.add_all(&device.figures);
+        }
         figures.add_all(&self.together);
         figures
     }
 
-    /// How much it found to work on: groups or processes.
+    /// How much it found to work on: devices, groups or processes.
     #[must_use]
     pub fn found(&self) -> usize {
-        self.groups.as_ref().map_or(self.processes.len(), Vec::len)
+        let devices = self.devices.as_ref().map(Vec::len);
+        let groups = || self.groups.as_ref().map(Vec::len);
+        devices.or_else(groups).unwrap_or(self.processes.len())
+    }
+
+    /// What it works on, for people.
+    #[must_use]
+    pub const fn subjects(&self) -> &'static str {
+        if self.devices.is_some() {
+            "zram devices that are swap"
+        } else if self.groups.is_some() {
+            "control groups"
+        } else {
+            "processes"
+        }
     }
 
     /// Whether it found nothing.
@@ -91,6 +110,21 @@ pub struct GroupReport {
     /// Why not more of it was reclaimed; `None` if all that was to be was.
     pub reason: Option<Reason>,
     /// What was done to how much of its memory.
+    pub figures: Figures,
+    /// What the log says of it.
+    pub events: Vec<Event>,
+}
+
+/// One device in a cycle, of a task that works on compressed swap.
+#[derive(Debug, Clone)]
+pub struct DeviceReport {
+    /// Which.
+    pub device: Box<str>,
+    /// What became of it, in a line.
+    pub text: Line,
+    /// Why not more was done; `None` if all that was to be was.
+    pub reason: Option<Reason>,
+    /// What was done to how much of it.
     pub figures: Figures,
     /// What the log says of it.
     pub events: Vec<Event>,

@@ -19,13 +19,16 @@ impl Cycle {
     /// `target` names none now, or none any more.
     #[must_use]
     pub fn reason(&self, target: &str) -> Option<Reason> {
-        let StepReport { fault, gone, groups, .. } = &self.report;
+        let StepReport { fault, gone, groups, devices, .. } = &self.report;
         match (fault, gone) {
             (Some(fault), _) => {
-                let what = if groups.is_some() { "control groups" } else { "processes" };
+                let what = self.report.subjects();
                 Some(Reason::new(ReasonName::NoTable, format!("cannot look for {what}: {fault}")))
             }
             (None, Some(gone)) => Some(gone.into()),
+            (None, None) if devices.as_ref().is_some_and(Vec::is_empty) => {
+                Some(Reason::new(ReasonName::NoZram, "no zram device is swap now; waiting for one"))
+            }
             (None, None) if groups.as_ref().is_some_and(Vec::is_empty) => {
                 Some(Reason::new(ReasonName::NoGroup, format!("there is no {target} now; waiting for one")))
             }

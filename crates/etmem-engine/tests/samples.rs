@@ -72,6 +72,7 @@ fn files_that_come_with_etmem() {
         "slide-dram-percent.yaml",
         "slide.yaml",
         "thirdparty.yaml",
+        "tiers.yaml",
     ];
     assert_eq!(names.into_iter().collect::<Vec<_>>(), want);
 }

@@ -98,6 +98,12 @@ impl Interfaces {
                 "how long programs of each control group wait, and what of it is refaulted",
                 "this task reclaims control groups and looks at no page",
             )
+        } else if wishes.sinking {
+            no_probe(
+                "zram",
+                "when each slot of compressed swap was written or read last, as zram says",
+                "this task writes compressed swap to a disk and looks at no process",
+            )
         } else if wishes.merging {
             no_probe(
                 "ksm",
@@ -136,6 +142,9 @@ impl Interfaces {
                 Choice { name: numa.mover.name(), reason: "pages move between NUMA nodes".to_owned() }
             };
             (Moving::Nodes(numa), choice)
+        } else if wishes.sinking {
+            let reason = "pages of compressed swap go to the disk behind it, slot by slot".to_owned();
+            (Moving::Elsewhere, Choice { name: "writeback", reason })
         } else if wishes.monitoring || wishes.mover == Mover::Elsewhere {
             let reason = "another program, or the kernel itself, moves pages".to_owned();
             (Moving::Elsewhere, Choice { name: "none", reason })
@@ -154,6 +163,7 @@ impl Interfaces {
             groups: Arc::new(MachineGroups::new(self.roots.clone())),
             deciders: Arc::new(MachineDeciders),
             cooperation: None,
+            sinking: None,
             balloons: None,
             merging: merging.map(|merging| Arc::new(merging) as Arc<dyn Merging>),
             monitoring: Arc::new(MachineMonitoring { roots: self.roots.clone(), damon: self.damon() }),

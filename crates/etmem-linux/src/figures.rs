@@ -33,6 +33,8 @@ pub(crate) struct SwapDevice<'a> {
     pub(crate) size: Option<u64>,
     /// Bytes that are in use.
     pub(crate) used: Option<u64>,
+    /// Pages go to the device of the highest priority that has room.
+    pub(crate) priority: Option<i32>,
 }
 
 /// The devices and files by `text`, what `/proc/swaps` says.
@@ -40,9 +42,11 @@ pub(crate) fn swap_devices(text: &str) -> impl Iterator<Item = SwapDevice<'_>> {
     text.lines().skip(1).filter_map(|line| {
         let mut words = line.split_whitespace();
         let path = words.next()?;
-        let mut bytes = words.skip(1).map(|kib| kib.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024)));
-        let [size, used] = std::array::from_fn(|_| bytes.next().flatten());
-        Some(SwapDevice { name: path.strip_prefix("/dev/").unwrap_or(path), size, used })
+        let mut words = words.skip(1);
+        let bytes = |kib: Option<&str>| kib?.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024));
+        let (size, used) = (bytes(words.next()), bytes(words.next()));
+        let priority = words.next().and_then(|number| number.parse().ok());
+        Some(SwapDevice { name: path.strip_prefix("/dev/").unwrap_or(path), size, used, priority })
     })
 }
 

@@ -18,7 +18,7 @@ use hierarchy::Hierarchy;
 use limits::OwnGroup;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was looked up of groups.
 #[derive(Debug, Default)]
@@ -35,6 +35,14 @@ pub struct MachineGroups {
     roots: Roots,
     /// What the groups of processes said when they were looked up last.
     known: Mutex<Known>,
+}
+
+/// The folder of the group of `process`; nothing if it has none of the second version.
+///
+/// # Errors
+/// When it is gone or the kernel refuses.
+pub(crate) fn folder_of(roots: &Roots, process: ProcessId) -> Result<Option<PathBuf>, ProcessError> {
+    Ok(limits::group_of(roots, process)?.map(|group| group.root.join(group.path)))
 }
 
 impl MachineGroups {

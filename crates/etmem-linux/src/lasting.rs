@@ -1,7 +1,7 @@
 //! What a task sets in the kernel that outlives the daemon: the line that a record has for it, and how it is taken back.
 //!
-//! There are five such settings: the reclaim of the swap cache by openEuler's module, DAMON's, which bear our mark
-//! except for the first moment, those of merging equal pages, the size of a guest, and the socket and FIFO on which programs listen. All other settings (scan flags, BPF programs) belong to open files and end with them.
+//! There are seven such settings: the reclaim of the swap cache by openEuler's module, DAMON's, which bear our mark
+//! except for the first moment, those of merging equal pages, the size of a guest, the `writeback_limit` of a zram device, the `memory.zswap.max` of a group, and the socket and FIFO on which programs listen. All other settings (scan flags, BPF programs) belong to open files and end with them.
 
 use crate::cooperation;
 use crate::damon;
@@ -9,9 +9,13 @@ use crate::ksm::{self, Before};
 use crate::mover::etmem::Etmem;
 use crate::qmp;
 use crate::root::{ProcRoot, SysRoot};
+use crate::sinking::limit::ZramLimit;
+use crate::zswap_max::ZswapMax;
 use etmem_core::kernel::swap_cache::SwapCache;
 use etmem_core::kernel::wishes::{Chosen, Tracker};
+use std::any::Any;
 use std::path::PathBuf;
+use std::{fmt, io};
 use tracing::{info, warn};
 
 /// The first word of a line; the path of procfs, or of sysfs, follows.
@@ -24,6 +28,23 @@ const AT: &str = " at ";
 const BALLOON: &str = "balloon ";
 /// The path of the socket follows.
 const PRESSURE_SOCKET: &str = "pressure-socket ";
+/// The device, what its limit was and what it was set to follow.
+const ZRAM_LIMIT: &str = "zram-writeback-limit ";
+/// What it was, the number of the group and its folder follow.
+const ZSWAP_MAX: &str = "zswap-max ";
+
+/// Where is written down what is about to be set, for the next daemon if this one is killed.
+pub trait SettingJournal: fmt::Debug + Send + Sync {
+    /// Writes `setting` down; the line goes when what is returned is dropped.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn record(&self, setting: &Setting) -> io::Result<Box<dyn Kept>>;
+}
+
+/// Something that is kept until it is dropped.
+pub trait Kept: Any + fmt::Debug + Send {}
+impl<T: Any + fmt::Debug + Send> Kept for T {}
 
 /// A setting in the kernel that outlives the daemon.
 #[derive(Debug, Clone)]
@@ -38,6 +59,10 @@ pub enum Setting {
     Balloon(PathBuf, u64),
     /// Programs may listen on the socket with this path, and on the FIFO beside it.
     PressureSocket(PathBuf),
+    /// A zram device has a limit on what is written to the disk behind it.
+    ZramLimit(ZramLimit),
+    /// What is paged out of a control group may go past zswap.
+    ZswapMax(ZswapMax),
 }
 
 /// What a task with `chosen` sets; `swap_cache`: its engine has the swap cache reclaimed.
@@ -59,6 +84,8 @@ impl Setting {
             Self::Merging(sys, before) => format!("{MERGING}{before}{AT}{}\n", sys.path().display()),
             Self::Balloon(socket, bytes) => format!("{BALLOON}{bytes} {}\n", socket.display()),
             Self::PressureSocket(path) => format!("{PRESSURE_SOCKET}{}\n", path.display()),
+            Self::ZramLimit(limit) => format!("{ZRAM_LIMIT}{}\n", limit.words()),
+            Self::ZswapMax(max) => format!("{ZSWAP_MAX}{}\n", max.words()),
         }
     }
 
@@ -76,7 +103,10 @@ impl Setting {
             Some(Self::Balloon(socket.into(), bytes.parse().ok()?))
         };
         let socket = || after(PRESSURE_SOCKET).map(|path| Self::PressureSocket(path.into()));
-        swap_cache().or_else(damon).or_else(merging).or_else(balloon).or_else(socket)
+        let limit = || after(ZRAM_LIMIT).and_then(ZramLimit::of_words).map(Self::ZramLimit);
+        let zswap = || after(ZSWAP_MAX).and_then(ZswapMax::of_words).map(Self::ZswapMax);
+        let others = || balloon().or_else(socket).or_else(limit).or_else(zswap);
+        swap_cache().or_else(damon).or_else(merging).or_else(others)
     }
 
     /// Takes it back after a daemon that was killed; whether nothing of it is left.
@@ -89,8 +119,18 @@ impl Setting {
             }
             Self::Balloon(socket, bytes) => qmp::give_back(socket, *bytes),
             Self::PressureSocket(path) => cooperation::take_back(path),
+            Self::ZramLimit(limit) => put_back("the writeback_limit of a zram device", limit.put_back()),
+            Self::ZswapMax(max) => put_back("memory.zswap.max of a control group", max.put_back()),
         }
     }
+}
+
+fn put_back(what: &str, put_back: io::Result<()>) -> bool {
+    match &put_back {
+        Ok(()) => info!("a daemon that was killed had {what} set: put back"),
+        Err(error) => warn!("a daemon that was killed had {what} set, which cannot be put back: {error}"),
+    }
+    put_back.is_ok()
 }
 
 fn end_reclaim(proc: &ProcRoot) -> bool {

@@ -43,7 +43,7 @@ impl ZramDevices {
 fn of_swaps(text: &[u8], sys: &SysRoot) -> ZramSwap {
     let text = String::from_utf8_lossy(text);
     let (mut sum, mut memory) = (SwapLimit { limit: 0, room: 0 }, 0u64);
-    for SwapDevice { name, size, used } in swap_devices(&text) {
+    for SwapDevice { name, size, used, .. } in swap_devices(&text) {
         let free = size.unwrap_or(0).saturating_sub(used.unwrap_or(0));
         let state = Some(name).filter(|name| name.starts_with("zram")).and_then(|name| {
             let text = small_file::read(&sys.file(&format!("block/{name}/mm_stat"))).ok()?;

@@ -23,6 +23,9 @@ pub const MESSAGES: &str = "ETMEM_TEST_BUILT";
 /// From nothing, on two slow processors.
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 
+/// A small program in C.
+const C_LIMIT: Duration = Duration::from_secs(60);
+
 /// The programs that suites start.
 const PROGRAMS: [&str; 5] = ["etmemd", "etmem", "hotcold", "hotset", "xtask"];
 
@@ -59,6 +62,20 @@ pub fn test(source: &str) -> Result<PathBuf> {
     };
     let path = built()?.iter().rfind(is_it).and_then(|artifact| artifact["executable"].as_str());
     path.map(PathBuf::from).with_context(|| format!("cargo built no test of {source}"))
+}
+
+/// Compiles the C source to `program`; one that runs meanwhile goes on.
+///
+/// # Errors
+/// There is no gcc, or it refuses the source.
+pub fn c_program(source: &Path, program: &Path) -> Result<()> {
+    // Under another name first: one that runs cannot be written.
+    let fresh = program.with_extension(std::process::id().to_string());
+    let mut command = Command::new("gcc");
+    command.args(["-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]).arg(&fresh);
+    let ran = run(command.arg(source), C_LIMIT)?;
+    ensure!(ran.status == 0, "{}: {}", source.display(), ran.stderr);
+    Ok(fs::rename(fresh, program)?)
 }
 
 fn is_program(artifact: &Value, name: &str) -> bool {

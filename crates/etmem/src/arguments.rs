@@ -17,6 +17,7 @@ use crate::metrics::listen::Listen;
 use crate::pressure::Place;
 use crate::top::Top;
 use crate::watch::TaskShow;
+use crate::whereabouts::WhereOfProject;
 
 /// The argument that is a command.
 const COMMAND: &str = "COMMAND";
@@ -36,6 +37,8 @@ pub(crate) enum Asked {
     Listen(Listen),
     /// Something that needs no daemon, done by etmemd with these arguments.
     Etmemd(Vec<OsString>),
+    /// The same about the processes of a project, which the daemon knows.
+    WhereOfProject(WhereOfProject),
     /// A check of a file, without a daemon.
     DryRun(DryRun),
     /// A command to run at each request for memory from this place; no request comes if it is switched off.

@@ -14,11 +14,11 @@ use crate::failure::Failure;
 use crate::listening::socket_name;
 use crate::verb::{
     completions, doctor, engine, idle, ksm, man, metrics, migrate, obj, pressure, project, record, reload,
-    replay, report, survey, task, top, warm,
+    replay, report, survey, task, top, warm, where_is,
 };
 
 /// The objects, as help lists them.
-pub(crate) const OBJECTS: [Object; 18] = [
+pub(crate) const OBJECTS: &[Object] = &[
     obj::OBJECT,
     project::OBJECT,
     task::OBJECT,
@@ -28,6 +28,7 @@ pub(crate) const OBJECTS: [Object; 18] = [
     migrate::OBJECT,
     engine::OBJECT,
     doctor::OBJECT,
+    where_is::OBJECT,
     survey::OBJECT,
     record::OBJECT,
     report::OBJECT,
@@ -48,6 +49,7 @@ pub(crate) const HELP: Help = Help {
         "etmem task show -n test --watch -s etmemd_socket",
         "etmem top",
         "etmem doctor",
+        "etmem where 4711",
         "etmem survey --all",
         "etmem record db.rec -N mysqld",
         "etmem report heatmap --from db.rec",
@@ -70,7 +72,7 @@ pub(crate) const HELP: Help = Help {
         ExitStatus(249, "there are too many arguments"),
         ExitStatus(255, "the object has no such command; engine: COMMAND or -e ENGINE is missing"),
     ],
-    notes: "etmem doctor, survey, record, report, replay, idle and warm have exit statuses of their own: see their --help.",
+    notes: "etmem doctor, where, survey, record, report, replay, idle and warm have exit statuses of their own: see their --help.",
 };
 
 /// Reads the arguments, of which the first is the program's own name: what they ask for, and the socket of `-s` if it was
@@ -104,7 +106,7 @@ fn names_object(program: Command, arguments: &[OsString]) -> bool {
 
 /// The definition of the command line, but for the command for packagers.
 pub(crate) fn program() -> Command {
-    let objects = OBJECTS.map(|object| {
+    let objects = OBJECTS.iter().map(|object| {
         let command = (object.command)().after_help(object.help.text());
         if !command.has_subcommands() {
             return command;
@@ -152,6 +154,7 @@ mod tests {
             Asked::TaskShow(task_show) => task_show.request.encode(),
             Asked::Metrics(metrics) => metrics.request().encode(),
             other @ (Asked::Etmemd(_)
+            | Asked::WhereOfProject(_)
             | Asked::Listen(_)
             | Asked::Top(_)
             | Asked::DryRun(_)
@@ -254,6 +257,10 @@ mod tests {
                 &["--idle", "--cgroup=/a", "--keep=0", "--max-swap-use=95", "--proc-root", "/p"],
             ),
             ("warm 7", &["--warm", "--pid=7"]),
+            ("where", &["--where"]),
+            ("where 7", &["--where", "--pid=7"]),
+            ("where -N db --json --proc-root /p", &["--where", "--name=db", "--json", "--proc-root", "/p"]),
+            ("where --all", &["--where", "--all"]),
             ("survey --all", &["--survey", "--all"]),
             ("record a.rec -p 7", &["--record", "--pid=7", "--file=a.rec"]),
             (
@@ -297,6 +304,8 @@ mod tests {
             "idle 7 -N x",
             "warm 7 --keep 2s",
             "warm 7 8",
+            "where 7 -N x",
+            "where -n p -p 7",
             "record a.rec",
             "record -p 7",
             "record a.rec -p 7 -N x",

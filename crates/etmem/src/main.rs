@@ -23,6 +23,7 @@ mod pressure;
 mod top;
 mod verb;
 mod watch;
+mod whereabouts;
 
 use std::io::{Write, stdout};
 use std::path::Path;
@@ -63,6 +64,7 @@ fn run() -> Result<Status, Failure> {
             };
             match listen.run(source, &mut out)? {}
         }
+        Asked::WhereOfProject(of_project) => of_project.run(&choose(socket)?, &mut out)?,
         Asked::Etmemd(arguments) => match etmemd::run(&arguments)? {},
         Asked::DryRun(dry_run) => dry_run.print(&mut out).map_err(Failure::Output)?,
         Asked::PressureRun(place, command) => pressure_run(place.as_ref(), &command)?,
@@ -74,7 +76,7 @@ fn run() -> Result<Status, Failure> {
             completions::print(shell, command_line::program(), &mut out).map_err(Failure::Output)?
         }
         Asked::Manual(directory) => {
-            man::write(&directory, command_line::program(), &command_line::HELP, &command_line::OBJECTS)
+            man::write(&directory, command_line::program(), &command_line::HELP, command_line::OBJECTS)
                 .map_err(Failure::Manual)?
         }
     };

@@ -7,7 +7,7 @@
 //!
 //! `etmem-linux` knows which settings these are, the line that a file has for each, and how each is taken back.
 
-use etmem_linux::lasting::{self, Setting};
+use etmem_linux::lasting::{self, Kept, Setting, SettingJournal};
 use etmem_linux::root::SysRoot;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{self, DirBuilder, File};
@@ -88,6 +88,16 @@ impl CleanupRecord {
                 Err(error)
             }
         }
+    }
+}
+
+/// The folder as a journal, for what is set for a moment only.
+#[derive(Debug)]
+pub(crate) struct RecordFolder(pub(crate) PathBuf);
+
+impl SettingJournal for RecordFolder {
+    fn record(&self, setting: &Setting) -> io::Result<Box<dyn Kept>> {
+        Ok(Box::new(CleanupRecord::of(&self.0, setting)?))
     }
 }
 

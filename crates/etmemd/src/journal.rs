@@ -24,6 +24,7 @@ pub(crate) struct Journal {
 enum Subject {
     Process(ProcessId),
     Group(Group),
+    Device(Box<str>),
 }
 
 impl fmt::Display for Subject {
@@ -31,6 +32,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Process(process) => write!(f, "process {process}: "),
             Self::Group(group) => write!(f, "group {group}: "),
+            Self::Device(device) => write!(f, "{device}: "),
         }
     }
 }
@@ -115,6 +117,10 @@ impl Journal {
             let subject = Some(Subject::Group(one.group.clone()));
             events.extend(one.events.iter().map(|event| (subject.clone(), event.clone())));
         }
+        for one in report.devices.iter().flatten() {
+            let subject = Some(Subject::Device(one.device.clone()));
+            events.extend(one.events.iter().map(|event| (subject.clone(), event.clone())));
+        }
         events.extend(report.events.iter().map(|event| (None, event.clone())));
         let mut keys = HashSet::new();
         let mut due = Vec::new();
@@ -135,12 +141,16 @@ impl Journal {
 
 /// What there is to say of the task as a whole, whatever its engine.
 fn state(report: &StepReport) -> Option<Event> {
-    let StepReport { groups, fault, gone, stopped, .. } = report;
+    let StepReport { groups, devices, fault, gone, stopped, .. } = report;
     let (level, text) = match (fault, gone) {
         (Some(fault), _) => (Level::Error, format!("nothing can be done: {fault}")),
         (None, Some(gone)) => (Level::Warn, gone.to_string()),
         (None, None) if report.is_empty() && !stopped => {
-            let what = if groups.is_some() { "control group" } else { "process" };
+            let what = match (devices, groups) {
+                (Some(_), _) => "zram device that is swap",
+                (None, Some(_)) => "control group",
+                (None, None) => "process",
+            };
             (Level::Info, format!("no {what} now; waiting for one"))
         }
         (None, None) => return None,
@@ -168,7 +178,7 @@ mod tests {
         let due = journal.due(report).into_iter();
         let pid = |subject| match subject {
             Some(Subject::Process(process)) => Some(process.pid.get()),
-            Some(Subject::Group(_)) | None => None,
+            Some(Subject::Group(_) | Subject::Device(_)) | None => None,
         };
         due.map(|(level, subject, text)| (level, pid(subject), text.to_string())).collect()
     }

@@ -1,11 +1,12 @@
 //! The kernel underneath, put together when it is first needed.
 
 use crate::balloons::NotedBalloons;
-use crate::cleanup_records::{self, CleanupRecord};
+use crate::cleanup_records::{self, CleanupRecord, RecordFolder};
 use crate::isolation;
 use crate::scan_claims::DaemonClaims;
 use crate::task_memory::TaskMemory;
 use etmem_config::{EngineSection, ProjectSection};
+use etmem_core::kernel::Moving;
 use etmem_core::kernel::claims::ScanClaims;
 use etmem_core::kernel::cooperation::Cooperation;
 use etmem_core::kernel::nodes::NumaNodes;
@@ -17,10 +18,12 @@ use etmem_linux::choice::Interfaces;
 use etmem_linux::cooperation::{self, PressureSocket};
 use etmem_linux::counters::{self, Reading};
 use etmem_linux::lasting::{self, Setting};
+use etmem_linux::mover::past_zswap::PastZswap;
 use etmem_linux::nodes::MachineNodes;
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::process::table::Processes;
 use etmem_linux::root::{ProcRoot, Roots, SysRoot};
+use etmem_linux::sinking::machine::MachineSinking;
 use etmem_linux::trigger::MachineTriggers;
 use etmem_plugin::SharedProject;
 use etmem_plugin::isolated::Isolated;
@@ -174,7 +177,14 @@ impl Machine for LinuxMachine {
         let chosen = self.interfaces.kernel(wishes);
         let mut chosen =
             chosen.map_err(|unavailable| format!("this machine cannot run it: {unavailable}"))?;
-        // What is taken of guests is written down by this daemon.
+        // What is set for a moment, and what is taken of guests, is written down by this daemon.
+        let roots = Roots { proc: self.proc.clone(), sys: self.sys.clone() };
+        let journal = Arc::new(RecordFolder(cleanup_records::folder()));
+        if let (true, Moving::Out(mover)) = (wishes.past_zswap, &chosen.kernel.moving) {
+            let mover = PastZswap::new(Arc::clone(mover), roots.clone(), journal.clone());
+            chosen.kernel.moving = Moving::Out(Arc::new(mover));
+        }
+        chosen.kernel.sinking = wishes.sinking.then(|| Arc::new(MachineSinking::new(roots, journal)) as _);
         chosen.kernel.balloons =
             wishes.balloon.then(|| Arc::new(NotedBalloons(cleanup_records::folder())) as _);
         Ok(chosen)

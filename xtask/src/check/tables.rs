@@ -40,7 +40,8 @@ pub(super) fn figures(root: &Path) -> anyhow::Result<String> {
 pub(super) fn reasons(root: &Path) -> anyhow::Result<String> {
     let guide = with(&read(root, "docs/why-nothing-happens.md")?, "task", &reasons_of(Scope::Task))?;
     let guide = with(&guide, "process", &reasons_of(Scope::Process))?;
-    with(&guide, "group", &reasons_of(Scope::Group))
+    let guide = with(&guide, "group", &reasons_of(Scope::Group))?;
+    with(&guide, "device", &reasons_of(Scope::Device))
 }
 
 fn reasons_of(scope: Scope) -> String {

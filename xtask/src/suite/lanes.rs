@@ -40,6 +40,7 @@ const FIRST: &[(&str, &str)] = &[
     ("etmem-tests::kept", "swap"),
     ("etmem-tests::ksm", "the settings of KSM"),
     ("etmem-tests::trials", "swap, and servers that go on as fast"),
+    ("etmem-tests::vm_tiers", "a machine whose writes to a disk have a rate"),
     ("etmemd::service", "swap"),
     ("etmem-linux::machine", "swap"),
     ("etmem-testkit::machine", "swap"),
@@ -138,8 +139,17 @@ mod tests {
     #[test]
     fn every_suite_that_takes_swap_here_is_in_the_first_lane() {
         // They take it inside a virtual machine.
-        let inside =
-            ["triggers", "vm", "vm_damon", "vm_guards", "vm_nodes", "vm_psi", "vm_systemd", "compare"];
+        let inside = [
+            "triggers",
+            "vm",
+            "vm_damon",
+            "vm_guards",
+            "vm_kvm",
+            "vm_nodes",
+            "vm_psi",
+            "vm_systemd",
+            "compare",
+        ];
         let tests = project::root().join("tests");
         let manifest = fs::read_to_string(tests.join("Cargo.toml")).unwrap();
         let suites = manifest.split("[[test]]").skip(1).map(|section| {

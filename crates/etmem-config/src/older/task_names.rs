@@ -22,6 +22,7 @@ impl TaskNames {
     pub(super) fn name_for(&mut self, target: &Target) -> Result<Name, Rule> {
         let wanted = match target {
             Target::Comm(comm) if comm.starts_with('-') => format!("task{comm}"),
+            Target::Machine => target.written().0.to_owned(),
             Target::Pid(_) | Target::Process(_) | Target::Comm(_) | Target::Exe(_) | Target::Groups(_) => {
                 target.written().1
             }

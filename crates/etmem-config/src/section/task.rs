@@ -70,6 +70,8 @@ pub enum TargetType {
     Exe,
     /// `value` is the path of a control group, or a pattern of such paths.
     Cgroup,
+    /// The machine as a whole; there is no `value`.
+    Machine,
 }
 
 keys! { pub KEYS;
@@ -81,7 +83,7 @@ keys! { pub KEYS;
         .help("The target process: its name exactly as in /proc/PID/comm (at most 15 bytes), its pid, or with `type=exe` (ours) the \
                path of its executable, in which `*`, `?` and `[a-z]` stand for characters other than `/`, and `**` for any folders. Its \
                descendants belong to it. With `type=cgroup` (ours), a path or glob of control groups below their root: all processes \
-               of these groups and of the groups below them. An engine that names its targets by a key of its own needs neither `type` nor `value`.")
+               of these groups and of the groups below them. With `type=machine` (ours, engine tiers), the machine as a whole, without a `value`. An engine that names its targets by a key of its own needs neither `type` nor `value`.")
         .example("mysqld");
 }
 
@@ -91,9 +93,10 @@ fn target_type(text: &str) -> Result<TargetType, Rule> {
         "name" => Ok(TargetType::Name),
         "exe" => Ok(TargetType::Exe),
         "cgroup" => Ok(TargetType::Cgroup),
+        "machine" => Ok(TargetType::Machine),
         // As the samples write it, where a reader is to choose.
         "pid/name" => Err(Rule::Form("either pid or name, and value the one to fit")),
-        _ => Err(Rule::Form("pid, name, exe or cgroup")),
+        _ => Err(Rule::Form("pid, name, exe, cgroup or machine")),
     }
 }
 
@@ -161,12 +164,34 @@ pub(crate) fn list(Source { path, group, tables }: Source<'_>) -> Result<ListedT
     Ok(ListedTask { line: group.line, project, engine, name })
 }
 
+/// `type=machine`, for an engine that works on the machine as a whole.
+///
+/// # Errors
+/// It is another `type`.
+pub fn machine(reader: &Reader<'_>) -> Result<Target, ConfigError> {
+    match reader.get(&TYPE)? {
+        TargetType::Machine => Ok(Target::Machine),
+        TargetType::Pid | TargetType::Name | TargetType::Exe | TargetType::Cgroup => {
+            Err(reader
+                .refuse(TYPE.name(), Rule::Form("machine: this engine works on the machine as a whole")))
+        }
+    }
+}
+
 /// Whose memory the task works on, by `type` and `value`.
 pub(crate) fn target(reader: &Reader<'_>) -> Result<Target, ConfigError> {
     let target_type = reader.get(&TYPE)?;
-    let value = reader.get(&VALUE)?;
+    // Of the machine, there is no value to be missed.
+    let value = match target_type {
+        TargetType::Machine => Box::default(),
+        TargetType::Pid | TargetType::Name | TargetType::Exe | TargetType::Cgroup => reader.get(&VALUE)?,
+    };
     let refuse = |form| reader.refuse(VALUE.name(), Rule::Form(form));
     match target_type {
+        TargetType::Machine => {
+            let rule = "pid, name, exe or cgroup; type=machine is for tasks of engine tiers";
+            Err(reader.refuse(TYPE.name(), Rule::Form(rule)))
+        }
         TargetType::Name if value.len() > COMM_MAX => {
             Err(refuse("at most 15 bytes, as in /proc/PID/comm; type=exe finds a process by its executable"))
         }

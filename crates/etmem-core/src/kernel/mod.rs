@@ -4,7 +4,7 @@
 //! a cycle calls them: [`process`] (whose memory), [`memory`], [`pressure`] and [`groups`] (is there a need, and room), [`mapping`]
 //! and [`probe`] (which pages were touched), [`cooperation`] (programs give memory back), [`mover`] or [`nodes`] (out of memory, or to
 //! another node), [`swap_cache`]; every wait goes through [`pacer`], but for the one between two cycles, which a [`trigger`] may end.
-//! [`claims`] keeps the scans of other programs away. [`reader`] reads memory and brings it back. [`decider`] asks another program instead, [`monitoring`] leaves all to the kernel, and [`merging`] has it keep equal pages once. [`balloon`] asks guests for memory. [`wishes`] is how a task says which probe and mover it wants.
+//! [`claims`] keeps the scans of other programs away. [`reader`] reads memory and brings it back. [`levels`] says where memory is, and [`sinking`] writes compressed swap to a disk. [`decider`] asks another program instead, [`monitoring`] leaves all to the kernel, and [`merging`] has it keep equal pages once. [`balloon`] asks guests for memory. [`wishes`] is how a task says which probe and mover it wants.
 
 pub mod balloon;
 pub mod claims;
@@ -12,6 +12,7 @@ pub mod cooperation;
 pub mod decider;
 mod group_pattern;
 pub mod groups;
+pub mod levels;
 pub mod mapping;
 pub mod memory;
 pub mod merging;
@@ -24,6 +25,7 @@ pub mod pressure;
 pub mod probe;
 pub mod process;
 pub mod reader;
+pub mod sinking;
 pub mod swap_cache;
 pub mod trigger;
 pub mod wishes;
@@ -57,6 +59,8 @@ pub struct Kernel {
     pub deciders: Arc<dyn decider::Deciders>,
     /// Asks programs for memory before it is taken; `None` if the task does not ask.
     pub cooperation: Option<Arc<dyn cooperation::Cooperation>>,
+    /// Writes compressed swap to the disk behind it; `None` if the task does not.
+    pub sinking: Option<Arc<dyn sinking::Sinking>>,
     /// Has the kernel watch and act itself.
     pub monitoring: Arc<dyn monitoring::Monitoring>,
     /// Has it merge equal pages; `None` unless the task wishes that.

@@ -54,6 +54,8 @@ pub enum Target {
     Exe(ExePattern),
     /// `type=cgroup`: every process of the control groups of such a path, and of the groups below them.
     Groups(GroupPattern),
+    /// `type=machine`: no process, but the machine as a whole.
+    Machine,
 }
 
 /// The path of an executable, from `/` on. `*`, `?` and `[a-z]` stand for characters other than `/`, `**` for any folders.
@@ -94,6 +96,7 @@ impl Target {
             Self::Comm(comm) => ("name", comm.to_string()),
             Self::Exe(pattern) => ("exe", pattern.to_string()),
             Self::Groups(pattern) => ("cgroup", pattern.to_string()),
+            Self::Machine => ("machine", String::new()),
         }
     }
 }
@@ -105,6 +108,7 @@ impl fmt::Display for Target {
             Self::Comm(comm) => write!(f, "process named {comm}"),
             Self::Exe(pattern) => write!(f, "process with executable {pattern}"),
             Self::Groups(pattern) => write!(f, "control group {pattern}"),
+            Self::Machine => f.write_str("the machine"),
         }
     }
 }

@@ -79,6 +79,11 @@ pub struct Wishes {
     pub groups: bool,
     /// Whether the kernel watches and acts itself ([`super::monitoring`]): neither `tracker` nor `mover` has a meaning then.
     pub monitoring: bool,
+    /// Whether compressed swap is written to a disk ([`super::sinking`]), for which no page is looked at. Nothing else has a meaning
+    /// then.
+    pub sinking: bool,
+    /// Whether what leaves goes past zswap, to the disk behind it (`disk_directly=yes`).
+    pub past_zswap: bool,
     /// Whether the kernel merges equal pages ([`super::merging`]), for which no page is looked at: nothing else has a meaning then.
     pub merging: bool,
     /// Whether guests give memory by a balloon ([`super::balloon`]), for which no page is looked at either.

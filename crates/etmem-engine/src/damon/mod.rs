@@ -100,7 +100,8 @@ impl Engine for Damon {
 fn groups_of(migration: &Migration, task: &TaskSection) -> Result<GroupPattern, EngineError> {
     match &task.target {
         Target::Groups(pattern) => Ok(pattern.clone()),
-        other @ (Target::Pid(_) | Target::Process(_) | Target::Comm(_) | Target::Exe(_)) => {
+        other
+        @ (Target::Pid(_) | Target::Process(_) | Target::Comm(_) | Target::Exe(_) | Target::Machine) => {
             Err(EngineError::Value {
                 key: "type",
                 value: other.written().0.to_owned(),

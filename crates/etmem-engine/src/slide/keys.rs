@@ -55,6 +55,9 @@ keys! { pub(super) TASK;
     MAX_PRESSURE: Option<f64> = or("max_pressure", "20", |text| decimal_or_none(text, 0.0, 100.0)).ours("0.1.0")
         .unit("% of the last 10 s").help("Page out nothing while programs wait for memory for more than this share of the time.")
         .example("20");
+    DISK_DIRECTLY: bool = or("disk_directly", "no", yes_or_no).ours("0.2.0")
+        .help("What leaves goes past zswap, to the disk behind it: while pages leave, `memory.zswap.max` of their control group is 0. \
+               What it was is put back each time.").example("yes");
     ASK: bool = or("ask", "no", yes_or_no).ours("0.1.0")
         .help("Ask programs for memory before it is taken from them, on the socket `/run/etmem/pressure/PROJECT.TASK`, and take only \
                the rest.").example("yes");

@@ -114,6 +114,7 @@ impl Settings {
             wishes: Wishes {
                 tracker: task.get(&keys::TRACKER)?,
                 mover: task.get(&keys::MOVER)?,
+                past_zswap: task.get(&keys::DISK_DIRECTLY)?,
                 scan: ScanWishes { only_marked: task.get(&keys::SWAP_FLAG)?, ..ScanWishes::default() },
                 ..Wishes::default()
             },

@@ -195,10 +195,12 @@ pub(crate) fn runner_of(kind: &Kind) -> Box<dyn TaskRunner> {
     };
     let text = format!(
         "[project]\nname=p\nscan_type={}\n{}[engine]\nproject=p\nname={name}\n{}[task]\nproject=p\nengine={name}\nname=t\n\
-         type=pid\nvalue=42\n{}",
+         {}{}",
         scan.name,
         needed(&scan.keys),
         needed(of_engine),
+        // An engine of the machine as a whole takes no process.
+        if *name == "tiers" { "type=machine\n" } else { "type=pid\nvalue=42\n" },
         needed(task)
     );
     let file = etmem_config::parse(Path::new("test.yaml"), &text, &etmem_engine::keys()).unwrap();

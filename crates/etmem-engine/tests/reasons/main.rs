@@ -11,6 +11,7 @@ mod memdcd;
 mod psi;
 mod quirk;
 mod slide;
+mod tiers;
 
 use case::bound;
 use etmem_core::guard::{Bound, SkipReason};
@@ -28,7 +29,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::NoProcess => vec![slide::no_process],
         ReasonName::ProcessEnded => vec![slide::process_ended],
         ReasonName::PidReused => vec![slide::pid_reused],
-        ReasonName::NoTable => vec![slide::no_table, psi::no_table],
+        ReasonName::NoTable => vec![slide::no_table, psi::no_table, tiers::no_table],
         ReasonName::NoGroup => vec![psi::no_group],
         ReasonName::NoSwap => vec![slide::no_swap],
         ReasonName::SwapFull => vec![slide::swap_full],
@@ -55,7 +56,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::NoRoom => vec![slide::no_room],
         ReasonName::TooManyRefaults => vec![slide::too_many_refaults],
         ReasonName::ProbeBlind => vec![slide::probe_blind],
-        ReasonName::Later => vec![slide::later],
+        ReasonName::Later => vec![slide::later, tiers::later],
         ReasonName::Touched => vec![slide::touched],
         ReasonName::Stayed => vec![slide::stayed],
         ReasonName::Refused => vec![slide::refused, cslide::refused],
@@ -87,16 +88,27 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::BalloonOthers => vec![balloon::no_shares, balloon::others],
         ReasonName::HostWell => vec![balloon::host_well],
         ReasonName::Elsewhere => vec![slide::elsewhere, cslide::elsewhere, balloon::elsewhere],
-        ReasonName::DryRun => vec![slide::dry_run],
+        ReasonName::DryRun => vec![slide::dry_run, tiers::dry_run],
         ReasonName::Exited => vec![slide::exited, cslide::exited],
         ReasonName::Replaced => vec![slide::replaced],
-        ReasonName::KernelRefused => vec![slide::kernel_refused],
+        ReasonName::KernelRefused => vec![slide::kernel_refused, tiers::kernel_refused],
         ReasonName::AtFloor => vec![psi::at_floor],
         ReasonName::IoPressure => vec![psi::io_pressure],
         ReasonName::NoMore => vec![psi::no_more],
         ReasonName::GroupRemoved => vec![psi::removed],
         ReasonName::GroupNoMemory => vec![psi::no_memory],
-        ReasonName::Stopped => vec![slide::stopped],
+        ReasonName::NoZram => vec![tiers::no_zram],
+        ReasonName::NoWriteback => vec![tiers::no_writeback],
+        ReasonName::NoBackingDevice => vec![tiers::no_backing_device],
+        ReasonName::NoSlotAges => vec![tiers::no_slot_ages],
+        ReasonName::NothingOld => vec![tiers::nothing_old],
+        ReasonName::SinkBudget => vec![tiers::sink_budget],
+        ReasonName::WritebackLimit => vec![tiers::writeback_limit],
+        ReasonName::DiskFull => vec![tiers::disk_full],
+        ReasonName::DiskFails => vec![tiers::disk_fails],
+        ReasonName::WritebackBusy => vec![tiers::writeback_busy],
+        ReasonName::DeviceGone => vec![tiers::device_gone],
+        ReasonName::Stopped => vec![slide::stopped, tiers::stopped],
     }
 }
 
@@ -116,7 +128,8 @@ fn shown(report: StepReport) -> Option<Reason> {
     let last = status.last.unwrap();
     let of_process = last.report.processes.first().and_then(|process| process.reason.clone());
     let of_group = last.report.groups.iter().flatten().next().and_then(|group| group.reason.clone());
-    last.reason("process named nobody").or(of_process).or(of_group)
+    let of_device = last.report.devices.iter().flatten().next().and_then(|device| device.reason.clone());
+    last.reason("process named nobody").or(of_process).or(of_group).or(of_device)
 }
 
 /// The variants of a skip reason, by number: a new one gets the next number and a way to it.
@@ -198,6 +211,7 @@ fn every_figure_is_counted() {
         .chain(balloon::both_ways())
         .chain(slide::no_reason())
         .chain(psi::with_events())
+        .chain(tiers::with_all_figures())
         .chain(of_own)
     {
         let mut status = TaskStatus::default();

@@ -88,6 +88,7 @@ fn meaning_of_a_slide_task() {
     assert_eq!(slide("mover=etmem").wishes.mover, Mover::Etmem);
     assert_eq!(slide("mover=madvise").wishes.mover, Mover::Madvise);
     assert!(slide("dry_run=yes").dry_run && !plain.dry_run);
+    assert!(slide("disk_directly=yes").wishes.past_zswap && !plain.wishes.past_zswap);
     assert_eq!(slide("vm_flags=ht").vm_flags, [VmFlag::new("ht").unwrap()]);
     assert_eq!(plain.goal, etmem_core::feedback::Goal::percent_per_minute(0.2));
     assert_eq!(plain.guards, Guards { swap_use_percent: 80, pressure: Share::nearest_to_percent(20.0) });

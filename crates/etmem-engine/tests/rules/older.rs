@@ -53,7 +53,7 @@ fn policies() {
     rule("type: pid or name").takes(["type : pid\nvalue : 1", "type : name"]).refuses(
         INTERNAL,
         [
-            ("type : comm", "f:6: policies: type : comm: must be pid, name, exe or cgroup"),
+            ("type : comm", "f:6: policies: type : comm: must be pid, name, exe, cgroup or machine"),
             (
                 "type : pid/name",
                 "f:6: policies: type : pid/name: must be either pid or name, and value the one to fit",

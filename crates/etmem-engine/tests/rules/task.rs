@@ -9,6 +9,7 @@ pub(crate) const CGROUP_TASK: &str =
 const PSI_TASK: &str =
     "[task]\nproject=a\nengine=psi\nname=t\ntype=pid\nvalue=1\ncg_dir=system.slice/*.service\n";
 pub(crate) const MEMDCD_TASK: &str = "[task]\nproject=a\nengine=memdcd\nname=t\ntype=pid\nvalue=1\nSock=-\n";
+const TIERS_TASK: &str = "[task]\nproject=a\nengine=tiers\nname=t\ntype=machine\n";
 const BALLOON_TASK: &str =
     "[task]\nproject=a\nengine=balloon\nname=t\ntype=pid\nvalue=1\nqmp_socket=/run/web.qmp\n";
 const PLUGIN_TASK: &str = "[task]\nproject=a\nengine=mine\nname=t\ntype=pid\nvalue=1\n";
@@ -30,7 +31,7 @@ fn names() {
 #[test]
 fn target_type() {
     for text in [SLIDE_TASK, PLUGIN_TASK] {
-        Rule::of("type: needed, pid, name, exe or cgroup (ours)", text)
+        Rule::of("type: needed, pid, name, exe, cgroup or machine (the last three ours)", text)
             .needs(INTERNAL, "every task", ["type"])
             .takes([
                 "type=name",
@@ -41,9 +42,9 @@ fn target_type() {
             .refuses(
                 INTERNAL,
                 [
-                    ("type=comm", "f:5: [task] type=comm: must be pid, name, exe or cgroup"),
-                    ("type=PID", "f:5: [task] type=PID: must be pid, name, exe or cgroup"),
-                    ("type=", "f:5: [task] type=: must be pid, name, exe or cgroup"),
+                    ("type=comm", "f:5: [task] type=comm: must be pid, name, exe, cgroup or machine"),
+                    ("type=PID", "f:5: [task] type=PID: must be pid, name, exe, cgroup or machine"),
+                    ("type=", "f:5: [task] type=: must be pid, name, exe, cgroup or machine"),
                     (
                         "type=pid/name",
                         "f:5: [task] type=pid/name: must be either pid or name, and value the one to fit",
@@ -128,6 +129,9 @@ fn slide() {
     Rule::of("dry_run (ours): optional, yes or no", SLIDE_TASK)
         .takes(["dry_run=yes", "dry_run=no"])
         .refuses(INTERNAL, [("dry_run=1", "f:8: [task] dry_run=1: must be yes or no")]);
+    Rule::of("disk_directly (ours): optional, yes or no", SLIDE_TASK)
+        .takes(["disk_directly=yes", "disk_directly=no"])
+        .refuses(INTERNAL, [("disk_directly=1", "f:8: [task] disk_directly=1: must be yes or no")]);
     Rule::of("tracker (ours): optional, auto, etmem, bpf, idle or damon", SLIDE_TASK)
         .takes(["tracker=auto", "tracker=etmem", "tracker=bpf", "tracker=idle", "tracker=damon"])
         .refuses(
@@ -345,6 +349,57 @@ fn memdcd() {
     Rule::of("tracker (ours): optional", MEMDCD_TASK)
         .takes(["tracker=auto", "tracker=bpf"])
         .refuses(INTERNAL, [("tracker=x", "f:8: [task] tracker=x: must be auto, etmem, bpf, idle or damon")]);
+}
+
+#[test]
+fn tiers() {
+    Rule::of("type: needed by tiers, machine", TIERS_TASK).needs(INTERNAL, "every task", ["type"]).refuses(
+        INTERNAL,
+        [(
+            "type=pid\nvalue=1",
+            "f:5: [task] type=pid: must be machine: this engine works on the machine as a whole",
+        )],
+    );
+    Rule::of("type=machine: of tiers only", SLIDE_TASK).refuses(
+        INTERNAL,
+        [(
+            "type=machine",
+            "f:5: [task] type=machine: must be pid, name, exe or cgroup; type=machine is for tasks of engine tiers",
+        )],
+    );
+    Rule::of("sink_after: optional, 1s..=168h or none", TIERS_TASK)
+        .takes(["sink_after=1s", "sink_after=168h", "sink_after=none"])
+        .refuses(
+            INTERNAL,
+            ["0s", "169h", "30", ""].map(|value| {
+                let rule = "none, or a whole number and then s, m or h, of 1s to 168h";
+                (format!("sink_after={value}"), format!("f:6: [task] sink_after={value}: must be {rule}"))
+            }),
+        );
+    Rule::of("sink_high: optional, 1..=100; sink_low: optional, 0..=99, below it", TIERS_TASK)
+        .takes(["sink_high=100", "sink_high=1\nsink_low=0", "sink_low=79"])
+        .refuses(
+            INTERNAL,
+            [
+                ("sink_high=101", "f:6: [task] sink_high=101: must be 1..=100"),
+                ("sink_high=0", "f:6: [task] sink_high=0: must be 1..=100"),
+                ("sink_low=-1", "f:6: [task] sink_low=-1: must be 0..=100"),
+            ],
+        );
+    Rule::of("sink_rate: optional, as max_rate of slide", TIERS_TASK).takes([
+        "sink_rate=auto",
+        "sink_rate=none",
+        "sink_rate=1k",
+    ]);
+    Rule::of("sink_per_day: optional, 1m and more, or none", TIERS_TASK)
+        .takes(["sink_per_day=1m", "sink_per_day=999999999g", "sink_per_day=none"])
+        .refuses(
+            INTERNAL,
+            ["0g", "1k", "20", "9999999999g"].map(|value| {
+                let rule = "none, or digits (at least 1) and then m or g, at most 10 characters, for example 20g for 20 GiB";
+                (format!("sink_per_day={value}"), format!("f:6: [task] sink_per_day={value}: must be {rule}"))
+            }),
+        );
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod damon_details;
 mod finding;
 mod guests;
 mod interfaces;
+mod levels;
 mod nodes;
 mod pressure;
 mod reclaim;

@@ -2,7 +2,7 @@
 
 use super::finding::{DoctorReport, Finding, Severity};
 use super::text::line_of;
-use super::{cgroup, daemons, guests, interfaces, nodes, pressure, reclaim, rights, swap};
+use super::{cgroup, daemons, guests, interfaces, levels, nodes, pressure, reclaim, rights, swap};
 use crate::root::{ProcRoot, Roots, SysRoot};
 use std::fs;
 
@@ -15,6 +15,7 @@ pub fn examine(roots: &Roots) -> DoctorReport {
     findings.push(interfaces::idle_page_tracking(sys));
     findings.push(interfaces::damon(proc, sys));
     findings.extend(swap::swap(proc, sys));
+    findings.push(levels::levels(roots));
     findings.push(nodes::nodes(sys));
     findings.extend(guests::guests(roots));
     findings.push(pressure::pressure(proc));

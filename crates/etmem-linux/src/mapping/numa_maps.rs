@@ -11,7 +11,7 @@ use crate::small_file;
 use etmem_core::kernel::mapping::MappingSource;
 use etmem_core::kernel::nodes::{NodeId, OwnPlacement};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// What stands there for a mapping without a policy of the program's own.
 const NO_POLICY: &str = "default";
@@ -42,6 +42,37 @@ impl Line {
         let pages = pairs().filter_map(on_node).fold(0, u64::saturating_add);
         Some(Self { start, is_bound, present: pages.saturating_mul(kib << 10) })
     }
+}
+
+/// Bytes of `process` in memory by the number of the node, those of files as well. Nothing where the kernel has no such file.
+///
+/// # Errors
+/// When the process is gone or the kernel refuses.
+pub(crate) fn bytes_by_node(proc: &ProcRoot, process: ProcessId) -> Result<BTreeMap<u16, u64>, ProcessError> {
+    let path = memory_file(proc, process.pid, "numa_maps");
+    let text = match small_file::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        text => text.map_err(|error| process_error(path.display().to_string(), &error))?,
+    };
+    check_alive(proc, process)?;
+    Ok(of_nodes(&String::from_utf8_lossy(&text)))
+}
+
+fn of_nodes(text: &str) -> BTreeMap<u16, u64> {
+    let mut nodes = BTreeMap::new();
+    for line in text.lines() {
+        let pairs = || line.split_ascii_whitespace().filter_map(|word| word.split_once('='));
+        let size = pairs().find(|(name, _)| *name == "kernelpagesize_kB");
+        let kib: u64 = size.and_then(|(_, kib)| kib.parse().ok()).unwrap_or(4);
+        for (name, pages) in pairs() {
+            let node = name.strip_prefix('N').and_then(|number| number.parse::<u16>().ok());
+            if let (Some(node), Ok(pages)) = (node, pages.parse::<u64>()) {
+                let bytes = nodes.entry(node).or_insert(0u64);
+                *bytes = bytes.saturating_add(pages.saturating_mul(kib << 10));
+            }
+        }
+    }
+    nodes
 }
 
 /// The nodes in a list such as `0-1,3`.
@@ -112,6 +143,12 @@ mod tests {
         ] {
             assert_eq!(Line::parse(text), want, "{text}");
         }
+    }
+
+    #[test]
+    fn bytes_of_each_node_add_up_over_mappings() {
+        let text = "7f00 default anon=3 N0=2 N1=1 kernelpagesize_kB=4\n7f10 default huge N1=2 kernelpagesize_kB=2048\nx\n";
+        assert_eq!(of_nodes(text), BTreeMap::from([(0, 2 << 12), (1, (1 << 12) + (4 << 20))]));
     }
 
     #[test]

@@ -6,5 +6,6 @@ mod lines;
 pub mod madvise;
 pub mod numa;
 mod numa_batch;
+pub mod past_zswap;
 mod pieces;
 pub(crate) mod residence;

@@ -222,6 +222,7 @@ impl ProcessTable for Processes {
                 let running = all.iter().filter(|(pid, entry)| entry.has_memory && runs(pid));
                 self.families(&all, running.map(|(pid, _)| *pid))
             }
+            Target::Machine => Vec::new(),
             Target::Groups(pattern) => {
                 let all = self.all(None)?;
                 let is_meant = |pid: &Pid| self.group_of(*pid, pattern).is_some();

@@ -101,6 +101,7 @@ impl FakeMachine {
             groups: machine.clone(),
             deciders: machine.clone(),
             cooperation: None,
+            sinking: None,
             monitoring: machine.clone(),
             merging: Some(machine.clone()),
             balloons: Some(machine.clone()),
@@ -190,6 +191,7 @@ impl ProcessTable for FakeMachine {
                 Target::Comm(comm) => *process.comm == **comm,
                 Target::Exe(pattern) => pattern.matches(&Path::new("/usr/bin").join(&*process.comm)),
                 Target::Groups(pattern) => pattern.uppermost(&process.group).is_some(),
+                Target::Machine => false,
             })
             .map(|process| process.id.pid)
             .collect();

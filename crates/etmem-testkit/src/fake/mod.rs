@@ -19,6 +19,7 @@ pub mod proc;
 mod process;
 mod reader;
 mod sharing;
+mod sinking;
 mod swap_cache;
 mod trigger;
 
@@ -33,5 +34,6 @@ pub use nodes::{FakeMove, fake_node};
 pub use pacer::FakePacer;
 pub use process::{FakeProcess, Script};
 pub use sharing::Sharing;
+pub use sinking::{FakeSinking, FakeZram};
 pub use swap_cache::FakeSwapCache;
 pub use trigger::{FakeTriggers, FakeWait};

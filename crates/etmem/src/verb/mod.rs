@@ -20,3 +20,4 @@ mod target;
 pub(crate) mod task;
 pub(crate) mod top;
 pub(crate) mod warm;
+pub(crate) mod where_is;

@@ -81,7 +81,8 @@ const SHORTEST_SURVEY: Duration = Duration::from_secs(1);
 /// Whether these arguments, of which the first is the program's own name, are for here.
 pub(crate) fn are_meant(arguments: &[OsString]) -> bool {
     let meant =
-        ["--idle", "--warm", "--survey", "--record", "--report", "--replay", merging::OPTION].map(OsStr::new);
+        ["--idle", "--warm", "--survey", "--record", "--report", "--replay", "--where", merging::OPTION]
+            .map(OsStr::new);
     arguments.get(1).is_some_and(|first| meant.contains(&&**first))
 }
 

@@ -11,12 +11,12 @@ use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
-/// How long pages have been idle, in seconds.
-const SECONDS: [u64; 7] = [10, 30, 60, 120, 300, 600, 1800];
+/// How long pages have been idle, in seconds: close enough to each other that a task does not wait much longer than it must.
+const SECONDS: [u64; 8] = [10, 30, 60, 120, 180, 300, 600, 1800];
 
 /// The same.
-pub(super) const AGES: [Duration; 7] = {
-    let mut ages = [Duration::ZERO; 7];
+pub(super) const AGES: [Duration; SECONDS.len()] = {
+    let mut ages = [Duration::ZERO; SECONDS.len()];
     let mut number = 0;
     while number < ages.len() {
         ages[number] = Duration::from_secs(SECONDS[number]);
@@ -418,11 +418,12 @@ mod tests {
                 Some(800 * MIB),
                 Some(700 * MIB),
                 Some(600 * MIB),
+                Some(560 * MIB),
                 Some(512 * MIB),
                 Some(512 * MIB),
                 None,
             ],
-            returned: vec![900 * MIB, 800 * MIB, 700 * MIB, 600 * MIB, MIB, 0, 0],
+            returned: vec![900 * MIB, 800 * MIB, 700 * MIB, 600 * MIB, 500 * MIB, MIB, 0, 0],
             watched: Duration::from_secs(600),
             sampled: Sampled { read: 8 * MIB, lz4: 4 * MIB, zstd: 3 * MIB, shared: 0 },
         }

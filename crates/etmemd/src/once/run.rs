@@ -13,6 +13,7 @@ use super::stage::{Once, Progress, find, print, refused};
 use super::survey::Survey;
 use super::warm::{self, Warm};
 use super::watch::stopped;
+use super::whereabouts;
 use etmem_core::guard::Guards;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::pressure::Share;
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     match arguments.get(1).and_then(|first| first.to_str()) {
         Some("--report") => return drawing::run(arguments),
         Some("--replay") => return replay::run(arguments),
+        Some("--where") => return whereabouts::run(arguments),
         Some(merging::OPTION) => return merging::run(arguments),
         _ => {}
     }

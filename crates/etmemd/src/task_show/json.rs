@@ -55,6 +55,17 @@ struct LastCycle<'a> {
     processes: Vec<Process<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<Group<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    devices: Option<Vec<Device<'a>>>,
+}
+
+/// A zram device.
+#[derive(Serialize)]
+struct Device<'a> {
+    device: &'a str,
+    text: String,
+    reason: Option<&'a Reason>,
+    figures: &'a Figures,
 }
 
 #[derive(Serialize)]
@@ -135,7 +146,12 @@ impl ShownWork {
                 feedback: one.feedback.as_ref(),
             }
         });
-        LastCycle { figures, processes: processes.collect(), groups: groups(report) }
+        LastCycle {
+            figures,
+            processes: processes.collect(),
+            groups: groups(report),
+            devices: devices(report),
+        }
     }
 }
 
@@ -150,6 +166,17 @@ fn counted(figures: &Figures) -> Value {
         figures.retain(|_, amount| amount.as_f64() != Some(0.0));
     }
     figures
+}
+
+/// The devices of a task that works on compressed swap.
+fn devices(report: &StepReport) -> Option<Vec<Device<'_>>> {
+    let devices = report.devices.as_ref()?.iter().map(|one| Device {
+        device: &one.device,
+        text: one.text.to_string(),
+        reason: one.reason.as_ref(),
+        figures: &one.figures,
+    });
+    Some(devices.collect())
 }
 
 /// The control groups of a task that names some.

@@ -7,7 +7,7 @@ use etmem_core::forecast::Told;
 use etmem_core::kernel::process::ProcessId;
 use etmem_engine::figures::{FOUND, MOVED, REFAULTED, SCANNED, Shown, Unit};
 use etmem_engine::forecast::InWords;
-use etmem_engine::{Cycle, GroupReport, ProcessReport, ProcessResult, SoFar, StepReport};
+use etmem_engine::{Cycle, DeviceReport, GroupReport, ProcessReport, ProcessResult, SoFar, StepReport};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -54,6 +54,7 @@ impl ShownWork {
                 let _ = writeln!(text, "  {:<9} {}", "forecast", InWords(told));
             }
             text.push_str(&table(cycle, &running.standing));
+            text.push_str(&devices(&cycle.report));
             text.push_str(&groups(&cycle.report));
             text.push_str(&processes(&cycle.report.processes));
         }
@@ -111,6 +112,21 @@ fn shown(unit: Unit, amount: u64) -> String {
         Unit::Count => amount.to_string(),
         Unit::Time => time(Duration::from_nanos(amount)),
     }
+}
+
+/// What became of each device, and why not more.
+fn devices(report: &StepReport) -> String {
+    let mut text = String::new();
+    for DeviceReport { device, text: said, reason, .. } in report.devices.iter().flatten() {
+        if text.is_empty() {
+            text.push_str("\n  device\n");
+        }
+        let _ = writeln!(text, "  {device:<9} {said}");
+        if let Some(reason) = reason {
+            let _ = writeln!(text, "  {:<9} {}", "", reason.text);
+        }
+    }
+    text
 }
 
 /// What became of each process, and why not more: those of which the same is to be said share a line.

@@ -206,6 +206,7 @@ impl ReplayedMachine {
             groups: machine.clone(),
             deciders: machine.clone(),
             cooperation: None,
+            sinking: None,
             merging: None,
             balloons: None,
             monitoring: machine,
