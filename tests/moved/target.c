@@ -1,7 +1,6 @@
 /* A program whose memory the kernel keeps, frees or returns: what it is to do is its first argument, how many pages it has its
  * second. It writes the range of its memory, reads a line for each time it is to touch one of its halves ("0" or "1", or "0w" to write to it), answers
  * each, and ends with its input. */
-#define _GNU_SOURCE
 #include <linux/io_uring.h>
 #include <signal.h>
 #include <stdio.h>

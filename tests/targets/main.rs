@@ -2,9 +2,8 @@
 //!
 //! The programs are in C, as no library of Rust makes such processes.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -59,10 +58,8 @@ fn program(name: &str) -> Result<PathBuf> {
 
 /// Starts `command` and waits until it is ready.
 fn started(command: &mut Command) -> Result<Running> {
-    let (running, pipes) = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
-    let mut line = String::new();
-    BufReader::new(pipes.output.context("a pipe")?).read_line(&mut line)?;
-    ensure!(line == "ready\n", "{command:?}: {line:?}");
+    let (running, rest) = Running::start_ready(command)?;
+    ensure!(rest.is_empty(), "{command:?}: {rest:?}");
     Ok(running)
 }
 

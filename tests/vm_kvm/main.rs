@@ -1,10 +1,9 @@
 //! A guest of KVM in a machine of the laboratory, whose emulated processor has what KVM needs: what the guest touches is not in
 //! the page tables of its monitor, and still its hot memory stays.
 
-use std::io::{BufRead, BufReader};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,11 +57,8 @@ impl Monitor {
     fn start() -> Result<Self> {
         let mut command = Command::new(program());
         command.arg((MEMORY / MIB).to_string()).arg((HOT / MIB).to_string());
-        let (running, pipes) = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
-        let mut line = String::new();
-        BufReader::new(pipes.output.context("a pipe")?).read_line(&mut line)?;
-        let start = line.trim().strip_prefix("ready ").with_context(|| format!("no guest: {line:?}"))?;
-        let start = usize::from_str_radix(start, 16)?;
+        let (running, start) = Running::start_ready(&mut command)?;
+        let start = usize::from_str_radix(&start, 16)?;
         Ok(Self { running, memory: start..start + MEMORY })
     }
 

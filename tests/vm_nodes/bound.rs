@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -44,11 +43,8 @@ impl Bound {
         let mut command = Command::new(program());
         // All of it on node 0, where the processors are.
         command.arg(MIB.to_string()).arg(if kind == "cpuset" { "none" } else { kind });
-        let (running, pipes) = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
-        let mut line = String::new();
-        BufReader::new(pipes.output.context("a pipe")?).read_line(&mut line)?;
-        let start = line.trim().strip_prefix("ready ").with_context(|| format!("{kind}: {line:?}"))?;
-        Ok(Self { kind, running, start: usize::from_str_radix(start, 16)? })
+        let (running, start) = Running::start_ready(&mut command)?;
+        Ok(Self { kind, running, start: usize::from_str_radix(&start, 16)? })
     }
 
     fn places(&self) -> Result<BTreeMap<u16, u64>> {

@@ -141,16 +141,22 @@ pub fn rate(text: &str) -> Result<Rate, Rule> {
         "none" => return Ok(Rate::Unlimited),
         _ => {}
     }
-    let mut digits = text.chars();
-    let unit = match digits.next_back() {
-        Some('k' | 'K') => KIB,
-        Some('m' | 'M') => MIB,
-        Some('g' | 'G') => GIB,
-        Some(_) | None => return Err(FORM),
+    let (count, unit) = count_and_unit(text).filter(|_| text.len() <= 10).ok_or(FORM)?;
+    let unit = match unit {
+        'k' | 'K' => KIB,
+        'm' | 'M' => MIB,
+        'g' | 'G' => GIB,
+        _ => return Err(FORM),
     };
-    let digits = Some(digits.as_str()).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let count: Option<u64> = digits.filter(|_| text.len() <= 10).and_then(|digits| digits.parse().ok());
-    count.filter(|count| *count > 0).map(|count| Rate::BytesPerSecond(count * unit)).ok_or(FORM)
+    Some(count).filter(|count| *count > 0).map(|count| Rate::BytesPerSecond(count * unit)).ok_or(FORM)
+}
+
+/// Reads digits and nothing else, and then one character.
+#[must_use]
+pub fn count_and_unit(text: &str) -> Option<(u64, char)> {
+    let unit = text.chars().next_back()?;
+    let digits = text.strip_suffix(unit).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    Some((digits.parse().ok()?, unit))
 }
 
 /// Reads a decimal number in `least..=most`, or `none`.

@@ -16,6 +16,8 @@ const CAPABILITIES: &str = "CAP_SYS_ADMIN";
 
 /// Of an entry of `pagemap`: in memory.
 pub(crate) const PRESENT: u64 = 1 << 63;
+/// In swap.
+pub(crate) const SWAPPED: u64 = 1 << 62;
 /// The frame of such an entry.
 pub(crate) const FRAME: u64 = (1 << 55) - 1;
 

@@ -46,6 +46,17 @@ pub trait SettingJournal: fmt::Debug + Send + Sync {
 pub trait Kept: Any + fmt::Debug + Send {}
 impl<T: Any + fmt::Debug + Send> Kept for T {}
 
+/// Ends the `record` of `what` with how putting that back went: where it failed, the record stays, for the next daemon.
+pub(crate) fn end(record: Box<dyn Kept>, what: impl fmt::Display, put_back: io::Result<()>) {
+    match put_back {
+        Ok(()) => drop(record),
+        Err(error) => {
+            warn!("{what} cannot be put back: {error}; the next etmemd tries again");
+            std::mem::forget(record);
+        }
+    }
+}
+
 /// A setting in the kernel that outlives the daemon.
 #[derive(Debug, Clone)]
 pub enum Setting {

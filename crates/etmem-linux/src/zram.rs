@@ -5,7 +5,8 @@
 
 use crate::figures::{SwapDevice, swap_devices};
 use crate::root::{Roots, SysRoot};
-use crate::small_file::{self, KeptFile};
+use crate::sinking::device::{ZramFiles, ZramMemory, is_zram};
+use crate::small_file::KeptFile;
 use etmem_core::kernel::memory::SwapLimit;
 
 /// A device counts as full when it has no more left than this, in bytes: the allocator takes several pages at once.
@@ -45,15 +46,12 @@ fn of_swaps(text: &[u8], sys: &SysRoot) -> ZramSwap {
     let (mut sum, mut memory) = (SwapLimit { limit: 0, room: 0 }, 0u64);
     for SwapDevice { name, size, used, .. } in swap_devices(&text) {
         let free = size.unwrap_or(0).saturating_sub(used.unwrap_or(0));
-        let state = Some(name).filter(|name| name.starts_with("zram")).and_then(|name| {
-            let text = small_file::read(&sys.file(&format!("block/{name}/mm_stat"))).ok()?;
-            State::parse(&String::from_utf8_lossy(&text))
-        });
+        let state = is_zram(name).then(|| ZramFiles::new(sys, name).memory()).flatten();
         memory = memory.saturating_add(state.map_or(0, |state| state.used));
         match state.filter(|state| state.limit > 0) {
             Some(state) => {
                 sum.limit += state.limit;
-                sum.room += state.room().min(free);
+                sum.room += room(state).min(free);
             }
             None => sum.room += free,
         }
@@ -61,34 +59,15 @@ fn of_swaps(text: &[u8], sys: &SysRoot) -> ZramSwap {
     ZramSwap { used: memory, limit: (sum.limit > 0).then_some(sum) }
 }
 
-/// The first figures of `mm_stat` (`Documentation/admin-guide/blockdev/zram.rst`), in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct State {
-    /// Of the pages that are in it.
-    original: u64,
-    /// Memory that it takes.
-    used: u64,
-    /// Most memory that it may take; 0: no limit.
-    limit: u64,
-}
-
-impl State {
-    fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace().map(|word| word.parse::<u64>().ok());
-        let [original, _compressed, used, limit] = std::array::from_fn(|_| words.next().flatten());
-        Some(Self { original: original?, used: used?, limit: limit? })
+/// Bytes of pages that still fit in a device, if they compress as those that are in it; until then as if they did not.
+fn room(state: ZramMemory) -> u64 {
+    let left = state.limit.saturating_sub(state.used);
+    if left <= SLACK {
+        return 0;
     }
-
-    /// Bytes of pages that still fit in it, if they compress as those that are in it; until then as if they did not.
-    fn room(self) -> u64 {
-        let left = self.limit.saturating_sub(self.used);
-        if left <= SLACK {
-            return 0;
-        }
-        let (original, used) = (u128::from(self.original.max(self.used)), u128::from(self.used.max(1)));
-        let room = if self.used == 0 { left.into() } else { u128::from(left) * original / used };
-        u64::try_from(room).unwrap_or(u64::MAX)
-    }
+    let (original, used) = (u128::from(state.original.max(state.used)), u128::from(state.used.max(1)));
+    let room = if state.used == 0 { left.into() } else { u128::from(left) * original / used };
+    u64::try_from(room).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! What it was stands in the line of a record, so that the next daemon can put it back after one that was killed.
 
+use crate::root::SysRoot;
 use crate::small_file;
 use std::fs;
 use std::io;
@@ -12,6 +13,11 @@ const FILE: &str = "memory.zswap.max";
 const CLOSED: &str = "0";
 /// What the kernel shows where there is no bound (Documentation/admin-guide/cgroup-v2.rst).
 const NO_BOUND: &str = "max";
+
+/// Whether pages go to zswap before they go to swap.
+pub(crate) fn zswap_is_on(sys: &SysRoot) -> bool {
+    small_file::read(&sys.zswap()).is_ok_and(|text| text.starts_with(b"Y"))
+}
 
 /// How much of zswap a group may take, as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Every signal goes to a child that was not waited for yet, so its pid cannot belong to anybody else.
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +43,19 @@ impl Running {
             let _ = child.wait();
         });
         Ok((Self { child, pid, _undo: undo }, pipes))
+    }
+
+    /// Starts `command` and waits for its first line, which begins with `ready`; what follows that word.
+    ///
+    /// # Errors
+    /// As [`Running::start`], or it says something else.
+    pub fn start_ready(command: &mut Command) -> Result<(Self, String)> {
+        let (running, pipes) = Self::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+        let mut line = String::new();
+        BufReader::new(pipes.output.context("a pipe")?).read_line(&mut line)?;
+        let rest = line.strip_suffix('\n').and_then(|line| line.strip_prefix("ready"));
+        let rest = rest.with_context(|| format!("{command:?}: {line:?}"))?.trim_start().to_owned();
+        Ok((running, rest))
     }
 
     /// Its pid.

@@ -20,6 +20,7 @@ mod failure;
 mod listening;
 mod metrics;
 mod pressure;
+mod signals;
 mod top;
 mod verb;
 mod watch;

@@ -175,14 +175,14 @@ impl GroupRound<'_> {
         let limits = known.limiter.limits();
         shared.throttle.halve(limits.halvings);
         round.wanted = round.room.request(round.rate, self.settings.most);
-        let inactive = (round.room.inactive / 2).max(round.wanted >> FIRST);
-        if inactive == round.wanted >> FIRST {
+        let (inactive, little) = (round.room.inactive / 2, round.wanted >> FIRST);
+        if inactive <= little {
             known.caution = FIRST;
         }
         let bounds = [
             (round.wanted, None),
             (round.wanted >> known.caution, Some(Bounded::Trial)),
-            (inactive, Some(Bounded::Trial)),
+            (inactive.max(little), Some(Bounded::Trial)),
             (round.wanted >> limits.halvings, Some(Bounded::Refaults)),
             (limits.bytes.unwrap_or(u64::MAX), Some(Bounded::Refaults)),
             (shared.throttle.bytes_within(self.settings.interval), Some(Bounded::Rate)),

@@ -1,7 +1,7 @@
 //! The keys of a tiers task.
 
 use etmem_config::error::{ConfigError, Order, Rule};
-use etmem_config::values::{Percent, rate, yes_or_no};
+use etmem_config::values::{Percent, count_and_unit, rate, yes_or_no};
 use etmem_config::{Reader, keys};
 use etmem_core::throttle::Rate;
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn after(text: &str) -> Result<Option<Duration>, Rule> {
     if text == "none" {
         return Ok(None);
     }
-    let (count, unit) = number_and_unit(text).ok_or(FORM)?;
+    let (count, unit) = count_and_unit(text).ok_or(FORM)?;
     let seconds = match unit {
         's' => count,
         'm' => count.saturating_mul(60),
@@ -60,20 +60,13 @@ fn amount(text: &str) -> Result<Option<u64>, Rule> {
     if text == "none" {
         return Ok(None);
     }
-    let (count, unit) = number_and_unit(text).filter(|_| text.len() <= 10).ok_or(FORM)?;
+    let (count, unit) = count_and_unit(text).filter(|_| text.len() <= 10).ok_or(FORM)?;
     let shift = match unit {
         'm' | 'M' => 20,
         'g' | 'G' => 30,
         _ => return Err(FORM),
     };
     Some(count << shift).filter(|_| count > 0).map(Some).ok_or(FORM)
-}
-
-fn number_and_unit(text: &str) -> Option<(u64, char)> {
-    let unit = text.chars().next_back()?;
-    let digits = text.strip_suffix(unit)?;
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    Some((is_number.then(|| digits.parse().ok()).flatten()?, unit))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use crate::process::stat::{check_alive, process_error};
 use crate::root::{Roots, SysRoot};
 use crate::small_file;
+use crate::zswap_max::zswap_is_on;
 use etmem_core::kernel::groups::{GroupLimits, GroupUse};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use std::path::{Component, Path, PathBuf};
@@ -82,7 +83,7 @@ pub(super) fn of_path(sys: &SysRoot, root: &Path, path: &Path) -> Result<GroupLi
     let above = path.ancestors().filter(|part| !part.as_os_str().is_empty());
     let folders: Vec<PathBuf> = above.map(|part| root.join(part)).collect();
     let mut limits = GroupLimits::default();
-    let zswap = small_file::read(&sys.zswap()).is_ok_and(|text| text.starts_with(b"Y"));
+    let zswap = zswap_is_on(sys);
     for folder in folders {
         for swap in swap_limits(&folder, zswap)? {
             let room = |group: GroupUse| group.bound.saturating_sub(group.used);

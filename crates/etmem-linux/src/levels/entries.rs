@@ -1,5 +1,6 @@
 //! The entries of a process's page tables, mapping by mapping, as far as anything of a mapping is in memory or in swap.
 
+use crate::frames::{PRESENT, SWAPPED};
 use crate::mapping::line::{MapsLine, is_detail, number};
 use crate::process::memory_files::memory_file;
 use crate::process::stat::{check_alive, means_gone, process_error};
@@ -10,9 +11,6 @@ use etmem_core::kernel::process::{ProcessError, ProcessId};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
-/// Of an entry of pagemap: in memory, and in swap (`Documentation/admin-guide/mm/pagemap.rst`).
-const PRESENT: u64 = 1 << 63;
-const SWAPPED: u64 = 1 << 62;
 /// Of an entry in swap: bits 0 to 4 are the type, 5 to 54 the offset in pages.
 const TYPE_BITS: u32 = 5;
 const OFFSET: u64 = (1 << 50) - 1;

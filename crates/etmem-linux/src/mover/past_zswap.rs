@@ -7,10 +7,10 @@
 //! What else is paged out of the group in that moment goes the same way. Where zswap is off, all goes to the disk anyway.
 
 use crate::groups;
-use crate::lasting::{Kept, Setting, SettingJournal};
+use crate::lasting::{Kept, Setting, SettingJournal, end};
 use crate::root::Roots;
 use crate::small_file;
-use crate::zswap_max::ZswapMax;
+use crate::zswap_max::{ZswapMax, zswap_is_on};
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
@@ -18,7 +18,6 @@ use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tracing::warn;
 
 /// Makes movers.
 #[derive(Debug)]
@@ -34,10 +33,6 @@ impl PastZswap {
     pub fn new(beneath: Arc<dyn PageMover>, roots: Roots, journal: Arc<dyn SettingJournal>) -> Self {
         Self { beneath, roots, journal }
     }
-
-    fn is_on(&self) -> bool {
-        small_file::read(&self.roots.sys.zswap()).is_ok_and(|text| text.starts_with(b"Y"))
-    }
 }
 
 impl PageMover for PastZswap {
@@ -47,7 +42,7 @@ impl PageMover for PastZswap {
 
     fn attach(&self, process: ProcessId) -> Result<Box<dyn SwapOut>, ProcessError> {
         let beneath = self.beneath.attach(process)?;
-        if !self.is_on() {
+        if !zswap_is_on(&self.roots.sys) {
             return Ok(beneath);
         }
         let none = "it is in no control group of the second version, so that zswap cannot be passed (disk_directly=yes)";
@@ -116,10 +111,7 @@ struct Closed {
 impl Drop for Closed {
     fn drop(&mut self) {
         let Some((max, record)) = self.set.take() else { return };
-        if let Err(error) = max.put_back() {
-            warn!("{}: cannot be put back: {error}; the next etmemd tries again", max.file().display());
-            std::mem::forget(record);
-        }
+        end(record, max.file().display(), max.put_back());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the pages of a process are: its `pagemap` (`Documentation/admin-guide/mm/pagemap.rst`).
 
-use crate::frames::{FRAME, PRESENT};
+use crate::frames::{FRAME, PRESENT, SWAPPED};
 use crate::process::memory_files::memory_file;
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
@@ -11,8 +11,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 
-/// Of an entry: in swap, and of a file or shared.
-const SWAP: u64 = 1 << 62;
+/// Of an entry: of a file or shared.
 const FILE: u64 = 1 << 61;
 /// Of an entry that is in memory: no other mapping has the page (since Linux 4.2).
 const EXCLUSIVE: u64 = 1 << 56;
@@ -116,7 +115,7 @@ const fn residence(entry: u64) -> Residence {
     if entry & PRESENT != 0 {
         let shared = entry & EXCLUSIVE == 0;
         Residence::Memory { frame: entry & FRAME, file: entry & FILE != 0, shared }
-    } else if entry & SWAP != 0 {
+    } else if entry & SWAPPED != 0 {
         Residence::Swap
     } else {
         Residence::Nowhere
@@ -141,7 +140,7 @@ mod tests {
         let pages = 20_000u64;
         let entry = |page: u64| match page % 4 {
             0 => PRESENT | EXCLUSIVE | page,
-            1 => SWAP | FILE | 77,
+            1 => SWAPPED | FILE | 77,
             2 => PRESENT | FILE | page,
             _ => 0,
         };

@@ -17,6 +17,25 @@ pub(crate) struct ZramFiles {
     pub(crate) name: String,
 }
 
+/// The first figures of `mm_stat` (`Documentation/admin-guide/blockdev/zram.rst`), in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ZramMemory {
+    /// Of the pages that are in it.
+    pub(crate) original: u64,
+    /// Memory that it takes.
+    pub(crate) used: u64,
+    /// Most memory that it may take; 0: no limit.
+    pub(crate) limit: u64,
+}
+
+impl ZramMemory {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace().map(|word| word.parse::<u64>().ok());
+        let [original, _compressed, used, limit] = std::array::from_fn(|_| words.next().flatten());
+        Some(Self { original: original?, used: used?, limit: limit? })
+    }
+}
+
 /// Whether a block device of this name is compressed memory.
 pub(crate) fn is_zram(name: &str) -> bool {
     let digits = name.strip_prefix("zram");
@@ -46,6 +65,11 @@ impl ZramFiles {
         self.text(name).ok()?.split_whitespace().nth(column)?.parse().ok()
     }
 
+    /// What it holds and takes.
+    pub(crate) fn memory(&self) -> Option<ZramMemory> {
+        ZramMemory::parse(&self.text("mm_stat").ok()?)
+    }
+
     /// The disk behind it.
     pub(crate) fn disk(&self) -> Option<String> {
         self.text("backing_dev").ok().filter(|disk| disk != NO_DISK && !disk.is_empty())
@@ -54,18 +78,20 @@ impl ZramFiles {
     /// What the device says of itself; `None` if it has no size, or is not there.
     pub(crate) fn state(&self) -> Option<CompressedDevice> {
         let slots = self.number("disksize", 0).filter(|bytes| *bytes > 0)? / PAGE_SIZE;
-        let stored = self.number("mm_stat", 0)? / PAGE_SIZE;
-        let on_disk = self.number("bd_stat", 0).unwrap_or(0);
+        let ZramMemory { original, used, limit } = self.memory()?;
+        let text = self.text("bd_stat").unwrap_or_default();
+        let mut disk_figures = text.split_whitespace().map(|word| word.parse().unwrap_or(0));
+        let [on_disk, disk_reads, disk_writes] = std::array::from_fn(|_| disk_figures.next().unwrap_or(0));
         let disk = self.disk();
         Some(CompressedDevice {
             name: self.name.as_str().into(),
             slots,
-            in_memory: stored.saturating_sub(on_disk),
+            in_memory: (original / PAGE_SIZE).saturating_sub(on_disk),
             on_disk,
-            memory: self.number("mm_stat", 2)?,
-            memory_limit: self.number("mm_stat", 3)?,
-            disk_reads: self.number("bd_stat", 1).unwrap_or(0),
-            disk_writes: self.number("bd_stat", 2).unwrap_or(0),
+            memory: used,
+            memory_limit: limit,
+            disk_reads,
+            disk_writes,
             can_sink: self.can_sink(disk.is_some()),
             disk: disk.map(Into::into),
         })

@@ -5,13 +5,12 @@
 
 use super::device::ZramFiles;
 use super::limit::ZramLimit;
-use crate::lasting::Kept;
+use crate::lasting::{Kept, end};
 use etmem_core::kernel::sinking::{SinkPass, SinkRefusal, Sunk};
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-use tracing::warn;
 
 /// Where indexes are written to.
 pub(super) trait Writeback: fmt::Debug + Send {
@@ -99,15 +98,11 @@ impl SinkPass for Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         // What it took goes back to the machine only in whole pages of the allocator.
-        if self.wrote && self.files.number("mm_stat", 3).is_some_and(|limit| limit > 0) {
+        if self.wrote && self.files.memory().is_some_and(|state| state.limit > 0) {
             let _ = fs::write(self.files.file("compact"), "1");
         }
-        if let Err(error) = self.limit.put_back() {
-            warn!(
-                "{}: writeback_limit cannot be put back: {error}; the next etmemd tries again",
-                self.files.name
-            );
-            std::mem::forget(self.record.take());
+        if let Some(record) = self.record.take() {
+            end(record, format_args!("{}: writeback_limit", self.files.name), self.limit.put_back());
         }
     }
 }

@@ -17,17 +17,20 @@ use std::process::{Child, Command, ExitStatus};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
 use super::watch::{Came, Place, Watch};
+use crate::signals::Signals;
 
 /// What the command finds in its environment if it was said how much is wanted.
 const WANTED: &str = "ETMEM_WANTED_BYTES";
 
 /// How long until a path that is not there is tried again, in milliseconds.
 const TRY_AGAIN: u16 = 5000;
+
+/// That of the command's end, and those that ask to end.
+const SIGNALS: [Signal; 4] = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
 /// How long a command has to end after SIGTERM, in milliseconds.
 const GRACE: u16 = 2000;
@@ -39,7 +42,7 @@ const GRACE: u16 = 2000;
 pub(crate) fn run(place: &Place, command: &[OsString]) -> io::Result<()> {
     let parent = getppid();
     prctl::set_pdeathsig(Signal::SIGTERM)?;
-    let signals = Signals::receive()?;
+    let signals = Signals::receive(&SIGNALS)?;
     // It ended before the kernel knew that this is to be its end as well.
     if getppid() != parent {
         return Ok(());
@@ -47,30 +50,6 @@ pub(crate) fn run(place: &Place, command: &[OsString]) -> io::Result<()> {
     let mut runner = Runner { place, command, signals, watch: None, child: None, said: None };
     while runner.turn()? {}
     runner.end()
-}
-
-/// The signals that matter here, as a file.
-struct Signals(SignalFd);
-
-impl Signals {
-    fn receive() -> io::Result<Self> {
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
-            set.add(signal);
-        }
-        // The standard library gives its children an empty mask.
-        set.thread_block()?;
-        Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
-    }
-
-    /// Whether one of those that came asks to end.
-    fn ask_to_end(&self) -> io::Result<bool> {
-        let mut end = false;
-        while let Some(signal) = self.0.read_signal()? {
-            end |= i32::try_from(signal.ssi_signo).is_ok_and(|number| number != Signal::SIGCHLD as i32);
-        }
-        Ok(end)
-    }
 }
 
 struct Runner<'a> {
@@ -124,9 +103,18 @@ impl Runner<'_> {
         }
     }
 
+    /// Whether one of the signals that came asks to end.
+    fn asked_to_end(&self) -> io::Result<bool> {
+        let mut end = false;
+        while let Some(signal) = self.signals.next()? {
+            end |= signal != Signal::SIGCHLD;
+        }
+        Ok(end)
+    }
+
     /// Waits for a signal, and for a request while no command runs: whether a signal asks to end, and the events of the watch.
     fn wait(&self) -> io::Result<(bool, PollFlags)> {
-        let mut files = vec![PollFd::new(self.signals.0.as_fd(), PollFlags::POLLIN)];
+        let mut files = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         let listened = self.watch.as_ref().filter(|_| self.child.is_none());
         files.extend(listened.map(Watch::events).map(|(file, events)| PollFd::new(file, events)));
         let limit = if self.watch.is_none() { PollTimeout::from(TRY_AGAIN) } else { PollTimeout::NONE };
@@ -135,7 +123,7 @@ impl Runner<'_> {
             Err(error) => return Err(error.into()),
         }
         let events = files.get(1).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-        Ok((self.signals.ask_to_end()?, events))
+        Ok((self.asked_to_end()?, events))
     }
 
     fn start(&mut self, wanted: Option<u64>) {
@@ -157,13 +145,13 @@ impl Runner<'_> {
         // Not waited for yet, so the number is still its own.
         kill(Pid::from_raw(pid), Signal::SIGTERM)?;
         while child.try_wait()?.is_none() {
-            let mut files = [PollFd::new(self.signals.0.as_fd(), PollFlags::POLLIN)];
+            let mut files = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             if poll(&mut files, PollTimeout::from(GRACE))? == 0 {
                 child.kill()?;
                 child.wait()?;
                 break;
             }
-            self.signals.ask_to_end()?;
+            self.asked_to_end()?;
         }
         Ok(())
     }

@@ -6,10 +6,10 @@ use super::rows::rows;
 use super::screen::Shown;
 use super::view::View;
 use crate::failure::Failure;
+use crate::signals::Signals;
 use crate::watch::{is_absence, is_closed};
 use etmem_wire::{SocketName, Status};
-use nix::sys::signal::{SigSet, Signal, raise};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use std::env;
@@ -23,6 +23,10 @@ const TURN: Duration = Duration::from_millis(50);
 
 /// Columns of a plain table: reasons are not cut short.
 const PLAIN: usize = 400;
+
+/// The signals that end a live view from outside: the terminal is given back before they do. SIGHUP is not among them: it ends the
+/// program at once, as nothing is left to give back, and crossterm reads a terminal that has hung up for ever.
+const ENDS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT];
 
 /// What to show, and how often.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +46,7 @@ impl Top {
         if self.count.is_some() || !stdout().is_terminal() {
             return self.print(socket, first, out);
         }
-        let signals = Signals::receive().map_err(Failure::Output)?;
+        let signals = Signals::receive(&ENDS).map_err(Failure::Output)?;
         let (answers, end) = self.ask(socket).map_err(Failure::Output)?;
         // The hook that it sets gives the terminal back on a panic, too.
         let mut terminal = ratatui::try_init().map_err(Failure::Output)?;
@@ -106,34 +110,6 @@ impl Top {
             }
         })?;
         Ok((answers, end))
-    }
-}
-
-/// The signals that end a live view from outside, as a file: the terminal is given back before they do. SIGHUP is not among them:
-/// it ends the program at once, as nothing is left to give back, and crossterm reads a terminal that has hung up for ever.
-struct Signals(SigSet, SignalFd);
-
-impl Signals {
-    /// Call it before there are more threads: they get the mask of this one.
-    fn receive() -> io::Result<Self> {
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
-            set.add(signal);
-        }
-        set.thread_block()?;
-        Ok(Self(set, SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
-    }
-
-    /// The next of those that came.
-    fn next(&self) -> io::Result<Option<Signal>> {
-        let number = self.1.read_signal()?.and_then(|signal| i32::try_from(signal.ssi_signo).ok());
-        Ok(number.map(Signal::try_from).transpose()?)
-    }
-
-    /// Ends as `signal` does with programs that do not know it.
-    fn act_on(&self, signal: Signal) -> io::Result<()> {
-        raise(signal)?;
-        Ok(self.0.thread_unblock()?)
     }
 }
 
