@@ -23,9 +23,9 @@ pub(crate) const FORKING: &str = "etmemd.service";
 const TARGET: &str = "target.service";
 pub(crate) const MEMORY: usize = 96 * MIB;
 const HOT: usize = 8 * MIB;
-const CONFIG: &str = "/etc/etmem/conf.d/story.conf";
+pub(crate) const CONFIG: &str = "/etc/etmem/conf.d/story.conf";
 /// Many times what it takes, where every instruction is emulated on a machine that does something else meanwhile.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// The machine that a story happens in.
 #[derive(Debug)]
@@ -67,11 +67,25 @@ impl Inside {
         self.must("systemctl", words)
     }
 
+    pub(crate) fn etmem(&self, words: &[&str]) -> Result<String> {
+        self.must("/usr/bin/etmem", &[words, &["-s", "etmemd_socket"]].concat())
+    }
+
+    pub(crate) fn property(&self, unit: &str, name: &str) -> Result<String> {
+        Ok(self.systemctl(&["show", "--property", name, "--value", unit])?.trim().to_owned())
+    }
+
+    pub(crate) fn main_pid(&self, unit: &str) -> Result<String> {
+        let pid = self.property(unit, "MainPID")?;
+        ensure!(pid != "0", "{unit} does not run:\n{}", self.journal(unit)?);
+        Ok(pid)
+    }
+
     pub(crate) fn is_active(&self, unit: &str) -> Result<bool> {
         Ok(self.run("systemctl", &["is-active", "--quiet", unit])?.status == 0)
     }
 
-    fn journal(&self, unit: &str) -> Result<String> {
+    pub(crate) fn journal(&self, unit: &str) -> Result<String> {
         self.must("journalctl", &["--no-pager", "--output", "short-monotonic", "--unit", unit])
     }
 
@@ -87,7 +101,7 @@ impl Inside {
     }
 
     /// The package of this version.
-    fn package(&self, package: &str, version: &str) -> Result<PathBuf> {
+    pub(crate) fn package(&self, package: &str, version: &str) -> Result<PathBuf> {
         packages::file(&packages::packages(), package, version)
     }
 
@@ -121,7 +135,7 @@ impl Inside {
     }
 
     /// A file in the folder of files that a start reads.
-    fn configure(&self, path: &str, text: &str) -> Result<()> {
+    pub(crate) fn configure(&self, path: &str, text: &str) -> Result<()> {
         fs::write(path, text).with_context(|| path.to_owned())?;
         Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o600))?)
     }
@@ -135,13 +149,24 @@ impl Inside {
         if !Path::new(CONFIG).exists() {
             self.configure(CONFIG, SLIDE)?;
         }
+        if self.is_active(FORKING)? {
+            self.systemctl(&["disable", "--now", FORKING])?;
+        }
         self.systemctl(&["enable", "--now", NOTIFY])?;
         Ok(())
+    }
+
+    /// How many cycles the task of slide has behind it.
+    pub(crate) fn cycles(&self) -> Result<u64> {
+        let shown = self.etmem(&["task", "show", "-n", "story", "--json"])?;
+        let shown: serde_json::Value = serde_json::from_str(&shown).with_context(|| shown.clone())?;
+        let cycles = shown["tasks"][0]["cycles"].as_u64();
+        cycles.with_context(|| format!("no cycles in {shown}"))
     }
 }
 
 /// A task that acts at once, on the program of the stories.
-const SLIDE: &str = "[project]\nname=story\nloop=2\ninterval=200ms\nsleep=1\n\
+pub(crate) const SLIDE: &str = "[project]\nname=story\nloop=2\ninterval=200ms\nsleep=1\n\
      [engine]\nproject=story\nname=slide\n\
      [task]\nproject=story\nengine=slide\nname=cold\ntype=name\nvalue=hotset\nT=1\nage=none\nmax_rate=none\nmax_refault=none\n";
 
@@ -157,6 +182,6 @@ pub(crate) fn in_swap(pid: u32) -> Result<usize> {
     status_bytes(pid, "VmSwap")
 }
 
-fn resident(pid: u32) -> Result<usize> {
+pub(crate) fn resident(pid: u32) -> Result<usize> {
     status_bytes(pid, "VmRSS")
 }

@@ -1,9 +1,19 @@
-//! The confined unit: installed, enabled and started.
+//! The confined unit through its life: installed, started, killed, stopped, reloaded, upgraded.
 
-use anyhow::{Result, ensure};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
-use crate::inside::{FORKING, Inside, MEMORY, NOTIFY, in_swap, processes_of};
+use anyhow::{Context, Result, ensure};
+
+use crate::inside::{CONFIG, FORKING, Inside, MEMORY, NOTIFY, SLIDE, in_swap, processes_of};
 use crate::packages::VERSIONS;
+
+/// What a killed daemon may take until its projects are back, as the packages promise.
+const BACK: Duration = Duration::from_secs(5);
+const DROP_IN: &str = "/run/systemd/system/etmemd-notify.service.d/story.conf";
+const POLICY: &str = "/etc/etmem/conf.d/policy.conf";
+const PLUGIN: &str = "/usr/lib/etmem/libcold_pages.so";
 
 /// Nothing runs and nothing is enabled; both programs are found by the names that scripts use; samples are accepted.
 pub(crate) fn installed(inside: &Inside) -> Result<()> {
@@ -30,5 +40,112 @@ pub(crate) fn moves(inside: &Inside) -> Result<()> {
     inside.wait(NOTIFY, "half of the program is in swap", || Ok(in_swap(target)? > MEMORY / 2))?;
     inside.say(format!("{} MiB are in swap", in_swap(target)? >> 20));
     ensure!(inside.systemctl(&["is-enabled", NOTIFY])?.trim() == "enabled", "it is not enabled");
+    Ok(())
+}
+
+/// By the journal, too.
+pub(crate) fn killed(inside: &Inside) -> Result<()> {
+    inside.serve()?;
+    let before = inside.main_pid(NOTIFY)?;
+    inside.must("kill", &["-KILL", &before])?;
+    let began = inside.clock.wait_until(BACK, "its projects are back", || {
+        Ok(inside.property(NOTIFY, "MainPID")? != before && is_project_back(inside)?)
+    });
+    let took = began.with_context(|| inside.journal(NOTIFY).unwrap_or_default())?;
+    inside.say(format!("back after {took:?}"));
+    let journal = inside.journal(NOTIFY)?;
+    ensure!(journal.contains("status=9/KILL"), "the journal does not say that it was killed:\n{journal}");
+    ensure!(journal.contains("Scheduled restart job"), "nor that it is started again:\n{journal}");
+    Ok(())
+}
+
+pub(crate) fn is_project_back(inside: &Inside) -> Result<bool> {
+    let shown = inside.run("/usr/bin/etmem", &["project", "show", "-n", "story", "-s", "etmemd_socket"])?;
+    Ok(shown.status == 0 && shown.stdout.contains("started"))
+}
+
+/// With less patience than the unit has, so that a test of each change has the time.
+pub(crate) fn stopped(inside: &Inside) -> Result<()> {
+    inside.serve()?;
+    let folder = Path::new(DROP_IN).parent().context("no folder")?;
+    fs::create_dir_all(folder)?;
+    fs::write(DROP_IN, "[Service]\nWatchdogSec=5\n")?;
+    inside.systemctl(&["daemon-reload"])?;
+    inside.systemctl(&["restart", NOTIFY])?;
+    let before = inside.main_pid(NOTIFY)?;
+    inside.must("kill", &["-STOP", &before])?;
+    inside.wait(NOTIFY, "a daemon that stands still is replaced", || {
+        Ok(inside.is_active(NOTIFY)?
+            && inside.property(NOTIFY, "MainPID")? != before
+            && is_project_back(inside)?)
+    })?;
+    let journal = inside.journal(NOTIFY)?;
+    ensure!(journal.contains("Watchdog timeout"), "the journal does not say why:\n{journal}");
+    fs::remove_file(DROP_IN)?;
+    inside.systemctl(&["daemon-reload"])?;
+    inside.systemctl(&["restart", NOTIFY])?;
+    Ok(())
+}
+
+/// The answer comes with systemctl's; the same process goes on.
+pub(crate) fn reloaded(inside: &Inside) -> Result<()> {
+    inside.serve()?;
+    let before = inside.main_pid(NOTIFY)?;
+    inside.configure(
+        CONFIG,
+        &SLIDE.replace("name=story", "name=other").replace("project=story", "project=other"),
+    )?;
+    inside.systemctl(&["reload", NOTIFY])?;
+    let shown = inside.etmem(&["project", "show"])?;
+    ensure!(shown.contains("other") && !shown.contains("story"), "{shown}");
+    inside.configure(CONFIG, SLIDE)?;
+    inside.systemctl(&["reload", NOTIFY])?;
+    ensure!(is_project_back(inside)?, "{}", inside.etmem(&["project", "show"])?);
+    ensure!(inside.main_pid(NOTIFY)? == before, "a reload was a restart");
+    Ok(())
+}
+
+/// A task and a plugin in a process of its own go on in the daemon that runs; what starts after that is of the new package.
+pub(crate) fn upgraded(inside: &Inside) -> Result<()> {
+    inside.serve()?;
+    policy(inside)?;
+    let (daemon, plugin) = (inside.main_pid(NOTIFY)?, processes_of("etmemd-engine")?);
+    ensure!(plugin.len() == 1, "processes of plugins: {plugin:?}");
+    fs::write("/etc/etmem/slide.yaml", "# of the administrator\n")?;
+    let said = inside.install("etmem", VERSIONS[1])?;
+    ensure!(said.contains("goes on as version 0.1.0-1"), "{said}");
+    ensure!(inside.installed_version()? == VERSIONS[1], "{}", inside.installed_version()?);
+    ensure!(
+        fs::read_to_string("/etc/etmem/slide.yaml")? == "# of the administrator\n",
+        "configuration was overwritten"
+    );
+    ensure!(inside.main_pid(NOTIFY)? == daemon, "the daemon was restarted");
+    let cycles = inside.cycles()?;
+    inside.wait(NOTIFY, "the task has another cycle", || Ok(inside.cycles()? > cycles))?;
+    ensure!(processes_of("etmemd-engine")? == plugin, "the plugin is another process");
+    let answer = inside.etmem(&["engine", "paged_out", "-n", "policy", "-e", "cold_pages", "-t", "cold"])?;
+    ensure!(answer.contains("KiB paged out"), "{answer}");
+    // A process for a plugin that starts now is of the file that is there now.
+    for verb in ["stop", "start"] {
+        inside.etmem(&["project", verb, "-n", "policy"])?;
+    }
+    fs::remove_file(POLICY)?;
+    inside.systemctl(&["reload", NOTIFY])?;
+    Ok(())
+}
+
+/// Adds the example of a policy in Rust, in a process of its own.
+fn policy(inside: &Inside) -> Result<()> {
+    inside.install("libetmemd-scan", VERSIONS[0])?;
+    let built = inside.binaries.etmemd.with_file_name("libcold_pages.so");
+    let built = built.to_str().context("no UTF-8")?;
+    inside.must("install", &["-D", "-m", "0500", "-o", "root", "-g", "root", built, PLUGIN])?;
+    let text = format!(
+        "[project]\nname=policy\nscan_type=page\nloop=1\ninterval=1\nsleep=1\n\
+         [engine]\nproject=policy\nname=thirdparty\neng_name=cold_pages\nlibname={PLUGIN}\nops_name=cold_pages_ops\nisolate=yes\n\
+         [task]\nproject=policy\nengine=cold_pages\nname=cold\ntype=name\nvalue=hotset\ncold_below=1\n"
+    );
+    inside.configure(POLICY, &text)?;
+    inside.systemctl(&["reload", NOTIFY])?;
     Ok(())
 }

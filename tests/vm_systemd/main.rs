@@ -1,4 +1,4 @@
-//! The packages on a real systemd, in a virtual machine: installed, and started in the sandbox of the confined unit.
+//! The packages on a real systemd, in a virtual machine: from installing to purging, each unit on the way.
 //!
 //! In the machine this same program tells one story after the other, each of which is a test. Each begins by making sure
 //! that the package is installed and that its service runs.
@@ -7,6 +7,8 @@ mod inside;
 mod life;
 #[path = "../packages/built.rs"]
 mod packages;
+mod removal;
+mod units;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,8 +26,16 @@ const MACHINE: Machine = Machine { modules: &["zram", "lz4"], systemd: true, ..M
 
 type Story = guest::Story<Inside>;
 
-const STORIES: [Story; 2] =
-    [("installing_starts_nothing", life::installed), ("slide_moves_cold_memory_in_the_sandbox", life::moves)];
+const STORIES: [Story; 8] = [
+    ("installing_starts_nothing", life::installed),
+    ("slide_moves_cold_memory_in_the_sandbox", life::moves),
+    ("a_killed_daemon_is_back_within_5_s_with_its_projects", life::killed),
+    ("the_watchdog_restarts_a_stopped_daemon", life::stopped),
+    ("a_reload_takes_changed_files", life::reloaded),
+    ("an_upgrade_leaves_tasks_and_plugins_running", life::upgraded),
+    ("the_forking_unit_restarts_as_well", units::forking),
+    ("removing_takes_back_and_purging_leaves_nothing", removal::purged),
+];
 
 fn main() -> ExitCode {
     if let Some(status) = guest::story(tell) {
@@ -42,8 +52,8 @@ fn tell(name: &str, binaries: &Binaries) -> Result<()> {
     guest::tell(&STORIES, name, || Inside::new(binaries.clone()))
 }
 
-/// The commands that tell the stories, with the packages.
+/// The commands that tell the stories, with the packages and the plugin of an engine.
 fn commands() -> Result<Commands> {
     let packages = packages::built()?.to_owned();
-    guest::commands(&STORIES, vec![packages, built::program("hotset")?])
+    guest::commands(&STORIES, vec![packages, built::program("hotset")?, built::library("libcold_pages.so")?])
 }
