@@ -20,12 +20,14 @@ use crate::packages;
 pub(crate) const NOTIFY: &str = "etmemd-notify.service";
 pub(crate) const FORKING: &str = "etmemd.service";
 /// The program whose cold memory moves, as a unit of its own.
-const TARGET: &str = "target.service";
+pub(crate) const TARGET: &str = "target.service";
 pub(crate) const MEMORY: usize = 96 * MIB;
+const DISK: &str = "/dev/nullb0";
+const PLUGIN: &str = "/usr/lib/etmem/libcold_pages.so";
 const HOT: usize = 8 * MIB;
 pub(crate) const CONFIG: &str = "/etc/etmem/conf.d/story.conf";
 /// Many times what it takes, where every instruction is emulated on a machine that does something else meanwhile.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(400);
 
 /// The machine that a story happens in.
 #[derive(Debug)]
@@ -40,6 +42,10 @@ impl Inside {
         if areas()?.is_empty() {
             let zram = "/sys/block/zram0";
             fs::write(format!("{zram}/comp_algorithm"), "lz4")?;
+            // Where the machine has a disk in memory, it is for what sinks.
+            if Path::new(DISK).exists() {
+                fs::write(format!("{zram}/backing_dev"), DISK)?;
+            }
             fs::write(format!("{zram}/disksize"), "256M")?;
             inside.must("mkswap", &["-q", "/dev/zram0"])?;
             inside.must("swapon", &["/dev/zram0"])?;
@@ -73,6 +79,12 @@ impl Inside {
 
     pub(crate) fn property(&self, unit: &str, name: &str) -> Result<String> {
         Ok(self.systemctl(&["show", "--property", name, "--value", unit])?.trim().to_owned())
+    }
+
+    /// When this happened, as systemd has it: by the clock of the machine.
+    pub(crate) fn moment(&self, unit: &str, name: &str) -> Result<Duration> {
+        let text = self.property(unit, &format!("{name}TimestampMonotonic"))?;
+        Ok(Duration::from_micros(text.parse().with_context(|| format!("{name} of {unit}: {text:?}"))?))
     }
 
     pub(crate) fn main_pid(&self, unit: &str) -> Result<String> {
@@ -169,6 +181,15 @@ impl Inside {
 pub(crate) const SLIDE: &str = "[project]\nname=story\nloop=2\ninterval=200ms\nsleep=1\n\
      [engine]\nproject=story\nname=slide\n\
      [task]\nproject=story\nengine=slide\nname=cold\ntype=name\nvalue=hotset\nT=1\nage=none\nmax_rate=none\nmax_refault=none\n";
+
+/// Installs the example of a policy in Rust: its path.
+pub(crate) fn plugin(inside: &Inside) -> Result<&'static str> {
+    inside.install("libetmemd-scan", packages::VERSIONS[0])?;
+    let built = inside.binaries.etmemd.with_file_name("libcold_pages.so");
+    let built = built.to_str().context("no UTF-8")?;
+    inside.must("install", &["-D", "-m", "0500", "-o", "root", "-g", "root", built, PLUGIN])?;
+    Ok(PLUGIN)
+}
 
 /// Processes called `name`.
 pub(crate) fn processes_of(name: &str) -> Result<Vec<u32>> {

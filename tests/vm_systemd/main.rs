@@ -3,6 +3,8 @@
 //! In the machine this same program tells one story after the other, each of which is a test. Each begins by making sure
 //! that the package is installed and that its service runs.
 
+mod container;
+mod engines;
 mod inside;
 mod life;
 #[path = "../packages/built.rs"]
@@ -19,23 +21,44 @@ use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
 use etmem_testkit::laboratory::{Commands, Machine, SharedBoot, trial};
 use etmem_testkit::machine::{self, Need};
-use etmem_testkit::trial::run_in_turn;
+use etmem_testkit::trial::{for_soak, run_in_turn};
 use inside::Inside;
+use libtest_mimic::Trial;
 
-const MACHINE: Machine = Machine { modules: &["zram", "lz4"], systemd: true, ..Machine::of("6.12") };
+const MACHINE: Machine =
+    Machine { modules: &["zram", "lz4"], systemd: true, seconds: 600, ..Machine::of("6.12") };
 
 type Story = guest::Story<Inside>;
 
-const STORIES: [Story; 8] = [
+const STORIES: &[Story] = &[
     ("installing_starts_nothing", life::installed),
     ("slide_moves_cold_memory_in_the_sandbox", life::moves),
     ("a_killed_daemon_is_back_within_5_s_with_its_projects", life::killed),
+    ("removing_takes_back_and_purging_leaves_nothing", removal::purged),
+];
+
+/// Those that take long, in a machine of their own.
+const SOAK: &[Story] = &[
     ("the_watchdog_restarts_a_stopped_daemon", life::stopped),
     ("a_reload_takes_changed_files", life::reloaded),
     ("an_upgrade_leaves_tasks_and_plugins_running", life::upgraded),
     ("the_forking_unit_restarts_as_well", units::forking),
-    ("removing_takes_back_and_purging_leaves_nothing", removal::purged),
+    ("the_container_of_the_daemon_set_pages_out_a_process_of_the_node", container::pages_out),
 ];
+
+/// The rows of docs/service.md, each on a program of its own, on a machine with two NUMA nodes and a disk behind its swap.
+const ENGINES: &[Story] = &[
+    ("slide_works_in_the_sandbox", engines::slide),
+    ("cslide_works_in_the_sandbox", engines::cslide),
+    ("a_plugin_of_its_own_process_works_in_the_sandbox", engines::isolated_plugin),
+    ("psi_works_with_its_drop_in", engines::psi),
+    ("damon_works_with_its_drop_in", engines::damon),
+    ("ksm_works_with_its_drop_in", engines::ksm),
+    ("tiers_works_with_its_drop_in", engines::tiers),
+    ("metrics_are_written_with_their_drop_in", engines::metrics),
+];
+const OF_ENGINES: Machine =
+    Machine { modules: &["zram", "lz4", "null_blk"], nodes: "2", memory: "1536M", ..MACHINE };
 
 fn main() -> ExitCode {
     if let Some(status) = guest::story(tell) {
@@ -43,17 +66,24 @@ fn main() -> ExitCode {
     }
     let missing =
         machine::lacks(&[Need::Program("dpkg-deb"), Need::Program("objcopy")]).or_else(|| MACHINE.lacks());
-    let boot = Arc::new(SharedBoot::new(MACHINE, commands));
-    let trials = STORIES.map(|(name, _)| trial(name, missing.as_deref(), guest::told(&boot, name)));
-    run_in_turn(trials.into())
+    let of = |machine: Machine, stories: &'static [Story], name: fn(&str) -> String| -> Vec<Trial> {
+        let boot = Arc::new(SharedBoot::new(machine, || commands(stories)));
+        let one =
+            |story: &'static Story| trial(&name(story.0), missing.as_deref(), guest::told(&boot, story.0));
+        stories.iter().map(one).collect()
+    };
+    let of_soak = |machine, stories| of(machine, stories, |name| for_soak(name, 2));
+    let long = of_soak(MACHINE, SOAK).into_iter().chain(of_soak(OF_ENGINES, ENGINES));
+    let long = long.map(|trial| trial.with_ignored_flag(true));
+    run_in_turn(of(MACHINE, STORIES, str::to_owned).into_iter().chain(long).collect())
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {
-    guest::tell(&STORIES, name, || Inside::new(binaries.clone()))
+    guest::tell(STORIES.iter().chain(SOAK).chain(ENGINES), name, || Inside::new(binaries.clone()))
 }
 
 /// The commands that tell the stories, with the packages and the plugin of an engine.
-fn commands() -> Result<Commands> {
+fn commands(stories: &[Story]) -> Result<Commands> {
     let packages = packages::built()?.to_owned();
-    guest::commands(&STORIES, vec![packages, built::program("hotset")?, built::library("libcold_pages.so")?])
+    guest::commands(stories, vec![packages, built::program("hotset")?, built::library("libcold_pages.so")?])
 }

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 
 use crate::inside::{FORKING, Inside, NOTIFY};
-use crate::life::is_project_back;
+use crate::life::back_soon;
 
 /// With the folder of files, as docs/service.md says.
 const DROP_IN: &str = "/etc/systemd/system/etmemd.service.d/conf.d.conf";
@@ -22,11 +22,7 @@ pub(crate) fn forking(inside: &Inside) -> Result<()> {
     let before = inside.main_pid(FORKING)?;
     ensure!(fs::read_to_string("/run/etmemd.pid")?.trim() == before, "the pid file names another process");
     inside.must("kill", &["-KILL", &before])?;
-    inside.wait(FORKING, "its projects are back", || {
-        Ok(inside.property(FORKING, "MainPID")? != before && is_project_back(inside)?)
-    })?;
-    let journal = inside.journal(FORKING)?;
-    ensure!(journal.contains("status=9/KILL"), "the journal does not say that it was killed:\n{journal}");
+    back_soon(inside, FORKING, &before)?;
     inside.systemctl(&["stop", FORKING])?;
     fs::remove_file(DROP_IN).context("remove the drop-in")?;
     inside.systemctl(&["daemon-reload"]).map(|_| ())

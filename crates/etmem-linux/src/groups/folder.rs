@@ -40,6 +40,10 @@ impl Folder {
         match error.raw_os_error() {
             // A file of a group that was removed while it was open.
             Some(libc::ENODEV) => GroupError::Removed,
+            Some(libc::EROFS) => {
+                let help = "in a unit of systemd, ProtectControlGroups=no lets etmemd write there";
+                GroupError::refused(self.path.join(name).display(), format!("{error}: {help}"))
+            }
             _ => GroupError::refused(self.path.join(name).display(), error),
         }
     }

@@ -1,6 +1,7 @@
 //! Trees of files in place of the cgroup file system.
 
 use super::MachineGroups;
+use super::folder::Folder;
 use crate::root::{ProcRoot, Roots, SysRoot};
 use etmem_core::kernel::groups::{
     ControlGroups, Group, GroupError, GroupLimits, GroupPattern, GroupUse, Stall, Swappiness,
@@ -171,6 +172,20 @@ fn a_group_that_has_the_path_of_another_is_not_that_one() {
     assert_eq!(tree.groups.memory(&group), Err(GroupError::Removed));
     assert_eq!(tree.groups.pressure(&group), Err(GroupError::Removed));
     assert_eq!(tree.groups.reclaim(&group, 4096, None), Err(GroupError::Removed));
+}
+
+#[test]
+fn a_group_in_a_sandbox_is_refused_with_what_helps() {
+    let tree = Tree::second(&[("a/memory.reclaim", "")]);
+    let folder = Folder::open(tree.path("a"), None).unwrap();
+    let refused = folder.refused("memory.reclaim", std::io::Error::from_raw_os_error(libc::EROFS));
+    let GroupError::Refused { call, reason } = &refused else { panic!("{refused:?}") };
+    assert!(call.ends_with("a/memory.reclaim"), "{call}");
+    assert!(reason.contains("ProtectControlGroups=no"), "{reason}");
+    assert_eq!(
+        folder.refused("memory.stat", std::io::Error::from_raw_os_error(libc::ENODEV)),
+        GroupError::Removed
+    );
 }
 
 #[test]
