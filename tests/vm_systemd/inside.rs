@@ -69,6 +69,11 @@ impl Inside {
         Ok(ran.stdout)
     }
 
+    /// By the shell: a small Debian has no kill(1).
+    pub(crate) fn signal(&self, signal: &str, pid: &str) -> Result<()> {
+        self.must("sh", &["-c", &format!("kill {signal} {pid}")]).map(|_| ())
+    }
+
     pub(crate) fn systemctl(&self, words: &[&str]) -> Result<String> {
         self.must("systemctl", words)
     }

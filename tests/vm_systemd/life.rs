@@ -46,7 +46,7 @@ pub(crate) fn moves(inside: &Inside) -> Result<()> {
 pub(crate) fn killed(inside: &Inside) -> Result<()> {
     inside.serve()?;
     let before = inside.main_pid(NOTIFY)?;
-    inside.must("kill", &["-KILL", &before])?;
+    inside.signal("-KILL", &before)?;
     back_soon(inside, NOTIFY, &before)
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn back_soon(inside: &Inside, unit: &str, before: &str) -> Result<()>
 
 pub(crate) fn is_project_back(inside: &Inside) -> Result<bool> {
     let shown = inside.run("/usr/bin/etmem", &["project", "show", "-n", "story", "-s", "etmemd_socket"])?;
-    Ok(shown.status == 0 && shown.stdout.contains("started"))
+    Ok(shown.status == 0 && shown.stdout.contains(" true "))
 }
 
 /// With less patience than the unit has, so that a test of each change has the time.
@@ -83,7 +83,7 @@ pub(crate) fn stopped(inside: &Inside) -> Result<()> {
     inside.systemctl(&["daemon-reload"])?;
     inside.systemctl(&["restart", NOTIFY])?;
     let before = inside.main_pid(NOTIFY)?;
-    inside.must("kill", &["-STOP", &before])?;
+    inside.signal("-STOP", &before)?;
     inside.wait(NOTIFY, "a daemon that stands still is replaced", || {
         Ok(inside.is_active(NOTIFY)?
             && inside.property(NOTIFY, "MainPID")? != before
@@ -91,7 +91,7 @@ pub(crate) fn stopped(inside: &Inside) -> Result<()> {
     })?;
     let journal = inside.journal(NOTIFY)?;
     ensure!(journal.contains("Watchdog timeout"), "the journal does not say why:\n{journal}");
-    fs::remove_file(DROP_IN)?;
+    fs::remove_dir_all(folder)?;
     inside.systemctl(&["daemon-reload"])?;
     inside.systemctl(&["restart", NOTIFY])?;
     Ok(())

@@ -33,17 +33,17 @@ type Story = guest::Story<Inside>;
 const STORIES: &[Story] = &[
     ("installing_starts_nothing", life::installed),
     ("slide_moves_cold_memory_in_the_sandbox", life::moves),
-    ("a_killed_daemon_is_back_within_5_s_with_its_projects", life::killed),
-    ("removing_takes_back_and_purging_leaves_nothing", removal::purged),
 ];
 
 /// Those that take long, in a machine of their own.
 const SOAK: &[Story] = &[
+    ("a_killed_daemon_is_back_within_5_s_with_its_projects", life::killed),
     ("the_watchdog_restarts_a_stopped_daemon", life::stopped),
     ("a_reload_takes_changed_files", life::reloaded),
     ("an_upgrade_leaves_tasks_and_plugins_running", life::upgraded),
     ("the_forking_unit_restarts_as_well", units::forking),
     ("the_container_of_the_daemon_set_pages_out_a_process_of_the_node", container::pages_out),
+    ("removing_takes_back_and_purging_leaves_nothing", removal::purged),
 ];
 
 /// The rows of docs/service.md, each on a program of its own, on a machine with two NUMA nodes and a disk behind its swap.

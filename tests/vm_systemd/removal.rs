@@ -27,7 +27,7 @@ pub(crate) fn purged(inside: &Inside) -> Result<()> {
     inside.configure(KSM, MERGING)?;
     inside.systemctl(&["restart", NOTIFY])?;
     inside.wait(NOTIFY, "pages are searched", || Ok(fs::read_to_string(RUN)?.trim() == "1"))?;
-    inside.must("kill", &["-KILL", &inside.main_pid(NOTIFY)?])?;
+    inside.signal("-KILL", &inside.main_pid(NOTIFY)?)?;
     inside.wait(NOTIFY, "the kill is noticed", || Ok(!inside.is_active(NOTIFY)?))?;
     ensure!(fs::read_to_string(RUN)?.trim() == "1", "a killed daemon has taken back what it set");
     inside.must("etmemd", &["--take-back"])?;

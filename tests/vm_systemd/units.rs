@@ -21,9 +21,9 @@ pub(crate) fn forking(inside: &Inside) -> Result<()> {
     ensure!(!inside.is_active(NOTIFY)?, "both units run");
     let before = inside.main_pid(FORKING)?;
     ensure!(fs::read_to_string("/run/etmemd.pid")?.trim() == before, "the pid file names another process");
-    inside.must("kill", &["-KILL", &before])?;
+    inside.signal("-KILL", &before)?;
     back_soon(inside, FORKING, &before)?;
     inside.systemctl(&["stop", FORKING])?;
-    fs::remove_file(DROP_IN).context("remove the drop-in")?;
+    fs::remove_dir_all("/etc/systemd/system/etmemd.service.d").context("remove the drop-in")?;
     inside.systemctl(&["daemon-reload"]).map(|_| ())
 }
