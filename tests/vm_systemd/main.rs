@@ -33,11 +33,11 @@ type Story = guest::Story<Inside>;
 const STORIES: &[Story] = &[
     ("installing_starts_nothing", life::installed),
     ("slide_moves_cold_memory_in_the_sandbox", life::moves),
+    ("a_killed_daemon_is_back_within_5_s_with_its_projects", life::killed),
 ];
 
 /// Those that take long, in a machine of their own.
 const SOAK: &[Story] = &[
-    ("a_killed_daemon_is_back_within_5_s_with_its_projects", life::killed),
     ("the_watchdog_restarts_a_stopped_daemon", life::stopped),
     ("a_reload_takes_changed_files", life::reloaded),
     ("an_upgrade_leaves_tasks_and_plugins_running", life::upgraded),

@@ -26,6 +26,7 @@ pub(crate) fn purged(inside: &Inside) -> Result<()> {
     inside.systemctl(&["daemon-reload"])?;
     inside.configure(KSM, MERGING)?;
     inside.systemctl(&["restart", NOTIFY])?;
+    inside.say("restarted with ksm");
     inside.wait(NOTIFY, "pages are searched", || Ok(fs::read_to_string(RUN)?.trim() == "1"))?;
     inside.signal("-KILL", &inside.main_pid(NOTIFY)?)?;
     inside.wait(NOTIFY, "the kill is noticed", || Ok(!inside.is_active(NOTIFY)?))?;
@@ -37,6 +38,7 @@ pub(crate) fn purged(inside: &Inside) -> Result<()> {
         fs::read_to_string(RUN)?
     );
 
+    inside.say("taken back after the kill");
     inside.systemctl(&["reset-failed", NOTIFY])?;
     inside.systemctl(&["start", NOTIFY])?;
     inside.wait(NOTIFY, "pages are searched again", || Ok(fs::read_to_string(RUN)?.trim() == "1"))?;
@@ -45,6 +47,7 @@ pub(crate) fn purged(inside: &Inside) -> Result<()> {
     ensure!(fs::read_to_string(RUN)? == before, "removing left ksm/run={}", fs::read_to_string(RUN)?);
     ensure!(Path::new(KSM).exists(), "removing took configuration");
 
+    inside.say("removed");
     // The administrator's own.
     fs::remove_dir_all(folder)?;
     inside.must("dpkg", &["--purge", "etmem", "libetmemd-scan"])?;
