@@ -1,11 +1,13 @@
 //! One cycle of a slide task over one process.
 //!
 //! ```text
-//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> do programs give them back?
+//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold?
+//!                               -> (engine tiers: cool ones to the slow node, others to the fast one) -> do programs give them back?
 //!                               -> page the rest out, at a rate (a sample first: does it come back?) -> what really left?
 //! ```
 
 use super::acting::{Act, Acted, Actor, Attached, FRESH};
+use super::cooling::{Cooled, Placing};
 use super::history::TaskHistory;
 use super::machine::{Machine, MachineFigures};
 use super::not_looked_at::NotLookedAt;
@@ -161,6 +163,7 @@ impl<'a> ProcessCycle<'a> {
                 memory,
                 limits,
                 asked: None,
+                cooled: None,
             }
         });
         self.history.put_back(process, known);
@@ -190,7 +193,7 @@ impl<'a> ProcessCycle<'a> {
     /// The rest leaves, as far as the sample stayed out. Where nothing more may, it is said why.
     fn end_acting(&self, acting: Acting) -> (Scanned, Option<End>) {
         let Acting { judgement, mut attached, given_back, mut act } = acting;
-        let Judgement { observed, not_looked_at, window, settled, refaulted, .. } = judgement;
+        let Judgement { observed, not_looked_at, window, settled, refaulted, cooled, .. } = judgement;
         let limits = self.history.limits_now(act.limits, self.pacer.now());
         let mut known = self.history.take(self.process);
         let room = self.room_now();
@@ -229,6 +232,7 @@ impl<'a> ProcessCycle<'a> {
             rehearsal,
             locked: observed.locked,
             not_looked_at,
+            cooled,
             history: History {
                 refaulted,
                 left,
@@ -250,12 +254,17 @@ impl<'a> ProcessCycle<'a> {
 
     fn is_there_a_need(&self) -> Result<(), End> {
         let machine = self.machine_now()?;
-        guard::swap_has_room(&machine.memory)?;
+        // Where swap has no room, pages can still go to another node.
+        if self.settings.cooling.is_none() {
+            guard::swap_has_room(&machine.memory)?;
+        }
         let gates = self.settings.gates;
         if !gates.are_open() {
             guard::gate(gates, &machine.memory, &self.kernel.processes.memory(self.process)?)?;
         }
-        self.room(machine)?;
+        if self.settings.cooling.is_none() {
+            self.room(machine)?;
+        }
         Ok(())
     }
 
@@ -334,6 +343,8 @@ struct Judgement {
     limits: RefaultLimits,
     /// What came of asking its programs, if any was asked.
     asked: Option<Asked>,
+    /// What moved between NUMA nodes, if the task wishes that.
+    cooled: Option<Cooled>,
 }
 
 /// What was wanted of the programs of a process, and what they gave back.
@@ -371,6 +382,31 @@ impl<'a> Judged<'a> {
         let given_back = now.given_back_since(&self.judgement.memory);
         self.judgement.asked = Some(Asked { wanted, given_back });
         self.judgement.memory = now;
+    }
+
+    /// Puts its pages on the NUMA nodes where they belong, if the task wishes that.
+    pub(super) fn place(mut self) -> Result<Self, Box<ProcessReport>> {
+        let ProcessCycle { settings, history, process, kernel, pacer, .. } = self.cycle;
+        let Some((cooling, numa)) = settings.cooling.as_ref().zip(kernel.between.as_ref()) else {
+            return Ok(self);
+        };
+        let mut known = history.take(process);
+        let is_trusted = known.trust.blind(known.cycle()).is_none();
+        let heat = &self.judgement.observed.heat;
+        let placing = Placing { process, numa, heat, is_trusted, dry_run: settings.dry_run, pacer };
+        let mut step = known.step_down;
+        let cooled = placing.place(cooling, &mut step);
+        known.step_down = step;
+        history.put_back(process, known);
+        self.judgement.cooled = Some(match cooled {
+            Ok(cooled) => cooled,
+            // Others can leave memory all the same.
+            Err(ScanEnd::Process(refused @ ProcessError::Refused { .. })) => {
+                Cooled { refused: Some(refused), ..Cooled::default() }
+            }
+            Err(end) => return Err(self.cycle.ended(end.into())),
+        });
+        Ok(self)
     }
 
     /// Begins to act on what is cold.

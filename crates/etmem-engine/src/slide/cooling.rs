@@ -1,0 +1,310 @@
+//! Cool pages go to the slow node of a pair, and those that are cool no longer come back: what engine tiers does before pages leave memory.
+//!
+//! A page that goes down and is touched again costs slow touches and two moves, and only a later look can tell. So the first step down is
+//! small, and the next is twice as large only while nearly all that is down is still cool.
+
+use crate::contract::EngineError;
+use crate::cslide::BOUND;
+use crate::figures::{self, Figures};
+use crate::node_pairs::{self, NodePair};
+use crate::reason::{Reason, ReasonName};
+use crate::report::mib;
+use etmem_core::address::{AddressRange, PAGE_SIZE};
+use etmem_core::heat::{COUNT_MAX, HeatMap};
+use etmem_core::kernel::nodes::{Migrated, NodeId, NodePages, Numa, NumaNodes, OwnPlacement, Place};
+use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::placement::{Budget, Carried, Census, Way, carry, take_census};
+use etmem_core::policy::pairs::Pair;
+use etmem_core::scan::ScanEnd;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Which pages of a task are to lie where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cooling {
+    /// Between which nodes they move.
+    pub(crate) pairs: Vec<NodePair>,
+    /// A page that counts less is cool.
+    pub(crate) below: u16,
+}
+
+impl Cooling {
+    /// Whether the machine has the nodes that it names.
+    ///
+    /// # Errors
+    /// Which is not there, or why the machine does not tell.
+    pub(super) fn check(&self, nodes: &dyn NumaNodes) -> Result<(), EngineError> {
+        node_pairs::check(&self.pairs, nodes).map_err(EngineError::of_task)
+    }
+
+    /// Which node of each pair is the fast one; none where the machine does not tell.
+    pub(super) fn decided(&self, nodes: &dyn NumaNodes) -> Vec<Pair> {
+        node_pairs::decide(&self.pairs, &nodes.nodes().unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+/// Bytes of a process that go down in a cycle at first, and at most.
+const STEP_FIRST: u64 = 8 << 20;
+const STEP_MOST: u64 = 256 << 20;
+
+/// Where more than this part of what lies on slow nodes is not cool, less goes down.
+const WRONG: u64 = 20;
+
+/// How much of a process goes down in a cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Step {
+    bytes: u64,
+    /// Whether the last cycle had as much to send.
+    is_spent: bool,
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Self { bytes: STEP_FIRST, is_spent: false }
+    }
+}
+
+impl Step {
+    /// The next one, where of what is down `cool` bytes are cool and `back` are not.
+    fn next(self, cool: u64, back: u64) -> Self {
+        let is_wrong = back > (cool + back) / WRONG;
+        let bytes = match self {
+            Self { bytes, .. } if is_wrong => bytes / 2,
+            Self { bytes, is_spent: true } => bytes * 2,
+            Self { bytes, is_spent: false } => bytes,
+        };
+        Self { bytes: bytes.clamp(STEP_FIRST, STEP_MOST), is_spent: false }
+    }
+}
+
+/// What changed places in a cycle.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cooled {
+    /// To fast nodes, or not.
+    pub up: Carried,
+    /// To slow nodes, or not.
+    pub down: Carried,
+    /// Bytes that are cool and stay on fast nodes, as slow ones have no room above the kernel's watermark.
+    pub no_room: u64,
+    /// Bytes left where they are, as the program or its cpuset says where they are to lie.
+    pub bound: u64,
+    /// Bytes that would go down and come up, where nothing moves (`dry_run=yes`).
+    pub would: Option<(u64, u64)>,
+    /// Why no more moved.
+    pub refused: Option<ProcessError>,
+}
+
+impl Cooled {
+    pub(super) fn add_to(&self, figures: &mut Figures) {
+        figures.add(&figures::MOVED_UP, self.up.bytes);
+        figures.add(&figures::MOVED_DOWN, self.down.bytes);
+        figures.add(&figures::NOT_CARRIED, self.up.pages.failed() + self.down.pages.failed());
+        figures.add(&BOUND, self.bound);
+    }
+
+    /// Why not all lies where it belongs.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        if let Some(error) = &self.refused {
+            return Some(Reason::new(ReasonName::Refused, format!("between NUMA nodes: {error}")));
+        }
+        let text = || {
+            format!(
+                "{} MiB are cool and stay on fast nodes: slow ones have no room above the kernel's watermark",
+                mib(self.no_room)
+            )
+        };
+        (self.no_room > 0).then(|| Reason::new(ReasonName::NodeFull, text()))
+    }
+}
+
+impl fmt::Display for Cooled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.would {
+            Some((down, up)) => write!(
+                f,
+                "; dry run: {} MiB would move to slow nodes, {} MiB to fast ones",
+                mib(down),
+                mib(up)
+            ),
+            None => {
+                let (up, down) = (mib(self.up.bytes), mib(self.down.bytes));
+                write!(f, "; {down} MiB moved to slow nodes, {up} MiB to fast ones")
+            }
+        }
+    }
+}
+
+/// Whose pages, and how they may move.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placing<'a> {
+    pub(super) process: ProcessId,
+    pub(super) numa: &'a Numa,
+    pub(super) heat: &'a HeatMap,
+    /// Whether what the probe says is believed.
+    pub(super) is_trusted: bool,
+    pub(super) dry_run: bool,
+    pub(super) pacer: &'a dyn Pacer,
+}
+
+impl Placing<'_> {
+    /// Puts pages where they belong, as far as there is room: at most a step down.
+    pub(super) fn place(&self, cooling: &Cooling, step: &mut Step) -> Result<Cooled, ScanEnd> {
+        let Self { process, numa, heat, pacer, .. } = *self;
+        let placement = numa.mover.own_placement(process)?;
+        let mut pages = Free { inner: numa.mover.attach(process)?, bound: &placement.bound };
+        let mut census = take_census(heat, &mut pages, pacer)?;
+        let mut cooled = Cooled { bound: placement.bound_bytes, ..Cooled::default() };
+        let nodes = numa.nodes.nodes()?;
+        let decided = node_pairs::decide(&cooling.pairs, &nodes)
+            .map_err(|error| ProcessError::refused(node_pairs::NAME, error))?;
+        let pairs: Vec<Pair> = decided.into_iter().filter(|pair| allows(&placement, *pair)).collect();
+        let on_slow = |bytes: fn(&Census, NodeId, u16) -> u64| {
+            pairs.iter().map(|pair| bytes(&census, pair.slow, cooling.below)).sum()
+        };
+        *step = step.next(on_slow(Census::cold), on_slow(Census::hot));
+        let mut left = if self.is_trusted { step.bytes } else { 0 };
+        for pair in pairs {
+            let room = |node: NodeId| -> Result<u64, ProcessError> {
+                let free = nodes.iter().find(|known| known.id == node).map_or(0, |known| known.memory.free);
+                Ok(free.saturating_sub(numa.mover.watermark(node)?))
+            };
+            let mut room = Room { fast: room(pair.fast)?, slow: room(pair.slow)? };
+            let before = (cooled.down.bytes, cooled.up.bytes);
+            let cool = census.cold(pair.fast, cooling.below);
+            let hot = census.hot(pair.slow, cooling.below);
+            if self.dry_run {
+                let down = cool.min(left).min(room.slow);
+                let (all_down, all_up) = cooled.would.unwrap_or_default();
+                cooled.would = Some((all_down + down, all_up + hot.min(room.fast + down)));
+                continue;
+            }
+            let mut hands =
+                Hands { heat, pair, below: cooling.below, census: &mut census, pages: &mut pages, pacer };
+            hands.down(cool.min(left), &mut room, &mut cooled.down)?;
+            hands.up(hot, &mut room, &mut cooled.up)?;
+            // What came up has left room behind.
+            let still = cool.min(left).saturating_sub(cooled.down.bytes - before.0);
+            hands.down(still, &mut room, &mut cooled.down)?;
+            let down = cooled.down.bytes - before.0;
+            left = left.saturating_sub(down);
+            if room.slow < PAGE_SIZE {
+                cooled.no_room += cool.saturating_sub(down);
+            }
+        }
+        step.is_spent = left < PAGE_SIZE;
+        Ok(cooled)
+    }
+}
+
+/// Whether a program's cpuset lets pages move between the nodes of `pair`.
+fn allows(placement: &OwnPlacement, pair: Pair) -> bool {
+    placement.allows(pair.fast) && placement.allows(pair.slow)
+}
+
+/// Bytes that nodes have above the kernel's watermark.
+struct Room {
+    fast: u64,
+    slow: u64,
+}
+
+/// Carries pages of one process between the nodes of a pair.
+struct Hands<'a> {
+    heat: &'a HeatMap,
+    pair: Pair,
+    below: u16,
+    census: &'a mut Census,
+    pages: &'a mut dyn NodePages,
+    pacer: &'a dyn Pacer,
+}
+
+impl Hands<'_> {
+    /// The coolest first.
+    fn down(&mut self, bytes: u64, room: &mut Room, carried: &mut Carried) -> Result<(), ScanEnd> {
+        let Pair { fast, slow, .. } = self.pair;
+        let moved = self.carry(Way { from: fast, to: slow }, 0..self.below, bytes.min(room.slow), carried)?;
+        (room.slow, room.fast) = (room.slow - moved, room.fast + moved);
+        Ok(())
+    }
+
+    /// Those that count most first.
+    fn up(&mut self, bytes: u64, room: &mut Room, carried: &mut Carried) -> Result<(), ScanEnd> {
+        let Pair { fast, slow, .. } = self.pair;
+        let counts = (self.below..=COUNT_MAX).rev();
+        let moved = self.carry(Way { from: slow, to: fast }, counts, bytes.min(room.fast), carried)?;
+        (room.fast, room.slow) = (room.fast - moved, room.slow + moved);
+        Ok(())
+    }
+
+    fn carry(
+        &mut self,
+        way: Way,
+        counts: impl Iterator<Item = u16>,
+        bytes: u64,
+        carried: &mut Carried,
+    ) -> Result<u64, ScanEnd> {
+        let mut budget = Budget::new(bytes);
+        let mut moved = 0;
+        for count in counts {
+            if budget.is_over() {
+                break;
+            }
+            if self.census.at(way.from, count) == 0 {
+                continue;
+            }
+            let mut now = Carried::default();
+            let done = carry(self.heat, count, way, &mut budget, self.pages, &mut now, self.pacer);
+            self.census.moved(way.from, way.to, count, now.bytes);
+            carried.add(now);
+            moved += now.bytes;
+            done?;
+        }
+        Ok(moved.min(bytes))
+    }
+}
+
+/// Pages of a process but for those that it bound itself.
+#[derive(Debug)]
+struct Free<'a> {
+    inner: Box<dyn NodePages>,
+    /// In ascending order.
+    bound: &'a [AddressRange],
+}
+
+impl NodePages for Free<'_> {
+    fn where_are(&mut self, pages: &[u64], places: &mut Vec<Place>) -> Result<(), ProcessError> {
+        self.inner.where_are(pages, places)?;
+        for (page, place) in pages.iter().zip(places) {
+            let next = self.bound.partition_point(|range| range.end <= *page);
+            if self.bound.get(next).is_some_and(|range| range.start <= *page) {
+                *place = Place::Absent;
+            }
+        }
+        Ok(())
+    }
+
+    fn move_to(&mut self, pages: &[u64], node: NodeId) -> Result<Migrated, ProcessError> {
+        self.inner.move_to(pages, node)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_grow_while_what_is_down_stays_cool() {
+        let spent = |bytes| Step { bytes, is_spent: true };
+        for (before, cool, back, want) in [
+            (Step::default(), 0, 0, STEP_FIRST),
+            (spent(STEP_FIRST), STEP_FIRST, 0, 2 * STEP_FIRST),
+            (spent(STEP_MOST), 1 << 40, 0, STEP_MOST),
+            (Step { bytes: 4 * STEP_FIRST, is_spent: false }, 1 << 30, 0, 4 * STEP_FIRST),
+            (spent(4 * STEP_FIRST), 95, 5, 8 * STEP_FIRST),
+            (spent(4 * STEP_FIRST), 94, 6, 2 * STEP_FIRST),
+            (spent(STEP_FIRST), 0, 1, STEP_FIRST),
+        ] {
+            assert_eq!(before.next(cool, back).bytes, want, "{before:?} {cool} {back}");
+        }
+    }
+}
