@@ -74,7 +74,9 @@ impl EngineError {
             Self::EngineValue { key, value, rule } => {
                 Self::Value { key, value, rule, class: FaultClass::Internal }
             }
-            other => other,
+            other @ (Self::NotBuilt { .. } | Self::ScanType { .. } | Self::Value { .. } | Self::Key(_)) => {
+                other
+            }
         }
     }
 

@@ -122,6 +122,18 @@ fn what_is_hot_comes_up_at_once_and_less_goes_down_then() {
     assert!(down <= 16 * MIB, "{down} bytes went down");
 }
 
+/// Pages that are hot in every second cycle: what goes down comes back.
+#[test]
+fn what_comes_and_goes_is_left_where_it_is_ever_longer() {
+    let script: Script = |_, window| if window / 3 % 2 == 0 { Access::READ } else { quarters(1, window) };
+    let mut stand = Stand::new((4 * SIZE, 4 * SIZE), process(script), KEYS);
+    for _ in 0..200 {
+        let _ = stand.cycle();
+    }
+    let moved: u64 = stand.machine.take_moves().iter().map(|one| one.bytes).sum();
+    assert!((16 * MIB..160 * MIB).contains(&moved), "{moved} bytes moved");
+}
+
 #[test]
 fn the_kernels_watermark_stays_free() {
     let slow = SIZE / 4;

@@ -166,7 +166,14 @@ mod tests {
     fn the_pages_hold_every_key_of_every_kind() {
         let (page, manual) = (markdown(), manual_page().replace("\\-", "-"));
         for kind in KINDS {
-            for row in kind.keys.engine.rows.iter().chain(kind.keys.task.rows).chain(kind.keys.machine.map_or(&[][..], |machine| machine.keys.rows)) {
+            for row in kind
+                .keys
+                .engine
+                .rows
+                .iter()
+                .chain(kind.keys.task.rows)
+                .chain(kind.keys.machine.map_or(&[][..], |machine| machine.keys.rows))
+            {
                 let name = row.about().name;
                 assert!(
                     page.contains(&format!("| `{name}` |")) && manual.contains(&format!("\\fB{name}\\fR")),

@@ -38,7 +38,7 @@ impl Cooling {
         node_pairs::check(&self.pairs, nodes).map_err(EngineError::of_task)
     }
 
-    /// Which node of each pair is the fast one; none where the machine does not tell.
+    /// Which node of each pair is the fast one; none if the machine does not tell.
     pub(super) fn decided(&self, nodes: &dyn NumaNodes) -> Vec<Pair> {
         node_pairs::decide(&self.pairs, &nodes.nodes().unwrap_or_default()).unwrap_or_default()
     }
@@ -48,8 +48,10 @@ impl Cooling {
 const STEP_FIRST: u64 = 8 << 20;
 const STEP_MOST: u64 = 256 << 20;
 
-/// Where more than this part of what lies on slow nodes is not cool, less goes down.
+/// Where more than this part of what lies on slow nodes is not cool, nothing goes down for a cycle, then for two, and so on, up to `REST_MOST`:
+/// pages that count now less, now more come and go no more often than that.
 const WRONG: u64 = 20;
+const REST_MOST: u32 = 64;
 
 /// How much of a process goes down in a cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,24 +59,39 @@ pub(super) struct Step {
     bytes: u64,
     /// Whether the last cycle had as much to send.
     is_spent: bool,
+    /// For how many cycles nothing goes down, and how many that were the last time.
+    rest: u32,
+    rested: u32,
+    /// Bytes that are not cool and found no room on fast nodes: they are known.
+    stuck: u64,
 }
 
 impl Default for Step {
     fn default() -> Self {
-        Self { bytes: STEP_FIRST, is_spent: false }
+        Self { bytes: STEP_FIRST, is_spent: false, rest: 0, rested: 0, stuck: 0 }
     }
 }
 
 impl Step {
     /// The next one, where of what is down `cool` bytes are cool and `back` are not.
     fn next(self, cool: u64, back: u64) -> Self {
-        let is_wrong = back > (cool + back) / WRONG;
-        let bytes = match self {
-            Self { bytes, .. } if is_wrong => bytes / 2,
-            Self { bytes, is_spent: true } => bytes * 2,
-            Self { bytes, is_spent: false } => bytes,
-        };
-        Self { bytes: bytes.clamp(STEP_FIRST, STEP_MOST), is_spent: false }
+        let Self { bytes, is_spent, rest, rested, stuck } = self;
+        let back = back.saturating_sub(stuck);
+        if back > (cool + back) / WRONG {
+            let rest = (rested * 2).clamp(1, REST_MOST);
+            return Self { bytes: STEP_FIRST, is_spent: false, rest, rested: rest, stuck };
+        }
+        if rest > 1 {
+            return Self { rest: rest - 1, ..self };
+        }
+        let bytes = if is_spent { (bytes * 2).min(STEP_MOST) } else { bytes };
+        // What was right twice over is forgiven.
+        Self { bytes, is_spent: false, rest: 0, rested: if is_spent { rested / 2 } else { rested }, stuck }
+    }
+
+    /// Bytes that go down now.
+    const fn now(self) -> u64 {
+        if self.rest == 0 { self.bytes } else { 0 }
     }
 }
 
@@ -159,12 +176,12 @@ impl Placing<'_> {
         let decided = node_pairs::decide(&cooling.pairs, &nodes)
             .map_err(|error| ProcessError::refused(node_pairs::NAME, error))?;
         let pairs: Vec<Pair> = decided.into_iter().filter(|pair| allows(&placement, *pair)).collect();
-        let on_slow = |bytes: fn(&Census, NodeId, u16) -> u64| {
-            pairs.iter().map(|pair| bytes(&census, pair.slow, cooling.below)).sum()
+        let on_slow = |census: &Census, bytes: fn(&Census, NodeId, u16) -> u64| {
+            pairs.iter().map(|pair| bytes(census, pair.slow, cooling.below)).sum()
         };
-        *step = step.next(on_slow(Census::cold), on_slow(Census::hot));
-        let mut left = if self.is_trusted { step.bytes } else { 0 };
-        for pair in pairs {
+        *step = step.next(on_slow(&census, Census::cold), on_slow(&census, Census::hot));
+        let mut left = if self.is_trusted { step.now() } else { 0 };
+        for pair in pairs.iter().copied() {
             let room = |node: NodeId| -> Result<u64, ProcessError> {
                 let free = nodes.iter().find(|known| known.id == node).map_or(0, |known| known.memory.free);
                 Ok(free.saturating_sub(numa.mover.watermark(node)?))
@@ -192,7 +209,8 @@ impl Placing<'_> {
                 cooled.no_room += cool.saturating_sub(down);
             }
         }
-        step.is_spent = left < PAGE_SIZE;
+        step.is_spent = step.now() > 0 && left < PAGE_SIZE;
+        step.stuck = on_slow(&census, Census::hot);
         Ok(cooled)
     }
 }
@@ -294,17 +312,36 @@ mod tests {
 
     #[test]
     fn steps_grow_while_what_is_down_stays_cool() {
-        let spent = |bytes| Step { bytes, is_spent: true };
+        let spent = |bytes| Step { bytes, is_spent: true, ..Step::default() };
         for (before, cool, back, want) in [
             (Step::default(), 0, 0, STEP_FIRST),
             (spent(STEP_FIRST), STEP_FIRST, 0, 2 * STEP_FIRST),
             (spent(STEP_MOST), 1 << 40, 0, STEP_MOST),
-            (Step { bytes: 4 * STEP_FIRST, is_spent: false }, 1 << 30, 0, 4 * STEP_FIRST),
+            (Step { bytes: 4 * STEP_FIRST, ..Step::default() }, 1 << 30, 0, 4 * STEP_FIRST),
             (spent(4 * STEP_FIRST), 95, 5, 8 * STEP_FIRST),
-            (spent(4 * STEP_FIRST), 94, 6, 2 * STEP_FIRST),
-            (spent(STEP_FIRST), 0, 1, STEP_FIRST),
+            (spent(4 * STEP_FIRST), 94, 6, 0),
+            (spent(STEP_FIRST), 0, 1, 0),
         ] {
-            assert_eq!(before.next(cool, back).bytes, want, "{before:?} {cool} {back}");
+            assert_eq!(before.next(cool, back).now(), want, "{before:?} {cool} {back}");
         }
+    }
+
+    /// All that goes down comes back, again and again.
+    #[test]
+    fn what_comes_back_each_time_goes_down_ever_more_rarely() {
+        let (mut step, mut down, mut total) = (Step::default(), 0, 0);
+        for _ in 0..1000 {
+            step = step.next(0, std::mem::take(&mut down));
+            down = step.now();
+            step.is_spent = down > 0;
+            total += down;
+        }
+        assert!((10..30).contains(&(total / STEP_FIRST)), "{} steps", total / STEP_FIRST);
+        // The first that stays down is followed by others.
+        for cycle in 0..100 {
+            step = step.next(if cycle > 64 { 1 << 30 } else { 0 }, 0);
+            step.is_spent = step.now() > 0;
+        }
+        assert_eq!((step.now(), step.rested), (STEP_MOST, 0));
     }
 }

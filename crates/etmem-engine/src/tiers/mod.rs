@@ -77,16 +77,16 @@ impl Engine for Tiers {
         if project.page.is_none() {
             return Err(EngineError::ScanType { engine: NAME, needed: PAGE.name });
         }
-        Ok(match task.target {
-            Target::Machine => Box::new(TiersRunner::new(Settings::new(project, task)?)),
-            _ => Box::new(SlideRunner::new(of_processes(project, task)?, self.0.another())),
-        })
+        if task.target == Target::Machine {
+            return Ok(Box::new(TiersRunner::new(Settings::new(project, task)?)));
+        }
+        Ok(Box::new(SlideRunner::new(of_processes(project, task)?, self.0.another())))
     }
 
     fn can_change(&self, before: Sections<'_>, now: Sections<'_>) -> bool {
-        let settings = |(project, task): Sections<'_>| match task.target {
-            Target::Machine => None,
-            _ => of_processes(project, task).ok(),
+        let settings = |(project, task): Sections<'_>| {
+            let is_of_processes = task.target != Target::Machine;
+            is_of_processes.then(|| of_processes(project, task).ok()).flatten()
         };
         settings(before).zip(settings(now)).is_some_and(|(before, now)| before.can_become(&now))
     }

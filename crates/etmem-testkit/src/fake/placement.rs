@@ -20,7 +20,7 @@ impl FakeMachine {
         change(&mut self.lock().nodes.nodes);
     }
 
-    /// From now on the kernel wants so many bytes free on each node.
+    /// From now on the kernel wants these `bytes` free on each node.
     pub fn set_watermark(&self, bytes: u64) {
         self.lock().nodes.watermark = bytes;
     }

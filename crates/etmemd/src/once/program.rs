@@ -47,7 +47,13 @@ const MOST_PERCENT: f64 = 0.7 * 0.2;
 /// The working set is what was touched within this time.
 const WORKING_SET: Duration = Duration::from_secs(120);
 
-/// A copy that is larger takes a whole page in zram (`huge_class_size` of zsmalloc for pages of 4 KiB).
+/// How zsmalloc, from which zram and zswap have their memory, keeps copies (mm/zsmalloc.c, pages of 4 KiB): sizes rise by `SIZE_STEP`
+/// from the least on, a word is kept with each copy, and up to `CHAIN` pages (`CONFIG_ZSMALLOC_CHAIN_SIZE`) are filled with copies of a
+/// size, as many pages as waste least. A copy that does not fit twice into a page takes all of it.
+const HANDLE: usize = 8;
+const LEAST_SIZE: usize = 32;
+const SIZE_STEP: usize = 16;
+const CHAIN: usize = 8;
 const LARGEST_COPY: usize = 3264;
 
 /// What a survey found of a process, or of all processes of a program.
@@ -77,9 +83,15 @@ pub(super) struct Sampled {
     pub(super) shared: u64,
 }
 
-/// What a copy of `length` bytes takes.
+/// Memory that a copy of `length` bytes takes.
 fn copy(length: usize) -> u64 {
-    (if length > LARGEST_COPY { PAGE_BYTES } else { length }) as u64
+    if length > LARGEST_COPY {
+        return PAGE_BYTES as u64;
+    }
+    let size = (length + HANDLE).max(LEAST_SIZE).next_multiple_of(SIZE_STEP);
+    // Of chains that waste as much, the kernel takes the shortest.
+    let chain = (1..=CHAIN).min_by_key(|pages| pages * PAGE_BYTES % size).unwrap_or(1) * PAGE_BYTES;
+    chain.div_ceil(chain / size) as u64
 }
 
 impl Sampled {
@@ -479,6 +491,24 @@ mod tests {
         sampled.add(&half);
         for taken in [sampled.lz4, sampled.zstd] {
             assert!((4096 + 2048..4096 + 2200).contains(&taken), "{sampled:?}");
+        }
+    }
+
+    /// As `/sys/kernel/debug/zsmalloc/zram0/classes` has it: pages in a chain, and copies in these.
+    #[test]
+    fn copies_take_what_zsmalloc_takes_for_them() {
+        for (length, pages, copies) in [
+            (1, 1, 128),
+            (24, 1, 128),
+            (25, 3, 256),
+            (2076, 8, 15),
+            (2035, 1, 2),
+            (1500, 3, 8),
+            (3264, 5, 6),
+            (3265, 1, 1),
+            (4096, 1, 1),
+        ] {
+            assert_eq!(copy(length), (pages * PAGE_BYTES as u64).div_ceil(copies), "{length}");
         }
     }
 
