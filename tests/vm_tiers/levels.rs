@@ -17,18 +17,26 @@ use crate::inside::{Disk, Inside, PAGE, Zram, identity, part, places};
 
 /// Where the pages of a class begin, how many bytes they are, and the level where they belong.
 struct Class {
+    number: usize,
     name: &'static str,
     offset: usize,
     bytes: usize,
     belongs: usize,
 }
 
+impl Class {
+    /// Whether at least 95 % of it are on the level where it belongs.
+    const fn is_settled(&self, levels: &[usize; 4]) -> bool {
+        levels[self.belongs] * 100 >= self.bytes / PAGE * 95
+    }
+}
+
 const LEVELS: [&str; 4] = ["fast", "slow", "zram", "disk"];
 const CLASSES: [Class; 4] = [
-    Class { name: "hot", offset: 0, bytes: 32 * MIB, belongs: 0 },
-    Class { name: "cool", offset: 32 * MIB, bytes: 48 * MIB, belongs: 1 },
-    Class { name: "cold", offset: 80 * MIB, bytes: 48 * MIB, belongs: 2 },
-    Class { name: "coldest", offset: 128 * MIB, bytes: 64 * MIB, belongs: 3 },
+    Class { number: 0, name: "hot", offset: 0, bytes: 32 * MIB, belongs: 0 },
+    Class { number: 1, name: "cool", offset: 32 * MIB, bytes: 48 * MIB, belongs: 1 },
+    Class { number: 2, name: "cold", offset: 80 * MIB, bytes: 48 * MIB, belongs: 2 },
+    Class { number: 3, name: "coldest", offset: 128 * MIB, bytes: 64 * MIB, belongs: 3 },
 ];
 const MEMORY: usize = 192 * MIB;
 
@@ -39,11 +47,10 @@ const CYCLE: Duration = Duration::from_secs(4);
 const FILE: &str =
     "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=1\n[engine]\nproject=p\nname=tiers\n";
 const MACHINE: &str =
-    "[task]\nproject=p\nengine=tiers\nname=machine\ntype=machine\nsink_after=36s\nsink_per_day=none\n";
+    "[task]\nproject=p\nengine=tiers\nname=machine\ntype=machine\nsink_after=30s\nsink_per_day=none\n";
 
-/// When what is cold is no longer touched, and when all have to be where they belong.
-const COLD_SINCE: Duration = Duration::from_secs(38);
-const SETTLED: Duration = Duration::from_secs(68);
+/// How long until a class is where it belongs, at most.
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// The pages that are hot then: of the cool, cold and coldest ones.
 const NEW_OFFSET: usize = 72 * MIB;
@@ -64,38 +71,37 @@ pub(crate) fn all(inside: &Inside) -> Result<()> {
     print!("{}", daemon.must(&["project", "start", "-n", "p"])?);
     let start = inside.clock.now();
     println!("| second | class | {} |\n| --- | --- | --- | --- | --- | --- |", LEVELS.join(" | "));
-    let mut told = Duration::ZERO;
-    let [_, cool, cold, _] = &CLASSES;
+    let [_, cool, cold, coldest] = &CLASSES;
+    let mut told = None;
+    let mut settles = |program: &HotSet, class: &Class| -> Result<[[usize; 4]; 4]> {
+        let begun = inside.clock.now();
+        loop {
+            let (now, levels) = (inside.clock.now(), Snapshot::of(program)?.by_class());
+            let settled = class.is_settled(&levels[class.number]);
+            if settled || told.is_none_or(|told| now >= told + Duration::from_secs(10)) {
+                tell(now - start, &levels);
+                told = Some(now);
+            }
+            if settled {
+                return Ok(levels);
+            }
+            ensure!(
+                now < begun + LIMIT,
+                "{} is not where it belongs: {levels:?}\n{}",
+                class.name,
+                daemon.log()
+            );
+            inside.wait(Duration::from_secs(1));
+        }
+    };
     program.keep_warm(cool.offset, cool.bytes + cold.bytes, COOL_EVERY)?;
-    let mut are_warm = true;
-    loop {
-        let since = inside.clock.now() - start;
-        if are_warm && since >= COLD_SINCE {
-            program.keep_warm(cool.offset, cool.bytes, COOL_EVERY)?;
-            are_warm = false;
-        }
-        if since >= told {
-            tell(since, &Snapshot::of(&program)?.by_class());
-            told += Duration::from_secs(10);
-        }
-        if since >= SETTLED {
-            break;
-        }
-        inside.wait(Duration::from_secs(1));
-    }
-    let settled = Snapshot::of(&program)?.by_class();
-    tell(inside.clock.now() - start, &settled);
+    settles(&program, coldest)?;
+    // What is cold is no longer touched, and not yet for so long that it goes to the disk.
+    program.keep_warm(cool.offset, cool.bytes, COOL_EVERY)?;
+    let settled = settles(&program, cold)?;
     println!("{}", daemon.must(&["task", "show", "-n", "p"])?);
     for (class, levels) in CLASSES.iter().zip(&settled) {
-        let there = levels[class.belongs];
-        ensure!(
-            there * 100 >= class.bytes / PAGE * 95,
-            "{there} of {} {} pages are on level {}: {levels:?}\n{}",
-            class.bytes / PAGE,
-            class.name,
-            LEVELS[class.belongs],
-            daemon.log()
-        );
+        ensure!(class.is_settled(levels), "{}: {levels:?} of {LEVELS:?}\n{}", class.name, daemon.log());
     }
 
     let before = figures(&daemon)?;

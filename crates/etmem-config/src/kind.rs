@@ -40,6 +40,8 @@ pub struct ScanType {
 pub struct MachineKeys {
     /// Such tasks in words, after "engine".
     pub of: &'static str,
+    /// The tasks that do not, likewise.
+    pub others: &'static str,
     /// Their keys.
     pub keys: Keys,
 }
@@ -70,7 +72,17 @@ impl KindKeys {
     pub const fn task_of(&self, target: &Target) -> Keys {
         match (target, self.machine) {
             (Target::Machine, Some(machine)) => machine.keys,
-            _ => self.task,
+            (_, None) | (_, Some(_)) => self.task,
+        }
+    }
+
+    /// Tasks whose memory is `target` in words, after "engine".
+    #[must_use]
+    pub const fn task_words(&self, target: &Target) -> &'static str {
+        match (target, self.machine) {
+            (Target::Machine, Some(machine)) => machine.of,
+            (_, Some(machine)) => machine.others,
+            (_, None) => self.name,
         }
     }
 }

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use etmem_core::address::{AddressRange, PAGE_SIZE};
+use etmem_core::kernel::memory::MemoryState;
 use etmem_core::kernel::nodes::{NodeId, OwnPlacement};
 use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pressure::{Pressure, Share};
 use etmem_core::kernel::probe::Access;
-use etmem_engine::{EngineError, ReasonName, ScanLocks, StepReport, TaskRunner, engine};
+use etmem_engine::{EngineError, ProcessResult, ReasonName, ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script, fake_node};
 use std::path::Path;
 
@@ -200,6 +202,67 @@ fn a_probe_that_is_blind_sends_nothing_down_after_its_sample_came_back() {
     }
     let [_, slow, _] = stand.lie(|_| true);
     assert!(slow as u64 * PAGE_SIZE <= 8 * MIB, "{slow} pages are on the slow node");
+}
+
+/// Without swap no sample can leave: what the probe does not see touched at all goes down as far as one.
+#[test]
+fn without_swap_what_is_seen_touched_goes_down_and_a_sample_of_the_rest() {
+    let mut stand = Stand::new((4 * SIZE, 4 * SIZE), process(quarters), KEYS);
+    stand.machine.set_memory(MemoryState { swap_total: 0, swap_free: 0, ..FakeMachine::roomy() });
+    let mut last = None;
+    for _ in 0..12 {
+        last = Some(stand.cycle());
+    }
+    let quarter = PAGES / 4;
+    assert_eq!(stand.lie(|page| page % 4 == 0), [quarter, 0, 0]);
+    assert_eq!(stand.lie(|page| page % 4 == 1 || page % 4 == 2), [0, 2 * quarter, 0]);
+    assert_eq!(stand.lie(|page| page % 4 == 3)[1] as u64 * PAGE_SIZE, 8 * MIB);
+    let report = last.unwrap();
+    let process = &report.processes[0];
+    assert!(matches!(process.result, ProcessResult::WorkedOn(_)), "{report:?}");
+    assert_eq!(process.reason.as_ref().unwrap().name, ReasonName::NoSwap, "{report:?}");
+    assert!(process.text.to_string().contains("moved to slow nodes"), "{}", process.text);
+}
+
+/// The same while nothing is old enough to leave.
+#[test]
+fn before_the_first_sample_what_is_not_touched_goes_down_as_far_as_one() {
+    let keys = "node_pair=0,1\nT_cool=3\nage=1h";
+    let mut stand = Stand::new((4 * SIZE, 4 * SIZE), process(|_, _| Access::IDLE), keys);
+    for _ in 0..12 {
+        let _ = stand.cycle();
+    }
+    assert_eq!(stand.lie(|_| true)[1] as u64 * PAGE_SIZE, 8 * MIB);
+}
+
+#[test]
+fn nothing_moves_while_programs_wait_for_memory() {
+    let mut stand = Stand::new((4 * SIZE, 4 * SIZE), process(quarters), KEYS);
+    let waits = Share::nearest_to_percent(50.0).unwrap();
+    stand.machine.set_pressure(Some(Pressure { some_avg10: waits, ..Pressure::default() }));
+    let report = stand.cycle();
+    assert!(stand.machine.take_moves().is_empty());
+    assert_eq!(report.processes[0].reason.as_ref().unwrap().name, ReasonName::Pressure);
+}
+
+/// Two processes side by side: the slow node has room for a step of one of them.
+#[test]
+fn processes_side_by_side_share_the_room() {
+    let one = process(|_, window| quarters(1, window));
+    let two = FakeProcess { id: FakeProcess::new(43, "db", START, 1, quarters).id, ..one.clone() };
+    let nodes = vec![fake_node(0, true, 4 * SIZE, 0), fake_node(1, false, 10 * MIB, 0)];
+    let machine = FakeMachine::new(FakeMachine::roomy(), vec![one, two]).with_nodes(nodes);
+    machine.set_watermark(2 * MIB);
+    let mut stand = Stand {
+        machine,
+        task: work(&format!("{KEYS}\nmax_threads=2")).unwrap(),
+        pacer: FakePacer::endless(),
+    };
+    for _ in 0..4 {
+        let _ = stand.cycle();
+    }
+    let down: u64 = stand.machine.take_moves().iter().map(|one| one.bytes).sum();
+    assert_eq!(down, 8 * MIB);
 }
 
 #[test]

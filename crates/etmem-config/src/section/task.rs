@@ -127,6 +127,9 @@ pub(crate) fn read(source: Source<'_>, warnings: &mut Warnings<'_>) -> Result<Ta
         Some(read) => read(&reader)?,
         None => target(&reader, kind.is_some_and(|kind| kind.machine.is_some()))?,
     };
+    if let Some(kind) = kind {
+        reader.is_of(kind.task_words(&target));
+    }
     let keys = kind.map_or(Keys::NONE, |kind| kind.task_of(&target));
     reader.check(keys.rows)?;
     (keys.agree)(&reader)?;

@@ -10,15 +10,18 @@ use crate::node_pairs::{self, NodePair};
 use crate::reason::{Reason, ReasonName};
 use crate::report::mib;
 use etmem_core::address::{AddressRange, PAGE_SIZE};
+use etmem_core::feedback::{Evidence, Trust};
 use etmem_core::heat::{COUNT_MAX, HeatMap};
 use etmem_core::kernel::nodes::{Migrated, NodeId, NodePages, Numa, NumaNodes, OwnPlacement, Place};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::placement::{Budget, Carried, Census, Way, carry, take_census};
 use etmem_core::policy::pairs::Pair;
-use etmem_core::scan::ScanEnd;
+use etmem_core::scan::{Observed, ScanEnd};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// Which pages of a task are to lie where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +92,11 @@ impl Step {
         Self { bytes, is_spent: false, rest: 0, rested: if is_spent { rested / 2 } else { rested }, stuck }
     }
 
+    /// Whether what is known by it should be written down.
+    pub(super) const fn is_news(self) -> bool {
+        self.is_spent || self.rest > 0
+    }
+
     /// Bytes that go down now.
     const fn now(self) -> u64 {
         if self.rest == 0 { self.bytes } else { 0 }
@@ -102,14 +110,17 @@ pub struct Cooled {
     pub up: Carried,
     /// To slow nodes, or not.
     pub down: Carried,
-    /// Bytes that are cool and stay on fast nodes, as slow ones have no room above the kernel's watermark.
-    pub no_room: u64,
+    /// Bytes that are cool and stay on fast nodes, and those that are not and stay on slow ones, as the others have no room above the
+    /// kernel's watermark.
+    pub no_room: (u64, u64),
     /// Bytes left where they are, as the program or its cpuset says where they are to lie.
     pub bound: u64,
     /// Bytes that would go down and come up, where nothing moves (`dry_run=yes`).
     pub would: Option<(u64, u64)>,
     /// Why no more moved.
     pub refused: Option<ProcessError>,
+    /// What it took.
+    pub processor_time: Duration,
 }
 
 impl Cooled {
@@ -125,13 +136,23 @@ impl Cooled {
         if let Some(error) = &self.refused {
             return Some(Reason::new(ReasonName::Refused, format!("between NUMA nodes: {error}")));
         }
-        let text = || {
-            format!(
+        let (cool, hot) = self.no_room;
+        let refused = self.up.pages.no_room + self.down.pages.no_room;
+        let text = match (cool, hot, refused) {
+            (0, 0, 0) => return None,
+            (0, 0, pages) => {
+                format!("{pages} of the pages that were to move found no room on the other node")
+            }
+            (_, 0, _) => format!(
                 "{} MiB are cool and stay on fast nodes: slow ones have no room above the kernel's watermark",
-                mib(self.no_room)
-            )
+                mib(cool)
+            ),
+            (..) => format!(
+                "{} MiB are not cool and stay on slow nodes: fast ones have no room above the kernel's watermark",
+                mib(hot)
+            ),
         };
-        (self.no_room > 0).then(|| Reason::new(ReasonName::NodeFull, text()))
+        Some(Reason::new(ReasonName::NodeFull, text))
     }
 }
 
@@ -152,66 +173,101 @@ impl fmt::Display for Cooled {
     }
 }
 
+/// Room is asked for and used by one process at a time, of whichever task.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// Whose pages, and how they may move.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placing<'a> {
     pub(super) process: ProcessId,
     pub(super) numa: &'a Numa,
-    pub(super) heat: &'a HeatMap,
-    /// Whether what the probe says is believed.
-    pub(super) is_trusted: bool,
+    pub(super) seen: &'a Observed,
+    /// Whether what the probe says is believed, in this cycle.
+    pub(super) trust: Trust,
+    pub(super) cycle: u64,
+    /// Most bytes that may leave in a cycle, by `max_rate`.
+    pub(super) most: u64,
     pub(super) dry_run: bool,
     pub(super) pacer: &'a dyn Pacer,
 }
 
 impl Placing<'_> {
-    /// Puts pages where they belong, as far as there is room: at most a step down.
-    pub(super) fn place(&self, cooling: &Cooling, step: &mut Step) -> Result<Cooled, ScanEnd> {
-        let Self { process, numa, heat, pacer, .. } = *self;
+    /// Puts pages where they belong, as far as there is room: at most a step down. What was done is in `cooled`, also where it ends
+    /// early.
+    pub(super) fn place(
+        &self,
+        cooling: &Cooling,
+        step: &mut Step,
+        cooled: &mut Cooled,
+    ) -> Result<(), ScanEnd> {
+        let Self { process, numa, seen, pacer, .. } = *self;
+        let heat = &seen.heat;
         let placement = numa.mover.own_placement(process)?;
+        cooled.bound = placement.bound_bytes;
         let mut pages = Free { inner: numa.mover.attach(process)?, bound: &placement.bound };
         let mut census = take_census(heat, &mut pages, pacer)?;
-        let mut cooled = Cooled { bound: placement.bound_bytes, ..Cooled::default() };
-        let nodes = numa.nodes.nodes()?;
-        let decided = node_pairs::decide(&cooling.pairs, &nodes)
+        let decided = node_pairs::decide(&cooling.pairs, &numa.nodes.nodes()?)
             .map_err(|error| ProcessError::refused(node_pairs::NAME, error))?;
         let pairs: Vec<Pair> = decided.into_iter().filter(|pair| allows(&placement, *pair)).collect();
-        let on_slow = |census: &Census, bytes: fn(&Census, NodeId, u16) -> u64| {
+        if pairs.is_empty() {
+            cooled.bound = placement.present_bytes;
+        }
+        let on_slow = |census: &Census, bytes: fn(&Census, NodeId, u16) -> u64| -> u64 {
             pairs.iter().map(|pair| bytes(census, pair.slow, cooling.below)).sum()
         };
+        if !seen.is_whole() {
+            // What was stuck lies elsewhere.
+            step.stuck = 0;
+        }
         *step = step.next(on_slow(&census, Census::cold), on_slow(&census, Census::hot));
-        let mut left = if self.is_trusted { step.now() } else { 0 };
+        let idle = self.idle_most(&census, &pairs);
+        let most = if idle.is_some() { step.now().min(self.most) & !(PAGE_SIZE - 1) } else { 0 };
+        let mut moves = Moves { most, left: most, idle: idle.unwrap_or(0) };
+        let mut done = Ok(());
         for pair in pairs.iter().copied() {
-            let room = |node: NodeId| -> Result<u64, ProcessError> {
-                let free = nodes.iter().find(|known| known.id == node).map_or(0, |known| known.memory.free);
-                Ok(free.saturating_sub(numa.mover.watermark(node)?))
+            let (below, census, pages) = (cooling.below, &mut census, &mut pages);
+            let mut hands = Hands { heat, pair, below, census, pages, numa, pacer };
+            done = if self.dry_run {
+                hands.rehearse(&mut moves, cooled)
+            } else {
+                hands.exchange(&mut moves, cooled)
             };
-            let mut room = Room { fast: room(pair.fast)?, slow: room(pair.slow)? };
-            let before = (cooled.down.bytes, cooled.up.bytes);
-            let cool = census.cold(pair.fast, cooling.below);
-            let hot = census.hot(pair.slow, cooling.below);
-            if self.dry_run {
-                let down = cool.min(left).min(room.slow);
-                let (all_down, all_up) = cooled.would.unwrap_or_default();
-                cooled.would = Some((all_down + down, all_up + hot.min(room.fast + down)));
-                continue;
-            }
-            let mut hands =
-                Hands { heat, pair, below: cooling.below, census: &mut census, pages: &mut pages, pacer };
-            hands.down(cool.min(left), &mut room, &mut cooled.down)?;
-            hands.up(hot, &mut room, &mut cooled.up)?;
-            // What came up has left room behind.
-            let still = cool.min(left).saturating_sub(cooled.down.bytes - before.0);
-            hands.down(still, &mut room, &mut cooled.down)?;
-            let down = cooled.down.bytes - before.0;
-            left = left.saturating_sub(down);
-            if room.slow < PAGE_SIZE {
-                cooled.no_room += cool.saturating_sub(down);
+            if done.is_err() {
+                break;
             }
         }
-        step.is_spent = step.now() > 0 && left < PAGE_SIZE;
+        let left = moves.left;
+        step.is_spent = most > 0 && left < PAGE_SIZE;
         step.stuck = on_slow(&census, Census::hot);
-        Ok(cooled)
+        done
+    }
+
+    /// How many bytes that were not touched at all may go down; `None` if nothing may. A probe that sees a page touched is not blind to
+    /// it; one that sees nothing is believed once a sample stayed out of memory.
+    fn idle_most(&self, census: &Census, pairs: &[Pair]) -> Option<u64> {
+        let idle = |node: NodeId| census.at(node, 0);
+        let down: u64 = pairs.iter().map(|pair| idle(pair.slow)).sum();
+        let all = down + pairs.iter().map(|pair| idle(pair.fast)).sum::<u64>();
+        match self.trust.evidence(self.cycle, all, census.total()) {
+            Evidence::Enough => Some(u64::MAX),
+            Evidence::Sample(_) => Some(STEP_FIRST.saturating_sub(down)),
+            Evidence::SampleAlone(_) | Evidence::Blind => None,
+        }
+    }
+}
+
+/// What may go down of a process in a cycle, for all pairs together, in bytes.
+struct Moves {
+    most: u64,
+    left: u64,
+    /// Of these, what was not touched at all.
+    idle: u64,
+}
+
+impl Moves {
+    fn took(&mut self, bytes: u64, idle: u64) {
+        self.left = self.left.saturating_sub(bytes);
+        self.idle = self.idle.saturating_sub(idle);
     }
 }
 
@@ -233,25 +289,89 @@ struct Hands<'a> {
     below: u16,
     census: &'a mut Census,
     pages: &'a mut dyn NodePages,
+    numa: &'a Numa,
     pacer: &'a dyn Pacer,
 }
 
 impl Hands<'_> {
-    /// The coolest first.
-    fn down(&mut self, bytes: u64, room: &mut Room, carried: &mut Carried) -> Result<(), ScanEnd> {
-        let Pair { fast, slow, .. } = self.pair;
-        let moved = self.carry(Way { from: fast, to: slow }, 0..self.below, bytes.min(room.slow), carried)?;
-        (room.slow, room.fast) = (room.slow - moved, room.fast + moved);
+    /// Bytes that are cool on the fast node, and those that are not on the slow one.
+    fn to_move(&self) -> (u64, u64) {
+        (self.census.cold(self.pair.fast, self.below), self.census.hot(self.pair.slow, self.below))
+    }
+
+    fn room(&self) -> Result<Room, ProcessError> {
+        let nodes = self.numa.nodes.nodes()?;
+        let room = |node: NodeId| -> Result<u64, ProcessError> {
+            let free = nodes.iter().find(|known| known.id == node).map_or(0, |known| known.memory.free);
+            Ok(free.saturating_sub(self.numa.mover.watermark(node)?))
+        };
+        Ok(Room { fast: room(self.pair.fast)?, slow: room(self.pair.slow)? })
+    }
+
+    /// What would move.
+    fn rehearse(&self, moves: &mut Moves, cooled: &mut Cooled) -> Result<(), ScanEnd> {
+        let (cool, hot) = self.to_move();
+        let idle = self.census.at(self.pair.fast, 0);
+        let room = self.room()?;
+        let down = (cool - idle.saturating_sub(moves.idle)).min(moves.left).min(room.slow);
+        moves.took(down, idle.min(down));
+        let (all_down, all_up) = cooled.would.unwrap_or_default();
+        cooled.would = Some((all_down + down, all_up + hot.min(room.fast + down)));
         Ok(())
     }
 
-    /// Those that count most first.
-    fn up(&mut self, bytes: u64, room: &mut Room, carried: &mut Carried) -> Result<(), ScanEnd> {
-        let Pair { fast, slow, .. } = self.pair;
-        let counts = (self.below..=COUNT_MAX).rev();
-        let moved = self.carry(Way { from: slow, to: fast }, counts, bytes.min(room.fast), carried)?;
-        (room.fast, room.slow) = (room.fast - moved, room.slow + moved);
+    /// Down as far as there is room, then up, and down as far as that has left room.
+    fn exchange(&mut self, moves: &mut Moves, cooled: &mut Cooled) -> Result<(), ScanEnd> {
+        let _turn = ONE_AT_A_TIME.lock();
+        let (cool, _) = self.to_move();
+        let wanted = cool.min(moves.left);
+        let before = cooled.down.bytes;
+        self.down(moves, &mut cooled.down)?;
+        let first = cooled.down.bytes - before;
+        let up = self.up(&mut cooled.up)?;
+        if up > 0 && first < wanted {
+            self.down(moves, &mut cooled.down)?;
+        }
+        let down = cooled.down.bytes - before;
+        let room = self.room()?;
+        if moves.most > 0 && room.slow < PAGE_SIZE {
+            cooled.no_room.0 += cool.saturating_sub(down);
+        }
+        if room.fast < PAGE_SIZE {
+            cooled.no_room.1 += self.to_move().1;
+        }
         Ok(())
+    }
+
+    /// The coolest first.
+    fn down(&mut self, moves: &mut Moves, carried: &mut Carried) -> Result<(), ScanEnd> {
+        let Pair { fast, slow, .. } = self.pair;
+        let way = Way { from: fast, to: slow };
+        let mut room = self.room()?.slow;
+        for (counts, most) in [(0..1, moves.idle), (1..self.below, u64::MAX)] {
+            let before = carried.bytes;
+            let done = self.carry(way, counts.clone(), moves.left.min(room).min(most), carried);
+            let moved = carried.bytes - before;
+            room = room.saturating_sub(moved);
+            moves.took(moved, if counts.start == 0 { moved } else { 0 });
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Those that count most first. Returns how many bytes.
+    fn up(&mut self, carried: &mut Carried) -> Result<u64, ScanEnd> {
+        let Pair { fast, slow, .. } = self.pair;
+        let before = carried.bytes;
+        loop {
+            // Others take memory meanwhile.
+            let room = self.room()?.fast.min(STEP_MOST);
+            let now = carried.bytes;
+            self.carry(Way { from: slow, to: fast }, (self.below..=COUNT_MAX).rev(), room, carried)?;
+            if carried.bytes - now < STEP_MOST {
+                return Ok(carried.bytes - before);
+            }
+        }
     }
 
     fn carry(
@@ -260,9 +380,8 @@ impl Hands<'_> {
         counts: impl Iterator<Item = u16>,
         bytes: u64,
         carried: &mut Carried,
-    ) -> Result<u64, ScanEnd> {
+    ) -> Result<(), ScanEnd> {
         let mut budget = Budget::new(bytes);
-        let mut moved = 0;
         for count in counts {
             if budget.is_over() {
                 break;
@@ -274,10 +393,9 @@ impl Hands<'_> {
             let done = carry(self.heat, count, way, &mut budget, self.pages, &mut now, self.pacer);
             self.census.moved(way.from, way.to, count, now.bytes);
             carried.add(now);
-            moved += now.bytes;
             done?;
         }
-        Ok(moved.min(bytes))
+        Ok(())
     }
 }
 

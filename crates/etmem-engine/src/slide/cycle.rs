@@ -6,13 +6,14 @@
 //!                               -> page the rest out, at a rate (a sample first: does it come back?) -> what really left?
 //! ```
 
-use super::acting::{Act, Acted, Actor, Attached, FRESH};
+use super::acting::{ACT_LONGEST, Act, Acted, Actor, Attached, FRESH};
 use super::cooling::{Cooled, Placing};
 use super::history::TaskHistory;
 use super::machine::{Machine, MachineFigures};
 use super::not_looked_at::NotLookedAt;
 use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
+use crate::reason::ReasonName;
 use crate::report::{ProcessReport, ProcessResult};
 use crate::scan_locks::{ScanLock, ScanLocks};
 use crate::so_far::SharedSoFar;
@@ -222,6 +223,7 @@ impl<'a> ProcessCycle<'a> {
             Ok(room) => (within(room, limits).bound, None),
             Err(end) => (Bound::Swap, Some(end)),
         };
+        let placing = cooled.as_ref().map_or(Duration::ZERO, |cooled| cooled.processor_time);
         let scanned = Scanned {
             present: present + settled.left_alone + settled.kept,
             window,
@@ -242,7 +244,7 @@ impl<'a> ProcessCycle<'a> {
             },
             saved: self.machine_now().map_or(0, |machine| machine.memory.saved(out)),
             feedback: self.history.feedback(&settled, left, self.pacer.now()),
-            effort: Effort::of(&observed, processor_time),
+            effort: Effort::of(&observed, processor_time + placing),
         };
         (scanned, end)
     }
@@ -384,28 +386,43 @@ impl<'a> Judged<'a> {
         self.judgement.memory = now;
     }
 
-    /// Puts its pages on the NUMA nodes where they belong, if the task wishes that.
+    /// Puts its pages on the NUMA nodes where they belong, if the task wishes that and programs do not wait for memory.
     pub(super) fn place(mut self) -> Result<Self, Box<ProcessReport>> {
         let ProcessCycle { settings, history, process, kernel, pacer, .. } = self.cycle;
         let Some((cooling, numa)) = settings.cooling.as_ref().zip(kernel.between.as_ref()) else {
             return Ok(self);
         };
+        let pressure = self.cycle.machine_now().and_then(|machine| Ok(machine.pressure?));
+        if !pressure.is_ok_and(|pressure| guard::is_calm(settings.guards, pressure).is_ok()) {
+            return Ok(self);
+        }
+        let start = pacer.processor_time();
         let mut known = history.take(process);
-        let is_trusted = known.trust.blind(known.cycle()).is_none();
-        let heat = &self.judgement.observed.heat;
-        let placing = Placing { process, numa, heat, is_trusted, dry_run: settings.dry_run, pacer };
-        let mut step = known.step_down;
-        let cooled = placing.place(cooling, &mut step);
-        known.step_down = step;
+        let placing = Placing {
+            process,
+            numa,
+            seen: &self.judgement.observed,
+            trust: known.trust,
+            cycle: known.cycle(),
+            most: history.bytes_within(ACT_LONGEST),
+            dry_run: settings.dry_run,
+            pacer,
+        };
+        let mut cooled = Cooled::default();
+        let done = placing.place(cooling, &mut known.step_down, &mut cooled);
+        history.placed(known.step_down.is_news());
         history.put_back(process, known);
-        self.judgement.cooled = Some(match cooled {
-            Ok(cooled) => cooled,
-            // Others can leave memory all the same.
-            Err(ScanEnd::Process(refused @ ProcessError::Refused { .. })) => {
-                Cooled { refused: Some(refused), ..Cooled::default() }
+        cooled.processor_time = pacer.processor_time().saturating_sub(start);
+        history.rest(cooled.processor_time);
+        match done {
+            // Others can leave memory all the same. A stop shows when they do.
+            Ok(()) | Err(ScanEnd::Stopped | ScanEnd::Left(_)) => {}
+            Err(ScanEnd::Process(refused @ ProcessError::Refused { .. })) => cooled.refused = Some(refused),
+            Err(end @ ScanEnd::Process(ProcessError::Exited | ProcessError::Replaced)) => {
+                return Err(self.cycle.ended(end.into()));
             }
-            Err(end) => return Err(self.cycle.ended(end.into())),
-        });
+        }
+        self.judgement.cooled = Some(cooled);
         Ok(self)
     }
 
@@ -455,6 +472,12 @@ impl Tried<'_> {
         let Self { cycle, acting, _scan_lock, since: _ } = self;
         match cycle.end_acting(acting) {
             (scanned, None) => Box::new(scanned.report(cycle.process)),
+            // It was worked on, though nothing may leave memory.
+            (scanned, Some(End::Skipped(skipped))) if scanned.cooled.is_some() => {
+                let report = scanned.report(cycle.process);
+                let reason = report.reason.filter(|reason| reason.name == ReasonName::NodeFull);
+                Box::new(ProcessReport { reason: Some(reason.unwrap_or((&skipped).into())), ..report })
+            }
             // A sample has left by then, perhaps, and refaults were seen.
             (scanned, Some(end)) => {
                 let figures = scanned.report(cycle.process).figures;

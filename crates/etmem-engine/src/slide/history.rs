@@ -351,6 +351,11 @@ impl TaskHistory {
         }
     }
 
+    /// Takes note that pages moved between nodes, if that `is_news`.
+    pub(super) fn placed(&self, is_news: bool) {
+        self.is_news.fetch_or(is_news, Ordering::Relaxed);
+    }
+
     /// Takes note of how a process is at the end of its cycle, with `out` bytes of it out.
     pub(super) fn end(&self, known: &mut ProcessHistory, figures: ProcessMemory, out: u64) {
         known.figures = Some(figures);

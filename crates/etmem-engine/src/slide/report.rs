@@ -119,8 +119,7 @@ impl Scanned {
     /// The report on `process`.
     #[must_use]
     pub fn report(self, process: ProcessId) -> ProcessReport {
-        let cooled = self.cooled.as_ref().and_then(Cooled::reason);
-        let (figures, reason) = (self.figures(), cooled.or_else(|| self.reason()));
+        let (figures, reason) = (self.figures(), self.first_reason());
         let (bound, feedback) = (self.bound, self.feedback.clone());
         let mut report = ProcessReport::worked_on(process, "scanned", self, reason, figures);
         if let Some(bound) = bound {
@@ -159,6 +158,23 @@ impl Scanned {
             cooled.add_to(&mut figures);
         }
         figures
+    }
+
+    /// Why pages stay in memory, or on their nodes, where that is all there is to say of memory.
+    fn first_reason(&self) -> Option<Reason> {
+        let (reason, cooled) = (self.reason(), self.cooled.as_ref().and_then(Cooled::reason));
+        let is_calm = reason.as_ref().is_none_or(|reason| {
+            matches!(
+                reason.name,
+                ReasonName::NotCold
+                    | ReasonName::AllOut
+                    | ReasonName::WatchedFirst
+                    | ReasonName::LittleFirst
+                    | ReasonName::Later
+                    | ReasonName::NotLookedAt
+            )
+        });
+        if is_calm { cooled.or(reason) } else { reason }
     }
 
     fn reason(&self) -> Option<Reason> {

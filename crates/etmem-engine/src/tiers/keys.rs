@@ -14,7 +14,7 @@ keys! { pub(super) NODES;
         .help("Pairs of NUMA nodes between which pages move: cool ones to the slow node of a pair, before they leave memory, others to the \
                fast one. Which is the slow one the hardware says, as for engine cslide. Absent: pages stay on their nodes.").example("0,1");
     T_COOL: Option<u16> = optional("T_cool", |text| within(text, 0, 360).map(Some)).ours("0.2.0").unit("counts")
-        .help("With `node_pair`: a page that counts less than this in a cycle is cool. From `T` to 3 times `loop`.").example("3");
+        .help("With `node_pair`: a page that counts less than this in a cycle is cool. From `T` to 3 times `loop`.").example("6");
 }
 
 /// The keys of tasks of processes.

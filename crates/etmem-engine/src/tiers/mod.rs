@@ -34,6 +34,7 @@ pub(crate) const KIND: Kind = Kind {
         own_name: None,
         machine: Some(MachineKeys {
             of: "tiers with type=machine",
+            others: "tiers with type=pid, name, exe or cgroup",
             keys: Keys { rows: keys::MACHINE, agree: keys::marks_in_order },
         }),
         target: None,

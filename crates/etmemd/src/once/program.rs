@@ -49,12 +49,11 @@ const WORKING_SET: Duration = Duration::from_secs(120);
 
 /// How zsmalloc, from which zram and zswap have their memory, keeps copies (mm/zsmalloc.c, pages of 4 KiB): sizes rise by `SIZE_STEP`
 /// from the least on, a word is kept with each copy, and up to `CHAIN` pages (`CONFIG_ZSMALLOC_CHAIN_SIZE`) are filled with copies of a
-/// size, as many pages as waste least. A copy that does not fit twice into a page takes all of it.
+/// size, as many pages as waste least. Where that is one page for one copy, zram keeps the page as it is.
 const HANDLE: usize = 8;
 const LEAST_SIZE: usize = 32;
 const SIZE_STEP: usize = 16;
 const CHAIN: usize = 8;
-const LARGEST_COPY: usize = 3264;
 
 /// What a survey found of a process, or of all processes of a program.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -85,10 +84,7 @@ pub(super) struct Sampled {
 
 /// Memory that a copy of `length` bytes takes.
 fn copy(length: usize) -> u64 {
-    if length > LARGEST_COPY {
-        return PAGE_BYTES as u64;
-    }
-    let size = (length + HANDLE).max(LEAST_SIZE).next_multiple_of(SIZE_STEP);
+    let size = (length + HANDLE).max(LEAST_SIZE).next_multiple_of(SIZE_STEP).min(PAGE_BYTES);
     // Of chains that waste as much, the kernel takes the shortest.
     let chain = (1..=CHAIN).min_by_key(|pages| pages * PAGE_BYTES % size).unwrap_or(1) * PAGE_BYTES;
     chain.div_ceil(chain / size) as u64
@@ -505,8 +501,10 @@ mod tests {
             (2035, 1, 2),
             (1500, 3, 8),
             (3264, 5, 6),
-            (3265, 1, 1),
+            (3624, 8, 9),
+            (3625, 1, 1),
             (4096, 1, 1),
+            (4200, 1, 1),
         ] {
             assert_eq!(copy(length), (pages * PAGE_BYTES as u64).div_ceil(copies), "{length}");
         }
