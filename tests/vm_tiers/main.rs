@@ -6,6 +6,7 @@ mod compared;
 mod gate;
 mod inside;
 mod killed;
+mod levels;
 mod outcomes;
 mod sinking;
 mod where_is;
@@ -30,6 +31,9 @@ const MACHINE: Machine = Machine {
     ..Machine::of("6.12")
 };
 
+/// With a slow node beside the one with the processors.
+const NODES: Machine = Machine { nodes: "2", memory: "1280M", ..MACHINE };
+
 type Story = guest::Story<Inside>;
 
 const STORIES: &[Story] = &[
@@ -42,6 +46,9 @@ const STORIES: &[Story] = &[
     ("a_killed_daemon_leaves_no_way_past_zswap", gate::killed),
 ];
 
+/// Those of a machine with two nodes.
+const OF_NODES: &[Story] = &[("each_class_is_on_its_level_also_when_the_hot_ones_change", levels::all)];
+
 /// Those that take long, each in a machine of its own.
 const COMPARED: &[Story] = &[("tiers_sinks_what_stays_on_disk", compared::all)];
 const SOAK: &[Story] = &[("a_hundred_killed_daemons_leave_no_way_past_zswap", gate::killed_often)];
@@ -51,22 +58,24 @@ fn main() -> ExitCode {
         return status;
     }
     let missing = laboratory::lacks(MACHINE.kernel);
-    let of = |stories: &'static [Story], note: &str, seconds: u64| -> Vec<Trial> {
-        let machine = Machine { seconds, ..MACHINE };
+    let of = |machine: Machine, stories: &'static [Story], note: &str| -> Vec<Trial> {
         let boot = Arc::new(SharedBoot::new(machine, || commands(stories)));
         let one = |(name, _): &'static Story| {
             trial(&format!("{name}{note}"), missing.as_deref(), guest::told(&boot, name))
         };
         stories.iter().map(one).collect()
     };
-    let compared = of(COMPARED, " [skipped: takes 15 minutes: make compare]", 2 * MACHINE.seconds);
-    let soak = of(SOAK, " [skipped: takes 10 minutes: make soak]", 2 * MACHINE.seconds);
+    let longer = Machine { seconds: 2 * MACHINE.seconds, ..MACHINE };
+    let compared = of(longer, COMPARED, " [skipped: takes 15 minutes: make compare]");
+    let soak = of(longer, SOAK, " [skipped: takes 10 minutes: make soak]");
     let long = compared.into_iter().chain(soak).map(|trial| trial.with_ignored_flag(true));
-    run_in_turn(of(STORIES, "", MACHINE.seconds).into_iter().chain(long).collect())
+    run_in_turn(of(MACHINE, STORIES, "").into_iter().chain(of(NODES, OF_NODES, "")).chain(long).collect())
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {
-    guest::tell(STORIES.iter().chain(COMPARED).chain(SOAK), name, || Inside::new(binaries.clone()))
+    guest::tell(STORIES.iter().chain(OF_NODES).chain(COMPARED).chain(SOAK), name, || {
+        Inside::new(binaries.clone())
+    })
 }
 
 /// The commands that tell `stories`.

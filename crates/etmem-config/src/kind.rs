@@ -35,6 +35,17 @@ pub struct ScanType {
     pub keys: Keys,
 }
 
+/// The keys of a kind's tasks that work on the machine as a whole.
+#[derive(Debug, Clone, Copy)]
+pub struct MachineKeys {
+    /// Such tasks in words, after "engine".
+    pub of: &'static str,
+    /// The tasks that do not, likewise.
+    pub others: &'static str,
+    /// Their keys.
+    pub keys: Keys,
+}
+
 /// A kind of engine, as far as files go.
 #[derive(Debug)]
 pub struct KindKeys {
@@ -49,8 +60,31 @@ pub struct KindKeys {
     /// Where its policy comes from outside: the key of `[engine]` by which such an engine is named. Keys that no row of its
     /// groups has are the policy's then, and tasks of it are those whose `engine` is the name of no kind.
     pub own_name: Option<&'static Key<Name>>,
+    /// What it adds to `[task]` of `type=machine` in place of `task`, where it works on the machine as a whole.
+    pub machine: Option<MachineKeys>,
     /// Where a task of it names whose memory it works on by keys of its own, and needs no `type` and `value`.
     pub target: Option<TargetReader>,
+}
+
+impl KindKeys {
+    /// What it adds to the `[task]` groups whose memory is `target`.
+    #[must_use]
+    pub const fn task_of(&self, target: &Target) -> Keys {
+        match (target, self.machine) {
+            (Target::Machine, Some(machine)) => machine.keys,
+            (_, None) | (_, Some(_)) => self.task,
+        }
+    }
+
+    /// Tasks whose memory is `target` in words, after "engine".
+    #[must_use]
+    pub const fn task_words(&self, target: &Target) -> &'static str {
+        match (target, self.machine) {
+            (Target::Machine, Some(machine)) => machine.of,
+            (_, Some(machine)) => machine.others,
+            (_, None) => self.name,
+        }
+    }
 }
 
 /// Reads whose memory a task works on.

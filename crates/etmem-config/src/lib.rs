@@ -39,7 +39,7 @@ mod sibling_groups;
 mod written;
 
 pub use error::{ConfigError, FaultClass};
-pub use kind::{Keys, KindKeys, Kinds, ScanType};
+pub use kind::{Keys, KindKeys, Kinds, MachineKeys, ScanType};
 pub use listing::ListedObjects;
 pub use reader::Reader;
 pub use section::engine::EngineSection;

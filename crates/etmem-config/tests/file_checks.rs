@@ -26,6 +26,7 @@ static KIND: KindKeys = KindKeys {
     task: Keys::NONE,
     scan: &PAGE,
     own_name: None,
+    machine: None,
     target: None,
 };
 

@@ -68,6 +68,18 @@ impl From<KeyError> for EngineError {
 }
 
 impl EngineError {
+    /// That a value of an engine's is one of a task of another engine.
+    pub(crate) fn of_task(self) -> Self {
+        match self {
+            Self::EngineValue { key, value, rule } => {
+                Self::Value { key, value, rule, class: FaultClass::Internal }
+            }
+            other @ (Self::NotBuilt { .. } | Self::ScanType { .. } | Self::Value { .. } | Self::Key(_)) => {
+                other
+            }
+        }
+    }
+
     /// The key of the task that is to blame, if one is.
     #[must_use]
     pub const fn key(&self) -> Option<&'static str> {

@@ -170,7 +170,7 @@ reasons! {
         "cold pages were unmapped before they could leave or change nodes",
         "nothing";
     NodeFull = "node_full", Process,
-        "cslide: the node that pages are to go to has no room, or no free huge page in its pool",
+        "cslide, tiers: the node that pages are to go to has no room, or no free huge page in its pool",
         "more huge pages there (`nr_hugepages`), or less on it";
     Bound = "bound", Process,
         "cslide: the program says itself on which nodes its memory is to lie (`mbind`, `set_mempolicy`), or its cpuset does not allow the nodes of any pair",

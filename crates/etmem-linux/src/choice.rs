@@ -152,6 +152,7 @@ impl Interfaces {
             let (mover, choice) = self.mover(wishes)?;
             (Moving::Out(mover), choice)
         };
+        let between = wishes.between.then(|| self.numa()).transpose()?;
         let merging = wishes.merging.then(|| self.ksm.claim(&self.roots)).transpose()?;
         let proc = &self.roots.proc;
         let module = mover::etmem::Etmem::detect(proc).ok();
@@ -171,6 +172,7 @@ impl Interfaces {
             other_probes,
             probe,
             moving,
+            between,
         };
         Ok(Chosen { kernel, probe: probe_choice, mover: mover_choice })
     }

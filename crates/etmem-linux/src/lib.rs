@@ -43,6 +43,7 @@ pub mod terminal;
 pub mod trigger;
 pub mod unavailable;
 pub mod unix_socket;
+mod zoneinfo;
 mod zram;
 pub mod zswap_max;
 

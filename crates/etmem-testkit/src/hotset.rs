@@ -7,6 +7,7 @@
 //! | command | answer |
 //! | --- | --- |
 //! | `hot OFFSET BYTES` | `hot`: from now on these bytes of the mapping are touched |
+//! | `warm OFFSET BYTES MILLISECONDS` | `warm`: from now on these bytes of the mapping are read once in so long |
 //! | `pin OFFSET` | `pinned`: the page there is held by the kernel until the program ends |
 //! | `verify` | `verified BYTES` or `damaged ADDRESS` |
 //! | `quit`, end of input | it leaves |
@@ -99,7 +100,15 @@ struct Program {
     first: usize,
     pages: usize,
     hot: Range<usize>,
+    warm: Option<Warm>,
     pinned: Vec<[OwnedFd; 2]>,
+}
+
+/// Pages that are read now and then.
+struct Warm {
+    pages: Range<usize>,
+    every: Duration,
+    next: Duration,
 }
 
 impl Program {
@@ -120,7 +129,8 @@ impl Program {
         };
         let first = memory.as_ptr().align_offset(BLOCK);
         let pages = options.memory / PAGE;
-        let mut program = Self { memory, first, pages, hot: 0..options.hot / PAGE, pinned: Vec::new() };
+        let mut program =
+            Self { memory, first, pages, hot: 0..options.hot / PAGE, warm: None, pinned: Vec::new() };
         for page in 0..pages {
             program.page(page)[..8].copy_from_slice(&mark(page).to_ne_bytes());
         }
@@ -147,6 +157,7 @@ impl Program {
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {
                     self.touch(&mut random)?;
+                    self.keep_warm(clock.now())?;
                     let _ = clock.pause(NAP);
                 }
             }
@@ -159,8 +170,18 @@ impl Program {
             let byte = &mut self.page(hot.start + random.below(hot.len()))[TOUCHED];
             *byte = byte.wrapping_add(1);
         }
-        let mut scratch = MmapOptions::new().len(SCRATCH_PAGES * PAGE).map_anon()?;
-        scratch.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+        forget_translations()
+    }
+
+    /// Reads the warm pages, if it is time `now`.
+    fn keep_warm(&mut self, now: Duration) -> Result<()> {
+        let Some(warm) = self.warm.as_mut().filter(|warm| warm.next <= now) else { return Ok(()) };
+        warm.next = now + warm.every;
+        let pages = warm.pages.clone();
+        forget_translations()?;
+        for page in pages {
+            let _ = std::hint::black_box(self.page(page)[TOUCHED]);
+        }
         Ok(())
     }
 
@@ -168,12 +189,20 @@ impl Program {
         let words: Vec<&str> = line.split(' ').collect();
         let number =
             |at: usize| -> Result<usize> { Ok(words.get(at).context("a word is missing")?.parse()?) };
+        let stretch = || -> Result<Range<usize>> {
+            let (start, count) = (number(1)? / PAGE, number(2)? / PAGE);
+            ensure!(start + count <= self.pages, "that is not within the memory");
+            Ok(start..start + count)
+        };
         match words[0] {
             "hot" => {
-                let (start, count) = (number(1)? / PAGE, number(2)? / PAGE);
-                ensure!(start + count <= self.pages, "that is not within the memory");
-                self.hot = start..start + count;
+                self.hot = stretch()?;
                 Ok("hot".to_owned())
+            }
+            "warm" => {
+                let every = Duration::from_millis(number(3)?.try_into()?);
+                self.warm = Some(Warm { pages: stretch()?, every, next: Duration::ZERO });
+                Ok("warm".to_owned())
             }
             "pin" => {
                 let page = number(1)? / PAGE;
@@ -194,6 +223,13 @@ impl Program {
             _ => anyhow::bail!("unknown command {line:?}"),
         }
     }
+}
+
+/// Has the processor forget the translations that it keeps.
+fn forget_translations() -> Result<()> {
+    let mut scratch = MmapOptions::new().len(SCRATCH_PAGES * PAGE).map_anon()?;
+    scratch.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+    Ok(())
 }
 
 fn mark(page: usize) -> u64 {
@@ -259,6 +295,14 @@ impl HotSet {
         self.ask(&format!("hot {offset} {bytes}"), "hot").map(drop)
     }
 
+    /// Has it read `bytes` from `offset` on, once in so long, and no others.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn keep_warm(&mut self, offset: usize, bytes: usize, every: Duration) -> Result<()> {
+        self.ask(&format!("warm {offset} {bytes} {}", every.as_millis()), "warm").map(drop)
+    }
+
     /// Has the kernel hold the page at `offset` where it is.
     ///
     /// # Errors
@@ -312,7 +356,12 @@ mod tests {
         assert!(!(0..512).any(|page| touched(&mut program, page)));
         assert!((512..1024).any(|page| touched(&mut program, page)));
         assert_eq!(program.obey("pin 4096").unwrap(), "pinned");
-        for wrong in ["hot 0 99999999", "hot 0", "pin x", "pin 99999999", "dance"] {
+        assert_eq!(program.obey("warm 0 8192 1000").unwrap(), "warm");
+        program.keep_warm(Duration::ZERO).unwrap();
+        assert_eq!(program.warm.as_ref().unwrap().next, Duration::from_secs(1));
+        for wrong in
+            ["hot 0 99999999", "warm 0 99999999 1", "warm 0 4096", "hot 0", "pin x", "pin 99999999", "dance"]
+        {
             assert!(program.obey(wrong).is_err(), "{wrong}");
         }
         program.page(7)[0] ^= 1;

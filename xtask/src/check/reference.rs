@@ -32,6 +32,10 @@ fn parts() -> Vec<Part> {
                 parts.push(Part { title: format!("{group}{name}"), about: kind.about, rows });
             }
         }
+        if let Some(machine) = kind.keys.machine {
+            let title = format!("[task] of engine {}", machine.of);
+            parts.push(Part { title, about: kind.about, rows: machine.keys.rows });
+        }
     }
     parts
 }
@@ -162,7 +166,14 @@ mod tests {
     fn the_pages_hold_every_key_of_every_kind() {
         let (page, manual) = (markdown(), manual_page().replace("\\-", "-"));
         for kind in KINDS {
-            for row in kind.keys.engine.rows.iter().chain(kind.keys.task.rows) {
+            for row in kind
+                .keys
+                .engine
+                .rows
+                .iter()
+                .chain(kind.keys.task.rows)
+                .chain(kind.keys.machine.map_or(&[][..], |machine| machine.keys.rows))
+            {
                 let name = row.about().name;
                 assert!(
                     page.contains(&format!("| `{name}` |")) && manual.contains(&format!("\\fB{name}\\fR")),

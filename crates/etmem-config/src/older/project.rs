@@ -69,7 +69,7 @@ fn task<'p>(
     let table = Table::of_every("every task", POLICIES_KEYS);
     let mut reader = Reader::new(path, policies, &table);
     reader.faults_are(FaultClass::Internal);
-    let target = task::target(&reader)?;
+    let target = task::target(&reader, false)?;
     reader.check(POLICIES_KEYS)?;
     let missing = || reader.missing_for(PARAM, ENGINE_SLIDE.to_owned());
     let param = policy.param.as_ref().ok_or_else(missing)?;

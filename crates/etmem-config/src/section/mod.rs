@@ -59,7 +59,16 @@ impl<'k> Tables<'k> {
                 users: |types| format!("scan_type={}", listed(types, "or")),
             },
             engine: table("every engine", engine::KEYS, |kind| kind.engine, true),
-            task: table("every task", task::KEYS, |kind| kind.task, false),
+            task: {
+                let mut table = table("every task", task::KEYS, |kind| kind.task, false);
+                for (word, _) in &mut table.own {
+                    let machine = kinds.iter().find(|kind| kind.name == *word).and_then(|kind| kind.machine);
+                    *word = machine.map_or(*word, |machine| machine.others);
+                }
+                let of_machine = kinds.iter().filter_map(|kind| kind.machine);
+                table.own.extend(of_machine.map(|machine| (machine.of, machine.keys.rows)));
+                table
+            },
         }
     }
 }

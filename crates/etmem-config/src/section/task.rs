@@ -123,8 +123,14 @@ pub(crate) fn read(source: Source<'_>, warnings: &mut Warnings<'_>) -> Result<Ta
     let (project, engine, name) = names(&reader)?;
     reader.faults_are(FaultClass::Internal);
     let kind = of_task(tables.kinds, engine.as_str());
-    let target = kind.and_then(|kind| kind.target).unwrap_or(target)(&reader)?;
-    let keys = kind.map_or(Keys::NONE, |kind| kind.task);
+    let target = match kind.and_then(|kind| kind.target) {
+        Some(read) => read(&reader)?,
+        None => target(&reader, kind.is_some_and(|kind| kind.machine.is_some()))?,
+    };
+    if let Some(kind) = kind {
+        reader.is_of(kind.task_words(&target));
+    }
+    let keys = kind.map_or(Keys::NONE, |kind| kind.task_of(&target));
     reader.check(keys.rows)?;
     (keys.agree)(&reader)?;
     if kind.is_some_and(|kind| kind.own_name.is_none()) {
@@ -164,22 +170,8 @@ pub(crate) fn list(Source { path, group, tables }: Source<'_>) -> Result<ListedT
     Ok(ListedTask { line: group.line, project, engine, name })
 }
 
-/// `type=machine`, for an engine that works on the machine as a whole.
-///
-/// # Errors
-/// It is another `type`.
-pub fn machine(reader: &Reader<'_>) -> Result<Target, ConfigError> {
-    match reader.get(&TYPE)? {
-        TargetType::Machine => Ok(Target::Machine),
-        TargetType::Pid | TargetType::Name | TargetType::Exe | TargetType::Cgroup => {
-            Err(reader
-                .refuse(TYPE.name(), Rule::Form("machine: this engine works on the machine as a whole")))
-        }
-    }
-}
-
-/// Whose memory the task works on, by `type` and `value`.
-pub(crate) fn target(reader: &Reader<'_>) -> Result<Target, ConfigError> {
+/// Whose memory the task works on, by `type` and `value`; `of_machine` says whether that may be the machine's.
+pub(crate) fn target(reader: &Reader<'_>, of_machine: bool) -> Result<Target, ConfigError> {
     let target_type = reader.get(&TYPE)?;
     // Of the machine, there is no value to be missed.
     let value = match target_type {
@@ -188,6 +180,7 @@ pub(crate) fn target(reader: &Reader<'_>) -> Result<Target, ConfigError> {
     };
     let refuse = |form| reader.refuse(VALUE.name(), Rule::Form(form));
     match target_type {
+        TargetType::Machine if of_machine => Ok(Target::Machine),
         TargetType::Machine => {
             let rule = "pid, name, exe or cgroup; type=machine is for tasks of engine tiers";
             Err(reader.refuse(TYPE.name(), Rule::Form(rule)))

@@ -47,6 +47,8 @@ pub struct Kernel {
     pub other_probes: Vec<Arc<dyn probe::ProbeSource>>,
     /// Moves pages, as the task wishes.
     pub moving: Moving,
+    /// Moves pages between NUMA nodes, where the task wishes that beside [`moving`](Self::moving).
+    pub between: Option<nodes::Numa>,
     /// Tells the state of memory and swap.
     pub memory: Arc<dyn memory::SystemMemory>,
     /// Reclaims the swap cache; `None` if this kernel has no interface for it.

@@ -158,4 +158,10 @@ pub trait NodeMover: fmt::Debug + Send + Sync {
         let _ = process;
         Ok(OwnPlacement::default())
     }
+
+    /// How many bytes of ordinary memory the kernel wants free on `node`: with less it begins to reclaim there.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    fn watermark(&self, node: NodeId) -> Result<u64, ProcessError>;
 }

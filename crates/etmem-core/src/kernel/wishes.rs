@@ -74,6 +74,8 @@ pub struct Wishes {
     /// Whether pages are to move between NUMA nodes ([`super::Moving::Nodes`]) instead of out of memory. `mover` has no
     /// meaning then.
     pub nodes: bool,
+    /// Whether pages move between NUMA nodes as well as out of memory ([`Kernel::between`]).
+    pub between: bool,
     /// Whether control groups are reclaimed as a whole ([`super::Moving::Groups`]), for which no page is looked at. Nothing else
     /// has a meaning then.
     pub groups: bool,

@@ -29,6 +29,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::of(keys::TASK),
         scan: &WITHOUT_SCAN,
         own_name: None,
+        machine: None,
         target: None,
     },
     about: "Guests of QEMU give memory back by a balloon while their host lacks it.",

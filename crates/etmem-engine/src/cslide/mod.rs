@@ -12,6 +12,7 @@ mod shared_cycle;
 mod step;
 mod watch;
 
+pub(crate) use report::BOUND;
 pub use report::{PairReport, Placed};
 pub use settings::{EngineSettings, Kind as MemoryKind, Settings};
 pub use step::CslideRunner;
@@ -33,6 +34,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::of(keys::TASK),
         scan: &PAGE,
         own_name: None,
+        machine: None,
         target: None,
     },
     about: "Hot pages live on fast NUMA nodes and cold ones on slow nodes.",

@@ -11,7 +11,7 @@ use etmem_core::policy::exchange::Exchange;
 use etmem_core::policy::pairs::Pair;
 use std::fmt;
 
-figures! { pub(super) FIGURES;
+figures! { pub(crate) FIGURES;
     BOUND: Counter Bytes, "skipped_bound_bytes", "bound by the program", NonZero,
         "not looked at, as the program itself, or its cpuset, says on which NUMA nodes it is to lie";
 }

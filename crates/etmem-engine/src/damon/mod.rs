@@ -40,6 +40,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::NONE,
         scan: &keys::SCAN,
         own_name: None,
+        machine: None,
         target: None,
     },
     about: "The kernel watches regions of memory and acts on them, by DAMON's schemes.",

@@ -25,6 +25,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::NONE,
         scan: &WITHOUT_SCAN,
         own_name: None,
+        machine: None,
         target: None,
     },
     about: "The kernel keeps equal pages of programs once (KSM), while that saves memory.",

@@ -26,6 +26,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::of(keys::TASK),
         scan: &PAGE,
         own_name: None,
+        machine: None,
         target: None,
     },
     about: "An external program decides by how often each page was accessed.",

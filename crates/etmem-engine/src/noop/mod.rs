@@ -19,6 +19,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::of(keys::TASK),
         scan: &PAGE,
         own_name: None,
+        machine: None,
         target: None,
     },
     about: "Visits the processes of its tasks and moves nothing: for authors of engines, and to try a file or a stop.",

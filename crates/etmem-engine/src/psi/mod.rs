@@ -30,6 +30,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::of(keys::TASK),
         scan: &keys::SCAN,
         own_name: None,
+        machine: None,
         target: Some(keys::target),
     },
     about: "Control groups give back memory that they do not need, while their programs do not wait and little is refaulted.",

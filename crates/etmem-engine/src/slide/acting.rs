@@ -17,7 +17,7 @@ use etmem_core::policy;
 use std::time::Duration;
 
 /// The longest that a cycle moves pages of one process: what is known of them ages meanwhile.
-const ACT_LONGEST: Duration = Duration::from_secs(10);
+pub(super) const ACT_LONGEST: Duration = Duration::from_secs(10);
 
 /// How long after the scan pages leave without being looked at once more: as long as the shortest observation window.
 pub(super) const FRESH: Duration = Duration::from_secs(1);

@@ -1,16 +1,19 @@
 //! One cycle of a slide task over one process.
 //!
 //! ```text
-//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold? -> do programs give them back?
+//! is there a need, and room? -> look `loop` times -> what refaulted? -> which pages are cold?
+//!                               -> (engine tiers: cool ones to the slow node, others to the fast one) -> do programs give them back?
 //!                               -> page the rest out, at a rate (a sample first: does it come back?) -> what really left?
 //! ```
 
-use super::acting::{Act, Acted, Actor, Attached, FRESH};
+use super::acting::{ACT_LONGEST, Act, Acted, Actor, Attached, FRESH};
+use super::cooling::{Cooled, Placing};
 use super::history::TaskHistory;
 use super::machine::{Machine, MachineFigures};
 use super::not_looked_at::NotLookedAt;
 use super::report::{Effort, History, Scanned};
 use super::settings::Settings;
+use crate::reason::ReasonName;
 use crate::report::{ProcessReport, ProcessResult};
 use crate::scan_locks::{ScanLock, ScanLocks};
 use crate::so_far::SharedSoFar;
@@ -161,6 +164,7 @@ impl<'a> ProcessCycle<'a> {
                 memory,
                 limits,
                 asked: None,
+                cooled: None,
             }
         });
         self.history.put_back(process, known);
@@ -190,7 +194,7 @@ impl<'a> ProcessCycle<'a> {
     /// The rest leaves, as far as the sample stayed out. Where nothing more may, it is said why.
     fn end_acting(&self, acting: Acting) -> (Scanned, Option<End>) {
         let Acting { judgement, mut attached, given_back, mut act } = acting;
-        let Judgement { observed, not_looked_at, window, settled, refaulted, .. } = judgement;
+        let Judgement { observed, not_looked_at, window, settled, refaulted, cooled, .. } = judgement;
         let limits = self.history.limits_now(act.limits, self.pacer.now());
         let mut known = self.history.take(self.process);
         let room = self.room_now();
@@ -219,6 +223,7 @@ impl<'a> ProcessCycle<'a> {
             Ok(room) => (within(room, limits).bound, None),
             Err(end) => (Bound::Swap, Some(end)),
         };
+        let placing = cooled.as_ref().map_or(Duration::ZERO, |cooled| cooled.processor_time);
         let scanned = Scanned {
             present: present + settled.left_alone + settled.kept,
             window,
@@ -229,6 +234,7 @@ impl<'a> ProcessCycle<'a> {
             rehearsal,
             locked: observed.locked,
             not_looked_at,
+            cooled,
             history: History {
                 refaulted,
                 left,
@@ -238,7 +244,7 @@ impl<'a> ProcessCycle<'a> {
             },
             saved: self.machine_now().map_or(0, |machine| machine.memory.saved(out)),
             feedback: self.history.feedback(&settled, left, self.pacer.now()),
-            effort: Effort::of(&observed, processor_time),
+            effort: Effort::of(&observed, processor_time + placing),
         };
         (scanned, end)
     }
@@ -250,12 +256,17 @@ impl<'a> ProcessCycle<'a> {
 
     fn is_there_a_need(&self) -> Result<(), End> {
         let machine = self.machine_now()?;
-        guard::swap_has_room(&machine.memory)?;
+        // Where swap has no room, pages can still go to another node.
+        if self.settings.cooling.is_none() {
+            guard::swap_has_room(&machine.memory)?;
+        }
         let gates = self.settings.gates;
         if !gates.are_open() {
             guard::gate(gates, &machine.memory, &self.kernel.processes.memory(self.process)?)?;
         }
-        self.room(machine)?;
+        if self.settings.cooling.is_none() {
+            self.room(machine)?;
+        }
         Ok(())
     }
 
@@ -334,6 +345,8 @@ struct Judgement {
     limits: RefaultLimits,
     /// What came of asking its programs, if any was asked.
     asked: Option<Asked>,
+    /// What moved between NUMA nodes, if the task wishes that.
+    cooled: Option<Cooled>,
 }
 
 /// What was wanted of the programs of a process, and what they gave back.
@@ -371,6 +384,46 @@ impl<'a> Judged<'a> {
         let given_back = now.given_back_since(&self.judgement.memory);
         self.judgement.asked = Some(Asked { wanted, given_back });
         self.judgement.memory = now;
+    }
+
+    /// Puts its pages on the NUMA nodes where they belong, if the task wishes that and programs do not wait for memory.
+    pub(super) fn place(mut self) -> Result<Self, Box<ProcessReport>> {
+        let ProcessCycle { settings, history, process, kernel, pacer, .. } = self.cycle;
+        let Some((cooling, numa)) = settings.cooling.as_ref().zip(kernel.between.as_ref()) else {
+            return Ok(self);
+        };
+        let pressure = self.cycle.machine_now().and_then(|machine| Ok(machine.pressure?));
+        if !pressure.is_ok_and(|pressure| guard::is_calm(settings.guards, pressure).is_ok()) {
+            return Ok(self);
+        }
+        let start = pacer.processor_time();
+        let mut known = history.take(process);
+        let placing = Placing {
+            process,
+            numa,
+            seen: &self.judgement.observed,
+            trust: known.trust,
+            cycle: known.cycle(),
+            most: history.bytes_within(ACT_LONGEST),
+            dry_run: settings.dry_run,
+            pacer,
+        };
+        let mut cooled = Cooled::default();
+        let done = placing.place(cooling, &mut known.step_down, &mut cooled);
+        history.placed(known.step_down.is_news());
+        history.put_back(process, known);
+        cooled.processor_time = pacer.processor_time().saturating_sub(start);
+        history.rest(cooled.processor_time);
+        match done {
+            // Others can leave memory all the same. A stop shows when they do.
+            Ok(()) | Err(ScanEnd::Stopped | ScanEnd::Left(_)) => {}
+            Err(ScanEnd::Process(refused @ ProcessError::Refused { .. })) => cooled.refused = Some(refused),
+            Err(end @ ScanEnd::Process(ProcessError::Exited | ProcessError::Replaced)) => {
+                return Err(self.cycle.ended(end.into()));
+            }
+        }
+        self.judgement.cooled = Some(cooled);
+        Ok(self)
     }
 
     /// Begins to act on what is cold.
@@ -419,6 +472,12 @@ impl Tried<'_> {
         let Self { cycle, acting, _scan_lock, since: _ } = self;
         match cycle.end_acting(acting) {
             (scanned, None) => Box::new(scanned.report(cycle.process)),
+            // It was worked on, though nothing may leave memory.
+            (scanned, Some(End::Skipped(skipped))) if scanned.cooled.is_some() => {
+                let report = scanned.report(cycle.process);
+                let reason = report.reason.filter(|reason| reason.name == ReasonName::NodeFull);
+                Box::new(ProcessReport { reason: Some(reason.unwrap_or((&skipped).into())), ..report })
+            }
             // A sample has left by then, perhaps, and refaults were seen.
             (scanned, Some(end)) => {
                 let figures = scanned.report(cycle.process).figures;

@@ -1,5 +1,6 @@
 //! What a slide task remembers from cycle to cycle: how pages stand, what a look costs, how to hold back.
 
+use super::cooling::Step;
 use super::settings::Settings;
 use super::ticks::Ticks;
 use crate::report::Feedback;
@@ -71,6 +72,8 @@ pub(super) struct ProcessHistory {
     /// Whether its probe is believed, and which of the task's probes that is.
     pub(super) trust: Trust,
     probe: usize,
+    /// How much of it goes to slow nodes in a cycle.
+    pub(super) step_down: Step,
 }
 
 /// What is known of processes, and the sum of their working sets, in bytes.
@@ -346,6 +349,11 @@ impl TaskHistory {
         if let Some(forecast) = &self.forecast {
             lock(forecast).left(marked.left);
         }
+    }
+
+    /// Takes note that pages moved between nodes, if that `is_news`.
+    pub(super) fn placed(&self, is_news: bool) {
+        self.is_news.fetch_or(is_news, Ordering::Relaxed);
     }
 
     /// Takes note of how a process is at the end of its cycle, with `out` bytes of it out.

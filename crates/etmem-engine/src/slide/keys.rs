@@ -12,7 +12,7 @@ use etmem_core::kernel::wishes::{Mover, Tracker};
 use etmem_core::throttle::Rate;
 use std::time::Duration;
 
-keys! { pub(super) TASK;
+keys! { pub(crate) TASK;
     T: u16 = needed("T", |text| within(text, 0, 360)).unit("counts")
         .help("A page that counts less than this in a cycle is cold. A scan counts 1 for a page that was read and 3 for one \
                that was written, so `T` is at most 3 times `loop`.").example("1");

@@ -1,15 +1,16 @@
 //! Slide: the cold pages of a task's processes go to swap.
 //!
 //! `settings` is what a task asks for; `step` is a cycle of all its processes, `cycle` that of one, the page to read first; `asking`
-//! asks programs for what is cold; `acting` moves pages, a sample first; `machine` is the machine's figures, which processes share;
+//! asks programs for what is cold; `cooling` moves pages between NUMA nodes, for engine tiers; `acting` moves pages, a sample first; `machine` is the machine's figures, which processes share;
 //! `history` is what is remembered from one to the next, `remembered` writes it down for the next daemon; `report` is what is said of it, `not_looked_at` what of its memory was left
 //! out; `swap_cache` keeps openEuler's watermarks.
 
 mod acting;
 mod asking;
+mod cooling;
 mod cycle;
 mod history;
-mod keys;
+pub(crate) mod keys;
 mod machine;
 mod not_looked_at;
 mod remembered;
@@ -19,6 +20,8 @@ mod step;
 mod swap_cache;
 mod ticks;
 
+pub use cooling::Cooled;
+pub(crate) use cooling::Cooling;
 pub use not_looked_at::NotLookedAt;
 pub use report::{Blind, Effort, History, Scanned};
 pub use settings::Settings;
@@ -38,6 +41,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::of(keys::TASK),
         scan: &PAGE,
         own_name: None,
+        machine: None,
         target: None,
     },
     about: "Cold pages are paged out to swap.",

@@ -1,5 +1,6 @@
 //! What slide says of a process that it looked at: in figures, in a line, for which reason not more, and in the log.
 
+use super::cooling::Cooled;
 use super::not_looked_at::NotLookedAt;
 use crate::figures::{self, Figures, nanoseconds};
 use crate::forecast::{InWords, NoAge, SweptInWords, Time};
@@ -35,6 +36,8 @@ pub struct Scanned {
     pub blind: Option<Blind>,
     /// Bytes of mappings not looked at because they are locked in memory.
     pub locked: u64,
+    /// What moved between NUMA nodes, if the task wishes that.
+    pub cooled: Option<Cooled>,
     /// What else was not looked at, by kind.
     pub not_looked_at: NotLookedAt,
     /// What the pages that left before do now.
@@ -116,7 +119,7 @@ impl Scanned {
     /// The report on `process`.
     #[must_use]
     pub fn report(self, process: ProcessId) -> ProcessReport {
-        let (figures, reason) = (self.figures(), self.reason());
+        let (figures, reason) = (self.figures(), self.first_reason());
         let (bound, feedback) = (self.bound, self.feedback.clone());
         let mut report = ProcessReport::worked_on(process, "scanned", self, reason, figures);
         if let Some(bound) = bound {
@@ -151,7 +154,27 @@ impl Scanned {
             (&figures::WINDOW, nanoseconds(*window)),
         ]);
         self.not_looked_at.add_to(&mut figures);
+        if let Some(cooled) = &self.cooled {
+            cooled.add_to(&mut figures);
+        }
         figures
+    }
+
+    /// Why pages stay in memory, or on their nodes, where that is all there is to say of memory.
+    fn first_reason(&self) -> Option<Reason> {
+        let (reason, cooled) = (self.reason(), self.cooled.as_ref().and_then(Cooled::reason));
+        let is_calm = reason.as_ref().is_none_or(|reason| {
+            matches!(
+                reason.name,
+                ReasonName::NotCold
+                    | ReasonName::AllOut
+                    | ReasonName::WatchedFirst
+                    | ReasonName::LittleFirst
+                    | ReasonName::Later
+                    | ReasonName::NotLookedAt
+            )
+        });
+        if is_calm { cooled.or(reason) } else { reason }
     }
 
     fn reason(&self) -> Option<Reason> {
@@ -335,6 +358,9 @@ impl fmt::Display for Scanned {
             if bytes > 0 {
                 write!(f, ", {what} {} KiB", bytes >> 10)?;
             }
+        }
+        if let Some(cooled) = &self.cooled {
+            write!(f, "{cooled}")?;
         }
         let others = self.not_looked_at.to_string();
         if !others.is_empty() {

@@ -1,5 +1,6 @@
 //! What a slide task asks for: its own keys and its project's, checked against each other.
 
+use super::cooling::Cooling;
 use super::{NAME, keys};
 use crate::contract::{EngineError, FaultClass};
 use etmem_config::section::project::PAGE;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub guards: Guards,
     /// How long programs that are asked for memory have to give it back; none: they are not asked.
     pub ask: Option<Duration>,
+    /// Which pages are to lie on which NUMA node; none: where they lie.
+    pub(crate) cooling: Option<Cooling>,
 }
 
 /// How much of a processor looking may take where a task does not say, in percent.
@@ -130,14 +133,25 @@ impl Settings {
                 pressure: task.get(&keys::MAX_PRESSURE)?.and_then(Share::nearest_to_percent),
             },
             ask: task.get(&keys::ASK)?.then_some(ask_wait),
+            cooling: None,
         })
     }
 }
 
 impl Settings {
+    /// Those of `task` in `project` as they are by now, of a task that has the same nodes as before.
+    ///
+    /// # Errors
+    /// What does not go together.
+    pub(super) fn renewed(&self, project: &ProjectSection, task: &TaskSection) -> Result<Self, EngineError> {
+        let newer = Self::new(project, task)?;
+        let wishes = Wishes { between: self.wishes.between, ..newer.wishes };
+        Ok(Self { cooling: self.cooling.clone(), wishes, ..newer })
+    }
+
     /// Whether a task that runs by these settings can go on by `newer` ones with all that it knows. What it knows does not
     /// depend on what is cold, on bounds, rates and pauses; but ages would be counted as too old with a shorter cycle.
-    pub(super) fn can_become(&self, newer: &Self) -> bool {
+    pub(crate) fn can_become(&self, newer: &Self) -> bool {
         let same_else = Self {
             sleep: newer.sleep,
             gates: newer.gates,

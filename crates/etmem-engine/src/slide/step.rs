@@ -7,7 +7,9 @@ use super::report::{age_event, back_off_event};
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use super::{acting, asking, remembered};
-use crate::contract::{MOST_WATCHED, TaskRunner, gone, name_groups, note_on_swap, notes_on_target};
+use crate::contract::{
+    EngineError, MOST_WATCHED, TaskRunner, gone, name_groups, note_on_swap, notes_on_target,
+};
 use crate::report::{Event, Level, Line, ProcessReport, StepReport};
 use crate::scan_locks::ScanLocks;
 use crate::so_far::SharedSoFar;
@@ -105,7 +107,8 @@ impl SlideRunner {
             kernel.groups.renew();
         };
         look_up_again();
-        let mut judged = self.side_by_side(watched, Watched::judge, pacer, report);
+        let judged = self.side_by_side(watched, Watched::judge, pacer, report);
+        let mut judged = self.side_by_side(judged, Judged::place, pacer, report);
         if let Some(wait) = settings.ask.filter(|_| !settings.dry_run) {
             asking::ask(&mut judged, wait, kernel, pacer);
             look_up_again();
@@ -210,9 +213,20 @@ impl TaskRunner for SlideRunner {
         notes
     }
 
+    fn prepare(&mut self, kernel: &Kernel) -> Result<(), EngineError> {
+        let cooling = self.settings.cooling.as_ref().zip(kernel.between.as_ref());
+        cooling.map_or(Ok(()), |(cooling, numa)| cooling.check(&*numa.nodes))
+    }
+
+    fn decisions(&self, kernel: &Kernel) -> Vec<String> {
+        let cooling = self.settings.cooling.as_ref().zip(kernel.between.as_ref());
+        let pairs = cooling.map_or_else(Vec::new, |(cooling, numa)| cooling.decided(&*numa.nodes));
+        pairs.iter().map(|pair| format!("task {}: {pair}", self.settings.task)).collect()
+    }
+
     fn change(&mut self, project: &ProjectSection, task: &TaskSection) {
         // Those that cannot be read were refused before.
-        if let Ok(newer) = Settings::new(project, task)
+        if let Ok(newer) = self.settings.renewed(project, task)
             && self.settings.can_become(&newer)
         {
             self.history.change(&newer);

@@ -16,6 +16,7 @@ pub(crate) const KIND: Kind = Kind {
         task: Keys::of(keys::TASK),
         scan: &PAGE,
         own_name: Some(&keys::ENG_NAME),
+        machine: None,
         target: None,
     },
     about: "A policy of your own, from a shared object. Every other key of its groups is for the policy to read.",

@@ -1,12 +1,50 @@
-//! The keys of a tiers task.
+//! The keys of tiers tasks: of those of processes all of slide's and where cool pages go, of the machine's when pages go to disk.
 
+use crate::node_pairs::{self, NodePair, node_pairs};
+use crate::slide;
 use etmem_config::error::{ConfigError, Order, Rule};
-use etmem_config::values::{Percent, count_and_unit, rate, yes_or_no};
+use etmem_config::key::Row;
+use etmem_config::values::{Percent, count_and_unit, rate, within, yes_or_no};
 use etmem_config::{Reader, keys};
 use etmem_core::throttle::Rate;
 use std::time::Duration;
 
-keys! { pub(super) TASK;
+keys! { pub(super) NODES;
+    NODE_PAIR: Vec<NodePair> = optional(node_pairs::NAME, node_pairs).ours("0.2.0").unit("nodes")
+        .help("Pairs of NUMA nodes between which pages move: cool ones to the slow node of a pair, before they leave memory, others to the \
+               fast one. Which is the slow one the hardware says, as for engine cslide. Absent: pages stay on their nodes.").example("0,1");
+    T_COOL: Option<u16> = optional("T_cool", |text| within(text, 0, 360).map(Some)).ours("0.2.0").unit("counts")
+        .help("With `node_pair`: a page that counts less than this in a cycle is cool. From `T` to 3 times `loop`.").example("6");
+}
+
+/// The keys of tasks of processes.
+pub(super) const TASK: &[&dyn Row] = {
+    const COUNT: usize = slide::keys::TASK.len() + NODES.len();
+    const ROWS: [&dyn Row; COUNT] = {
+        let mut rows: [&dyn Row; COUNT] = [NODES[0]; COUNT];
+        let mut place = 0;
+        while place < COUNT {
+            let of_slide = slide::keys::TASK.len();
+            rows[place] = if place < of_slide { slide::keys::TASK[place] } else { NODES[place - of_slide] };
+            place += 1;
+        }
+        rows
+    };
+    &ROWS
+};
+
+/// Nodes to move pages between are of no use without the count from which on a page is not cool, and the other way round.
+pub(super) fn nodes_and_threshold(reader: &Reader<'_>) -> Result<(), ConfigError> {
+    let has_pairs = !reader.get(&NODE_PAIR)?.is_empty();
+    let (missing, other) = match (has_pairs, reader.get(&T_COOL)?.is_some()) {
+        (true, false) => (T_COOL.name(), NODE_PAIR.name()),
+        (false, true) => (NODE_PAIR.name(), T_COOL.name()),
+        _ => return Ok(()),
+    };
+    Err(reader.missing_for(missing, format!("{other} of engine tiers")))
+}
+
+keys! { pub(super) MACHINE;
     SINK_AFTER: Option<Duration> = or("sink_after", "30m", after).ours("0.2.0").unit("time")
         .help("Pages that have been in zram for so long without being touched are written to the disk behind it. `none`: not because of \
                their age.").example("2h");
@@ -109,8 +147,15 @@ mod tests {
     fn a_task_is_of_the_machine_and_its_marks_are_in_order() {
         assert_eq!(parse("type=machine"), Ok(Target::Machine));
         assert_eq!(parse("type=machine\nsink_high=50\nsink_low=49"), Ok(Target::Machine));
+        let of_processes = |lines: &str| parse(&format!("type=name\nvalue=db\nT=1\n{lines}"));
+        assert_eq!(of_processes(""), Ok(Target::Comm("db".into())));
+        assert_eq!(of_processes("T_cool=3\nnode_pair=0,1\nmax_rate=50m"), Ok(Target::Comm("db".into())));
+        for (lines, said) in [("T_cool=3", "node_pair is missing"), ("node_pair=0,1", "T_cool is missing")] {
+            let error = of_processes(lines).unwrap_err();
+            assert!(error.contains(said) && error.contains("engine tiers"), "{lines}: {error}");
+        }
         for (lines, said) in [
-            ("type=pid\nvalue=1", "type=pid"),
+            ("type=pid\nvalue=1", "T is missing"),
             ("type=machine\nsink_high=70", "sink_high=70"),
             ("type=machine\nsink_low=80", "sink_low=80"),
             ("type=machine\nsink_high=101", "sink_high=101"),

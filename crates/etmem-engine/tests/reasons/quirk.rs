@@ -151,6 +151,10 @@ impl NodeMover for Quirky {
     fn own_placement(&self, process: ProcessId) -> Result<OwnPlacement, ProcessError> {
         self.machine.own_placement(process)
     }
+
+    fn watermark(&self, node: NodeId) -> Result<u64, ProcessError> {
+        self.machine.watermark(node)
+    }
 }
 
 impl NodePages for Hand<dyn NodePages> {

@@ -353,13 +353,29 @@ fn memdcd() {
 
 #[test]
 fn tiers() {
-    Rule::of("type: needed by tiers, machine", TIERS_TASK).needs(INTERNAL, "every task", ["type"]).refuses(
-        INTERNAL,
-        [(
-            "type=pid\nvalue=1",
-            "f:5: [task] type=pid: must be machine: this engine works on the machine as a whole",
-        )],
-    );
+    Rule::of("type: needed by tiers; of processes it has the keys of slide", TIERS_TASK)
+        .needs(INTERNAL, "every task", ["type"])
+        .refuses(
+            INTERNAL,
+            [
+                (
+                    "type=pid\nvalue=1",
+                    "f:1: [task] T is missing; engine tiers with type=pid, name, exe or cgroup needs it",
+                ),
+                (
+                    "type=pid\nvalue=1\nT=1\nT_cool=3",
+                    "f:1: [task] node_pair is missing; T_cool of engine tiers needs it",
+                ),
+                (
+                    "type=pid\nvalue=1\nT=1\nT_cool=361\nnode_pair=0,1",
+                    "f:8: [task] T_cool=361: must be 0..=360",
+                ),
+                (
+                    "type=pid\nvalue=1\nT=1\nT_cool=3\nnode_pair=0,0",
+                    "f:9: [task] node_pair=0,0: must be pairs of node numbers such as 2,0;3,1, each node once",
+                ),
+            ],
+        );
     Rule::of("type=machine: of tiers only", SLIDE_TASK).refuses(
         INTERNAL,
         [(

@@ -205,7 +205,10 @@ fn warnings() {
             KEY_FILE.changed(SLIDE, "node_pair=5"),
             "f:4: [engine] key node_pair is ignored; only engines cslide and damon use it",
         ),
-        (KEY_FILE.changed(CSLIDE_TASK, "T=5"), "f:7: [task] key T is ignored; only engine slide uses it"),
+        (
+            KEY_FILE.changed(CSLIDE_TASK, "T=5"),
+            "f:7: [task] key T is ignored; only engines slide and tiers with type=pid, name, exe or cgroup use it",
+        ),
         (
             KEY_FILE.changed(SLIDE_TASK, "max_thread=5"),
             "f:8: [task] unknown key max_thread is ignored; did you mean max_threads?",

@@ -16,6 +16,7 @@ use crate::root::{ProcRoot, SysRoot};
 use crate::sys::affinity::ProcessorSet;
 use crate::sys::move_pages::{self, Whose};
 use crate::unavailable::Unavailable;
+use crate::zoneinfo;
 use etmem_core::kernel::nodes::{
     Migrated, Node, NodeId, NodeMover, NodePages, NumaNodes, OwnPlacement, Place,
 };
@@ -77,6 +78,10 @@ impl NodeMover for Numa {
 
     fn own_placement(&self, process: ProcessId) -> Result<OwnPlacement, ProcessError> {
         numa_maps::own_placement(&self.proc, process)
+    }
+
+    fn watermark(&self, node: NodeId) -> Result<u64, ProcessError> {
+        zoneinfo::watermark(&self.proc, node)
     }
 }
 

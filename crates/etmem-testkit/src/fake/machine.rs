@@ -95,6 +95,7 @@ impl FakeMachine {
             } else {
                 Moving::Nodes(Numa { nodes: machine.clone(), mover: machine.clone() })
             },
+            between: None,
             memory: machine.clone(),
             swap_cache: machine.swap_cache().map(|_| machine.clone() as Arc<dyn SwapCache>),
             pressure: machine.clone(),
@@ -106,6 +107,14 @@ impl FakeMachine {
             merging: Some(machine.clone()),
             balloons: Some(machine.clone()),
         }
+    }
+
+    /// The same, whose pages move out of memory and between its nodes.
+    #[must_use]
+    pub fn kernel_of_tiers(&self) -> Kernel {
+        let machine = Arc::new(self.clone());
+        let between = Some(Numa { nodes: machine.clone(), mover: machine.clone() });
+        Kernel { moving: Moving::Out(machine), between, ..self.kernel() }
     }
 
     /// Process `pid` as it is now.

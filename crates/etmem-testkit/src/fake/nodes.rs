@@ -35,6 +35,7 @@ pub(super) struct FakeNodes {
     pub(super) nodes: Vec<Node>,
     pub(super) moves: Vec<FakeMove>,
     pub(super) promised: BTreeSet<NodeId>,
+    pub(super) watermark: u64,
 }
 
 impl FakeNodes {

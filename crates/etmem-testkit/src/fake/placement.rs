@@ -20,6 +20,11 @@ impl FakeMachine {
         change(&mut self.lock().nodes.nodes);
     }
 
+    /// From now on the kernel wants these `bytes` free on each node.
+    pub fn set_watermark(&self, bytes: u64) {
+        self.lock().nodes.watermark = bytes;
+    }
+
     /// What `nodes` tell as free is promised to others from now on: nothing can move there.
     pub fn promise(&self, nodes: &[u16]) {
         self.lock().nodes.promised = nodes.iter().copied().map(NodeId).collect();
@@ -63,6 +68,10 @@ impl NodeMover for FakeMachine {
 
     fn own_placement(&self, process: ProcessId) -> Result<OwnPlacement, ProcessError> {
         self.with(process, |process| Ok(process.own_placement.clone()))
+    }
+
+    fn watermark(&self, _: NodeId) -> Result<u64, ProcessError> {
+        Ok(self.lock().nodes.watermark)
     }
 }
 

@@ -47,8 +47,13 @@ const MOST_PERCENT: f64 = 0.7 * 0.2;
 /// The working set is what was touched within this time.
 const WORKING_SET: Duration = Duration::from_secs(120);
 
-/// A copy that is larger takes a whole page in zram (`huge_class_size` of zsmalloc for pages of 4 KiB).
-const LARGEST_COPY: usize = 3264;
+/// How zsmalloc, from which zram and zswap have their memory, keeps copies (mm/zsmalloc.c, pages of 4 KiB): sizes rise by `SIZE_STEP`
+/// from the least on, a word is kept with each copy, and up to `CHAIN` pages (`CONFIG_ZSMALLOC_CHAIN_SIZE`) are filled with copies of a
+/// size, as many pages as waste least. Where that is one page for one copy, zram keeps the page as it is.
+const HANDLE: usize = 8;
+const LEAST_SIZE: usize = 32;
+const SIZE_STEP: usize = 16;
+const CHAIN: usize = 8;
 
 /// What a survey found of a process, or of all processes of a program.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,9 +82,12 @@ pub(super) struct Sampled {
     pub(super) shared: u64,
 }
 
-/// What a copy of `length` bytes takes.
+/// Memory that a copy of `length` bytes takes.
 fn copy(length: usize) -> u64 {
-    (if length > LARGEST_COPY { PAGE_BYTES } else { length }) as u64
+    let size = (length + HANDLE).max(LEAST_SIZE).next_multiple_of(SIZE_STEP).min(PAGE_BYTES);
+    // Of chains that waste as much, the kernel takes the shortest.
+    let chain = (1..=CHAIN).min_by_key(|pages| pages * PAGE_BYTES % size).unwrap_or(1) * PAGE_BYTES;
+    chain.div_ceil(chain / size) as u64
 }
 
 impl Sampled {
@@ -479,6 +487,26 @@ mod tests {
         sampled.add(&half);
         for taken in [sampled.lz4, sampled.zstd] {
             assert!((4096 + 2048..4096 + 2200).contains(&taken), "{sampled:?}");
+        }
+    }
+
+    /// As `/sys/kernel/debug/zsmalloc/zram0/classes` has it: pages in a chain, and copies in these.
+    #[test]
+    fn copies_take_what_zsmalloc_takes_for_them() {
+        for (length, pages, copies) in [
+            (1, 1, 128),
+            (24, 1, 128),
+            (25, 3, 256),
+            (2076, 8, 15),
+            (2035, 1, 2),
+            (1500, 3, 8),
+            (3264, 5, 6),
+            (3624, 8, 9),
+            (3625, 1, 1),
+            (4096, 1, 1),
+            (4200, 1, 1),
+        ] {
+            assert_eq!(copy(length), (pages * PAGE_BYTES as u64).div_ceil(copies), "{length}");
         }
     }
 

@@ -200,6 +200,7 @@ impl ReplayedMachine {
             probe: machine.clone(),
             other_probes: Vec::new(),
             moving: Moving::Out(machine.clone()),
+            between: None,
             memory: machine.clone(),
             swap_cache: None,
             pressure: machine.clone(),
