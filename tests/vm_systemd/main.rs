@@ -73,9 +73,9 @@ fn main() -> ExitCode {
         stories.iter().map(one).collect()
     };
     let of_soak = |machine, stories| of(machine, stories, |name| for_soak(name, 2));
-    let long = of_soak(MACHINE, SOAK).into_iter().chain(of_soak(OF_ENGINES, ENGINES));
-    let long = long.map(|trial| trial.with_ignored_flag(true));
-    run_in_turn(of(MACHINE, STORIES, str::to_owned).into_iter().chain(long).collect())
+    let short = of_soak(MACHINE, STORIES);
+    let all = short.into_iter().chain(of_soak(MACHINE, SOAK)).chain(of_soak(OF_ENGINES, ENGINES));
+    run_in_turn(all.map(|trial| trial.with_ignored_flag(true)).collect())
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {
