@@ -85,14 +85,23 @@ impl Inside {
     }
 }
 
-/// A disk in memory.
+/// A disk: of the machine, or in its memory.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    folder: PathBuf,
+    /// Of one in memory.
+    folder: Option<PathBuf>,
     pub(crate) device: PathBuf,
 }
 
 impl Disk {
+    /// That of the machine, a virtio disk.
+    pub(crate) fn of_machine() -> Result<Self> {
+        let device = PathBuf::from("/dev/vda");
+        ensure!(device.exists(), "no virtio disk");
+        Ok(Self { folder: None, device })
+    }
+
+    /// One in memory.
     pub(crate) fn new(name: &str, mebibytes: usize) -> Result<Self> {
         let folder = Path::new(CONFIG).join("nullb").join(name);
         fs::create_dir(&folder).context("null_blk")?;
@@ -104,13 +113,14 @@ impl Disk {
         let device =
             if by_name.exists() { by_name } else { PathBuf::from(format!("/dev/nullb{}", index.trim())) };
         ensure!(device.exists(), "{} is not there", device.display());
-        Ok(Self { folder, device })
+        Ok(Self { folder: Some(folder), device })
     }
 
     /// From now on no write to it succeeds.
     pub(crate) fn fails(&self) -> Result<()> {
-        let sectors = fs::read_to_string(self.folder.join("size"))?.trim().parse::<u64>()? << 11;
-        fs::write(self.folder.join("badblocks"), format!("+0-{}", sectors - 1)).context("badblocks")
+        let folder = self.folder.as_ref().context("only one in memory can be made to")?;
+        let sectors = fs::read_to_string(folder.join("size"))?.trim().parse::<u64>()? << 11;
+        fs::write(folder.join("badblocks"), format!("+0-{}", sectors - 1)).context("badblocks")
     }
 
     /// As swap, of this priority, until `swap_off`.
@@ -127,8 +137,10 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = fs::write(self.folder.join("power"), "0");
-        let _ = fs::remove_dir(&self.folder);
+        if let Some(folder) = &self.folder {
+            let _ = fs::write(folder.join("power"), "0");
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 

@@ -25,7 +25,8 @@ use libtest_mimic::Trial;
 
 /// A story waits three times as long as the machine needs to page out 256 MiB.
 const MACHINE: Machine = Machine {
-    modules: &["zram", "lz4", "configfs", "null_blk"],
+    modules: &["zram", "lz4", "configfs", "null_blk", "virtio_pci", "virtio_blk"],
+    disk: Some(400),
     memory: "2G",
     seconds: 900,
     ..Machine::of("6.12")

@@ -11,7 +11,7 @@ use crate::inside::{Disk, Inside, LATE, PAGE, Task, Zram, figure, on_disk, page_
 
 /// 256 MiB in zram, half of it touched again: what was not touched is on the disk, and nothing else.
 pub(crate) fn by_age(inside: &Inside) -> Result<()> {
-    let disk = Disk::new("back", 400)?;
+    let disk = Disk::of_machine()?;
     let zram = Zram::new(512 * MIB, Some(&disk))?;
     let half = 128 * MIB;
     let mut program = inside.program(2 * half)?;

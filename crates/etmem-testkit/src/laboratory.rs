@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use libtest_mimic::{Failed, Trial};
+use tempfile::NamedTempFile;
 
 use crate::built;
 use crate::process::{Ran, run};
@@ -35,10 +36,19 @@ pub struct Machine {
     pub memory: &'static str,
     /// Modules to load.
     pub modules: &'static [&'static str],
+    /// MiB of an empty virtio disk, `/dev/vda`, if there is to be one (modules virtio_pci and virtio_blk).
+    pub disk: Option<u64>,
     /// Whether the command is a service of systemd, in a small Debian.
     pub systemd: bool,
     /// Seconds that boot and command may take.
     pub seconds: u64,
+}
+
+/// A file of `mebibytes` that takes no room until it is written.
+fn empty_disk(mebibytes: u64) -> Result<NamedTempFile> {
+    let file = tempfile::Builder::new().prefix("etmem-test-disk-").tempfile()?;
+    file.as_file().set_len(mebibytes << 20)?;
+    Ok(file)
 }
 
 impl Machine {
@@ -50,6 +60,7 @@ impl Machine {
             nodes: "1",
             memory: "1G",
             modules: &[],
+            disk: None,
             systemd: false,
             seconds: BOOT_SECONDS,
         }
@@ -78,6 +89,11 @@ impl Machine {
         }
         if self.systemd {
             laboratory.arg("--systemd");
+        }
+        let disk = self.disk.map(empty_disk).transpose()?;
+        if let Some(disk) = &disk {
+            let path = disk.path().display();
+            laboratory.arg("--qemu").arg(format!("-drive file={path},format=raw,if=virtio,cache=unsafe"));
         }
         for file in files {
             laboratory.arg("--file").arg(file);
