@@ -86,7 +86,7 @@ fn check_bounds(file: &ConfigFile) {
     for task in &file.tasks {
         let named = |kind: &&&KindKeys| kind.name == task.engine.as_str();
         let kind = kinds.iter().find(named).or_else(|| kinds.iter().find(|kind| kind.own_name.is_some()));
-        check_rows(&task.written, kind.map_or(&[], |kind| kind.task.rows));
+        check_rows(&task.written, kind.map_or(&[], |kind| kind.task_of(&task.target).rows));
     }
 }
 
