@@ -58,7 +58,8 @@ impl Machine {
         };
         // KSM of this machine would merge what guests have, which trials of it do not expect.
         let mut arguments: Vec<OsString> = [
-            "-machine q35,mem-merge=off -accel tcg,thread=multi -nodefaults -display none -no-reboot".to_owned(),
+            "-machine q35,mem-merge=off -accel tcg,thread=multi -nodefaults -display none -no-reboot"
+                .to_owned(),
             format!("-cpu {cpu} -smp {PROCESSORS} -m {}M", self.mebibytes),
         ]
         .iter()
