@@ -61,7 +61,7 @@ test: setup-if-possible ## Run every test; lists what was skipped and why
 soak: setup-if-possible ## Run the tests that take minutes each and a machine that does nothing else
 	$(CARGO) test --package etmem-tests --test vm_tiers -- --ignored --nocapture a_hundred
 	$(CARGO) test --workspace --test packages --test vm_systemd -- --ignored --nocapture
-	$(CARGO) test --workspace --test idle --test jumping --test limits --test reused_pid --test killed --test vm_guards --test vm --test triggers --test vm_damon --test balloon --test forecast -- --ignored --nocapture
+	$(CARGO) test --workspace --test idle --test survey --test jumping --test limits --test reused_pid --test killed --test vm_guards --test vm --test triggers --test vm_damon --test balloon --test forecast -- --ignored --nocapture
 
 compare: setup-if-possible ## Compare ways to take memory, in a virtual machine; ROUNDS=3
 	ROUNDS="$(ROUNDS)" $(CARGO) test --package etmem-tests --test compare -- --ignored --nocapture

@@ -4,6 +4,7 @@ use crate::choice::Choice;
 use crate::{message, pace};
 use etmem_config::key::Row;
 use etmem_config::{ConfigError, ConfigFile, KindKeys, ProjectSection, WrittenGroup};
+use etmem_core::kernel::process::Target;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -86,7 +87,8 @@ fn check_bounds(file: &ConfigFile) {
     for task in &file.tasks {
         let named = |kind: &&&KindKeys| kind.name == task.engine.as_str();
         let kind = kinds.iter().find(named).or_else(|| kinds.iter().find(|kind| kind.own_name.is_some()));
-        check_rows(&task.written, kind.map_or(&[], |kind| kind.task_of(&task.target).rows));
+        let of_machine = task.target == Target::Machine;
+        check_rows(&task.written, kind.map_or(&[], |kind| kind.tasks(of_machine).1.rows));
     }
 }
 

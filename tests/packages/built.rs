@@ -6,26 +6,19 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use etmem_testkit::built;
+use anyhow::{Context, Result, anyhow};
+use etmem_testkit::built::{self, top};
 use etmem_testkit::daemon::Binaries;
-use etmem_testkit::process::{Ran, run};
+use etmem_testkit::process::{self, Ran};
 
 /// Many times what it takes.
 const LIMIT: Duration = Duration::from_secs(300);
 /// The versions that are built, the older first. Of the newer there is the package of the daemon alone.
 pub(crate) const VERSIONS: [&str; 2] = ["0.1.0-1", "0.1.1-1"];
 
-/// The top of this project.
-pub(crate) fn top() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
 /// Runs what has to succeed.
 pub(crate) fn success(command: &mut Command) -> Result<Ran> {
-    let ran = run(command, LIMIT)?;
-    ensure!(ran.status == 0, "{command:?}: {}\n{}{}", ran.status, ran.stdout, ran.stderr);
-    Ok(ran)
+    process::success(command, LIMIT)
 }
 
 /// The folder with the packages of both versions.

@@ -5,8 +5,9 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::built::top;
 
-use crate::built::{self, VERSIONS, built, file, success, top};
+use crate::built::{self, VERSIONS, built, file, success};
 
 const ALL: [&str; 5] =
     ["etmem", "libetmemd-scan", "libetmemd-scan-dev", "etmem-dbgsym", "libetmemd-scan-dbgsym"];

@@ -6,9 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::built::top;
 use etmem_testkit::process::run;
-
-use crate::built::top;
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// As `scripts/setup` names it.

@@ -8,8 +8,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use etmem_testkit::built::top;
 
-use crate::built::{self, success, top};
+use crate::built::{self, success};
 
 /// What openEuler's package has: path, mode, whether an upgrade leaves it alone.
 const ORIGINAL: [(&str, u32, bool); 8] = [

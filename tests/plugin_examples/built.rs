@@ -9,11 +9,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use etmem_testkit::built;
-use etmem_testkit::process::Ran;
+use etmem_testkit::built::{self, top};
+use etmem_testkit::process::{self, Ran};
 use etmem_testkit::stage::Stage;
 
-use crate::library::{self, top};
+use crate::library;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -50,7 +50,7 @@ pub(crate) struct Tools {
 }
 
 fn success(command: &mut Command) -> Result<Ran> {
-    library::success(command, LIMIT)
+    process::success(command, LIMIT)
 }
 
 impl Tools {

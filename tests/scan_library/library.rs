@@ -6,23 +6,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, ensure};
-use etmem_testkit::built;
-use etmem_testkit::process::{Ran, run};
+use anyhow::{Result, anyhow};
+use etmem_testkit::built::{self, top};
+use etmem_testkit::process::success;
 
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// The top of this project.
-pub(crate) fn top() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// Runs `command`, which has to succeed.
-pub(crate) fn success(command: &mut Command, limit: Duration) -> Result<Ran> {
-    let ran = run(command, limit)?;
-    ensure!(ran.status == 0, "{command:?}: {}\n{}{}", ran.status, ran.stdout, ran.stderr);
-    Ok(ran)
-}
 
 /// The folder with the library, which is built once.
 pub(crate) fn library() -> Result<&'static Path> {

@@ -11,14 +11,15 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use etmem_testkit::built::top;
 use etmem_testkit::fake::proc::script::{
     Life, PAGE, PageSize, Script, ScriptedMapping, ScriptedProcess, Segment, Texture,
 };
 use etmem_testkit::fake::proc::{Call, FakeProc, Fault, File, Planned};
 use etmem_testkit::machine::Need;
-use etmem_testkit::process::{Ran, run};
+use etmem_testkit::process::{Ran, run, success};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
-use library::{library, success, top};
+use library::library;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const LAYOUT: &str = include_str!("layout.txt");

@@ -4,8 +4,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Result, ensure};
+use etmem_testkit::built::top;
 
-use crate::library::{library, top};
+use crate::library::library;
 use crate::plugins::{LAYOUTS, Stage, command, compile, glib, project};
 
 const FILL: &str =

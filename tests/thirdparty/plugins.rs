@@ -8,11 +8,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::built::top;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon};
-use etmem_testkit::process::{Pipes, Ran, Running};
-
-use crate::library::{success, top};
+use etmem_testkit::process::{Pipes, Ran, Running, success};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 /// What the client ends with when the daemon says no.

@@ -9,13 +9,12 @@ mod migrating;
 mod paging_out;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Result;
 use etmem_testkit::built;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
-use etmem_testkit::laboratory::{self, Machine, SharedBoot, trial};
+use etmem_testkit::laboratory::{self, Commands, Machine};
 use etmem_testkit::trial::{for_soak, run_in_turn};
 use inside::Inside;
 
@@ -47,19 +46,18 @@ fn main() -> ExitCode {
         return status;
     }
     let missing = laboratory::lacks(MACHINE.kernel);
-    let mut trials = Vec::new();
-    for (machine, stories) in [(MACHINE, &STORIES[..]), (TWO, &OF_TWO[..])] {
-        let boot = Arc::new(SharedBoot::new(machine, move || {
-            guest::commands(stories, vec![built::program("hotset")?])
-        }));
-        for (name, _) in stories {
-            let told = guest::told(&boot, name);
-            trials.push(trial(&for_soak(name, 1), missing.as_deref(), told).with_ignored_flag(true));
-        }
-    }
-    run_in_turn(trials)
+    let of = |machine, stories| {
+        guest::trials(machine, stories, commands, missing.as_deref(), |name| for_soak(name, 1))
+    };
+    let all = [of(MACHINE, &STORIES), of(TWO, &OF_TWO)];
+    run_in_turn(all.into_iter().flatten().map(|trial| trial.with_ignored_flag(true)).collect())
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {
     guest::tell(STORIES.iter().chain(&OF_TWO), name, || Inside::new(binaries))
+}
+
+/// The commands that tell the stories.
+fn commands(stories: &[Story]) -> Result<Commands> {
+    guest::commands(stories, vec![built::program("hotset")?])
 }

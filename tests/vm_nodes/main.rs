@@ -9,13 +9,12 @@ mod inside;
 mod ports;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Result;
 use etmem_testkit::built;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
-use etmem_testkit::laboratory::{self, Commands, Machine, SharedBoot, trial};
+use etmem_testkit::laboratory::{self, Commands, Machine};
 use etmem_testkit::trial::run_in_turn;
 use inside::Inside;
 
@@ -46,14 +45,8 @@ fn main() -> ExitCode {
         return status;
     }
     let missing = laboratory::lacks(TWO.kernel);
-    let mut trials = Vec::new();
-    for (machine, stories) in [(TWO, &OF_TWO[..]), (FOUR, &OF_FOUR[..])] {
-        let boot = Arc::new(SharedBoot::new(machine, move || commands(stories)));
-        for (name, _) in stories {
-            trials.push(trial(name, missing.as_deref(), guest::told(&boot, name)));
-        }
-    }
-    run_in_turn(trials)
+    let of = |machine, stories| guest::trials(machine, stories, commands, missing.as_deref(), str::to_owned);
+    run_in_turn([of(TWO, &OF_TWO), of(FOUR, &OF_FOUR)].into_iter().flatten().collect())
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {

@@ -13,17 +13,15 @@ mod removal;
 mod units;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Result;
 use etmem_testkit::built;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
-use etmem_testkit::laboratory::{Commands, Machine, SharedBoot, trial};
+use etmem_testkit::laboratory::{Commands, Machine};
 use etmem_testkit::machine::{self, Need};
 use etmem_testkit::trial::{for_soak, run_in_turn};
 use inside::Inside;
-use libtest_mimic::Trial;
 
 const MACHINE: Machine =
     Machine { modules: &["zram", "lz4"], systemd: true, seconds: 600, ..Machine::of("6.12") };
@@ -66,16 +64,11 @@ fn main() -> ExitCode {
     }
     let missing =
         machine::lacks(&[Need::Program("dpkg-deb"), Need::Program("objcopy")]).or_else(|| MACHINE.lacks());
-    let of = |machine: Machine, stories: &'static [Story], name: fn(&str) -> String| -> Vec<Trial> {
-        let boot = Arc::new(SharedBoot::new(machine, || commands(stories)));
-        let one =
-            |story: &'static Story| trial(&name(story.0), missing.as_deref(), guest::told(&boot, story.0));
-        stories.iter().map(one).collect()
+    let of = |machine, stories| {
+        guest::trials(machine, stories, commands, missing.as_deref(), |name| for_soak(name, 2))
     };
-    let of_soak = |machine, stories| of(machine, stories, |name| for_soak(name, 2));
-    let short = of_soak(MACHINE, STORIES);
-    let all = short.into_iter().chain(of_soak(MACHINE, SOAK)).chain(of_soak(OF_ENGINES, ENGINES));
-    run_in_turn(all.map(|trial| trial.with_ignored_flag(true)).collect())
+    let all = [of(MACHINE, STORIES), of(MACHINE, SOAK), of(OF_ENGINES, ENGINES)];
+    run_in_turn(all.into_iter().flatten().map(|trial| trial.with_ignored_flag(true)).collect())
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {

@@ -17,7 +17,6 @@ use crate::inside::{Disk, Inside, PAGE, Zram, identity, part, places};
 
 /// Where the pages of a class begin, how many bytes they are, and the level where they belong.
 struct Class {
-    number: usize,
     name: &'static str,
     offset: usize,
     bytes: usize,
@@ -33,17 +32,18 @@ impl Class {
 
 const LEVELS: [&str; 4] = ["fast", "slow", "zram", "disk"];
 const CLASSES: [Class; 4] = [
-    Class { number: 0, name: "hot", offset: 0, bytes: 32 * MIB, belongs: 0 },
-    Class { number: 1, name: "cool", offset: 32 * MIB, bytes: 48 * MIB, belongs: 1 },
-    Class { number: 2, name: "cold", offset: 80 * MIB, bytes: 48 * MIB, belongs: 2 },
-    Class { number: 3, name: "coldest", offset: 128 * MIB, bytes: 64 * MIB, belongs: 3 },
+    Class { name: "hot", offset: 0, bytes: 32 * MIB, belongs: 0 },
+    Class { name: "cool", offset: 32 * MIB, bytes: 48 * MIB, belongs: 1 },
+    Class { name: "cold", offset: 80 * MIB, bytes: 48 * MIB, belongs: 2 },
+    Class { name: "coldest", offset: 128 * MIB, bytes: 64 * MIB, belongs: 3 },
 ];
+const COLD: usize = 2;
+const COLDEST: usize = 3;
 const MEMORY: usize = 192 * MIB;
 
 /// A look is a second, a cycle has three and a second's sleep. All pages were written once, so each look that sees a touch counts 3: a
 /// hot page has 9, a cool one is touched in one or two looks of a cycle.
 const COOL_EVERY: Duration = Duration::from_secs(3);
-const CYCLE: Duration = Duration::from_secs(4);
 const FILE: &str =
     "[project]\nname=p\nscan_type=page\nloop=3\ninterval=1\nsleep=1\n[engine]\nproject=p\nname=tiers\n";
 const MACHINE: &str =
@@ -71,13 +71,13 @@ pub(crate) fn all(inside: &Inside) -> Result<()> {
     print!("{}", daemon.must(&["project", "start", "-n", "p"])?);
     let start = inside.clock.now();
     println!("| second | class | {} |\n| --- | --- | --- | --- | --- | --- |", LEVELS.join(" | "));
-    let [_, cool, cold, coldest] = &CLASSES;
+    let [_, cool, cold, _] = &CLASSES;
     let mut told = None;
-    let mut settles = |program: &HotSet, class: &Class| -> Result<[[usize; 4]; 4]> {
-        let begun = inside.clock.now();
+    let mut settles = |program: &HotSet, number: usize| -> Result<[[usize; 4]; 4]> {
+        let (class, begun) = (&CLASSES[number], inside.clock.now());
         loop {
             let (now, levels) = (inside.clock.now(), Snapshot::of(program)?.by_class());
-            let settled = class.is_settled(&levels[class.number]);
+            let settled = class.is_settled(&levels[number]);
             if settled || told.is_none_or(|told| now >= told + Duration::from_secs(10)) {
                 tell(now - start, &levels);
                 told = Some(now);
@@ -95,10 +95,10 @@ pub(crate) fn all(inside: &Inside) -> Result<()> {
         }
     };
     program.keep_warm(cool.offset, cool.bytes + cold.bytes, COOL_EVERY)?;
-    settles(&program, coldest)?;
+    settles(&program, COLDEST)?;
     // What is cold is no longer touched, and not yet for so long that it goes to the disk.
     program.keep_warm(cool.offset, cool.bytes, COOL_EVERY)?;
-    let settled = settles(&program, cold)?;
+    let settled = settles(&program, COLD)?;
     println!("{}", daemon.must(&["task", "show", "-n", "p"])?);
     for (class, levels) in CLASSES.iter().zip(&settled) {
         ensure!(class.is_settled(levels), "{}: {levels:?} of {LEVELS:?}\n{}", class.name, daemon.log());
@@ -108,18 +108,18 @@ pub(crate) fn all(inside: &Inside) -> Result<()> {
     let were_out = Snapshot::of(&program)?.levels(NEW_OFFSET, NEW_BYTES);
     program.heat(NEW_OFFSET, NEW_BYTES)?;
     let moved = inside.clock.now();
-    let mut last = [0; 4];
-    let deadline = moved + 3 * CYCLE;
-    while inside.clock.now() < deadline {
-        inside.wait(Duration::from_secs(2));
+    let cycles = || -> Result<u64> { daemon.cycles("p")?.get("db").copied().context("no cycles of db") };
+    let (begun, mut last) = (cycles()?, [0; 4]);
+    // However slow the machine is: the line counts cycles, the one that is under way as well.
+    inside.clock.wait_until(LIMIT, "three cycles end", || {
+        let is_over = cycles()? >= begun + 3;
         last = Snapshot::of(&program)?.levels(NEW_OFFSET, NEW_BYTES);
         println!("the new hot pages after {:?}: {last:?}", inside.clock.now() - moved);
-    }
+        Ok(is_over)
+    })?;
     ensure!(last[0] * 100 >= NEW_BYTES / PAGE * 95, "{last:?} are on {LEVELS:?}\n{}", daemon.log());
     // As long again, in which nothing of it may come and go.
-    for _ in 0..3 {
-        inside.wait(CYCLE);
-    }
+    inside.clock.wait_until(LIMIT, "three more end", || Ok(cycles()? >= begun + 6))?;
     let settled = Snapshot::of(&program)?.levels(NEW_OFFSET, NEW_BYTES);
     let after = figures(&daemon)?;
     let since = |name: &str| -> Result<u64> { Ok((after.of(name)? - before.of(name)?) / PAGE as u64) };

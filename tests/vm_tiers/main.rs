@@ -12,16 +12,14 @@ mod sinking;
 mod where_is;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Result;
 use etmem_testkit::built;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
-use etmem_testkit::laboratory::{self, Commands, Machine, SharedBoot, trial};
+use etmem_testkit::laboratory::{self, Commands, Machine};
 use etmem_testkit::trial::run_in_turn;
 use inside::Inside;
-use libtest_mimic::Trial;
 
 /// A story waits three times as long as the machine needs to page out 256 MiB.
 const MACHINE: Machine = Machine {
@@ -59,12 +57,8 @@ fn main() -> ExitCode {
         return status;
     }
     let missing = laboratory::lacks(MACHINE.kernel);
-    let of = |machine: Machine, stories: &'static [Story], note: &str| -> Vec<Trial> {
-        let boot = Arc::new(SharedBoot::new(machine, || commands(stories)));
-        let one = |(name, _): &'static Story| {
-            trial(&format!("{name}{note}"), missing.as_deref(), guest::told(&boot, name))
-        };
-        stories.iter().map(one).collect()
+    let of = |machine, stories, note: &str| {
+        guest::trials(machine, stories, commands, missing.as_deref(), |name| format!("{name}{note}"))
     };
     let longer = Machine { seconds: 2 * MACHINE.seconds, ..MACHINE };
     let compared = of(longer, COMPARED, " [skipped: takes 15 minutes: make compare]");

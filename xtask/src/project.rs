@@ -1,7 +1,7 @@
 //! Where the project lies, and what cargo tells of its packages, reduced to what the checks ask.
 
 use anyhow::Context;
-use cargo_metadata::{CargoOpt, DependencyKind, MetadataCommand, PackageId};
+use cargo_metadata::{CargoOpt, DependencyKind, MetadataCommand, NodeDep, PackageId, Resolve};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -53,18 +53,8 @@ pub(crate) fn read(root: &Path) -> anyhow::Result<Project> {
     command.other_options(PLATFORMS.map(|platform| format!("--filter-platform={platform}")));
     let metadata = command.exec().context("cargo metadata")?;
 
-    let resolve = metadata.resolve.context("cargo metadata resolved nothing")?;
-    let edges: HashMap<&PackageId, Vec<&PackageId>> = resolve
-        .nodes
-        .iter()
-        .map(|node| {
-            let built = node
-                .deps
-                .iter()
-                .filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development));
-            (&node.id, built.map(|dep| &dep.pkg).collect())
-        })
-        .collect();
+    let resolve = metadata.resolve.as_ref().context("cargo metadata resolved nothing")?;
+    let edges = built_edges(resolve);
     let shipped = reached(&metadata.workspace_members.iter().collect::<Vec<_>>(), &edges);
 
     let packages = metadata
@@ -85,6 +75,16 @@ pub(crate) fn read(root: &Path) -> anyhow::Result<Project> {
         })
         .collect();
     Ok(Project { packages, target: metadata.target_directory.into() })
+}
+
+/// What each package needs to be built and run, dev-dependencies left out.
+pub(crate) fn built_edges(resolve: &Resolve) -> HashMap<&PackageId, Vec<&PackageId>> {
+    let is_built = |dep: &&NodeDep| dep.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development);
+    let needs = resolve.nodes.iter().map(|node| {
+        let built = node.deps.iter().filter(is_built);
+        (&node.id, built.map(|dep| &dep.pkg).collect())
+    });
+    needs.collect()
 }
 
 /// `starts` and everything that `edges` lead to from there.

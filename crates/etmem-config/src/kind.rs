@@ -67,22 +67,13 @@ pub struct KindKeys {
 }
 
 impl KindKeys {
-    /// What it adds to the `[task]` groups whose memory is `target`.
+    /// What it adds to `[task]`, and such tasks in words, after "engine": those that work on the machine as a whole, or on processes.
     #[must_use]
-    pub const fn task_of(&self, target: &Target) -> Keys {
-        match (target, self.machine) {
-            (Target::Machine, Some(machine)) => machine.keys,
-            (_, None) | (_, Some(_)) => self.task,
-        }
-    }
-
-    /// Tasks whose memory is `target` in words, after "engine".
-    #[must_use]
-    pub const fn task_words(&self, target: &Target) -> &'static str {
-        match (target, self.machine) {
-            (Target::Machine, Some(machine)) => machine.of,
-            (_, Some(machine)) => machine.others,
-            (_, None) => self.name,
+    pub const fn tasks(&self, of_machine: bool) -> (&'static str, Keys) {
+        match self.machine {
+            Some(machine) if of_machine => (machine.of, machine.keys),
+            Some(machine) => (machine.others, self.task),
+            None => (self.name, self.task),
         }
     }
 }

@@ -3,7 +3,9 @@
 use crate::contract::EngineError;
 use etmem_config::error::Rule;
 use etmem_config::values::within;
-use etmem_core::kernel::nodes::{Node, NumaNodes};
+use etmem_core::address::AddressRange;
+use etmem_core::kernel::nodes::{Node, Numa, NumaNodes, OwnPlacement};
+use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::policy::pairs::{self, Pair};
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -56,6 +58,28 @@ pub(crate) fn decide(written: &[NodePair], nodes: &[Node]) -> Result<Vec<Pair>, 
 pub(crate) fn check(written: &[NodePair], nodes: &dyn NumaNodes) -> Result<(), EngineError> {
     let nodes = nodes.nodes().map_err(|error| refusal(written, &error))?;
     decide(written, &nodes).map(drop)
+}
+
+/// Whether the program's own placement lets pages move between the nodes of `pair`.
+pub(crate) fn allows(placement: &OwnPlacement, pair: Pair) -> bool {
+    placement.allows(pair.fast) && placement.allows(pair.slow)
+}
+
+/// Where the program that `process` runs wants its memory. All of it is bound if its cpuset allows both nodes of no pair.
+///
+/// # Errors
+/// When the process is gone or the kernel refuses.
+pub(crate) fn own_placement(
+    numa: &Numa,
+    process: ProcessId,
+    pairs: &[Pair],
+) -> Result<OwnPlacement, ProcessError> {
+    let mut placement = numa.mover.own_placement(process)?;
+    if !pairs.is_empty() && !pairs.iter().any(|pair| allows(&placement, *pair)) {
+        placement.bound = vec![AddressRange::new(0, u64::MAX)];
+        placement.bound_bytes = placement.present_bytes;
+    }
+    Ok(placement)
 }
 
 /// That the machine lacks what is `written`, by this `rule`.

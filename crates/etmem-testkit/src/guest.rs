@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use libtest_mimic::Trial;
 
 use crate::daemon::Binaries;
-use crate::laboratory::{Commands, Machine, SharedBoot, indented, quoted};
+use crate::laboratory::{Commands, Machine, SharedBoot, indented, quoted, trial};
 
 /// The first argument of a program that runs elsewhere.
 const INSIDE: &str = "--inside";
@@ -88,6 +89,19 @@ pub fn tell<'a, Inside: 'a>(
 pub fn commands<Inside>(stories: &[Story<Inside>], beside: Vec<PathBuf>) -> Result<Commands> {
     let commands = stories.iter().map(|(name, _)| Ok((String::from(*name), line(name)?)));
     Ok(([files()?, beside].concat(), commands.collect::<Result<_>>()?))
+}
+
+/// A test for each of `stories`, all told in one boot of `machine` by what `commands` makes of them; each is called what `name` makes of
+/// its story's name, and skipped for what is `missing`.
+pub fn trials<Inside>(
+    machine: Machine,
+    stories: &'static [Story<Inside>],
+    commands: fn(&[Story<Inside>]) -> Result<Commands>,
+    missing: Option<&str>,
+    name: impl Fn(&str) -> String,
+) -> Vec<Trial> {
+    let boot = Arc::new(SharedBoot::new(machine, move || commands(stories)));
+    stories.iter().map(|story| trial(&name(story.0), missing, told(&boot, story.0))).collect()
 }
 
 /// The test that shows what the story `name` printed in `boot`.

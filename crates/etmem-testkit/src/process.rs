@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use etmem_core::kernel::pacer::Pacer;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -117,6 +117,16 @@ pub struct Ran {
     pub stderr: String,
     /// How long it took.
     pub took: Duration,
+}
+
+/// Runs a command that has to succeed.
+///
+/// # Errors
+/// As [`run`], or it ended with another status than 0, with all it said.
+pub fn success(command: &mut Command, limit: Duration) -> Result<Ran> {
+    let ran = run(command, limit)?;
+    ensure!(ran.status == 0, "{command:?}: {}\n{}{}", ran.status, ran.stdout, ran.stderr);
+    Ok(ran)
 }
 
 /// Runs a command to its end. What it writes goes through files, so that much of it cannot block it.

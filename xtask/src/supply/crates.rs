@@ -2,8 +2,7 @@
 
 use crate::project;
 use anyhow::Context;
-use cargo_metadata::{DependencyKind, MetadataCommand, PackageId};
-use std::collections::HashMap;
+use cargo_metadata::{MetadataCommand, PackageId};
 use std::path::{Path, PathBuf};
 
 /// The packages whose programs and library are shipped.
@@ -36,16 +35,7 @@ pub(crate) fn of_products(root: &Path) -> anyhow::Result<Vec<Crate>> {
     ]);
     let metadata = command.exec().context("cargo metadata")?;
     let resolve = metadata.resolve.as_ref().context("cargo metadata resolved nothing")?;
-    let edges: HashMap<&PackageId, Vec<&PackageId>> = resolve
-        .nodes
-        .iter()
-        .map(|node| {
-            let is_built = |dep: &&cargo_metadata::NodeDep| {
-                dep.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development)
-            };
-            (&node.id, node.deps.iter().filter(is_built).map(|dep| &dep.pkg).collect())
-        })
-        .collect();
+    let edges = project::built_edges(resolve);
     let is_product = |id: &&PackageId| {
         metadata.workspace_members.contains(id) && PRODUCTS.contains(&metadata[*id].name.as_str())
     };

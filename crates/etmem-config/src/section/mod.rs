@@ -35,14 +35,15 @@ pub(crate) struct Source<'a> {
 
 impl<'k> Tables<'k> {
     pub(crate) fn new(kinds: Kinds<'k>) -> Self {
-        let table = |every, common, keys: fn(&KindKeys) -> Keys, hosted: bool| Table {
+        let table = |every, common, keys: fn(&KindKeys) -> (&'static str, Keys), hosted: bool| Table {
             every,
             common,
             // What a policy from outside makes of a task's key is its own affair.
             own: kinds
                 .iter()
                 .filter(|kind| hosted || kind.own_name.is_none())
-                .map(|kind| (kind.name, keys(kind).rows))
+                .map(|kind| keys(kind))
+                .map(|(word, keys)| (word, keys.rows))
                 .collect(),
             users: |kinds| match kinds {
                 [kind] => format!("engine {kind}"),
@@ -58,15 +59,13 @@ impl<'k> Tables<'k> {
                 own: types.iter().map(|kind| (kind.name, kind.keys.rows)).collect(),
                 users: |types| format!("scan_type={}", listed(types, "or")),
             },
-            engine: table("every engine", engine::KEYS, |kind| kind.engine, true),
+            engine: table("every engine", engine::KEYS, |kind| (kind.name, kind.engine), true),
             task: {
-                let mut table = table("every task", task::KEYS, |kind| kind.task, false);
-                for (word, _) in &mut table.own {
-                    let machine = kinds.iter().find(|kind| kind.name == *word).and_then(|kind| kind.machine);
-                    *word = machine.map_or(*word, |machine| machine.others);
-                }
-                let of_machine = kinds.iter().filter_map(|kind| kind.machine);
-                table.own.extend(of_machine.map(|machine| (machine.of, machine.keys.rows)));
+                let mut table = table("every task", task::KEYS, |kind| kind.tasks(false), false);
+                let of_machine = kinds.iter().filter(|kind| kind.machine.is_some());
+                table
+                    .own
+                    .extend(of_machine.map(|kind| kind.tasks(true)).map(|(word, keys)| (word, keys.rows)));
                 table
             },
         }

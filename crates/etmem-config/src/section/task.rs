@@ -127,10 +127,11 @@ pub(crate) fn read(source: Source<'_>, warnings: &mut Warnings<'_>) -> Result<Ta
         Some(read) => read(&reader)?,
         None => target(&reader, kind.is_some_and(|kind| kind.machine.is_some()))?,
     };
-    if let Some(kind) = kind {
-        reader.is_of(kind.task_words(&target));
-    }
-    let keys = kind.map_or(Keys::NONE, |kind| kind.task_of(&target));
+    let keys = kind.map_or(Keys::NONE, |kind| {
+        let (word, keys) = kind.tasks(target == Target::Machine);
+        reader.is_of(word);
+        keys
+    });
     reader.check(keys.rows)?;
     (keys.agree)(&reader)?;
     if kind.is_some_and(|kind| kind.own_name.is_none()) {

@@ -11,6 +11,7 @@ use super::settings::{HUGE_POOL, Kind};
 use super::shared_cycle::{SharedCycle, SharedCycleTask};
 use crate::contract::gone;
 use crate::memories::Memories;
+use crate::node_pairs;
 use crate::report::{ProcessReport, ProcessResult, StepReport};
 use crate::scan_locks::ScanLock;
 use etmem_core::address::AddressRange;
@@ -92,7 +93,7 @@ pub(super) fn find<'a>(
             }
             taken.add(process, member);
             let left_out = other_memory(member, process, pooled)
-                .and_then(|without| Ok((without, placement(numa, process, pairs)?)));
+                .and_then(|without| Ok((without, node_pairs::own_placement(numa, process, pairs)?)));
             match left_out {
                 Ok((mut without, placement)) => {
                     without.extend_from_slice(&placement.bound);
@@ -154,18 +155,6 @@ fn other_memory(
         member.kernel.mappings.mappings(process, &[flag], &mut listed)?;
     }
     Ok(listed.iter().map(|mapping| mapping.range).collect())
-}
-
-/// Where the program itself wants its memory. All of it is bound if its cpuset allows both nodes of no pair.
-fn placement(numa: &Numa, process: ProcessId, pairs: &[Pair]) -> Result<OwnPlacement, ProcessError> {
-    let mut placement = numa.mover.own_placement(process)?;
-    if !pairs.is_empty()
-        && !pairs.iter().any(|pair| placement.allows(pair.fast) && placement.allows(pair.slow))
-    {
-        placement.bound = vec![AddressRange::new(0, u64::MAX)];
-        placement.bound_bytes = placement.present_bytes;
-    }
-    Ok(placement)
 }
 
 /// A process that is looked at.

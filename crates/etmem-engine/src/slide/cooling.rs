@@ -12,7 +12,7 @@ use crate::report::mib;
 use etmem_core::address::{AddressRange, PAGE_SIZE};
 use etmem_core::feedback::{Evidence, Trust};
 use etmem_core::heat::{COUNT_MAX, HeatMap};
-use etmem_core::kernel::nodes::{Migrated, NodeId, NodePages, Numa, NumaNodes, OwnPlacement, Place};
+use etmem_core::kernel::nodes::{Migrated, NodeId, NodePages, Numa, NumaNodes, Place};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::placement::{Budget, Carried, Census, Way, carry, take_census};
@@ -202,16 +202,13 @@ impl Placing<'_> {
     ) -> Result<(), ScanEnd> {
         let Self { process, numa, seen, pacer, .. } = *self;
         let heat = &seen.heat;
-        let placement = numa.mover.own_placement(process)?;
+        let mut pairs = node_pairs::decide(&cooling.pairs, &numa.nodes.nodes()?)
+            .map_err(|error| ProcessError::refused(node_pairs::NAME, error))?;
+        let placement = node_pairs::own_placement(numa, process, &pairs)?;
+        pairs.retain(|pair| node_pairs::allows(&placement, *pair));
         cooled.bound = placement.bound_bytes;
         let mut pages = Free { inner: numa.mover.attach(process)?, bound: &placement.bound };
         let mut census = take_census(heat, &mut pages, pacer)?;
-        let decided = node_pairs::decide(&cooling.pairs, &numa.nodes.nodes()?)
-            .map_err(|error| ProcessError::refused(node_pairs::NAME, error))?;
-        let pairs: Vec<Pair> = decided.into_iter().filter(|pair| allows(&placement, *pair)).collect();
-        if pairs.is_empty() {
-            cooled.bound = placement.present_bytes;
-        }
         let on_slow = |census: &Census, bytes: fn(&Census, NodeId, u16) -> u64| -> u64 {
             pairs.iter().map(|pair| bytes(census, pair.slow, cooling.below)).sum()
         };
@@ -236,8 +233,7 @@ impl Placing<'_> {
                 break;
             }
         }
-        let left = moves.left;
-        step.is_spent = most > 0 && left < PAGE_SIZE;
+        step.is_spent = most > 0 && moves.left < PAGE_SIZE;
         step.stuck = on_slow(&census, Census::hot);
         done
     }
@@ -271,11 +267,6 @@ impl Moves {
     }
 }
 
-/// Whether a program's cpuset lets pages move between the nodes of `pair`.
-fn allows(placement: &OwnPlacement, pair: Pair) -> bool {
-    placement.allows(pair.fast) && placement.allows(pair.slow)
-}
-
 /// Bytes that nodes have above the kernel's watermark.
 struct Room {
     fast: u64,
@@ -294,9 +285,14 @@ struct Hands<'a> {
 }
 
 impl Hands<'_> {
-    /// Bytes that are cool on the fast node, and those that are not on the slow one.
-    fn to_move(&self) -> (u64, u64) {
-        (self.census.cold(self.pair.fast, self.below), self.census.hot(self.pair.slow, self.below))
+    /// Bytes that are cool and lie on the fast node.
+    fn cool(&self) -> u64 {
+        self.census.cold(self.pair.fast, self.below)
+    }
+
+    /// Bytes that are not, and lie on the slow one.
+    fn hot(&self) -> u64 {
+        self.census.hot(self.pair.slow, self.below)
     }
 
     fn room(&self) -> Result<Room, ProcessError> {
@@ -310,59 +306,59 @@ impl Hands<'_> {
 
     /// What would move.
     fn rehearse(&self, moves: &mut Moves, cooled: &mut Cooled) -> Result<(), ScanEnd> {
-        let (cool, hot) = self.to_move();
         let idle = self.census.at(self.pair.fast, 0);
         let room = self.room()?;
-        let down = (cool - idle.saturating_sub(moves.idle)).min(moves.left).min(room.slow);
+        let down = (self.cool() - idle.saturating_sub(moves.idle)).min(moves.left).min(room.slow);
         moves.took(down, idle.min(down));
         let (all_down, all_up) = cooled.would.unwrap_or_default();
-        cooled.would = Some((all_down + down, all_up + hot.min(room.fast + down)));
+        cooled.would = Some((all_down + down, all_up + self.hot().min(room.fast + down)));
         Ok(())
     }
 
     /// Down as far as there is room, then up, and down as far as that has left room.
     fn exchange(&mut self, moves: &mut Moves, cooled: &mut Cooled) -> Result<(), ScanEnd> {
         let _turn = ONE_AT_A_TIME.lock();
-        let (cool, _) = self.to_move();
-        let wanted = cool.min(moves.left);
-        let before = cooled.down.bytes;
+        let (wanted, before) = (self.cool().min(moves.left), cooled.down.bytes);
         self.down(moves, &mut cooled.down)?;
         let first = cooled.down.bytes - before;
         let up = self.up(&mut cooled.up)?;
         if up > 0 && first < wanted {
             self.down(moves, &mut cooled.down)?;
         }
-        let down = cooled.down.bytes - before;
-        let room = self.room()?;
-        if moves.most > 0 && room.slow < PAGE_SIZE {
-            cooled.no_room.0 += cool.saturating_sub(down);
-        }
-        if room.fast < PAGE_SIZE {
-            cooled.no_room.1 += self.to_move().1;
+        let cool = if moves.most > 0 { self.cool() } else { 0 };
+        let hot = self.hot();
+        if cool > 0 || hot > 0 {
+            let room = self.room()?;
+            cooled.no_room.0 += if room.slow < PAGE_SIZE { cool } else { 0 };
+            cooled.no_room.1 += if room.fast < PAGE_SIZE { hot } else { 0 };
         }
         Ok(())
     }
 
     /// The coolest first.
     fn down(&mut self, moves: &mut Moves, carried: &mut Carried) -> Result<(), ScanEnd> {
+        if self.cool().min(moves.left) == 0 {
+            return Ok(());
+        }
         let Pair { fast, slow, .. } = self.pair;
         let way = Way { from: fast, to: slow };
-        let mut room = self.room()?.slow;
-        for (counts, most) in [(0..1, moves.idle), (1..self.below, u64::MAX)] {
-            let before = carried.bytes;
-            let done = self.carry(way, counts.clone(), moves.left.min(room).min(most), carried);
-            let moved = carried.bytes - before;
-            room = room.saturating_sub(moved);
-            moves.took(moved, if counts.start == 0 { moved } else { 0 });
-            done?;
-        }
-        Ok(())
+        let (room, before) = (self.room()?.slow, carried.bytes);
+        let done = self.carry(way, 0..1, moves.left.min(room).min(moves.idle), carried);
+        let idle = carried.bytes - before;
+        moves.took(idle, idle);
+        done?;
+        let done = self.carry(way, 1..self.below, moves.left.min(room.saturating_sub(idle)), carried);
+        moves.took(carried.bytes - before - idle, 0);
+        done
     }
 
     /// Those that count most first. Returns how many bytes.
     fn up(&mut self, carried: &mut Carried) -> Result<u64, ScanEnd> {
         let Pair { fast, slow, .. } = self.pair;
         let before = carried.bytes;
+        if self.hot() == 0 {
+            return Ok(0);
+        }
         loop {
             // Others take memory meanwhile.
             let room = self.room()?.fast.min(STEP_MOST);

@@ -389,9 +389,7 @@ impl<'a> Judged<'a> {
     /// Puts its pages on the NUMA nodes where they belong, if the task wishes that and programs do not wait for memory.
     pub(super) fn place(mut self) -> Result<Self, Box<ProcessReport>> {
         let ProcessCycle { settings, history, process, kernel, pacer, .. } = self.cycle;
-        let Some((cooling, numa)) = settings.cooling.as_ref().zip(kernel.between.as_ref()) else {
-            return Ok(self);
-        };
+        let Some((cooling, numa)) = settings.cooling(kernel) else { return Ok(self) };
         let pressure = self.cycle.machine_now().and_then(|machine| Ok(machine.pressure?));
         if !pressure.is_ok_and(|pressure| guard::is_calm(settings.guards, pressure).is_ok()) {
             return Ok(self);

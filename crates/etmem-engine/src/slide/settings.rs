@@ -9,7 +9,9 @@ use etmem_config::{ProjectSection, TaskSection};
 use etmem_core::feedback::Goal;
 use etmem_core::forecast::AgeRule;
 use etmem_core::guard::{Gates, Guards};
+use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mapping::{Mapping, VmFlag};
+use etmem_core::kernel::nodes::Numa;
 use etmem_core::kernel::pressure::Share;
 use etmem_core::kernel::process::Target;
 use etmem_core::kernel::wishes::{ScanWishes, Wishes};
@@ -144,9 +146,12 @@ impl Settings {
     /// # Errors
     /// What does not go together.
     pub(super) fn renewed(&self, project: &ProjectSection, task: &TaskSection) -> Result<Self, EngineError> {
-        let newer = Self::new(project, task)?;
-        let wishes = Wishes { between: self.wishes.between, ..newer.wishes };
-        Ok(Self { cooling: self.cooling.clone(), wishes, ..newer })
+        Ok(Self { cooling: self.cooling.clone(), ..Self::new(project, task)? })
+    }
+
+    /// Which pages are to lie on which of the nodes of `kernel`, if that is asked for.
+    pub(super) fn cooling<'a>(&'a self, kernel: &'a Kernel) -> Option<(&'a Cooling, &'a Numa)> {
+        self.cooling.as_ref().zip(kernel.between.as_ref())
     }
 
     /// Whether a task that runs by these settings can go on by `newer` ones with all that it knows. What it knows does not

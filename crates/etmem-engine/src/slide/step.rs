@@ -183,7 +183,7 @@ fn wait_after(first: Option<Duration>, interval: Duration, rest: Duration, pacer
 
 impl TaskRunner for SlideRunner {
     fn wishes(&self) -> Wishes {
-        self.settings.wishes
+        Wishes { between: self.settings.cooling.is_some(), ..self.settings.wishes }
     }
 
     fn target(&self) -> Option<&Target> {
@@ -214,12 +214,11 @@ impl TaskRunner for SlideRunner {
     }
 
     fn prepare(&mut self, kernel: &Kernel) -> Result<(), EngineError> {
-        let cooling = self.settings.cooling.as_ref().zip(kernel.between.as_ref());
-        cooling.map_or(Ok(()), |(cooling, numa)| cooling.check(&*numa.nodes))
+        self.settings.cooling(kernel).map_or(Ok(()), |(cooling, numa)| cooling.check(&*numa.nodes))
     }
 
     fn decisions(&self, kernel: &Kernel) -> Vec<String> {
-        let cooling = self.settings.cooling.as_ref().zip(kernel.between.as_ref());
+        let cooling = self.settings.cooling(kernel);
         let pairs = cooling.map_or_else(Vec::new, |(cooling, numa)| cooling.decided(&*numa.nodes));
         pairs.iter().map(|pair| format!("task {}: {pair}", self.settings.task)).collect()
     }

@@ -67,7 +67,6 @@ fn of_processes(project: &ProjectSection, task: &TaskSection) -> Result<slide::S
             let (key, value) = (keys::T_COOL.name(), below.to_string());
             return Err(EngineError::Value { key, value, rule, class: FaultClass::Internal });
         }
-        settings.wishes.between = true;
         settings.cooling = Some(Cooling { pairs, below });
     }
     Ok(settings)
