@@ -24,7 +24,7 @@ MINUTES ?= 10
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-if-possible build demo test soak compare trials bench check fuzz install install-scan-library release deb rpm
+.PHONY: help setup setup-if-possible build demo test soak compare trials bench check fuzz install install-scan-library release deb rpm build-twice
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -91,6 +91,9 @@ deb: release ## Make Debian packages, in target/packages
 
 rpm: release ## Make RPM packages, in target/packages
 	@scripts/build-rpm "$(RELEASE)/built" "$(RELEASE)"
+
+build-twice: ## Build the packages in two folders and compare them
+	@scripts/build-twice "$(CARGO_TARGET_DIR)/build-twice"
 
 # Of a library that is built: what programs that link it need.
 install-scan-library:

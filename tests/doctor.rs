@@ -7,11 +7,12 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::binaries::for_everybody;
 use etmem_testkit::daemon::instance::path_text;
 use etmem_testkit::daemon::{Binaries, Daemon};
 use etmem_testkit::machine::Need;
-use etmem_testkit::process::{Ran, run};
+use etmem_testkit::process::{Ran, Running, run};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
 use serde_json::Value;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         trial_or_skip("a_lockdown_is_told", &root, lockdown),
         trial_or_skip("a_kernel_without_its_types_is_told", &root, no_types),
         trial_or_skip("a_second_daemon_is_told", &root, two_daemons),
+        trial_or_skip("what_a_daemon_may_not_write_is_told", &root, sandbox),
         trial_or_skip("the_etmemd_beside_it_is_run_or_the_one_in_the_path", &[], which_etmemd),
     ])
 }
@@ -140,6 +142,52 @@ fn two_daemons() -> Result<()> {
             .filter(|detail| detail.contains(daemon.socket()));
         ensure!(shown.count() == 1, "{finding:#}");
     }
+    Ok(())
+}
+
+/// A daemon as in the confined unit: the file systems of the kernel's settings are read-only for it alone.
+fn sandbox() -> Result<()> {
+    let binaries = Binaries::build()?;
+    let folder = tempfile::tempdir()?;
+    let metrics = folder.path().join("metrics/etmem.prom");
+    fs::create_dir(folder.path().join("metrics"))?;
+    let script = folder.path().join("etmemd");
+    let text = format!(
+        "#!/bin/sh\nset -e\nfor place in /sys /sys/fs/cgroup {folder}; do\n\
+         mountpoint -q $place || mount --bind $place $place\n\
+         mount -o remount,bind,ro $place\ndone\nexec {etmemd} \"$@\"\n",
+        folder = folder.path().join("metrics").display(),
+        etmemd = binaries.etmemd.display(),
+    );
+    fs::write(&script, text)?;
+    fs::set_permissions(&script, Permissions::from_mode(0o755))?;
+    let mut command = Command::new("unshare");
+    let socket = format!("etmem_doctor_{}", std::process::id());
+    command.args(["--mount", path_text(&script)?, "-s", &socket, "--sys-root=/sys"]);
+    let (running, _pipes) = Running::start(command.arg("--metrics-file").arg(&metrics))?;
+    let clock = WallClock::new();
+    let line = format!("pid {}, ", running.pid());
+    let mut lines = Vec::new();
+    clock.wait_until(LIMIT, "the daemon is found in its sandbox", || {
+        let found = findings(&[])?;
+        let Ok(sandbox) = finding(&found, "sandbox") else { return Ok(false) };
+        let details = sandbox["details"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        lines = details.filter_map(|detail| detail.strip_prefix(&line)).map(str::to_owned).collect();
+        Ok(lines.len() == 3)
+    })?;
+    let metrics = metrics.parent().context("no folder")?.display().to_string();
+    for (line, (place, drop_in)) in lines.iter().zip([
+        ("/sys/kernel/mm", "ProtectKernelTunables=no"),
+        ("/sys/fs/cgroup", "ProtectControlGroups=no"),
+        (metrics.as_str(), "metrics-file.conf"),
+    ]) {
+        ensure!(line.starts_with(place) && line.contains(drop_in), "{line}");
+    }
+    // One that may write everywhere has no such line.
+    let free = Daemon::start(binaries)?;
+    let found = findings(&[])?;
+    let text = finding(&found, "sandbox")?.to_string();
+    ensure!(!text.contains(&format!("pid {}, ", free.pid())), "{text}");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! DaemonSet and no others, the configuration of the ConfigMap, and a process outside of it that is grouped as a pod's.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -53,10 +54,18 @@ pub(crate) fn pages_out(inside: &Inside) -> Result<()> {
         Ok(in_swap(pid)? > MEMORY / 2)
     })?;
     let pid = inside.main_pid(UNIT)?;
-    let root = fs::read_link(format!("/proc/{pid}/root"))?;
-    ensure!(root == Path::new(ROOT), "its root is {}", root.display());
+    ensure!(
+        identity(&format!("/proc/{pid}/root/"))? == identity(ROOT)? && identity(ROOT)? != identity("/")?,
+        "its root is not the image's"
+    );
     inside.systemctl(&["stop", UNIT, PROCESS])?;
     Ok(())
+}
+
+/// Which folder that is: a mount namespace of its own has other paths.
+fn identity(folder: &str) -> Result<(u64, u64)> {
+    let metadata = fs::metadata(folder).with_context(|| folder.to_owned())?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// A Debian with the package, as the Containerfile makes it: that of this machine, file by file, without what is of it alone.

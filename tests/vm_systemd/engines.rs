@@ -31,7 +31,8 @@ pub(crate) fn slide(inside: &Inside) -> Result<()> {
 }
 
 pub(crate) fn cslide(inside: &Inside) -> Result<()> {
-    let pair = "node_pair=1,0\nhot_threshold=1\nnode_mig_quota=64\nnode_hot_reserve=16";
+    // All of the fast node is kept for hot pages.
+    let pair = "node_pair=1,0\nhot_threshold=1\nnode_mig_quota=64\nnode_hot_reserve=1024";
     let project = "scan_type=page\nloop=2\ninterval=200ms\nsleep=1";
     let task = format!("{}anon_only=yes\nign_host=no\n", of_target(project, "cslide", pair));
     row(inside, &task, None, |pid| Ok(on_second_node(pid)? > MEMORY / 2))
@@ -62,7 +63,7 @@ pub(crate) fn ksm(inside: &Inside) -> Result<()> {
 
 /// The swap of the machine has a disk behind it; the kernel pages out the program.
 pub(crate) fn tiers(inside: &Inside) -> Result<()> {
-    let task = "[project]\nname=row\nscan_type=none\nsleep=1\n[engine]\nproject=row\nname=tiers\n\
+    let task = "[project]\nname=row\nscan_type=none\ninterval=1\n[engine]\nproject=row\nname=tiers\n\
                 [task]\nproject=row\nengine=tiers\nname=it\ntype=machine\nsink_after=1s\nsink_rate=none\n";
     row(inside, task, Some(KERNEL), |_| {
         let reclaim = format!("/sys/fs/cgroup/system.slice/{TARGET}/memory.reclaim");
@@ -119,6 +120,9 @@ fn row(
     if let Some(DropIn { example, setting }) = drop_in {
         if let Some(setting) = setting {
             inside.wait(NOTIFY, &format!("{setting} is named"), || Ok(said(inside)?.contains(setting)))?;
+            // Its status is that of all that it finds.
+            let doctor = inside.run("/usr/bin/etmem", &["doctor"])?.stdout;
+            ensure!(doctor.contains(&format!("{example} ({setting})")), "doctor does not name {example}:\n{doctor}");
         }
         ensure!(!works(pid)?, "it works without {example}");
         placed = Some(place(example)?);

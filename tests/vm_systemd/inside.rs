@@ -177,7 +177,7 @@ impl Inside {
     pub(crate) fn cycles(&self) -> Result<u64> {
         let shown = self.etmem(&["task", "show", "-n", "story", "--json"])?;
         let shown: serde_json::Value = serde_json::from_str(&shown).with_context(|| shown.clone())?;
-        let cycles = shown["tasks"][0]["cycles"].as_u64();
+        let cycles = shown["cycles"].as_u64();
         cycles.with_context(|| format!("no cycles in {shown}"))
     }
 }

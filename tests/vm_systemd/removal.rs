@@ -60,7 +60,7 @@ pub(crate) fn purged(inside: &Inside) -> Result<()> {
 /// Files of the project on the machine's own disk and in /run, logs and those brought along for the stories left out.
 fn ours() -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
-    for top in ["/etc", "/run", "/usr", "/var", "/lib", "/root", "/tmp"] {
+    for top in ["/etc", "/run", "/usr", "/var", "/root", "/tmp"] {
         collect(Path::new(top), &mut found)?;
     }
     let brought = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no folder of the build")?;

@@ -61,6 +61,8 @@ struct Seen {
     all: u64,
     /// In no process, and dirty, though not being written.
     failed: u64,
+    /// In no process, and being written: where others failed, these are believed to be in memory until they are seen to have left.
+    on_their_way: u64,
 }
 
 impl SwapStuck {
@@ -101,13 +103,19 @@ impl Seen {
         self.all += u64::from(flags & SWAP_CACHE != 0);
         let failed = flags & (SWAP_CACHE | DIRTY | WRITEBACK | MMAP | LOCKED) == SWAP_CACHE | DIRTY;
         self.failed += u64::from(failed);
+        let on_its_way = flags & (SWAP_CACHE | WRITEBACK | MMAP) == SWAP_CACHE | WRITEBACK;
+        self.on_their_way += u64::from(on_its_way);
     }
 
-    /// What that is of `swap_cached` bytes: a quarter of it at least.
+    /// What that is of `swap_cached` bytes: 0 unless a quarter of it at least has failed.
     fn bytes_of(self, swap_cached: u64) -> u64 {
-        let share = u128::from(swap_cached) * u128::from(self.failed) / u128::from(self.all.max(1));
-        let bytes = u64::try_from(share).unwrap_or(u64::MAX) & !(PAGE_SIZE - 1);
-        if self.all < LEAST_SEEN || bytes < LEAST || bytes < swap_cached / 4 { 0 } else { bytes }
+        let bytes_of = |seen: u64| {
+            let share = u128::from(swap_cached) * u128::from(seen) / u128::from(self.all.max(1));
+            u64::try_from(share).unwrap_or(u64::MAX) & !(PAGE_SIZE - 1)
+        };
+        let failed = bytes_of(self.failed);
+        let has_failed = self.all >= LEAST_SEEN && failed >= LEAST && failed >= swap_cached / 4;
+        if has_failed { bytes_of(self.failed + self.on_their_way) } else { 0 }
     }
 }
 
@@ -169,6 +177,14 @@ mod tests {
         for (of_ten, want) in [(1, 0), (2, 0), (3, 19), (10, 64)] {
             write(&tree, 300_001, |frame| SWAP_CACHE | if frame % 10 < of_ten { DIRTY } else { 0 });
             assert_eq!(stuck().bytes(64 * MIB, 512 * MIB) / MIB, want, "{of_ten} of ten");
+        }
+        for (failed, written, want) in [(2, 8, 0), (3, 0, 19), (3, 4, 44)] {
+            write(&tree, 300_001, |frame| match frame % 10 {
+                place if place < failed => SWAP_CACHE | DIRTY,
+                place if place < failed + written => SWAP_CACHE | WRITEBACK,
+                _ => SWAP_CACHE,
+            });
+            assert_eq!(stuck().bytes(64 * MIB, 512 * MIB) / MIB, want, "{failed} and {written} of ten");
         }
         // Frames of one kind lie side by side, a row of each sample apart from the next.
         write(&tree, 300_001, |frame| SWAP_CACHE | if frame % 586 < 256 { DIRTY } else { 0 });

@@ -4,29 +4,55 @@ use super::finding::{Finding, Severity};
 use super::text::{line_of, numbered, printable};
 use crate::root::ProcRoot;
 use std::fs;
+use std::path::PathBuf;
 
 /// The option of a doctor, which distinguishes it from a daemon.
-pub(super) const DOCTOR: &[u8] = b"--doctor";
+pub(super) const DOCTOR: &str = "--doctor";
 
 /// Most characters of a command line that are shown.
 const SHOWN: usize = 100;
 
-/// The daemons of this machine, of whatever version.
-pub(super) fn daemons(proc: &ProcRoot) -> Finding {
-    const NAME: &str = "daemons";
-    let daemons: Vec<String> = numbered(proc.path(), "")
-        .into_iter()
+/// A daemon that runs.
+pub(super) struct Daemon {
+    pub(super) pid: u32,
+    /// Its folder in procfs.
+    pub(super) folder: PathBuf,
+    /// Its command line.
+    words: Vec<String>,
+}
+
+impl Daemon {
+    /// The value that an option was given.
+    pub(super) fn option(&self, name: &str) -> Option<String> {
+        let mut words = self.words.iter();
+        words.find_map(|word| match word.strip_prefix(name)? {
+            "" => Some(None),
+            rest => rest.strip_prefix('=').map(|value| Some(value.to_owned())),
+        })?.or_else(|| words.next().cloned())
+    }
+}
+
+/// Those of this machine, of whatever version.
+pub(super) fn running(proc: &ProcRoot) -> Vec<Daemon> {
+    let processes = numbered(proc.path(), "").into_iter();
+    processes
         .filter(|(_, folder)| line_of(&folder.join("comm")).as_deref() == Some("etmemd"))
         .filter_map(|(pid, folder)| {
             let command = fs::read(folder.join("cmdline")).unwrap_or_default();
-            let words = || command.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-            if words().any(|word| word == DOCTOR) {
-                return None;
-            }
-            let shown = words().map(printable).collect::<Vec<_>>().join(" ");
-            Some(format!("pid {pid}: {}", shown.chars().take(SHOWN).collect::<String>()))
+            let words = command.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+            let words: Vec<String> = words.map(printable).collect();
+            (!words.iter().any(|word| word == DOCTOR)).then_some(Daemon { pid, folder, words })
         })
-        .collect();
+        .collect()
+}
+
+/// How many run.
+pub(super) fn daemons(running: &[Daemon]) -> Finding {
+    const NAME: &str = "daemons";
+    let shown = |Daemon { pid, words, .. }: &Daemon| {
+        format!("pid {pid}: {}", words.join(" ").chars().take(SHOWN).collect::<String>())
+    };
+    let daemons: Vec<String> = running.iter().map(shown).collect();
     match daemons.len() {
         0 => Finding::ok(NAME, "none runs"),
         1 => Finding::ok(NAME, "one runs").with(daemons),
@@ -37,5 +63,25 @@ pub(super) fn daemons(proc: &ProcRoot) -> Finding {
                 "each clears accessed bits that the others need: if two look at the same process, its hot pages seem cold",
             )
             .helped_by("stop all but one, or give each of them other processes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_options() {
+        let words = ["etmemd", "-s", "name", "--metrics-file", "/a/b", "--sys-root=/host/sys", "--last"];
+        let words = words.map(str::to_owned).to_vec();
+        let daemon = Daemon { pid: 1, folder: PathBuf::new(), words };
+        for (name, value) in [
+            ("--metrics-file", Some("/a/b")),
+            ("--sys-root", Some("/host/sys")),
+            ("--metrics", None),
+            ("--last", None),
+        ] {
+            assert_eq!(daemon.option(name).as_deref(), value, "{name}");
+        }
     }
 }

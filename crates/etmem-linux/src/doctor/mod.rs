@@ -15,6 +15,7 @@ mod nodes;
 mod pressure;
 mod reclaim;
 mod rights;
+mod sandbox;
 mod subjects;
 mod swap;
 mod text;

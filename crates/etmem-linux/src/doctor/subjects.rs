@@ -2,7 +2,7 @@
 
 use super::finding::{DoctorReport, Finding, Severity};
 use super::text::line_of;
-use super::{cgroup, daemons, guests, interfaces, levels, nodes, pressure, reclaim, rights, swap};
+use super::{cgroup, daemons, guests, interfaces, levels, nodes, pressure, reclaim, rights, sandbox, swap};
 use crate::root::{ProcRoot, Roots, SysRoot};
 use std::fs;
 
@@ -21,7 +21,9 @@ pub fn examine(roots: &Roots) -> DoctorReport {
     findings.push(pressure::pressure(proc));
     findings.push(cgroup::cgroup(sys));
     findings.extend(reclaim::reclaim(roots));
-    findings.push(daemons::daemons(proc));
+    let daemons = daemons::running(proc);
+    findings.push(daemons::daemons(&daemons));
+    findings.extend(sandbox::sandbox(&daemons));
     findings.push(rights::own_memory(proc));
     DoctorReport { findings }
 }

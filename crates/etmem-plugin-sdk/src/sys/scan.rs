@@ -10,6 +10,7 @@ use etmem_abi::{
     VMA_PATH_STR_LEN, Vma, Vmas,
 };
 use libloading::Library;
+use libloading::os::unix;
 use std::env;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
@@ -33,6 +34,18 @@ fn library() -> io::Result<&'static Scan> {
 }
 
 fn find() -> Result<Scan, String> {
+    // SAFETY: nothing is loaded by this.
+    let is_loaded = unsafe { unix::Library::open(Some(SCAN_LIBRARY), libc::RTLD_LAZY | libc::RTLD_NOLOAD) }.is_ok();
+    let scan = load()?;
+    // What another plugin loaded it initialises itself: the library logs a second time as a fault.
+    if !is_loaded {
+        // SAFETY: it can be called at any time.
+        unsafe { (scan.init)() };
+    }
+    Ok(scan)
+}
+
+fn load() -> Result<Scan, String> {
     let program = env::current_exe().unwrap_or_default();
     let folder = program.parent().map(PathBuf::from).unwrap_or_default();
     let others = SCAN_LIBRARY_FOLDERS.iter().map(|place| folder.join(place).join(SCAN_LIBRARY));
