@@ -63,7 +63,7 @@ pub(crate) fn ksm(inside: &Inside) -> Result<()> {
 
 /// The swap of the machine has a disk behind it; the kernel pages out the program.
 pub(crate) fn tiers(inside: &Inside) -> Result<()> {
-    let task = "[project]\nname=row\nscan_type=none\ninterval=1\n[engine]\nproject=row\nname=tiers\n\
+    let task = "[project]\nname=row\nscan_type=page\nloop=1\ninterval=1\nsleep=1\n[engine]\nproject=row\nname=tiers\n\
                 [task]\nproject=row\nengine=tiers\nname=it\ntype=machine\nsink_after=1s\nsink_rate=none\n";
     row(inside, task, Some(KERNEL), |_| {
         let reclaim = format!("/sys/fs/cgroup/system.slice/{TARGET}/memory.reclaim");

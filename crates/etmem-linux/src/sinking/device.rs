@@ -4,11 +4,16 @@ use crate::root::SysRoot;
 use crate::small_file;
 use etmem_core::address::PAGE_SIZE;
 use etmem_core::kernel::sinking::{CompressedDevice, SinkRefusal};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use std::io;
 use std::path::PathBuf;
 
 /// What `backing_dev` says without a disk.
 const NO_DISK: &str = "none";
+
+/// The file that pages are named to, which are to go to the disk.
+pub(super) const WRITEBACK: &str = "writeback";
 
 /// The files of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,12 +102,23 @@ impl ZramFiles {
         })
     }
 
+    /// What writes to the disk lies on a file system that is read-only for this process.
+    pub(super) fn read_only(&self) -> SinkRefusal {
+        SinkRefusal::refused(
+            self.file(WRITEBACK).display(),
+            "read-only; a unit of systemd needs ProtectKernelTunables=no, see docs/tiers.md",
+        )
+    }
+
     fn can_sink(&self, has_disk: bool) -> Result<(), SinkRefusal> {
-        if !self.file("writeback").exists() {
+        if !self.file(WRITEBACK).exists() {
             return Err(SinkRefusal::NotBuilt);
         }
         if !has_disk {
             return Err(SinkRefusal::NoDisk);
+        }
+        if access(self.file(WRITEBACK), Access::WRITE_OK) == Err(Errno::ROFS) {
+            return Err(self.read_only());
         }
         let ages = self.block_state();
         if !ages.exists() {

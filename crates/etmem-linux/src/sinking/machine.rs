@@ -1,6 +1,6 @@
 //! The compressed swap of a machine, with a journal of what is set in it.
 
-use super::device::{ZramFiles, is_zram};
+use super::device::{WRITEBACK, ZramFiles, is_zram};
 use super::limit::ZramLimit;
 use super::pass::Pass;
 use super::slots::{self, Slot};
@@ -95,16 +95,13 @@ impl Sinking for MachineSinking {
 
     fn begin(&self, device: &str, most: u64) -> Result<Box<dyn SinkPass>, SinkRefusal> {
         let files = self.files(device);
-        let path = files.file("writeback");
+        let path = files.file(WRITEBACK);
         let refused = |error: io::Error| SinkRefusal::refused(path.display(), error);
         let open = || File::options().write(true).open(&path);
         let file = open().map_err(|error| match error.raw_os_error() {
             Some(libc::ENOENT) if files.state().is_some() => SinkRefusal::NotBuilt,
             Some(libc::ENOENT) => SinkRefusal::Gone,
-            Some(libc::EROFS) => SinkRefusal::refused(
-                path.display(),
-                "read-only; a unit of systemd needs ProtectKernelTunables=no, see docs/tiers.md",
-            ),
+            Some(libc::EROFS) => files.read_only(),
             _ => refused(error),
         })?;
         // One that was killed holds it no longer; one that runs, of this daemon or of another, writes now.
