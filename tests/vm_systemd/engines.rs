@@ -122,7 +122,10 @@ fn row(
             inside.wait(NOTIFY, &format!("{setting} is named"), || Ok(said(inside)?.contains(setting)))?;
             // Its status is that of all that it finds.
             let doctor = inside.run("/usr/bin/etmem", &["doctor"])?.stdout;
-            ensure!(doctor.contains(&format!("{example} ({setting})")), "doctor does not name {example}:\n{doctor}");
+            ensure!(
+                doctor.contains(&format!("{example} ({setting})")),
+                "doctor does not name {example}:\n{doctor}"
+            );
         }
         ensure!(!works(pid)?, "it works without {example}");
         placed = Some(place(example)?);

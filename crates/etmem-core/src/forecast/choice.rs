@@ -9,6 +9,7 @@ use crate::feedback::{FLOOR, Goal};
 use crate::guard::Bound;
 use crate::kernel::pressure::Share;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// What of the goal's pay the forecast of an age may use, for it to be chosen; it is left again where it uses all.
@@ -19,6 +20,9 @@ const BUSY_WATCH: Duration = Duration::from_secs(20);
 
 /// A program whose working set is more than this share of it uses its memory.
 const BUSY_SHARE: f64 = 0.02;
+
+/// Steps that are a tick above the one before, but for [`Age::LEAST`]: before that one, pages are in use.
+const NARROW: RangeInclusive<u8> = 2..=4;
 
 /// How far the truth may correct the forecast.
 const CORRECTION_MOST: f64 = 8.0;
@@ -228,11 +232,19 @@ impl Forecast {
         self.hours.share(age) * self.correction
     }
 
-    /// Whether the looks have lasted for long enough to act at `age`: half as long again, so that such pages were seen to return.
+    /// Whether the looks have lasted for long enough to act at `age`. Little leaves first, for a round of that length: before more
+    /// does, they have lasted nearly twice as long, so that such pages were seen to return.
     fn is_seen(&self, age: Age, now: Duration) -> bool {
         let watched = self.watched(now);
         let least = if self.is_busy { BUSY_WATCH } else { Duration::ZERO };
-        watched >= least && 2 * watched + self.tick >= 3 * age.duration(self.tick)
+        watched >= least && watched + self.tick / 2 >= age.duration(self.tick)
+    }
+
+    /// Whether the forecast of `age` holds the goal. Where steps are as wide as a tick, also that of the one before: cycles are
+    /// not as long as ticks, so what returned after two of these may take three the next time.
+    fn holds(&self, age: Age) -> bool {
+        let surely = if NARROW.contains(&age.step()) { age.younger() } else { age };
+        self.of_goal(surely) <= HOLDS
     }
 
     fn choose(&mut self, now: Duration) {
@@ -240,7 +252,7 @@ impl Forecast {
             self.age = Age::at_least(age, self.tick).map(|age| age.max(Age::LEAST));
         } else {
             let mut seen = Age::all().skip(1).filter(|age| self.is_seen(*age, now));
-            let best = seen.find(|age| self.of_goal(*age) <= HOLDS);
+            let best = seen.find(|age| self.holds(*age));
             self.age = match (self.age, best) {
                 (None, best) => best,
                 (Some(age), best) if self.of_goal(age) > 1.0 => best.filter(|best| *best > age),
@@ -373,19 +385,25 @@ mod tests {
     fn a_busy_program_is_watched_first_and_acted_on_above_the_age_at_which_pages_return() {
         let mut forecast = forecast(AgeRule::Auto);
         let warm = Age::of_step(4);
-        let mut first = None;
+        let (mut first, mut more) = (None, None);
+        let mut all = 0;
         for number in 1..=100 {
             // Much of it is touched each 15 s.
             let returned = if number % 5 == 0 { GIB / 2 } else { 0 };
             let limits = cycle(&mut forecast, number, warm, returned, 0);
             first = first.or(limits.age.map(|age| (number, age)));
+            let leaves = limits.age.map_or(0, |_| limits.bytes.min(GIB - all));
+            forecast.left(leaves);
+            all += leaves;
+            more = more.or((all > GIB / 16).then_some(number));
         }
-        let (number, age) = first.unwrap();
+        let ((number, age), more) = (first.unwrap(), more.unwrap());
         assert_eq!(age, warm.older());
         assert!(
-            TICK * number >= BUSY_WATCH && TICK * (number * 2 + 1) >= age.duration(TICK) * 3,
+            TICK * number >= BUSY_WATCH && TICK * number + TICK / 2 >= age.duration(TICK),
             "cycle {number}"
         );
+        assert!(TICK * (more * 2 + 1) >= age.duration(TICK) * 3, "more than little in cycle {more}");
         assert_eq!(forecast.limits(TICK * 100).age, Some(age), "and stays there");
     }
 
@@ -416,25 +434,37 @@ mod tests {
         }
     }
 
+    /// The next time it may be a tick more.
+    #[test]
+    fn what_returns_after_few_ticks_is_given_one_more() {
+        for (returns, age) in [(1, 3), (2, 4), (3, 5), (4, 5), (5, 6)] {
+            let mut forecast = forecast(AgeRule::Auto);
+            for number in 1..=30 {
+                cycle(&mut forecast, number, Age::of_step(returns), GIB / 2, 0);
+            }
+            assert_eq!(forecast.limits(TICK * 30).age, Some(Age::of_step(age)), "{returns}");
+        }
+    }
+
     #[test]
     fn a_goal_of_nothing_allows_what_nothing_returns_of() {
         let mut forecast = Forecast::new(Goal::percent_per_minute(0.0), AgeRule::Auto, TICK);
         for number in 1..=10 {
-            cycle(&mut forecast, number, Age::of_step(3), 4096, 0);
+            cycle(&mut forecast, number, Age::of_step(5), 4096, 0);
         }
-        assert_eq!(forecast.limits(TICK * 10).age, Some(Age::of_step(4)));
+        assert_eq!(forecast.limits(TICK * 10).age, Some(Age::of_step(6)));
     }
 
     #[test]
     fn what_would_be_saved_and_what_it_would_cost_is_said() {
         let mut forecast = forecast(AgeRule::Auto);
         for number in 1..=30 {
-            cycle(&mut forecast, number, Age::of_step(3), GIB / 100, 0);
+            cycle(&mut forecast, number, Age::of_step(5), GIB / 100, 0);
         }
         let told = forecast.told(TICK * 30);
-        assert_eq!(told.age, Some(4 * TICK));
+        assert_eq!(told.age, Some(8 * TICK));
         let [now, next, after] = told.offers.as_slice() else { panic!("{told:?}") };
-        assert_eq!((now.age, next.age, after.age), (2 * TICK, 3 * TICK, 4 * TICK));
+        assert_eq!((now.age, next.age, after.age), (4 * TICK, 6 * TICK, 8 * TICK));
         assert_eq!(after.per_minute, Share::default());
         assert!(now.per_minute > Share::of_percent(19) && now.of_goal > Share::of_percent(100), "{told:?}");
     }

@@ -25,10 +25,12 @@ impl Daemon {
     /// The value that an option was given.
     pub(super) fn option(&self, name: &str) -> Option<String> {
         let mut words = self.words.iter();
-        words.find_map(|word| match word.strip_prefix(name)? {
-            "" => Some(None),
-            rest => rest.strip_prefix('=').map(|value| Some(value.to_owned())),
-        })?.or_else(|| words.next().cloned())
+        words
+            .find_map(|word| match word.strip_prefix(name)? {
+                "" => Some(None),
+                rest => rest.strip_prefix('=').map(|value| Some(value.to_owned())),
+            })?
+            .or_else(|| words.next().cloned())
     }
 }
 

@@ -35,7 +35,8 @@ fn library() -> io::Result<&'static Scan> {
 
 fn find() -> Result<Scan, String> {
     // SAFETY: nothing is loaded by this.
-    let is_loaded = unsafe { unix::Library::open(Some(SCAN_LIBRARY), libc::RTLD_LAZY | libc::RTLD_NOLOAD) }.is_ok();
+    let is_loaded =
+        unsafe { unix::Library::open(Some(SCAN_LIBRARY), libc::RTLD_LAZY | libc::RTLD_NOLOAD) }.is_ok();
     let scan = load()?;
     // What another plugin loaded it initialises itself: the library logs a second time as a fault.
     if !is_loaded {

@@ -187,7 +187,8 @@ impl Found {
         Some(Offer { age: AGES[number], idle, saves, percent_per_minute })
     }
 
-    /// The youngest age at which little enough would come back; as for a task, the looks must have lasted half as long again.
+    /// The youngest age at which little enough would come back; the looks must have lasted half as long again, since
+    /// nothing leaves first that would show more.
     pub(super) fn best(&self) -> Option<Offer> {
         let known = (0..AGES.len()).filter(|number| self.watched >= AGES[*number] + AGES[*number] / 2);
         let mut offers = known.filter_map(|number| self.offer(number));
