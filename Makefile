@@ -120,9 +120,19 @@ install: build install-scan-library ## Install below DESTDIR and PREFIX (/usr/lo
 	    sed -e 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' -e 's|^ExecReload=/usr/bin/|ExecReload=$(BINDIR)/|' "$$unit" >"$(DESTDIR)$(UNITDIR)/$${unit##*/}" && \
 	    chmod 0644 "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; \
 	done
-	install -D -m 0644 -t "$(DESTDIR)$(UNITDIR)/etmemd-notify.service.d" systemd/etmemd-notify.service.d/*.conf.example
+	@install -d "$(DESTDIR)$(UNITDIR)/etmemd-notify.service.d"
+	@for example in systemd/etmemd-notify.service.d/*.conf.example; do \
+	    echo "install $$example in $(DESTDIR)$(UNITDIR)/etmemd-notify.service.d"; \
+	    sed -e 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' "$$example" >"$(DESTDIR)$(UNITDIR)/etmemd-notify.service.d/$${example##*/}" && \
+	    chmod 0644 "$(DESTDIR)$(UNITDIR)/etmemd-notify.service.d/$${example##*/}" || exit 1; \
+	done
 	@for sample in etc/etmem/*; do \
 	    [ -e "$$sample" ] || continue; \
-	    echo "install $$sample in $(DESTDIR)$(SYSCONFDIR)/etmem"; \
-	    install -D -m 0600 "$$sample" "$(DESTDIR)$(SYSCONFDIR)/etmem/$${sample##*/}" || exit 1; \
+	    place="$(DESTDIR)$(SYSCONFDIR)/etmem/$${sample##*/}"; \
+	    if [ -e "$$place" ] && ! cmp -s "$$sample" "$$place"; then \
+	        echo "$$place was changed and stays; the sample is $$place.new"; \
+	        place="$$place.new"; \
+	    fi; \
+	    echo "install $$sample as $$place"; \
+	    install -D -m 0600 "$$sample" "$$place" || exit 1; \
 	done

@@ -153,7 +153,8 @@ fn sandbox() -> Result<()> {
     fs::create_dir(folder.path().join("metrics"))?;
     let script = folder.path().join("etmemd");
     let text = format!(
-        "#!/bin/sh\nset -e\nfor place in /sys /sys/fs/cgroup {folder}; do\n\
+        "#!/bin/sh\nset -e\nfor place in /sys /sys/fs/cgroup /sys/fs/cgroup/memory {folder}; do\n\
+         [ -d $place ] || continue\n\
          mountpoint -q $place || mount --bind $place $place\n\
          mount -o remount,bind,ro $place\ndone\nexec {etmemd} \"$@\"\n",
         folder = folder.path().join("metrics").display(),
@@ -173,11 +174,12 @@ fn sandbox() -> Result<()> {
         let Ok(sandbox) = finding(&found, "sandbox") else { return Ok(false) };
         let details = sandbox["details"].as_array().into_iter().flatten().filter_map(Value::as_str);
         lines = details.filter_map(|detail| detail.strip_prefix(&line)).map(str::to_owned).collect();
-        Ok(lines.len() == 3)
+        Ok(lines.len() == 4)
     })?;
     let metrics = metrics.parent().context("no folder")?.display().to_string();
     for (line, (place, drop_in)) in lines.iter().zip([
         ("/sys/kernel/mm", "ProtectKernelTunables=no"),
+        ("/sys/block", "ProtectKernelTunables=no"),
         ("/sys/fs/cgroup", "ProtectControlGroups=no"),
         (metrics.as_str(), "metrics-file.conf"),
     ]) {

@@ -20,7 +20,7 @@ use etmem_testkit::size::MIB;
 use etmem_testkit::stage::{LIMIT, Stage};
 use etmem_testkit::tmux::Tmux;
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
-use etmem_testkit::workload::Options;
+use etmem_testkit::workload::{Options, Workload};
 
 const PID: u32 = 3_000_000;
 const PAGES: u64 = 1000;
@@ -269,7 +269,8 @@ fn whole(lines: &[String], width: u16) -> Vec<String> {
 
 fn survey() -> Result<()> {
     let stage = Stage::without_swap()?;
-    let workload = stage.workload(&Options::gentle(64 * MIB, 8 * MIB))?;
+    // Beside others of its name, a survey names it by its pid.
+    let workload = Workload::start(&stage.workload_named("surveyed")?, &Options::gentle(64 * MIB, 8 * MIB))?;
     for (width, height) in SCREENS {
         let state = Daemon::state_folder();
         let command = format!(

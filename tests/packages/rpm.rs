@@ -142,5 +142,10 @@ pub(crate) fn installs() -> Result<()> {
     for left in ["usr/sbin/etmemd", "usr/bin/etmemd", "run/etmem", "usr/lib/systemd/system/etmemd.service"] {
         ensure!(!root.path().join(left).exists(), "{left} is left");
     }
+    // What the administrator changed stays, under another name.
+    let listed =
+        success(Command::new("find").arg(root.path()).args(["-name", "*etmem*", "-printf", "%P\\n"]))?;
+    let left: Vec<&str> = listed.stdout.lines().filter(|path| *path != "etc/etmem").collect();
+    ensure!(left.is_empty(), "left: {left:?}");
     Ok(())
 }

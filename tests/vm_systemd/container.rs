@@ -45,6 +45,8 @@ pub(crate) fn pages_out(inside: &Inside) -> Result<()> {
     ];
     let mut words = vec!["--quiet".to_owned(), unit(UNIT)];
     words.extend(properties.iter().map(|property| format!("--property={property}")));
+    // A container has a cgroup namespace of its own.
+    words.extend(["/usr/bin/unshare", "--cgroup"].map(str::to_owned));
     words.extend(command()?);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     inside.must("systemd-run", &words)?;

@@ -131,6 +131,16 @@ pub(crate) fn take_back(folder: &Path, sys: &SysRoot) {
     lasting::take_back_damon(sys, false);
 }
 
+/// How many settings have a record there: of daemons that run, and those that could not be taken back.
+pub(crate) fn left(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_record = |name: &str| {
+        let parts = name.split_once('-');
+        parts.is_some_and(|(pid, number)| pid.parse::<u32>().is_ok() && number.parse::<u64>().is_ok())
+    };
+    entries.filter(|entry| entry.file_name().to_str().is_some_and(is_record)).count()
+}
+
 /// The file at `path` and its text; `None` if a running daemon holds it.
 fn abandoned(path: &Path) -> io::Result<Option<(Flock<File>, String)>> {
     let mut options = File::options();

@@ -96,8 +96,15 @@ fn take_back(sys: &SysRoot) -> ExitCode {
     if let Err(reason) = log::init(LevelFilter::WARN) {
         return failed(reason);
     }
-    cleanup_records::take_back(&cleanup_records::folder(), sys);
-    ExitCode::SUCCESS
+    let folder = cleanup_records::folder();
+    cleanup_records::take_back(&folder, sys);
+    match cleanup_records::left(&folder) {
+        0 => ExitCode::SUCCESS,
+        left => failed(format!(
+            "{left} settings of the kernel stay as they are: a daemon runs that has set them, or they cannot be taken back now; {} has their records",
+            folder.display()
+        )),
+    }
 }
 
 /// Each process that is watched takes some open files, and a task may name thousands.

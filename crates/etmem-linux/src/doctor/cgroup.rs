@@ -1,14 +1,38 @@
 //! Which version of control groups the machine has, and whether memory is counted in it.
 
+use super::daemons::Daemon;
 use super::finding::{Finding, Severity};
 use super::text::line_of;
-use crate::root::SysRoot;
+use crate::root::{ProcRoot, SysRoot};
+use std::fs;
+use std::path::Path;
 
 const MODERN: &str = "boot with systemd.unified_cgroup_hierarchy=1, or cgroup_no_v1=memory";
 
+const NAME: &str = "cgroup";
+
+/// The version, and whether groups of other programs have names for the daemons that run, or else from here: in a container with a
+/// cgroup namespace of its own not even the first process's has (`cgroup_namespaces(7)`).
+pub(super) fn cgroup(proc: &ProcRoot, sys: &SysRoot, daemons: &[Daemon]) -> Finding {
+    let finding = version(sys);
+    let namespace = |process: &Path| fs::read_link(process.join("ns/cgroup")).ok();
+    let first = proc.machine("1");
+    let of_machine = namespace(&first);
+    let names = |daemon: &Daemon| of_machine.is_some() && namespace(&daemon.folder) == of_machine;
+    let text = fs::read_to_string(first.join("cgroup")).unwrap_or_default();
+    if !text.lines().any(|line| line.contains(":/..")) || (!daemons.is_empty() && daemons.iter().all(names)) {
+        return finding;
+    }
+    finding
+        .but(
+            Severity::Warning,
+            "in a cgroup namespace of its own, targets by type=cgroup and limits of groups are not found",
+        )
+        .helped_by("run etmemd in that of the machine: nsenter --cgroup --target 1 -- etmemd ...")
+}
+
 /// Limits of targets are read from control groups; the engine psi needs their memory controller.
-pub(super) fn cgroup(sys: &SysRoot) -> Finding {
-    const NAME: &str = "cgroup";
+fn version(sys: &SysRoot) -> Finding {
     let has_memory = |controllers: &str| controllers.split_whitespace().any(|name| name == "memory");
     if let Some(controllers) = line_of(&sys.file("fs/cgroup/cgroup.controllers")) {
         if has_memory(&controllers) {

@@ -32,6 +32,13 @@ impl Daemon {
             })?
             .or_else(|| words.next().cloned())
     }
+
+    /// The unit of systemd that it is the program of, by its control group.
+    pub(super) fn service(&self) -> Option<String> {
+        let text = fs::read_to_string(self.folder.join("cgroup")).ok()?;
+        let names = text.lines().filter_map(|line| line.rsplit_once('/').map(|(_, name)| name));
+        names.into_iter().find(|name| name.ends_with(".service")).map(str::to_owned)
+    }
 }
 
 /// Those of this machine, of whatever version.
@@ -71,6 +78,20 @@ pub(super) fn daemons(running: &[Daemon]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_is_named_by_the_control_group() {
+        let tree = tempfile::tempdir().unwrap();
+        let daemon = Daemon { pid: 1, folder: tree.path().to_owned(), words: Vec::new() };
+        for (text, service) in [
+            ("0::/system.slice/etmemd-notify.service\n", Some("etmemd-notify.service")),
+            ("5:memory:/system.slice/a.service\n0::/\n", Some("a.service")),
+            ("0::/../../kubepods.slice/cri-1.scope\n", None),
+        ] {
+            fs::write(tree.path().join("cgroup"), text).unwrap();
+            assert_eq!(daemon.service().as_deref(), service, "{text}");
+        }
+    }
 
     #[test]
     fn values_of_options() {

@@ -1,30 +1,35 @@
 //! Where the daemons that run may not write, and what does not work because of that.
 //!
-//! A service sees its file systems in a mount namespace of its own: what is read-only there is asked below `/proc/PID/root`.
+//! A service or a container sees its file systems in a mount namespace of its own: what is read-only there is asked below
+//! `/proc/PID/root`.
 
 use super::daemons::Daemon;
 use super::finding::{Finding, Severity};
 use rustix::fs::{StatVfsMountFlags, statvfs};
-use std::path::Path;
+use rustix::io::Errno;
+use std::path::{Path, PathBuf};
 
-/// A folder below sysfs, what writes there, the example of a drop-in that lets it, and the setting in that.
-const PLACES: [(&str, &str, &str, &str); 2] = [
+/// Folders below sysfs of which the first that is there counts, what writes there, and how a service gets that: an example of a
+/// drop-in, and the setting in it.
+const PLACES: [(&[&str], &str, &str, &str); 3] = [
     (
-        "kernel/mm",
-        "tracker=damon, tracker=idle, and engines damon, ksm and tiers",
+        &["kernel/mm"],
+        "tracker=damon, tracker=idle, and engines damon and ksm",
         "kernel-settings.conf",
         "ProtectKernelTunables=no",
     ),
+    (&["block"], "engine tiers with type=machine", "kernel-settings.conf", "ProtectKernelTunables=no"),
     (
-        "fs/cgroup",
+        // Of version 1, the folder above the hierarchies is read-only everywhere.
+        &["fs/cgroup/memory", "fs/cgroup"],
         "engine psi, triggers on control groups, and disk_directly=yes",
         "control-groups.conf",
         "ProtectControlGroups=no",
     ),
 ];
 
-/// Where the examples are that the packages bring along.
-const EXAMPLES: &str = "/usr/lib/systemd/system/etmemd-notify.service.d";
+/// The service that the examples are for.
+const SERVICE: &str = "etmemd-notify.service";
 
 /// What each of `daemons` may not write, if any runs.
 pub(super) fn sandbox(daemons: &[Daemon]) -> Option<Finding> {
@@ -32,51 +37,73 @@ pub(super) fn sandbox(daemons: &[Daemon]) -> Option<Finding> {
     if daemons.is_empty() {
         return None;
     }
-    let closed: Vec<String> = daemons.iter().flat_map(closed).collect();
+    let closed: Result<Vec<_>, Errno> = daemons.iter().map(closed).collect();
+    let Ok(closed) = closed else {
+        return Some(
+            Finding::ok(NAME, "unknown")
+                .but(Severity::Note, "another user's processes do not show where they may write")
+                .helped_by("run etmem doctor as root"),
+        );
+    };
+    let closed = closed.concat();
     let finding = if closed.is_empty() {
         Finding::ok(NAME, "nothing that engines write is read-only for the daemon")
     } else {
+        let help = if daemons.iter().any(|daemon| daemon.service().as_deref() == Some(SERVICE)) {
+            format!(
+                "if it is wanted, copy the example of /usr/lib/systemd/system/{SERVICE}.d to /etc/systemd/system/{SERVICE}.d \
+                 without its last ending; then systemctl daemon-reload, and restart the service"
+            )
+        } else {
+            "if it is wanted, let the daemon write there: by that setting of its unit, or by a mount of its container".to_owned()
+        };
         Finding::ok(NAME, "some of what engines write is read-only for the daemon")
             .but(Severity::Note, "what is listed does not work in this daemon; all else does")
-            .helped_by(format!(
-                "if it is wanted: the drop-in, of which {EXAMPLES} has an example, as /etc/systemd/system/etmemd-notify.service.d/*.conf; \
-                 then systemctl daemon-reload, and restart the service"
-            ))
+            .helped_by(help)
     };
     Some(finding.with(closed))
 }
 
 /// A line for each place where this daemon may not write.
-fn closed(daemon: &Daemon) -> Vec<String> {
+fn closed(daemon: &Daemon) -> Result<Vec<String>, Errno> {
     let root = daemon.folder.join("root");
     let sys = daemon.option("--sys-root").unwrap_or_else(|| "/sys".to_owned());
-    let mut lines: Vec<String> = PLACES
-        .iter()
-        .filter(|(folder, ..)| is_read_only(&inside(&root, &format!("{sys}/{folder}"))))
-        .map(|(folder, what, example, setting)| {
-            format!("pid {}, {sys}/{folder}: {what} need {example} ({setting})", daemon.pid)
-        })
-        .collect();
-    let metrics = daemon.option("--metrics-file");
-    if let Some(folder) = metrics.as_deref().and_then(|file| Path::new(file).parent())
-        && is_read_only(&inside(&root, &folder.display().to_string()))
+    let mut lines = Vec::new();
+    for (folders, what, example, setting) in PLACES {
+        for folder in folders {
+            let place = format!("{sys}/{folder}");
+            let Some(is_read_only) = is_read_only(&inside(&root, &place))? else { continue };
+            if is_read_only {
+                lines.push(format!("pid {}, {place}: {what} need {example} ({setting})", daemon.pid));
+            }
+            break;
+        }
+    }
+    let metrics = daemon.option("--metrics-file").map(PathBuf::from);
+    // A daemon leaves the folder that it was started in: what a relative name means is not known.
+    if let Some(folder) = metrics.as_deref().filter(|file| file.is_absolute()).and_then(Path::parent)
+        && is_read_only(&inside(&root, &folder.display().to_string()))? == Some(true)
     {
+        let folder = folder.display();
         lines.push(format!(
-            "pid {}, {}: --metrics-file needs metrics-file.conf (ReadWritePaths={})",
-            daemon.pid,
-            folder.display(),
-            folder.display()
+            "pid {}, {folder}: --metrics-file needs metrics-file.conf (ReadWritePaths={folder})",
+            daemon.pid
         ));
     }
-    lines
+    Ok(lines)
 }
 
 /// An absolute path of the namespace whose root is `root`.
-fn inside(root: &Path, path: &str) -> std::path::PathBuf {
+fn inside(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
-/// Whether it lies on a file system, or a mount, that is not to be written to. One that is not there, or not to be asked, is not.
-fn is_read_only(path: &Path) -> bool {
-    statvfs(path).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY))
+/// Whether it lies on a file system, or a mount, that is not to be written to; `None` if it is not there.
+fn is_read_only(path: &Path) -> Result<Option<bool>, Errno> {
+    match statvfs(path) {
+        Ok(system) => Ok(Some(system.f_flag.contains(StatVfsMountFlags::RDONLY))),
+        Err(error @ (Errno::ACCESS | Errno::PERM)) => Err(error),
+        // Or the daemon has ended meanwhile.
+        Err(_) => Ok(None),
+    }
 }

@@ -19,9 +19,9 @@ pub fn examine(roots: &Roots) -> DoctorReport {
     findings.push(nodes::nodes(sys));
     findings.extend(guests::guests(roots));
     findings.push(pressure::pressure(proc));
-    findings.push(cgroup::cgroup(sys));
-    findings.extend(reclaim::reclaim(roots));
     let daemons = daemons::running(proc);
+    findings.push(cgroup::cgroup(proc, sys, &daemons));
+    findings.extend(reclaim::reclaim(roots));
     findings.push(daemons::daemons(&daemons));
     findings.extend(sandbox::sandbox(&daemons));
     findings.push(rights::own_memory(proc));
