@@ -102,8 +102,8 @@ pub(crate) fn triples(inside: &Inside) -> Result<()> {
             }
         }
         ensure!(left > 48 * MIB, "{left} bytes are in swap");
-        // From the end of it: what has left.
-        program.heat(128 * MIB - tripled, tripled)?;
+        // What follows the hot stretch was filled first, so it has left first.
+        program.heat(0, tripled)?;
         let within_two = [task.paced_round()?, task.paced_round()?];
         let held = within_two.iter().find(|report| report.result == GroupResult::Held);
         let held = held.with_context(|| format!("within two rounds: {within_two:?}"))?;
@@ -116,7 +116,7 @@ pub(crate) fn triples(inside: &Inside) -> Result<()> {
         for _ in 0..4 {
             task.paced_round()?;
         }
-        let hot = residency(program.pid(), &(range.end - tripled..range.end))?;
+        let hot = residency(program.pid(), &(range.start..range.start + tripled))?;
         ensure!(hot.share_present() > 0.999, "{path}: {hot:?}");
         ensure!(program.verify()? == 128 * MIB);
         program.kill()?;
