@@ -113,18 +113,13 @@ install: build install-scan-library ## Install below DESTDIR and PREFIX (/usr/lo
 	install -D -m 0644 "$(COMPLETIONS)/bash" "$(DESTDIR)$(BASH_COMPLETIONS)/etmem"
 	install -D -m 0644 "$(COMPLETIONS)/zsh" "$(DESTDIR)$(ZSH_COMPLETIONS)/_etmem"
 	install -D -m 0644 "$(COMPLETIONS)/fish" "$(DESTDIR)$(FISH_COMPLETIONS)/etmem.fish"
-	@for unit in systemd/*.service; do \
+	@for unit in systemd/*.service systemd/*.service.d/*.conf.example; do \
 	    [ -e "$$unit" ] || continue; \
-	    echo "install $$unit in $(DESTDIR)$(UNITDIR)"; \
-	    install -d "$(DESTDIR)$(UNITDIR)" && \
-	    sed -e 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' -e 's|^ExecReload=/usr/bin/|ExecReload=$(BINDIR)/|' "$$unit" >"$(DESTDIR)$(UNITDIR)/$${unit##*/}" && \
-	    chmod 0644 "$(DESTDIR)$(UNITDIR)/$${unit##*/}" || exit 1; \
-	done
-	@install -d "$(DESTDIR)$(UNITDIR)/etmemd-notify.service.d"
-	@for example in systemd/etmemd-notify.service.d/*.conf.example; do \
-	    echo "install $$example in $(DESTDIR)$(UNITDIR)/etmemd-notify.service.d"; \
-	    sed -e 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' "$$example" >"$(DESTDIR)$(UNITDIR)/etmemd-notify.service.d/$${example##*/}" && \
-	    chmod 0644 "$(DESTDIR)$(UNITDIR)/etmemd-notify.service.d/$${example##*/}" || exit 1; \
+	    place="$(DESTDIR)$(UNITDIR)/$${unit#systemd/}"; \
+	    echo "install $$unit as $$place"; \
+	    install -d "$${place%/*}" && \
+	    sed -e 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' -e 's|^ExecReload=/usr/bin/|ExecReload=$(BINDIR)/|' "$$unit" >"$$place" && \
+	    chmod 0644 "$$place" || exit 1; \
 	done
 	@for sample in etc/etmem/*; do \
 	    [ -e "$$sample" ] || continue; \

@@ -8,13 +8,12 @@ mod inside;
 mod port;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Result;
 use etmem_testkit::built;
 use etmem_testkit::daemon::Binaries;
 use etmem_testkit::guest;
-use etmem_testkit::laboratory::{self, Commands, Machine, SharedBoot, trial};
+use etmem_testkit::laboratory::{self, Commands, Machine};
 use etmem_testkit::trial::run_in_turn;
 use inside::Inside;
 
@@ -23,7 +22,7 @@ const DISK: Machine = Machine { modules: &["configfs", "null_blk"], ..Machine::o
 
 type Story = guest::Story<Inside>;
 
-const OF_ZRAM: [Story; 8] = [
+const OF_ZRAM: &[Story] = &[
     ("without_swap_only_file_pages_leave", gates::no_swap),
     ("a_request_takes_what_it_asks_for", port::exact),
     ("a_task_stays_above_its_floor", port::floor),
@@ -33,26 +32,21 @@ const OF_ZRAM: [Story; 8] = [
     ("a_hot_set_that_triples_ends_in_memory", gates::triples),
     ("full_swap_is_said_once", gates::full_swap),
 ];
-const OF_DISK: [Story; 1] = [("waiting_for_a_disk_stops_it_within_two_rounds", gates::disk)];
+const OF_DISK: &[Story] = &[("waiting_for_a_disk_stops_it_within_two_rounds", gates::disk)];
 
 fn main() -> ExitCode {
     if let Some(status) = guest::story(tell) {
         return status;
     }
     let missing = laboratory::lacks(ZRAM.kernel);
-    let mut trials = Vec::new();
-    for (machine, stories) in [(ZRAM, &OF_ZRAM[..]), (DISK, &OF_DISK[..])] {
-        let boot = Arc::new(SharedBoot::new(machine, move || commands(stories)));
-        for (name, _) in stories {
-            let told = guest::told(&boot, name);
-            trials.push(trial(name, missing.as_deref(), told));
-        }
-    }
-    run_in_turn(trials)
+    let machines = [(ZRAM, OF_ZRAM), (DISK, OF_DISK)].into_iter();
+    let of =
+        |(machine, stories)| guest::trials(machine, stories, commands, missing.as_deref(), str::to_owned);
+    run_in_turn(machines.flat_map(of).collect())
 }
 
 fn tell(name: &str, binaries: &Binaries) -> Result<()> {
-    guest::tell(OF_ZRAM.iter().chain(&OF_DISK), name, || Inside::new(binaries.clone()))
+    guest::tell(OF_ZRAM.iter().chain(OF_DISK), name, || Inside::new(binaries.clone()))
 }
 
 /// The commands that tell the stories.

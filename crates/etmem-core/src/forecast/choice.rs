@@ -9,7 +9,6 @@ use crate::feedback::{FLOOR, Goal};
 use crate::guard::Bound;
 use crate::kernel::pressure::Share;
 use serde::{Deserialize, Serialize};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// What of the goal's pay the forecast of an age may use, for it to be chosen; it is left again where it uses all.
@@ -20,9 +19,6 @@ const BUSY_WATCH: Duration = Duration::from_secs(20);
 
 /// A program whose working set is more than this share of it uses its memory.
 const BUSY_SHARE: f64 = 0.02;
-
-/// Steps that are a tick above the one before, but for [`Age::LEAST`]: before that one, pages are in use.
-const NARROW: RangeInclusive<u8> = 2..=4;
 
 /// How far the truth may correct the forecast.
 const CORRECTION_MOST: f64 = 8.0;
@@ -243,8 +239,8 @@ impl Forecast {
     /// Whether the forecast of `age` holds the goal. Where steps are as wide as a tick, also that of the one before: cycles are
     /// not as long as ticks, so what returned after two of these may take three the next time.
     fn holds(&self, age: Age) -> bool {
-        let surely = if NARROW.contains(&age.step()) { age.younger() } else { age };
-        self.of_goal(surely) <= HOLDS
+        let younger = age.younger();
+        self.of_goal(if age.ticks() == younger.ticks() + 1 { younger } else { age }) <= HOLDS
     }
 
     fn choose(&mut self, now: Duration) {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// The option of a doctor, which distinguishes it from a daemon.
-pub(super) const DOCTOR: &str = "--doctor";
+const DOCTOR: &str = "--doctor";
 
 /// Most characters of a command line that are shown.
 const SHOWN: usize = 100;
@@ -24,20 +24,18 @@ pub(super) struct Daemon {
 impl Daemon {
     /// The value that an option was given.
     pub(super) fn option(&self, name: &str) -> Option<String> {
-        let mut words = self.words.iter();
-        words
-            .find_map(|word| match word.strip_prefix(name)? {
-                "" => Some(None),
-                rest => rest.strip_prefix('=').map(|value| Some(value.to_owned())),
-            })?
-            .or_else(|| words.next().cloned())
+        let given = |(at, word): (usize, &String)| match word.strip_prefix(name)? {
+            "" => self.words.get(at + 1).cloned(),
+            rest => rest.strip_prefix('=').map(str::to_owned),
+        };
+        self.words.iter().enumerate().find_map(given)
     }
 
     /// The unit of systemd that it is the program of, by its control group.
     pub(super) fn service(&self) -> Option<String> {
         let text = fs::read_to_string(self.folder.join("cgroup")).ok()?;
-        let names = text.lines().filter_map(|line| line.rsplit_once('/').map(|(_, name)| name));
-        names.into_iter().find(|name| name.ends_with(".service")).map(str::to_owned)
+        let mut names = text.lines().filter_map(|line| Some(line.rsplit_once('/')?.1));
+        names.find(|name| name.ends_with(".service")).map(str::to_owned)
     }
 }
 

@@ -9,23 +9,37 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 
-/// Folders below sysfs of which the first that is there counts, what writes there, and how a service gets that: an example of a
-/// drop-in, and the setting in it.
-const PLACES: [(&[&str], &str, &str, &str); 3] = [
-    (
-        &["kernel/mm"],
-        "tracker=damon, tracker=idle, and engines damon and ksm",
-        "kernel-settings.conf",
-        "ProtectKernelTunables=no",
-    ),
-    (&["block"], "engine tiers with type=machine", "kernel-settings.conf", "ProtectKernelTunables=no"),
-    (
+/// Where engines write, and how a service gets that.
+struct Place {
+    /// Below sysfs: the first that is there.
+    folders: &'static [&'static str],
+    /// What writes there.
+    what: &'static str,
+    /// An example that lets it, and the setting in that.
+    drop_in: &'static str,
+    setting: &'static str,
+}
+
+const PLACES: [Place; 3] = [
+    Place {
+        folders: &["kernel/mm"],
+        what: "tracker=damon, tracker=idle, and engines damon and ksm",
+        drop_in: "kernel-settings.conf",
+        setting: "ProtectKernelTunables=no",
+    },
+    Place {
+        folders: &["block"],
+        what: "engine tiers with type=machine",
+        drop_in: "kernel-settings.conf",
+        setting: "ProtectKernelTunables=no",
+    },
+    Place {
         // Of version 1, the folder above the hierarchies is read-only everywhere.
-        &["fs/cgroup/memory", "fs/cgroup"],
-        "engine psi, triggers on control groups, and disk_directly=yes",
-        "control-groups.conf",
-        "ProtectControlGroups=no",
-    ),
+        folders: &["fs/cgroup/memory", "fs/cgroup"],
+        what: "engine psi, triggers on control groups, and disk_directly=yes",
+        drop_in: "control-groups.conf",
+        setting: "ProtectControlGroups=no",
+    },
 ];
 
 /// The service that the examples are for.
@@ -69,12 +83,15 @@ fn closed(daemon: &Daemon) -> Result<Vec<String>, Errno> {
     let root = daemon.folder.join("root");
     let sys = daemon.option("--sys-root").unwrap_or_else(|| "/sys".to_owned());
     let mut lines = Vec::new();
-    for (folders, what, example, setting) in PLACES {
+    for Place { folders, what, drop_in, setting } in PLACES {
         for folder in folders {
             let place = format!("{sys}/{folder}");
-            let Some(is_read_only) = is_read_only(&inside(&root, &place))? else { continue };
-            if is_read_only {
-                lines.push(format!("pid {}, {place}: {what} need {example} ({setting})", daemon.pid));
+            match is_read_only(&inside(&root, &place))? {
+                None => continue,
+                Some(false) => {}
+                Some(true) => {
+                    lines.push(format!("pid {}, {place}: {what} need {drop_in} ({setting})", daemon.pid));
+                }
             }
             break;
         }
