@@ -1,6 +1,6 @@
 //! Guests whose monitors answer by a script.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon};
 use etmem_testkit::process::Running;
-use etmem_testkit::qmp::{Manner, ScriptedGuest, ScriptedMonitor};
+use etmem_testkit::qmp::{Manner, ReportingGuest, ScriptedGuest, ScriptedMonitor};
 use etmem_testkit::stage::LIMIT;
 use serde_json::Value;
 
@@ -45,44 +45,11 @@ fn project(guests: &[(&str, u32, PathBuf)]) -> String {
     )
 }
 
-/// A guest that reports again and again, as a driver does.
-struct Reporting {
-    monitor: std::sync::Arc<ScriptedMonitor>,
-    ends: std::sync::Arc<WallClock>,
-}
-
-impl Reporting {
-    fn start(socket: &Path, guest: ScriptedGuest) -> Result<Self> {
-        let monitor = std::sync::Arc::new(ScriptedMonitor::start(socket, guest)?);
-        let ends = std::sync::Arc::new(WallClock::new());
-        let (shared, clock) = (std::sync::Arc::clone(&monitor), std::sync::Arc::clone(&ends));
-        std::thread::spawn(move || {
-            while clock.pause(Duration::from_millis(200)) == etmem_core::kernel::pacer::Pace::Continue {
-                shared.change(|guest| {
-                    guest.last_update += 1;
-                    guest.available = (guest.actual).saturating_sub(100 * MIB);
-                });
-            }
-        });
-        Ok(Self { monitor, ends })
-    }
-
-    fn actual(&self) -> u64 {
-        self.monitor.guest().actual
-    }
-}
-
-impl Drop for Reporting {
-    fn drop(&mut self) {
-        self.ends.stop();
-    }
-}
-
 pub(crate) fn killed() -> Result<()> {
     let (host, clock, binaries) = (Host::new()?, WallClock::new(), Binaries::build()?);
     host.set(5)?;
     let (qemu, socket) = (qemu()?, host.folder().join("qmp"));
-    let guest = Reporting::start(&socket, ScriptedGuest::default())?;
+    let guest = ReportingGuest::start(&socket, ScriptedGuest::default())?;
     let mut taken = 0;
     let mut daemon = Daemon::start_at(binaries, &host.proc())?;
     for kill in 0..KILLS {
@@ -90,10 +57,10 @@ pub(crate) fn killed() -> Result<()> {
         daemon.must(&["project", "start", "-n", "p"])?;
         let _ = clock.pause(LATER * kill);
         daemon.kill()?;
-        taken += u32::from(guest.actual() < SIZE);
+        taken += u32::from(guest.guest().actual < SIZE);
         daemon = Daemon::start_at(binaries, &host.proc())?;
         // The daemon gives back before it listens.
-        let actual = guest.actual();
+        let actual = guest.guest().actual;
         ensure!(actual == SIZE, "kill {kill}: {} MiB are missing\n{}", (SIZE - actual) / MIB, daemon.log());
     }
     println!("{taken} of {KILLS} kills met a guest that had given memory");
@@ -119,7 +86,7 @@ pub(crate) fn manners() -> Result<()> {
     let (mut guests, mut processes, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     for (name, manner, _) in manners {
         let (socket, process) = (host.folder().join(name), qemu()?);
-        guests.push(Reporting::start(&socket, ScriptedGuest { manner, ..ScriptedGuest::default() })?);
+        guests.push(ReportingGuest::start(&socket, ScriptedGuest { manner, ..ScriptedGuest::default() })?);
         tasks.push((name, process.pid(), socket));
         processes.push(process);
     }
@@ -145,14 +112,14 @@ pub(crate) fn manners() -> Result<()> {
         waited.with_context(|| format!("{last}\n{}", daemon.log()))?;
     }
     for at in [4, 5] {
-        clock.wait_until(LIMIT, "the others give memory", || Ok(guests[at].actual() < 300 * MIB))?;
+        clock.wait_until(LIMIT, "the others give memory", || Ok(guests[at].guest().actual < 300 * MIB))?;
     }
     host.set(50)?;
     for at in [4, 5] {
-        clock.wait_until(LIMIT, "and get it back", || Ok(guests[at].actual() == SIZE))?;
+        clock.wait_until(LIMIT, "and get it back", || Ok(guests[at].guest().actual == SIZE))?;
     }
     daemon.must(&["project", "stop", "-n", "p"])?;
-    clock.wait_until(LIMIT, "they report as before", || Ok(guests[5].monitor.guest().interval == 0))?;
+    clock.wait_until(LIMIT, "they report as before", || Ok(guests[5].guest().interval == 0))?;
     drop(processes);
     Ok(())
 }

@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use etmem_testkit::original::decider::{self, OriginalDecider};
+use etmem_testkit::process::Running;
+use etmem_testkit::qmp::{ReportingGuest, ScriptedGuest};
 
 use crate::inside::{CONFIG, Inside, MEMORY, NOTIFY, TARGET, in_swap, plugin};
 
@@ -14,6 +18,9 @@ const ROW: &str = "/etc/etmem/conf.d/row.conf";
 const KERNEL: DropIn = DropIn { example: "kernel-settings.conf", setting: Some("ProtectKernelTunables=no") };
 const GROUPS: DropIn = DropIn { example: "control-groups.conf", setting: Some("ProtectControlGroups=no") };
 const METRICS: DropIn = DropIn { example: "metrics-file.conf", setting: None };
+/// The first of several messages to a decider, and the last.
+const FIRST: i32 = 0;
+const LAST: i32 = 2;
 const LIMITS: &str = "max_rate=none\nmax_refault=none\nmax_pressure=none\n";
 
 /// An example of the package, and the setting that the daemon names where it is missing.
@@ -81,6 +88,40 @@ pub(crate) fn isolated_plugin(inside: &Inside) -> Result<()> {
     let task = of_target("scan_type=page\nloop=1\ninterval=1\nsleep=1", "thirdparty", &engine)
         .replace("engine=thirdparty", "engine=cold_pages");
     row(inside, &format!("{task}cold_below=1\n"), None, |pid| Ok(in_swap(pid)? > MEMORY / 2))
+}
+
+/// A process outside of the sandbox decides what leaves: it hears of every page in each round.
+pub(crate) fn memdcd(inside: &Inside) -> Result<()> {
+    let decider = OriginalDecider::start(decider::Manner::Succeeds)?;
+    let task = of_target("loop=2\ninterval=200ms\nsleep=1", "memdcd", "")
+        + &format!("Sock=@{}\nvm_flags=rd wr\n", decider.name());
+    row(inside, &task, None, |pid| {
+        let heard = decider.heard();
+        let round = heard.iter().rposition(|one| one.status == LAST).map_or(&[][..], |last| &heard[..=last]);
+        let first = round.iter().rposition(|one| one.status == FIRST).unwrap_or_default();
+        let bytes: u64 = round[first..].iter().flat_map(|one| &one.pages).map(|page| page.1).sum();
+        let is_of_target = round.last().is_some_and(|one| u32::try_from(one.pid) == Ok(pid));
+        Ok(is_of_target && bytes >= MEMORY as u64)
+    })?;
+    decider.end().map(drop)
+}
+
+/// A monitor of QEMU outside of the sandbox: the guest gives memory, and has it back when the service stops.
+pub(crate) fn balloon(inside: &Inside) -> Result<()> {
+    let folder = tempfile::tempdir_in("/run")?;
+    let socket = folder.path().join("qmp");
+    let guest = ReportingGuest::start(&socket, ScriptedGuest::default())?;
+    let size = guest.guest().size;
+    let (qemu, _) = Running::start(Command::new("sleep").arg("1d").stdin(Stdio::null()))?;
+    let task = format!(
+        "[project]\nname=row\nscan_type=none\ninterval=1\n[engine]\nproject=row\nname=balloon\nhost_pressure=none\nhost_free=100\n\
+         [task]\nproject=row\nengine=balloon\nname=it\ntype=pid\nvalue={}\nqmp_socket={}\nballoon_min=128\n",
+        qemu.pid(),
+        socket.display()
+    );
+    row(inside, &task, None, |_| Ok(guest.guest().actual < size / 2))?;
+    ensure!(guest.guest().actual == size, "the guest has {} of {size} bytes back", guest.guest().actual);
+    Ok(())
 }
 
 /// In the folder of the example, which is that of node_exporter on Debian.

@@ -49,6 +49,8 @@ const ENGINES: &[Story] = &[
     ("slide_works_in_the_sandbox", engines::slide),
     ("cslide_works_in_the_sandbox", engines::cslide),
     ("a_plugin_of_its_own_process_works_in_the_sandbox", engines::isolated_plugin),
+    ("memdcd_works_in_the_sandbox", engines::memdcd),
+    ("balloon_works_in_the_sandbox", engines::balloon),
     ("psi_works_with_its_drop_in", engines::psi),
     ("damon_works_with_its_drop_in", engines::damon),
     ("ksm_works_with_its_drop_in", engines::ksm),

@@ -10,10 +10,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pacer::{Pace, Pacer};
 use serde_json::{Value, json};
 
 use crate::clock::WallClock;
+
+/// Bytes that a guest needs.
+const NEEDED: u64 = 100 << 20;
 
 /// How it behaves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -102,7 +105,7 @@ impl ScriptedMonitor {
         let (shared, clock) = (Arc::clone(&guest), Arc::clone(&ends));
         listener.set_nonblocking(true)?;
         thread::spawn(move || {
-            while clock.pace() == etmem_core::kernel::pacer::Pace::Continue {
+            while clock.pace() == Pace::Continue {
                 if let Ok((stream, _)) = listener.accept() {
                     // What the other side does with its end is its affair.
                     let _ = serve(&stream, &shared, &clock);
@@ -125,6 +128,45 @@ impl ScriptedMonitor {
 }
 
 impl Drop for ScriptedMonitor {
+    fn drop(&mut self) {
+        self.ends.stop();
+    }
+}
+
+/// A guest whose driver reports again and again, and needs 100 MiB of what is left to it.
+#[derive(Debug)]
+pub struct ReportingGuest {
+    monitor: Arc<ScriptedMonitor>,
+    ends: Arc<WallClock>,
+}
+
+impl ReportingGuest {
+    /// One whose monitor listens at `socket`.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn start(socket: &Path, guest: ScriptedGuest) -> Result<Self> {
+        let monitor = Arc::new(ScriptedMonitor::start(socket, guest)?);
+        let ends = Arc::new(WallClock::new());
+        let (shared, clock) = (Arc::clone(&monitor), Arc::clone(&ends));
+        thread::spawn(move || {
+            while clock.pause(Duration::from_millis(200)) == Pace::Continue {
+                shared.change(|guest| {
+                    guest.last_update += 1;
+                    guest.available = guest.actual.saturating_sub(NEEDED);
+                });
+            }
+        });
+        Ok(Self { monitor, ends })
+    }
+
+    /// The guest as it is now.
+    pub fn guest(&self) -> ScriptedGuest {
+        self.monitor.guest()
+    }
+}
+
+impl Drop for ReportingGuest {
     fn drop(&mut self) {
         self.ends.stop();
     }
