@@ -10,8 +10,15 @@ use etmem_engine::{GroupResult, ReasonName};
 use etmem_testkit::pagemap::residency;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
+use etmem_testkit::undo::Undo;
+use nix::mount::{MsFlags, mount, umount};
 
 use crate::inside::{Inside, Task, reason};
+
+const DEBUG: &str = "/sys/kernel/debug";
+
+/// Many times what it takes.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Gates that are open whatever happens, beside the one that a story is about.
 const OPEN: [&str; 3] = ["pressure=100", "io_pressure=none", "max_rate=none"];
@@ -122,6 +129,33 @@ pub(crate) fn triples(inside: &Inside) -> Result<()> {
         program.kill()?;
     }
     Inside::generations(true)
+}
+
+/// Where the kernel can be asked to look what is in use, nothing leaves that is.
+pub(crate) fn looks(inside: &Inside) -> Result<()> {
+    mount(None::<&str>, DEBUG, Some("debugfs"), MsFlags::empty(), None::<&str>)?;
+    // Other stories are about kernels that cannot be asked.
+    let _unmounted = Undo::with(|| {
+        // The machine ends with the test program.
+        let _ = umount(DEBUG);
+    });
+    let _swap = SwapGuard::acquire(256 * MIB)?;
+    let (all, hot) = (96 * MIB, 32 * MIB);
+    let (group, mut program) = inside.program("looked-at", all, hot)?;
+    let mut task =
+        Task::new("looked-at", &lines(&["reclaim_rate=0.3", "reclaim_rate_min=0.3", "max_refault=none"]))?;
+    let first = task.round()?;
+    ensure!(reason(&first) == Some(ReasonName::Looking), "{first:?}");
+    ensure!(group.number("memory.swap.current")? == 0, "it took something before it knew");
+    let in_use = inside.clock.wait_until(LIMIT, "what is idle has left", || {
+        Ok(reason(&task.paced_round()?) == Some(ReasonName::AllInUse))
+    })?;
+    let (out, back) = (group.number("memory.swap.current")?, group.stat("workingset_refault_anon")? * 4096);
+    inside.say(format!("in use after {in_use:?}: {} MiB are out, {} KiB came back", out / MIB, back >> 10));
+    ensure!(out > (all - hot) * 9 / 10, "{out} bytes are out");
+    ensure!(back * 100 < out, "{back} bytes came back");
+    ensure!(program.verify()? == all);
+    program.kill()
 }
 
 /// A disk that takes two milliseconds for each request, for swap.

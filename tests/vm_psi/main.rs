@@ -30,6 +30,7 @@ const OF_ZRAM: &[Story] = &[
     ("a_group_that_is_removed_or_made_again_is_an_outcome", port::removed),
     ("a_limit_below_the_floor_asks_for_nothing", gates::limit_below_floor),
     ("a_hot_set_that_triples_ends_in_memory", gates::triples),
+    ("what_the_kernel_has_looked_at_leaves_only_if_idle", gates::looks),
     ("full_swap_is_said_once", gates::full_swap),
 ];
 const OF_DISK: &[Story] = &[("waiting_for_a_disk_stops_it_within_two_rounds", gates::disk)];

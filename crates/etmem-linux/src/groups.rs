@@ -1,10 +1,11 @@
 //! The control groups of the machine: both versions, and what is read and written of them.
 //!
 //! `hierarchy` finds where groups have memory that can be reclaimed and which files say what, `folder` opens the folder of a
-//! group as long as it is still that group, `figures` reads it, `limits` is what the groups of a process promise and forbid.
+//! group as long as it is still that group, `figures` reads it, `generations` has the kernel look what is in use, `limits` is what the groups of a process promise and forbid.
 
 mod figures;
 mod folder;
+mod generations;
 mod hierarchy;
 mod limits;
 
@@ -127,6 +128,10 @@ impl ControlGroups for MachineGroups {
 
     fn pressure(&self, group: &Group) -> Result<GroupPressure, GroupError> {
         figures::pressure(&Hierarchy::of(&self.roots.sys)?.open_for_pressure(group)?)
+    }
+
+    fn look(&self, groups: &[Group], swaps: bool) -> Vec<Group> {
+        generations::begin(&self.roots.sys, groups, swaps)
     }
 
     fn reclaim(

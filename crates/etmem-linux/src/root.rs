@@ -145,6 +145,11 @@ impl SysRoot {
         self.0.join("module/zswap/parameters/enabled")
     }
 
+    /// The pages of each control group by generations (`CONFIG_LRU_GEN`), and whether the kernel keeps them so.
+    pub(crate) fn generations(&self) -> [PathBuf; 2] {
+        [self.0.join("kernel/debug/lru_gen"), self.0.join("kernel/mm/lru_gen/enabled")]
+    }
+
     /// What the kernel keeps even from root (`CONFIG_SECURITY_LOCKDOWN_LSM`).
     pub(crate) fn lockdown(&self) -> PathBuf {
         self.0.join("kernel/security/lockdown")

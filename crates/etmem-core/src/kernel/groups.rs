@@ -240,6 +240,14 @@ pub trait ControlGroups: fmt::Debug + Send + Sync {
     /// When it is gone, or the kernel's answer cannot be read.
     fn pressure(&self, group: &Group) -> Result<GroupPressure, GroupError>;
 
+    /// Has the kernel look now which pages of `groups`, and of the groups below them, were used since it looked last. From then on
+    /// [`memory`](Self::memory) has as in use what was used between the last two looks. `swaps`: anonymous pages count, as there
+    /// is swap for them. The groups that it looked at: none if it cannot be asked.
+    fn look(&self, groups: &[Group], swaps: bool) -> Vec<Group> {
+        let _ = (groups, swaps);
+        Vec::new()
+    }
+
     /// Asks the kernel to reclaim `bytes` of `group` and of the groups below it, and waits for it. The kernel takes what it is
     /// asked for, down to nothing: `bytes` must be no more than may leave, and no more than may pass without looking for a stop.
     ///

@@ -1,10 +1,11 @@
 //! Psi: control groups give back what they do not need, as long as nothing waits.
 //!
-//! `settings` is what a task asks for; `step` is a round of all its groups, `round` that of one, the page to read first; `room` is
-//! how much may leave, `rate` which share of it, `balance` which memory first; `report` is what is said of it.
+//! `settings` is what a task asks for; `step` is a round of all its groups, `round` that of one, the page to read first; `looks` asks the
+//! kernel what is in use, `room` is how much may leave, `rate` which share of it, `balance` which memory first; `report` is what is said of it.
 
 mod balance;
 mod keys;
+mod looks;
 mod rate;
 mod report;
 mod room;

@@ -1,5 +1,6 @@
 //! What psi says of a group: in figures, in a line, for which reason not more, and in the log.
 
+use super::looks::EVERY;
 use super::room::Room;
 use crate::figures::{self, Figures};
 use crate::reason::{Reason, ReasonName};
@@ -41,6 +42,10 @@ pub(super) enum Gate {
     Swap,
     /// Nothing is above the floor.
     Floor,
+    /// The kernel has not looked often enough at what is in use.
+    Looks,
+    /// Nearly all of it was used between two looks.
+    InUse,
 }
 
 /// What bounds a round that asked for less than its share.
@@ -120,7 +125,9 @@ impl Round {
                 RoundEnd::Held(Gate::Memory(..) | Gate::Io(..) | Gate::Refaults(_) | Gate::Swap),
                 Some(reason),
             ) => (Level::Warn, reason.name.word()),
-            (RoundEnd::Held(Gate::Floor), Some(reason)) => (Level::Info, reason.name.word()),
+            (RoundEnd::Held(Gate::Floor | Gate::Looks | Gate::InUse), Some(reason)) => {
+                (Level::Info, reason.name.word())
+            }
             (RoundEnd::Failed(GroupError::Refused { .. }), Some(reason)) => {
                 (Level::Error, reason.name.word())
             }
@@ -226,6 +233,22 @@ impl Round {
                 let text = "swap may take no more (max_swap_use, memory.swap.max or a limit of zram), so file pages only may leave, and \
                             it has none beyond its floor";
                 (ReasonName::SwapUse, text.to_owned())
+            }
+            Gate::Looks => {
+                let text = format!(
+                    "the kernel looks which of its memory is in use, each {} s: what it finds idle at the second look may leave",
+                    EVERY.as_secs()
+                );
+                (ReasonName::Looking, text)
+            }
+            Gate::InUse => {
+                let text = format!(
+                    "{} KiB of the {} KiB that it uses were idle for {} s",
+                    self.room.inactive >> 10,
+                    self.used >> 10,
+                    EVERY.as_secs()
+                );
+                (ReasonName::AllInUse, text)
             }
             Gate::Floor => {
                 let text = format!("it uses {} KiB and keeps {} KiB", self.used >> 10, self.room.floor >> 10);

@@ -6,6 +6,7 @@
 //! ```
 
 use super::balance::Balance;
+use super::looks::Looked;
 use super::rate::AdaptiveRate;
 use super::report::{Bounded, Gate, Round, RoundEnd};
 use super::room::{Room, swap_room};
@@ -27,6 +28,9 @@ const PIECE: u64 = 32 << 20;
 /// in use: a little leaves first, and it is seen whether it stays out. It also makes the kernel tell apart what is in use, which
 /// it does when it reclaims.
 const FIRST: u32 = 6;
+
+/// A group is in use when half of what was idle is less than one part of it in this power of two.
+const USED: u32 = 7;
 
 /// The same after programs waited or too much was refaulted.
 const AGAIN: u32 = 2;
@@ -58,6 +62,7 @@ pub(super) struct Shared {
 pub(super) struct GroupRound<'a> {
     pub(super) settings: &'a Settings,
     pub(super) group: &'a Group,
+    pub(super) looked: Looked,
     pub(super) machine: &'a MemoryState,
     pub(super) kernel: &'a Kernel,
     pub(super) pacer: &'a dyn Pacer,
@@ -176,13 +181,28 @@ impl GroupRound<'_> {
         shared.throttle.halve(limits.halvings);
         round.wanted = round.room.request(round.rate, self.settings.most);
         let (inactive, little) = (round.room.inactive / 2, round.wanted >> FIRST);
-        if inactive <= little {
-            known.caution = FIRST;
-        }
+        let idle = match self.looked {
+            Looked::Waits => {
+                round.bounded = Some(Bounded::Trial);
+                return RoundEnd::Held(Gate::Looks);
+            }
+            // Asked for the rest, the kernel might find less, and take what it has not seen used for some milliseconds.
+            Looked::Knows if inactive < round.used >> USED => {
+                round.wanted = 0;
+                return RoundEnd::Held(Gate::InUse);
+            }
+            Looked::Knows => inactive,
+            Looked::Unable => {
+                if inactive <= little {
+                    known.caution = FIRST;
+                }
+                inactive.max(little)
+            }
+        };
         let bounds = [
             (round.wanted, None),
             (round.wanted >> known.caution, Some(Bounded::Trial)),
-            (inactive.max(little), Some(Bounded::Trial)),
+            (idle, Some(Bounded::Trial)),
             (round.wanted >> limits.halvings, Some(Bounded::Refaults)),
             (limits.bytes.unwrap_or(u64::MAX), Some(Bounded::Refaults)),
             (shared.throttle.bytes_within(self.settings.interval), Some(Bounded::Rate)),

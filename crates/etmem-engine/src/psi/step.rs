@@ -1,5 +1,6 @@
 //! A round of a psi task: its control groups are looked for, and each has its turn. What fails with one concerns no other.
 
+use super::looks::Looks;
 use super::report::lost;
 use super::round::{GroupRound, Known, Shared};
 use super::settings::Settings;
@@ -22,13 +23,14 @@ const NAMED: usize = 3;
 pub(super) struct PsiRunner {
     settings: Settings,
     known: HashMap<Group, Known>,
+    looks: Looks,
     shared: Shared,
 }
 
 impl PsiRunner {
     pub(super) fn new(settings: Settings) -> Self {
         let shared = Shared { throttle: Throttle::new(settings.max_rate, None), takes_swappiness: true };
-        Self { settings, known: HashMap::new(), shared }
+        Self { settings, known: HashMap::new(), looks: Looks::default(), shared }
     }
 
     fn rounds(
@@ -39,13 +41,17 @@ impl PsiRunner {
         pacer: &dyn Pacer,
     ) -> Vec<GroupReport> {
         self.known.retain(|group, _| groups.contains(group));
+        if !self.settings.dry_run {
+            self.looks.round(groups, machine.swap_total > 0, kernel, pacer);
+        }
         let mut reports = Vec::with_capacity(groups.len());
         for group in groups {
             if pacer.pace() == Pace::Stop {
                 break;
             }
             let known = self.known.entry(group.clone()).or_insert_with(|| Known::new(&self.settings));
-            let round = GroupRound { settings: &self.settings, group, machine, kernel, pacer };
+            let looked = self.looks.of(group);
+            let round = GroupRound { settings: &self.settings, group, looked, machine, kernel, pacer };
             reports.push(match round.run(known, &mut self.shared) {
                 Ok(round) => round.report(group),
                 Err(error) => lost(group, &error),
@@ -57,17 +63,23 @@ impl PsiRunner {
     /// What holds for all groups, once as long as it holds.
     fn events(&self, machine: &MemoryState, groups: &[GroupReport]) -> Vec<Event> {
         let mut events = Vec::new();
-        let mut say = |key: &str, text: String| events.push(Event::once(Level::Warn, key, Line::new(text)));
+        let mut say = |level, key: &str, text: String| events.push(Event::once(level, key, Line::new(text)));
         if machine.swap_total == 0 {
-            say("no_swap", "the machine has no swap: only file pages are reclaimed".to_owned());
+            say(Level::Warn, "no_swap", "the machine has no swap: only file pages are reclaimed".to_owned());
         }
         if !self.shared.takes_swappiness {
-            say("swappiness", format!("{}; it is left out", GroupError::NoSwappiness));
+            say(Level::Warn, "swappiness", format!("{}; it is left out", GroupError::NoSwappiness));
+        }
+        if self.looks.are_impossible() {
+            let text = "the kernel cannot be asked to look what is in use (/sys/kernel/debug/lru_gen: CONFIG_LRU_GEN, debugfs mounted, and \
+                        may be written): where little is idle, a request may take what was used just now";
+            say(Level::Info, "no_looks", text.to_owned());
         }
         let blind = groups.iter().filter(|group| group.figures.get(&super::report::BLIND) > Some(0));
         let blind: Vec<String> = blind.map(|group| group.group.to_string()).collect();
         if !blind.is_empty() {
             say(
+                Level::Warn,
                 &blind.join(" "),
                 format!(
                     "the kernel does not say how long programs of {} wait (CONFIG_PSI, psi=1, cgroup.pressure): reclaim goes by \

@@ -5,7 +5,7 @@ use super::settings::Settings;
 use crate::contract::{Engine, TaskRunner};
 use crate::figures::{MOVED, REFAULTED, WOULD_MOVE};
 use crate::reason::ReasonName;
-use crate::report::{GroupReport, GroupResult, Level, StepReport};
+use crate::report::{Event, GroupReport, GroupResult, Level, StepReport};
 use etmem_config::ConfigFile;
 use etmem_core::kernel::groups::{Group, GroupError, GroupMemory, GroupPressure, Stall, Swappiness};
 use etmem_core::kernel::memory::MemoryState;
@@ -95,6 +95,11 @@ fn group() -> FakeGroup {
     FakeGroup::new("a/b", 7, 200 * MIB, 200 * MIB)
 }
 
+/// What a round warns of, for all groups together.
+fn warnings(report: &StepReport) -> impl Iterator<Item = &Event> {
+    report.events.iter().filter(|event| event.level == Level::Warn)
+}
+
 #[test]
 fn a_round_takes_its_share_of_what_is_above_the_floor_piece_by_piece() {
     let mut stand = Stand::new("reclaim_rate=0.25 limit_min_bytes=41943040 max_rate=none", vec![group()]);
@@ -134,6 +139,29 @@ fn a_little_leaves_first_and_more_only_if_it_stays_out() {
         (reason.name, reason.text.as_str()),
         (ReasonName::Later, "a little of its share leaves first, to see whether it stays out")
     );
+}
+
+#[test]
+fn what_the_kernel_has_seen_idle_twice_leaves_and_nothing_else() {
+    let group = FakeGroup { looks: Some(0), hot: 50 * MIB, ..FakeGroup::new("a/b", 7, 0, 200 * MIB) };
+    let mut stand = Stand::fresh("reclaim_rate=0.2 max_rate=none", vec![group]);
+    let mut reasons = Vec::new();
+    // Of ten seconds each.
+    for _ in 0..40 {
+        reasons.push(stand.only().reason.map(|reason| reason.name));
+    }
+    assert_eq!(reasons[..3], [Some(ReasonName::Looking); 3]);
+    let after = stand.group("a/b");
+    assert_eq!(after.memory.counters.refaulted_anon, 0);
+    assert!((50 * MIB..52 * MIB).contains(&after.memory.current), "{}", after.memory.current);
+    assert_eq!(reasons[39], Some(ReasonName::AllInUse));
+    assert_eq!(after.looks, Some(14));
+    let mut dry = Stand::fresh("dry_run=yes", vec![FakeGroup { looks: Some(0), ..after }]);
+    dry.round();
+    assert_eq!(dry.group("a/b").looks, Some(0), "a dry run asks the kernel for nothing");
+    let mut unable = Stand::fresh("", vec![FakeGroup::new("a/b", 7, 0, 200 * MIB)]);
+    let said = unable.round().events.iter().map(|event| event.text.to_string()).collect::<String>();
+    assert!(said.starts_with("the kernel cannot be asked to look what is in use"), "{said}");
 }
 
 #[test]
@@ -187,7 +215,7 @@ fn without_psi_the_other_gates_go_on_and_it_is_said() {
     let blind = FakeGroup { pressure: GroupPressure::default(), hot: 200 * MIB, ..group() };
     let mut stand = Stand::new("reclaim_rate=0.5 max_rate=none", vec![blind]);
     let report = stand.round();
-    let [event] = &report.events[..] else { panic!("{report:?}") };
+    let [event] = warnings(&report).collect::<Vec<_>>()[..] else { panic!("{report:?}") };
     assert!(event.text.to_string().contains("how long programs of a/b wait"), "{}", event.text);
     assert_eq!((event.level, event.repeated), (Level::Warn, None));
     // File pages are gone, and of the rest all is hot.
@@ -263,9 +291,8 @@ fn a_kernel_that_takes_no_swappiness_is_asked_without_and_it_is_said_once() {
     let mut stand = Stand::new("max_rate=none", vec![old]);
     for _ in 0..2 {
         let report = stand.round();
-        let said: Vec<String> = report.events.iter().map(|event| event.text.to_string()).collect();
         assert_eq!(
-            said,
+            warnings(&report).map(|event| event.text.to_string()).collect::<Vec<_>>(),
             [
                 "this kernel's memory.reclaim does not take swappiness=, which Linux 6.9 and later do; it is left out"
             ]

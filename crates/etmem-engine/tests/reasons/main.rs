@@ -93,6 +93,8 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::Replaced => vec![slide::replaced],
         ReasonName::KernelRefused => vec![slide::kernel_refused, tiers::kernel_refused],
         ReasonName::AtFloor => vec![psi::at_floor],
+        ReasonName::Looking => vec![psi::looking],
+        ReasonName::AllInUse => vec![psi::all_in_use],
         ReasonName::IoPressure => vec![psi::io_pressure],
         ReasonName::NoMore => vec![psi::no_more],
         ReasonName::GroupRemoved => vec![psi::removed],

@@ -1,10 +1,12 @@
 //! How psi comes to each of its reasons: a function for each.
 
 use etmem_core::kernel::groups::{GroupError, GroupPressure, Stall};
+use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::pressure::Share;
 use etmem_engine::{ScanLocks, StepReport, engine};
 use etmem_testkit::fake::{FakeGroup, FakeMachine, FakePacer, GroupFault};
 use std::path::Path;
+use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
@@ -21,8 +23,13 @@ pub(crate) fn full_group() -> FakeGroup {
     group
 }
 
-/// The report of a round over `group`.
-fn round(group: Option<FakeGroup>, keys: &str, no_groups: Option<GroupError>) -> Vec<StepReport> {
+/// The reports of rounds over `group`, 30 s apart.
+fn rounds(
+    number: usize,
+    group: Option<FakeGroup>,
+    keys: &str,
+    no_groups: Option<GroupError>,
+) -> Vec<StepReport> {
     let text = format!(
         "[project]\nname=p\nscan_type=psi\ninterval=1\n[engine]\nproject=p\nname=psi\n\
          [task]\nproject=p\nengine=psi\nname=t\ncg_dir=system.slice/*\n{keys}\n"
@@ -33,7 +40,17 @@ fn round(group: Option<FakeGroup>, keys: &str, no_groups: Option<GroupError>) ->
     let machine = FakeMachine::new(FakeMachine::roomy(), Vec::new());
     group.into_iter().for_each(|group| machine.make_group(group));
     no_groups.into_iter().for_each(|error| machine.refuse_groups(error));
-    vec![work.step(&machine.kernel(), &FakePacer::endless())]
+    let pacer = FakePacer::endless();
+    let mut step = || {
+        let report = work.step(&machine.kernel(), &pacer);
+        let _ = pacer.pause(Duration::from_secs(30));
+        report
+    };
+    (0..number).map(|_| step()).collect()
+}
+
+fn round(group: Option<FakeGroup>, keys: &str, no_groups: Option<GroupError>) -> Vec<StepReport> {
+    rounds(1, group, keys, no_groups)
 }
 
 fn of(fault: GroupFault) -> Vec<StepReport> {
@@ -50,6 +67,16 @@ pub(crate) fn no_group() -> Vec<StepReport> {
 
 pub(crate) fn at_floor() -> Vec<StepReport> {
     round(Some(group()), "limit_min_bytes=1073741824", None)
+}
+
+pub(crate) fn looking() -> Vec<StepReport> {
+    round(Some(FakeGroup { looks: Some(0), ..group() }), "", None)
+}
+
+pub(crate) fn all_in_use() -> Vec<StepReport> {
+    let hot =
+        FakeGroup { looks: Some(0), hot: 100 * MIB, ..FakeGroup::new("system.slice/a", 7, 0, 100 * MIB) };
+    rounds(2, Some(hot), "", None).split_off(1)
 }
 
 pub(crate) fn io_pressure() -> Vec<StepReport> {

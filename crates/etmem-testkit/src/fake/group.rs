@@ -17,6 +17,8 @@ pub struct FakeGroup {
     pub hot: u64,
     /// Whether the kernel takes `swappiness=`.
     pub takes_swappiness: bool,
+    /// Whether the kernel can be asked to look at it, and how often it has looked.
+    pub looks: Option<u32>,
     /// What fails.
     pub fault: Option<GroupFault>,
     /// Each request to reclaim.
@@ -46,6 +48,7 @@ impl FakeGroup {
             pressure: GroupPressure { memory: Some(Stall::default()), io: Some(Stall::default()) },
             hot: 0,
             takes_swappiness: true,
+            looks: None,
             fault: None,
             requests: Vec::new(),
         }
@@ -58,6 +61,14 @@ impl FakeGroup {
         self.memory.current += back;
         self.memory.swapped -= back;
         self.memory.counters.refaulted_anon += back;
+    }
+
+    /// The kernel looks which of its memory is in use: after the second time it knows.
+    pub(super) fn look(&mut self) -> bool {
+        let Some(looks) = &mut self.looks else { return false };
+        *looks += 1;
+        self.memory.active_anon = if *looks > 1 { self.hot.min(self.memory.anon) } else { self.memory.anon };
+        true
     }
 
     pub(super) fn reclaim(&mut self, bytes: u64, swappiness: Option<Swappiness>, swap: bool) -> Reclaimed {

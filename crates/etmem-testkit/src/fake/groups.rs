@@ -97,6 +97,11 @@ impl ControlGroups for FakeMachine {
         })
     }
 
+    fn look(&self, groups: &[Group], _swaps: bool) -> Vec<Group> {
+        let looked = |group: &Group| self.with_group(group, |group, _| Ok(group.look())) == Ok(true);
+        groups.iter().filter(|group| looked(group)).cloned().collect()
+    }
+
     fn reclaim(
         &self,
         group: &Group,
