@@ -1,10 +1,9 @@
 //! A stretch of a plan leaves in batches, each when the rate allows it.
 
-use super::fate::Fate;
+use super::fate::{Fate, Places};
 use super::gathered::Gathered;
 use super::recheck::recheck;
 use super::tools::Tools;
-use crate::address::PAGE_SIZE;
 use crate::kernel::pacer::Pace;
 use crate::kernel::process::ProcessError;
 use crate::plan::{Budget, Ended, Outcome};
@@ -24,18 +23,19 @@ pub(super) fn leave(
         return false;
     }
     let mut batch = Gathered::new(tools.throttle().batch_bytes(), BATCH_RANGES);
+    let mut places = Places::default();
     let mut rest = stretch.bytes;
     let goes_on = stretch.each_part(|mut part, huge| {
         while !part.is_empty() {
             let piece = batch.take(&mut part, huge);
             rest -= piece.bytes();
-            if piece.is_empty() && !send(&mut batch, outcome, budget, tools) {
+            if piece.is_empty() && !send(&mut batch, &mut places, outcome, budget, tools) {
                 return false;
             }
         }
         true
     });
-    let goes_on = goes_on && send(&mut batch, outcome, budget, tools);
+    let goes_on = goes_on && send(&mut batch, &mut places, outcome, budget, tools);
     if !goes_on && outcome.ended.is_none() {
         outcome.later += rest;
     }
@@ -44,7 +44,13 @@ pub(super) fn leave(
 }
 
 /// Gives `batch` to the mover when its time has come. Returns false where the act ends here.
-fn send(batch: &mut Gathered, outcome: &mut Outcome, budget: Budget, tools: &mut Tools<'_>) -> bool {
+fn send(
+    batch: &mut Gathered,
+    places: &mut Places,
+    outcome: &mut Outcome,
+    budget: Budget,
+    tools: &mut Tools<'_>,
+) -> bool {
     if batch.ranges.is_empty() {
         return true;
     }
@@ -59,7 +65,7 @@ fn send(batch: &mut Gathered, outcome: &mut Outcome, budget: Budget, tools: &mut
         outcome.ended = Some(Ended::Stopped);
         return false;
     }
-    let result = move_out(batch, outcome, tools);
+    let result = move_out(batch, places, outcome, tools);
     batch.clear();
     if let Err(error) = result {
         outcome.ended = Some(Ended::Process(error));
@@ -69,28 +75,33 @@ fn send(batch: &mut Gathered, outcome: &mut Outcome, budget: Budget, tools: &mut
 }
 
 /// Gives `batch` to the mover, and looks at what became of it, also where the mover failed on the way.
-fn move_out(batch: &Gathered, outcome: &mut Outcome, tools: &mut Tools<'_>) -> Result<(), ProcessError> {
+fn move_out(
+    batch: &Gathered,
+    places: &mut Places,
+    outcome: &mut Outcome,
+    tools: &mut Tools<'_>,
+) -> Result<(), ProcessError> {
     let pacer = tools.pacer;
-    let pages = usize::try_from(batch.bytes / PAGE_SIZE).unwrap_or(0);
-    let (mut before, mut after) = (Vec::with_capacity(pages), Vec::with_capacity(pages));
-    let is_seen = tools.mover.residence(&batch.ranges, &mut before)?;
+    places.before.clear();
+    places.after.clear();
+    let is_seen = tools.mover.residence(&batch.ranges, &mut places.before)?;
     outcome.tried += batch.bytes;
     let (start, processor) = (pacer.now(), pacer.processor_time());
     let result = tools.mover.swap_out_pages(&batch.ranges, &batch.huge);
     let (end, spent) = (pacer.now(), pacer.processor_time().saturating_sub(processor));
     let moved = result.clone().unwrap_or_default();
-    let fate = if is_seen && tools.mover.residence(&batch.ranges, &mut after)? {
-        Fate::of(&batch.ranges, &before, &after, &moved)
+    let fate = if is_seen && tools.mover.residence(&batch.ranges, &mut places.after)? {
+        Fate::of(&batch.ranges, places, &moved, [&mut *tools.given, &mut *tools.kept])
+    } else if result.is_ok() {
+        Fate::as_told(&batch.ranges, &moved, tools.given)
     } else {
-        result.as_ref().map(|moved| Fate::as_told(&batch.ranges, moved)).unwrap_or_default()
+        Fate::default()
     };
-    tools.throttle().moved(start, end, spent, fate.bytes_left);
-    outcome.applied += fate.bytes_left;
-    outcome.stayed += fate.bytes_stayed;
+    tools.throttle().moved(start, end, spent, fate.left);
+    outcome.applied += fate.left;
+    outcome.stayed += fate.stayed;
     outcome.refused += fate.refused;
     outcome.freed += fate.freed;
     outcome.vanished += fate.vanished;
-    fate.left.iter().for_each(|range| tools.given.add(*range));
-    fate.stayed.iter().for_each(|range| tools.kept.add(*range));
     result.map(drop)
 }

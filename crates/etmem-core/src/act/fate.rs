@@ -1,25 +1,29 @@
 //! What became of the pages of a batch: by looking where they were before, and where they are now.
 
-use crate::address::{AddressRange, PAGE_SIZE, append};
+use crate::address::{AddressRange, PAGE_SIZE};
+use crate::feedback::PageSetBuilder;
 use crate::kernel::mover::{Moved, Residence};
 
-/// What became of the pages of a batch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What became of the pages of a batch, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Fate {
-    /// Left memory. Some may be back already.
-    pub(super) left: Vec<AddressRange>,
-    /// Never left memory.
-    pub(super) stayed: Vec<AddressRange>,
-    /// Bytes that left.
-    pub(super) bytes_left: u64,
-    /// Bytes that stayed, though the kernel took them.
-    pub(super) bytes_stayed: u64,
-    /// Bytes that the kernel refused.
+    /// What left memory. Some may be back already.
+    pub(super) left: u64,
+    /// What stayed, though the kernel took it.
+    pub(super) stayed: u64,
+    /// What the kernel refused.
     pub(super) refused: u64,
-    /// Bytes that the kernel freed instead of swapping, as the process had allowed (`MADV_FREE`).
+    /// What the kernel freed instead of swapping, as the process had allowed (`MADV_FREE`).
     pub(super) freed: u64,
-    /// Bytes that were not in memory when their turn came.
+    /// What was not in memory when its turn came.
     pub(super) vanished: u64,
+}
+
+/// Where pages are, before and after their turn.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) before: Vec<Residence>,
+    pub(super) after: Vec<Residence>,
 }
 
 /// What became of one page.
@@ -53,31 +57,36 @@ impl End {
 }
 
 impl Fate {
-    /// Of the pages of `ranges`, by where they were `before` and are `after` the kernel answered `moved`.
+    /// Of the pages of `ranges`, by their `places` before and after the kernel answered `moved`. Those that left, and those that never did, go
+    /// to the sets.
     pub(super) fn of(
         ranges: &[AddressRange],
-        before: &[Residence],
-        after: &[Residence],
+        places: &Places,
         moved: &Moved,
+        [left, stayed]: [&mut PageSetBuilder; 2],
     ) -> Self {
         let mut fate = Self::default();
         let (mut gone, mut still) = (0, 0);
-        let mut ends = before.iter().zip(after).map(|(before, after)| End::of(*before, *after)).peekable();
+        let (mut before, mut after) = (&places.before[..], &places.after[..]);
         for range in ranges {
             let mut at = range.start;
-            // Neighbours mostly share their fate.
-            while let Some(end) = (at < range.end).then(|| ends.next()).flatten() {
-                let mut part = AddressRange::new(at, at + PAGE_SIZE);
-                while part.end < range.end && ends.next_if_eq(&end).is_some() {
-                    part.end += PAGE_SIZE;
-                }
+            while at < range.end
+                && let (Some(was), Some(is)) = (before.first(), after.first())
+            {
+                let end = End::of(*was, *is);
+                // Neighbours mostly share their fate.
+                let most = usize::try_from((range.end - at) / PAGE_SIZE).unwrap_or(usize::MAX);
+                let pairs = before.iter().zip(after).take(most);
+                let alike = pairs.take_while(|(was, is)| End::of(**was, **is) == end).count();
+                (before, after) = (&before[alike..], &after[alike..]);
+                let part = AddressRange::new(at, at + alike as u64 * PAGE_SIZE);
                 match end {
                     End::Left => {
-                        append(&mut fate.left, part);
-                        fate.bytes_left += part.bytes();
+                        left.add(part);
+                        fate.left += part.bytes();
                     }
                     End::Stayed => {
-                        append(&mut fate.stayed, part);
+                        stayed.add(part);
                         still += part.bytes();
                     }
                     End::Gone => gone += part.bytes(),
@@ -87,7 +96,7 @@ impl Fate {
             }
         }
         fate.refused = moved.refused.min(still);
-        fate.bytes_stayed = still - fate.refused;
+        fate.stayed = still - fate.refused;
         // What the kernel did not find any more was unmapped in between.
         let unmapped = moved.vanished.saturating_sub(fate.vanished).min(gone);
         fate.vanished += unmapped;
@@ -96,9 +105,10 @@ impl Fate {
     }
 
     /// What the kernel answered, where nothing can be looked at.
-    pub(super) fn as_told(ranges: &[AddressRange], moved: &Moved) -> Self {
-        let (refused, vanished) = (moved.refused, moved.vanished);
-        Self { left: ranges.to_vec(), bytes_left: moved.applied, refused, vanished, ..Self::default() }
+    pub(super) fn as_told(ranges: &[AddressRange], moved: &Moved, left: &mut PageSetBuilder) -> Self {
+        ranges.iter().for_each(|range| left.add(*range));
+        let Moved { applied, refused, vanished } = *moved;
+        Self { left: applied, refused, vanished, ..Self::default() }
     }
 }
 
@@ -132,20 +142,22 @@ mod tests {
     #[test]
     fn every_page_has_one_fate() {
         let page = |first: u64, end: u64| AddressRange::new(first * PAGE_SIZE, end * PAGE_SIZE);
-        let before = [1, 2, 3, 4, 5, 6].map(memory);
+        let before = [1, 2, 3, 4, 5, 6].map(memory).to_vec();
         let after =
-            [Residence::Swap, Residence::Nowhere, Residence::Nowhere, memory(4), memory(5), memory(60)];
+            vec![Residence::Swap, Residence::Nowhere, Residence::Nowhere, memory(4), memory(5), memory(60)];
         let moved = Moved { applied: 4 * PAGE_SIZE, vanished: PAGE_SIZE, refused: PAGE_SIZE };
-        let fate = Fate::of(&[page(10, 13), page(20, 23)], &before, &after, &moved);
+        let (mut left, mut stayed) = (PageSetBuilder::default(), PageSetBuilder::default());
+        let places = Places { before, after };
+        let fate = Fate::of(&[page(10, 13), page(20, 23)], &places, &moved, [&mut left, &mut stayed]);
         let expected = Fate {
-            left: vec![page(10, 11), page(22, 23)],
-            stayed: vec![page(20, 22)],
-            bytes_left: 2 * PAGE_SIZE,
-            bytes_stayed: PAGE_SIZE,
+            left: 2 * PAGE_SIZE,
+            stayed: PAGE_SIZE,
             refused: PAGE_SIZE,
             freed: PAGE_SIZE,
             vanished: PAGE_SIZE,
         };
         assert_eq!(fate, expected);
+        assert_eq!(left.finish().into_ranges(), [page(10, 11), page(22, 23)]);
+        assert_eq!(stayed.finish().into_ranges(), [page(20, 22)]);
     }
 }
