@@ -1,12 +1,13 @@
 //! Engine slide on real memory: what is cold leaves, what is hot stays, and every byte comes back as it was.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use etmem_testkit::daemon::{ProjectFile, TaskKind};
 use etmem_testkit::machine::Need;
 use etmem_testkit::pagemap::status_bytes;
+use etmem_testkit::process::Running;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::{HOT_OUT, LIMIT, Stage};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         }),
         trial_or_skip("dram_percent_keeps_that_share", &needs, dram_percent),
         trial_or_skip("by_age_nothing_leaves_before_it_is_known_what_would_come_back", &needs, by_age),
+        trial_or_skip("what_hardly_compresses_stays_in_memory", &needs, hardly_compresses),
         trial_or_skip("two_tasks_shrink_two_processes", &needs, two_tasks),
         trial_or_skip("eight_children_shrink", &needs, children),
         trial_or_skip("a_process_that_comes_later_is_found_by_name", &needs, comes_later),
@@ -44,6 +46,36 @@ fn pace_beside(stage: &Stage, workload: &Workload, control: &Workload) -> Result
     let [after, control_after] = look();
     let pace = after?.since(before?)?.touches_per_processor_second();
     Ok((pace / control_after?.since(control_before?)?.touches_per_processor_second(), out))
+}
+
+/// The same task on data that compresses to a half, and on data that does not: a buffer of dd, which waits for more.
+fn hardly_compresses() -> Result<()> {
+    const NOISE: usize = 128 * MIB;
+    let stage = Stage::with_swap(SWAP)?;
+    let mut source = Command::new("sh");
+    source.args(["-c", &format!("head -c {NOISE} /dev/urandom; exec sleep 1d")]);
+    let (_source, pipes) = Running::start(source.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let mut dd = Command::new("dd");
+    dd.args([&format!("bs={}", 2 * NOISE), "iflag=fullblock", "of=/dev/null"]);
+    let (dd, _) = Running::start(dd.stdin(Stdio::from(pipes.output.context("no output")?)))?;
+    let has_all = || Ok(status_bytes(dd.pid(), "VmRSS")? > NOISE);
+    stage.clock.wait_until(LIMIT, "dd has its data", has_all)?;
+    let half = stage.workload(&Options::gentle(NOISE, 0))?;
+    let file =
+        ProjectFile::new("p").task("noise", TaskKind::Pid(dd.pid())).task("half", TaskKind::Pid(half.pid()));
+    stage.daemon.add(&file.to_string())?;
+    stage.daemon.must(&["project", "start", "-n", "p"])?;
+    let out = |pid| status_bytes(pid, "VmSwap");
+    stage.clock.wait_until(LIMIT, "what compresses has left", || Ok(out(half.pid())? > NOISE * 9 / 10))?;
+    let shown = || stage.daemon.must(&["task", "show", "-n", "p", "-t", "noise", "--json"]);
+    stage
+        .clock
+        .wait_until(LIMIT, "the other has its reason", || Ok(shown()?.contains("\"hardly_compresses\"")))?;
+    stage.daemon.wait_for_cycles(LIMIT, "p", 3)?;
+    let noise = out(dd.pid())?;
+    println!("{} KiB of {} MiB of noise are out", noise >> 10, NOISE / MIB);
+    ensure!(noise < MIB, "{noise} bytes of noise are out\n{}", stage.daemon.log());
+    Ok(())
 }
 
 fn cold_leaves(layout: Layout) -> Result<()> {

@@ -67,6 +67,8 @@ pub enum Bound {
     Swept,
     /// The probe does not see what touches the process.
     Blind,
+    /// Compressed it would take nearly as much of memory.
+    Incompressible,
     /// Writes to swap fail.
     SwapFails,
     /// Swap was taken away while pages were leaving.
@@ -85,6 +87,7 @@ impl fmt::Display for Bound {
             Self::First => "left for later, as little leaves first",
             Self::Swept => "held back as all of it was touched at once",
             Self::Blind => "held back as the probe does not see what touches it",
+            Self::Incompressible => "held back as it hardly compresses",
             Self::SwapFails => "stuck in the swap cache as writes to swap fail",
             Self::SwapOff => "kept as swap was taken away meanwhile (swapoff)",
         })

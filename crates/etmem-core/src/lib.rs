@@ -12,6 +12,7 @@ pub mod act;
 pub mod address;
 pub mod age;
 mod arrays;
+pub mod compressed;
 pub mod feedback;
 pub mod forecast;
 pub mod guard;

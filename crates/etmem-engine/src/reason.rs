@@ -97,6 +97,9 @@ reasons! {
     SwapFails = "swap_fails", Process,
         "writes to swap fail: a broken device, or a swap file on a device without room; what is moved out stays in memory, in the swap cache (`SwapCached`)",
         "see the kernel's log (`dmesg`); mend the device or make room for its file, then `swapoff` and `swapon`, or add other swap";
+    HardlyCompresses = "hardly_compresses", Process,
+        "all swap is compressed memory (zram), and a sample of what is cold compresses to more of its size than `max_ratio` allows: little would be saved",
+        "nothing; or swap on a disk, or a higher `max_ratio`";
     SwapUse = "swap_use", Process,
         "more of swap is in use than `max_swap_use` allows",
         "add swap, or a higher `max_swap_use`";

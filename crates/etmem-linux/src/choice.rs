@@ -24,6 +24,7 @@ use crate::probe::sight;
 use crate::process::descriptors::runs_guest;
 use crate::process::stat::check_own_pid;
 use crate::process::table::Processes;
+use crate::reader::MachineReaders;
 use crate::root::Roots;
 use crate::sys::machine::is_procfs;
 use crate::unavailable::Unavailable;
@@ -162,6 +163,7 @@ impl Interfaces {
             memory: Arc::new(MachineMemory::new(&self.roots)),
             pressure: Arc::new(MachinePressure::new(proc)),
             groups: Arc::new(MachineGroups::new(self.roots.clone())),
+            readers: Arc::new(MachineReaders(proc.clone())),
             deciders: Arc::new(MachineDeciders),
             cooperation: None,
             sinking: None,

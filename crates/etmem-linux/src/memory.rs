@@ -50,6 +50,7 @@ impl SystemMemory for MachineMemory {
             swap_cached,
             // Kernels before 5.19 have no such line.
             swap_compressed: zram.used.saturating_add(figure("Zswap").unwrap_or(0)),
+            swap_in_memory: zram.alone,
             swap_limit: zram.limit,
             swap_stuck: self.stuck.bytes(swap_cached, swap_total),
         })
@@ -101,6 +102,7 @@ mod tests {
                 swap_free: 90 * kib,
                 swap_cached: 4 * kib,
                 swap_compressed: 3 * kib,
+                swap_in_memory: false,
                 swap_limit: None,
                 swap_stuck: 0,
             }

@@ -17,6 +17,8 @@ const SLACK: u64 = 256 << 10;
 pub(crate) struct ZramSwap {
     /// Bytes that they take now, with what their allocator keeps.
     pub(crate) used: u64,
+    /// Whether there are any, and no other swap.
+    pub(crate) alone: bool,
     /// What swap may still take, if one has a limit.
     pub(crate) limit: Option<SwapLimit>,
 }
@@ -44,6 +46,8 @@ impl ZramDevices {
 fn of_swaps(text: &[u8], sys: &SysRoot) -> ZramSwap {
     let text = String::from_utf8_lossy(text);
     let (mut sum, mut memory) = (SwapLimit { limit: 0, room: 0 }, 0u64);
+    let alone =
+        swap_devices(&text).next().is_some() && swap_devices(&text).all(|device| is_zram(device.name));
     for SwapDevice { name, size, used, .. } in swap_devices(&text) {
         let free = size.unwrap_or(0).saturating_sub(used.unwrap_or(0));
         let state = is_zram(name).then(|| ZramFiles::new(sys, name).memory()).flatten();
@@ -56,7 +60,7 @@ fn of_swaps(text: &[u8], sys: &SysRoot) -> ZramSwap {
             None => sum.room += free,
         }
     }
-    ZramSwap { used: memory, limit: (sum.limit > 0).then_some(sum) }
+    ZramSwap { used: memory, alone, limit: (sum.limit > 0).then_some(sum) }
 }
 
 /// Bytes of pages that still fit in a device, if they compress as those that are in it; until then as if they did not.
@@ -93,7 +97,8 @@ mod tests {
             fs::write(tree.path().join("block/zram0/mm_stat"), mm_stat).unwrap();
         };
         swaps("/dev/zram0 partition 1048576 0 100\n");
-        assert_eq!(devices.state(), ZramSwap::default(), "it says nothing");
+        let alone = ZramSwap { alone: true, ..ZramSwap::default() };
+        assert_eq!(devices.state(), alone, "it says nothing");
         for (original, used, most, want) in [
             (0, 0, 0, None),
             (0, 0, 64, Some(64)),
@@ -110,7 +115,7 @@ mod tests {
         }
         swaps("/dev/zram0 partition 1048576 0 100\n/swap\\040file file 1024 24 -2\n");
         let limit = Some(SwapLimit { limit: 64 * MIB, room: 1000 << 10 });
-        assert_eq!(devices.state(), ZramSwap { used: 70 * MIB, limit });
+        assert_eq!(devices.state(), ZramSwap { used: 70 * MIB, alone: false, limit });
         zram("garbage\n".to_owned());
         assert_eq!(devices.state(), ZramSwap::default());
     }

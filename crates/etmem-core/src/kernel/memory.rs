@@ -20,6 +20,8 @@ pub struct MemoryState {
     pub swap_cached: u64,
     /// What pages in compressed swap take: memory of zram devices that are swap, and of zswap's pool (`Zswap`).
     pub swap_compressed: u64,
+    /// Whether all of swap is compressed memory (zram): what does not compress saves nothing there.
+    pub swap_in_memory: bool,
     /// What swap may still take, where a device of it is compressed memory with a limit.
     pub swap_limit: Option<SwapLimit>,
     /// Bytes that stay in memory, in the swap cache, as writing them to swap has failed; 0 unless that is a good part of it.

@@ -51,6 +51,8 @@ pub struct Kernel {
     pub between: Option<nodes::Numa>,
     /// Tells the state of memory and swap.
     pub memory: Arc<dyn memory::SystemMemory>,
+    /// Reads memory of processes.
+    pub readers: Arc<dyn reader::MemoryReaders>,
     /// Reclaims the swap cache; `None` if this kernel has no interface for it.
     pub swap_cache: Option<Arc<dyn swap_cache::SwapCache>>,
     /// Tells how much programs wait for memory.

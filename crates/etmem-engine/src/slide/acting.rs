@@ -11,7 +11,7 @@ use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::SwapOut;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::probe::AccessProbe;
-use etmem_core::kernel::process::ProcessMemory;
+use etmem_core::kernel::process::{ProcessId, ProcessMemory};
 use etmem_core::plan::{Budget, Ended, Outcome, Plan, Selection};
 use etmem_core::policy;
 use std::time::Duration;
@@ -33,6 +33,9 @@ pub(super) fn watch(interval: Duration) -> Duration {
 
 /// Most bytes that leave where all of a sample stayed in memory, so that it shows nothing.
 const UNPROVEN_MOST: u64 = 8 << 20;
+
+/// Of less than this, no sample is read to see whether it compresses.
+const COMPRESSED_LEAST: u64 = 1 << 20;
 
 /// What looks at the process, and what moves its pages.
 pub(super) struct Attached {
@@ -79,6 +82,8 @@ pub(super) struct Acted {
     pub(super) swap_off: bool,
     /// Writes to swap fail, so that some of what left is still in memory.
     pub(super) swap_fails: bool,
+    /// How many percent of its size a compressed copy takes, where that is too much.
+    pub(super) compresses_to: Option<u64>,
     /// Bytes that left.
     pub(super) left: u64,
     pub(super) processor_time: Duration,
@@ -113,6 +118,7 @@ impl Act {
 
 /// What acts on the processes of a task.
 pub(super) struct Actor<'a> {
+    pub(super) process: ProcessId,
     pub(super) settings: &'a Settings,
     pub(super) history: &'a TaskHistory,
     pub(super) machine: &'a Machine,
@@ -152,6 +158,11 @@ impl Actor<'_> {
             pages: Pages::default(),
             acted,
         };
+        if may > 0 {
+            act.acted.compresses_to = self.compresses(&act, known);
+        }
+        let may = if act.acted.compresses_to.is_some() { 0 } else { may };
+        act.may = may;
         let (selection, cold) = self.pick(&act, may);
         if eases {
             act.way = Way::SampleAlone(SAMPLE_LEAST);
@@ -211,6 +222,28 @@ impl Actor<'_> {
         }
         acted.processor_time += self.pacer.processor_time().saturating_sub(start);
         act.acted = acted;
+    }
+
+    /// How many percent of its size a compressed copy of what is cold takes, where swap keeps such copies in memory and that is
+    /// more than the task allows.
+    fn compresses(&self, act: &Act, known: &mut ProcessHistory) -> Option<u64> {
+        let most = self.settings.most_ratio?;
+        let now = self.pacer.now();
+        let machine = self.machine.figures(self.kernel, now).ok()?;
+        if !machine.memory.swap_in_memory {
+            return None;
+        }
+        if known.compressing.is_due(now) {
+            let (selection, cold) = self.pick(act, u64::MAX);
+            if cold < COMPRESSED_LEAST {
+                return None;
+            }
+            let plan = Plan::new(&act.ranks, &act.histogram, selection);
+            // What cannot be read is not known not to compress. Whether the process is gone shows when its pages are to leave.
+            let mut reader = self.kernel.readers.attach(self.process).ok()?;
+            known.compressing.sample(&plan, &mut *reader, now).ok()?;
+        }
+        known.compressing.is_too_little(most)
     }
 
     /// The coldest, of which `may` bytes may leave; and bytes that are cold.

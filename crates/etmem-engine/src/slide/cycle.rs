@@ -208,7 +208,16 @@ impl<'a> ProcessCycle<'a> {
             act.figures
         };
         let present = act.present();
-        let Acted { mut outcome, rehearsal, blind, swap_off, swap_fails, left, processor_time } = act.acted;
+        let Acted {
+            mut outcome,
+            rehearsal,
+            blind,
+            compresses_to,
+            swap_off,
+            swap_fails,
+            left,
+            processor_time,
+        } = act.acted;
         // It was cold when it was seen, and is not there any more.
         outcome.over_budget = outcome.over_budget.saturating_sub(given_back);
         let out = settled.out + left;
@@ -220,6 +229,7 @@ impl<'a> ProcessCycle<'a> {
             _ if swap_off => (Bound::SwapOff, None),
             _ if swap_fails => (Bound::SwapFails, None),
             _ if blind.is_some() && may > 0 => (Bound::Blind, None),
+            _ if compresses_to.is_some() => (Bound::Incompressible, None),
             Ok(room) => (within(room, limits).bound, None),
             Err(end) => (Bound::Swap, Some(end)),
         };
@@ -229,6 +239,7 @@ impl<'a> ProcessCycle<'a> {
             window,
             bound: (outcome.over_budget > 0).then_some(bound),
             blind,
+            compresses_to,
             given_back,
             outcome,
             rehearsal,
@@ -250,8 +261,8 @@ impl<'a> ProcessCycle<'a> {
     }
 
     const fn actor(&self) -> Actor<'_> {
-        let Self { settings, history, machine, kernel, pacer, .. } = *self;
-        Actor { settings, history, machine, kernel, pacer }
+        let Self { settings, history, machine, process, kernel, pacer, .. } = *self;
+        Actor { process, settings, history, machine, kernel, pacer }
     }
 
     fn is_there_a_need(&self) -> Result<(), End> {

@@ -1,5 +1,6 @@
 //! What a slide task remembers from cycle to cycle: how pages stand, what a look costs, how to hold back.
 
+use super::compressing::Compressing;
 use super::cooling::Step;
 use super::settings::Settings;
 use super::ticks::Ticks;
@@ -72,6 +73,9 @@ pub(super) struct ProcessHistory {
     /// Whether its probe is believed, and which of the task's probes that is.
     pub(super) trust: Trust,
     probe: usize,
+    /// Whether it compresses.
+    #[serde(skip)]
+    pub(super) compressing: Compressing,
     /// How much of it goes to slow nodes in a cycle.
     pub(super) step_down: Step,
 }

@@ -55,6 +55,9 @@ keys! { pub(crate) TASK;
     MAX_PRESSURE: Option<f64> = or("max_pressure", "20", |text| decimal_or_none(text, 0.0, 100.0)).ours("0.1.0")
         .unit("% of the last 10 s").help("Page out nothing while programs wait for memory for more than this share of the time.")
         .example("20");
+    MAX_RATIO: Option<u8> = or("max_ratio", "75", max_ratio).ours("0.2.0").unit("% of its size")
+        .help("Where all swap is zram: page out nothing of a process of which a sample of what is cold, read each ten minutes, compresses to \
+               more than this. `none` reads no sample.").example("90");
     DISK_DIRECTLY: bool = or("disk_directly", "no", yes_or_no).ours("0.2.0")
         .help("What leaves goes past zswap, to the disk behind it: while pages leave, `memory.zswap.max` of their control group is 0. \
                What it was is put back each time.").example("yes");
@@ -68,6 +71,13 @@ keys! { pub(crate) TASK;
 /// 0 is written for "off".
 fn dram_percent(text: &str) -> Result<Option<Percent>, Rule> {
     Percent::read(text, 0).map(|percent| Some(percent).filter(|percent| percent.get() > 0))
+}
+
+fn max_ratio(text: &str) -> Result<Option<u8>, Rule> {
+    match text {
+        "none" => Ok(None),
+        _ => Percent::read(text, 1).map(|percent| Some(percent.get())),
+    }
 }
 
 fn mover(text: &str) -> Result<Mover, Rule> {

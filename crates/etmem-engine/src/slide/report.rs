@@ -34,6 +34,8 @@ pub struct Scanned {
     pub bound: Option<Bound>,
     /// Why the rest stays, where the probe is not trusted with the process.
     pub blind: Option<Blind>,
+    /// How many percent of its size a compressed copy takes, where that is too much.
+    pub compresses_to: Option<u64>,
     /// Bytes of mappings not looked at because they are locked in memory.
     pub locked: u64,
     /// What moved between NUMA nodes, if the task wishes that.
@@ -191,6 +193,14 @@ impl Scanned {
         if let Some(blind) = self.blind.filter(|_| self.bound == Some(Bound::Blind)) {
             return Some(Reason::new(ReasonName::ProbeBlind, blind.to_string()));
         }
+        if let Some(percent) = self.compresses_to.filter(|_| self.bound == Some(Bound::Incompressible)) {
+            let text = format!(
+                "{} KiB of what is cold stay: compressed they would take {percent} % of their size, more than max_ratio allows, and \
+                 all swap is compressed memory",
+                outcome.over_budget >> 10
+            );
+            return Some(Reason::new(ReasonName::HardlyCompresses, text));
+        }
         let stay = |bytes: u64, what: &str| format!("{} KiB of what is cold {what}", bytes >> 10);
         if outcome.over_budget > 0 {
             let bound = self.bound.unwrap_or(Bound::Swap);
@@ -317,6 +327,7 @@ const fn bound_name(bound: Bound) -> ReasonName {
     match bound {
         Bound::Swap => ReasonName::NoRoom,
         Bound::ZramLimit => ReasonName::ZramLimit,
+        Bound::Incompressible => ReasonName::HardlyCompresses,
         Bound::SwapFails => ReasonName::SwapFails,
         Bound::GroupSwap => ReasonName::CgroupSwap,
         Bound::GroupProtected => ReasonName::CgroupProtected,

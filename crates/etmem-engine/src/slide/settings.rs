@@ -64,6 +64,8 @@ pub struct Settings {
     pub moving_percent: Option<u32>,
     /// When to leave the machine and the processes alone.
     pub guards: Guards,
+    /// How much of what leaves its compressed copy may take, in percent; none: it does not matter.
+    pub most_ratio: Option<u8>,
     /// How long programs that are asked for memory have to give it back; none: they are not asked.
     pub ask: Option<Duration>,
     /// Which pages are to lie on which NUMA node; none: where they lie.
@@ -134,6 +136,7 @@ impl Settings {
                 swap_use_percent: task.get(&keys::MAX_SWAP_USE)?.get(),
                 pressure: task.get(&keys::MAX_PRESSURE)?.and_then(Share::nearest_to_percent),
             },
+            most_ratio: task.get(&keys::MAX_RATIO)?,
             ask: task.get(&keys::ASK)?.then_some(ask_wait),
             cooling: None,
         })

@@ -34,6 +34,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::NoSwap => vec![slide::no_swap],
         ReasonName::SwapFull => vec![slide::swap_full],
         ReasonName::ZramLimit => vec![slide::zram_limit],
+        ReasonName::HardlyCompresses => vec![slide::hardly_compresses],
         ReasonName::SwapFails => vec![slide::swap_fails],
         ReasonName::SwapUse => vec![slide::swap_use],
         ReasonName::Pressure => vec![slide::pressure],
@@ -155,7 +156,7 @@ const fn number_of_skip_reason(reason: &SkipReason) -> usize {
 }
 
 /// The same of what bounds an act.
-const BOUNDS: usize = 11;
+const BOUNDS: usize = 12;
 const fn number_of_bound(bound: Bound) -> usize {
     match bound {
         Bound::Swap => 0,
@@ -169,6 +170,7 @@ const fn number_of_bound(bound: Bound) -> usize {
         Bound::SwapFails => 8,
         Bound::First => 9,
         Bound::Swept => 10,
+        Bound::Incompressible => 11,
     }
 }
 

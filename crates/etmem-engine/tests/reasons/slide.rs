@@ -82,6 +82,15 @@ pub(crate) fn swap_fails() -> Vec<StepReport> {
     reports([Case::memory(|memory| memory.swap_stuck = 8 * MIB), Case::quirk(Quirk::SwapFails)])
 }
 
+pub(crate) fn hardly_compresses() -> Vec<StepReport> {
+    let noise = |task| {
+        let mut case = Case { task, ..Case::memory(|memory| memory.swap_in_memory = true) };
+        case.process.noise = true;
+        case
+    };
+    reports([noise(""), noise("dry_run=yes")])
+}
+
 pub(crate) fn swap_full() -> Vec<StepReport> {
     reports([
         Case::memory(|memory| memory.swap_free = 0),

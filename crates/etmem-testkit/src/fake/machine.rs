@@ -76,6 +76,7 @@ impl FakeMachine {
             swap_free: 64 * gib,
             swap_cached: 0,
             swap_compressed: 0,
+            swap_in_memory: false,
             swap_limit: None,
             swap_stuck: 0,
         }
@@ -100,6 +101,7 @@ impl FakeMachine {
             swap_cache: machine.swap_cache().map(|_| machine.clone() as Arc<dyn SwapCache>),
             pressure: machine.clone(),
             groups: machine.clone(),
+            readers: machine.clone(),
             deciders: machine.clone(),
             cooperation: None,
             sinking: None,

@@ -47,6 +47,8 @@ pub struct FakeProcess {
     pub pinned: BTreeSet<usize>,
     /// Pages that a forked process has as well: they do not move either.
     pub forked: BTreeSet<usize>,
+    /// Whether what stands in its pages does not compress.
+    pub noise: bool,
     /// Bytes in memory of mappings that are not its own: shared memory, files, the pool of huge pages.
     pub others: ProcessMemory,
     /// Pages that may be freed instead of swapped (`MADV_FREE`).
@@ -102,6 +104,7 @@ impl FakeProcess {
             places: Vec::new(),
             pinned: BTreeSet::new(),
             forked: BTreeSet::new(),
+            noise: false,
             others: ProcessMemory::default(),
             lazily_freed: BTreeSet::new(),
             freed: BTreeSet::new(),

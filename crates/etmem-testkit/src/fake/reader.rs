@@ -1,6 +1,7 @@
 //! Reads memory of scripted processes, which brings back what is in swap.
 
 use super::machine::FakeMachine;
+use crate::workload::content::Random;
 use etmem_core::address::{AddressRange, PAGE_SIZE};
 use etmem_core::kernel::mover::Residence;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
@@ -47,8 +48,9 @@ impl MemoryReader for FakeReader {
     }
 
     fn read(&mut self, address: u64, page: &mut [u8]) -> Result<bool, ProcessError> {
-        page.fill(0);
+        let mut random = Random::new(address);
         self.machine.with(self.process, |process| {
+            page.fill_with(|| if process.noise { random.next().to_ne_bytes()[7] } else { 0 });
             let range = AddressRange::new(address, address + PAGE_SIZE);
             Ok(pages(range, process.mapping.range).next().is_some())
         })

@@ -2,7 +2,7 @@
 //! configuration that would do it.
 
 use crate::task_show::text::size;
-use etmem_core::address::PAGE_SIZE;
+use etmem_core::compressed::{self, PAGE_BYTES};
 use etmem_core::feedback::LastTouches;
 use etmem_core::kernel::process::ProcessId;
 use etmem_engine::Reason;
@@ -37,23 +37,11 @@ pub(super) const RETURNS: [Duration; AGES.len()] = {
     ages
 };
 
-/// Bytes of a page.
-#[expect(clippy::cast_possible_truncation, reason = "a page is 4 KiB")]
-pub(super) const PAGE_BYTES: usize = PAGE_SIZE as usize;
-
 /// What may come back in a minute, in percent of the working set: 70 % of the default of `max_refault`, as a task chooses its age.
 const MOST_PERCENT: f64 = 0.7 * 0.2;
 
 /// The working set is what was touched within this time.
 const WORKING_SET: Duration = Duration::from_secs(120);
-
-/// How zsmalloc, from which zram and zswap have their memory, keeps copies (mm/zsmalloc.c, pages of 4 KiB): sizes rise by `SIZE_STEP`
-/// from the least on, a word is kept with each copy, and up to `CHAIN` pages (`CONFIG_ZSMALLOC_CHAIN_SIZE`) are filled with copies of a
-/// size, as many pages as waste least. Where that is one page for one copy, zram keeps the page as it is.
-const HANDLE: usize = 8;
-const LEAST_SIZE: usize = 32;
-const SIZE_STEP: usize = 16;
-const CHAIN: usize = 8;
 
 /// What a survey found of a process, or of all processes of a program.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -82,25 +70,15 @@ pub(super) struct Sampled {
     pub(super) shared: u64,
 }
 
-/// Memory that a copy of `length` bytes takes.
-fn copy(length: usize) -> u64 {
-    let size = (length + HANDLE).max(LEAST_SIZE).next_multiple_of(SIZE_STEP).min(PAGE_BYTES);
-    // Of chains that waste as much, the kernel takes the shortest.
-    let chain = (1..=CHAIN).min_by_key(|pages| pages * PAGE_BYTES % size).unwrap_or(1) * PAGE_BYTES;
-    chain.div_ceil(chain / size) as u64
-}
-
 impl Sampled {
     /// Adds a page.
     pub(super) fn add(&mut self, page: &[u8; PAGE_BYTES]) {
         self.read += PAGE_BYTES as u64;
-        // Of a page that is one word throughout, zram keeps the word only.
-        let (words, _) = page.as_chunks::<8>();
-        if words.iter().all(|word| *word == words[0]) {
+        if compressed::is_one_word(page) {
             return;
         }
-        self.lz4 += copy(lz4_flex::block::compress(page).len());
-        self.zstd += copy(compress_to_vec(&page[..], CompressionLevel::Fastest).len());
+        self.lz4 += compressed::lz4(page);
+        self.zstd += compressed::copy(compress_to_vec(&page[..], CompressionLevel::Fastest).len());
     }
 
     /// What `bytes` of such pages take when they are compressed to `of_read`.
@@ -488,26 +466,6 @@ mod tests {
         sampled.add(&half);
         for taken in [sampled.lz4, sampled.zstd] {
             assert!((4096 + 2048..4096 + 2200).contains(&taken), "{sampled:?}");
-        }
-    }
-
-    /// As `/sys/kernel/debug/zsmalloc/zram0/classes` has it: pages in a chain, and copies in these.
-    #[test]
-    fn copies_take_what_zsmalloc_takes_for_them() {
-        for (length, pages, copies) in [
-            (1, 1, 128),
-            (24, 1, 128),
-            (25, 3, 256),
-            (2076, 8, 15),
-            (2035, 1, 2),
-            (1500, 3, 8),
-            (3264, 5, 6),
-            (3624, 8, 9),
-            (3625, 1, 1),
-            (4096, 1, 1),
-            (4200, 1, 1),
-        ] {
-            assert_eq!(copy(length), (pages * PAGE_BYTES as u64).div_ceil(copies), "{length}");
         }
     }
 

@@ -5,12 +5,13 @@
 //! arm -> [interval] -> look at each process -> [interval, or longer: 2 % of a processor] -> ... -> a sample of cold pages -> programs
 //! ```
 
-use super::program::{Found, PAGE_BYTES, RETURNS, Sampled};
+use super::program::{Found, RETURNS, Sampled};
 use super::stage::Progress;
 use super::watch::Watch;
 use crate::scan_claims::CommandClaims;
 use etmem_core::act::Sample;
 use etmem_core::address::PAGE_SIZE;
+use etmem_core::compressed::PAGE_BYTES;
 use etmem_core::feedback::{LOOKS_MAX, LastTouches};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::mover::Residence;

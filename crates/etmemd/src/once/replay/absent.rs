@@ -1,5 +1,5 @@
 //! The ports of a replayed machine that have nothing behind them: no task of slide asks for more than the limits of a group, of which
-//! there are none.
+//! there are none, and what stood in pages is not recorded.
 
 use super::machine::ReplayedMachine;
 use etmem_core::kernel::decider::{AbstractName, Deciders, Unanswered};
@@ -10,6 +10,7 @@ use etmem_core::kernel::groups::{
 use etmem_core::kernel::monitoring::{Action, Attributes, GroupMonitor, Monitor, Monitoring, Scheme, Way};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
+use etmem_core::kernel::reader::{MemoryReader, MemoryReaders};
 use std::time::Duration;
 
 /// A record has no control groups, and nothing that decides or monitors in the place of a task.
@@ -40,6 +41,12 @@ impl ControlGroups for ReplayedMachine {
 
     fn reclaim(&self, _: &Group, _: u64, _: Option<Swappiness>) -> Result<Reclaimed, GroupError> {
         Err(GroupError::Removed)
+    }
+}
+
+impl MemoryReaders for ReplayedMachine {
+    fn attach(&self, _: ProcessId) -> Result<Box<dyn MemoryReader>, ProcessError> {
+        Err(absent())
     }
 }
 

@@ -205,6 +205,7 @@ impl ReplayedMachine {
             swap_cache: None,
             pressure: machine.clone(),
             groups: machine.clone(),
+            readers: machine.clone(),
             deciders: machine.clone(),
             cooperation: None,
             sinking: None,
