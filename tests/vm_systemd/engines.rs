@@ -51,9 +51,12 @@ pub(crate) fn psi(inside: &Inside) -> Result<()> {
          [task]\nproject=row\nengine=psi\nname=it\ncg_dir=system.slice/{TARGET}\nreclaim_rate=0.3\nreclaim_rate_min=0.3\n\
          pressure=90\nio_pressure=90\nmax_refault=none\nmax_rate=none\n"
     );
+    let is_placed = || Path::new(DROP_INS).join(GROUPS.example).exists();
     let mut looks = false;
     row(inside, &task, Some(GROUPS), |pid| {
-        looks |= said(inside)?.contains("the kernel looks which of its memory is in use");
+        let looked = said(inside)?.contains("the kernel looks at which of its memory is in use");
+        ensure!(is_placed() || !looked, "the kernel can be asked to look without {}", GROUPS.example);
+        looks |= looked;
         Ok(in_swap(pid)? > MEMORY / 8)
     })?;
     ensure!(looks, "the kernel could not be asked to look");

@@ -11,15 +11,17 @@ mod limits;
 
 use crate::root::Roots;
 use etmem_core::kernel::groups::{
-    ControlGroups, Group, GroupError, GroupLimits, GroupMemory, GroupPattern, GroupPressure, Reclaimed,
+    ControlGroups, Group, GroupError, GroupLimits, GroupMemory, GroupPattern, GroupPressure, Reclaimed, Seen,
     Swappiness,
 };
+use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use hierarchy::Hierarchy;
 use limits::OwnGroup;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What was looked up of groups.
 #[derive(Debug, Default)]
@@ -130,8 +132,12 @@ impl ControlGroups for MachineGroups {
         figures::pressure(&Hierarchy::of(&self.roots.sys)?.open_for_pressure(group)?)
     }
 
-    fn look(&self, groups: &[Group], swaps: bool) -> Vec<Group> {
-        generations::begin(&self.roots.sys, groups, swaps)
+    fn look(&self, groups: &[Group], swaps: bool, pacer: &dyn Pacer) -> bool {
+        generations::begin(&self.roots.sys, groups, swaps, pacer)
+    }
+
+    fn seen(&self, groups: &[Group], _: Duration) -> Vec<Option<Seen>> {
+        generations::seen(&self.roots.sys, groups)
     }
 
     fn reclaim(

@@ -4,6 +4,7 @@ use super::fate::{Fate, Places};
 use super::gathered::Gathered;
 use super::recheck::recheck;
 use super::tools::Tools;
+use crate::address::PAGE_SIZE;
 use crate::kernel::pacer::Pace;
 use crate::kernel::process::ProcessError;
 use crate::plan::{Budget, Ended, Outcome};
@@ -82,8 +83,7 @@ fn move_out(
     tools: &mut Tools<'_>,
 ) -> Result<(), ProcessError> {
     let pacer = tools.pacer;
-    places.before.clear();
-    places.after.clear();
+    places.clear(usize::try_from(batch.bytes / PAGE_SIZE).unwrap_or(0));
     let is_seen = tools.mover.residence(&batch.ranges, &mut places.before)?;
     outcome.tried += batch.bytes;
     let (start, processor) = (pacer.now(), pacer.processor_time());

@@ -26,6 +26,16 @@ pub(super) struct Places {
     pub(super) after: Vec<Residence>,
 }
 
+impl Places {
+    /// Makes room for a batch of `pages`.
+    pub(super) fn clear(&mut self, pages: usize) {
+        for places in [&mut self.before, &mut self.after] {
+            places.clear();
+            places.reserve(pages);
+        }
+    }
+}
+
 /// What became of one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -75,7 +85,7 @@ impl Fate {
             {
                 let end = End::of(*was, *is);
                 // Neighbours mostly share their fate.
-                let most = usize::try_from((range.end - at) / PAGE_SIZE).unwrap_or(usize::MAX);
+                let most = usize::try_from((range.end - at) / PAGE_SIZE).unwrap_or(usize::MAX).max(1);
                 let pairs = before.iter().zip(after).take(most);
                 let alike = pairs.take_while(|(was, is)| End::of(**was, **is) == end).count();
                 (before, after) = (&before[alike..], &after[alike..]);

@@ -5,9 +5,11 @@
 
 pub use super::group_pattern::GroupPattern;
 
+use super::pacer::Pacer;
 use super::pressure::Share;
 use super::process::{ProcessError, ProcessId};
 use std::fmt;
+use std::time::Duration;
 
 /// What the groups of a process, its own and those above, say of its memory, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -163,6 +165,15 @@ pub struct Reclaimed {
     pub no_more: bool,
 }
 
+/// What the kernel's last looks at a group say. A look sees uses through mappings, of anonymous pages and of files; it sees no read(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// How long what the lists have as inactive was not used, at least.
+    pub idle_for: Duration,
+    /// How long ago the last look was.
+    pub ago: Duration,
+}
+
 /// Why something could not be done with a group. The first two are outcomes, not faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
@@ -240,12 +251,17 @@ pub trait ControlGroups: fmt::Debug + Send + Sync {
     /// When it is gone, or the kernel's answer cannot be read.
     fn pressure(&self, group: &Group) -> Result<GroupPressure, GroupError>;
 
-    /// Has the kernel look now which pages of `groups`, and of the groups below them, were used since it looked last. From then on
-    /// [`memory`](Self::memory) has as in use what was used between the last two looks. `swaps`: anonymous pages count, as there
-    /// is swap for them. The groups that it looked at: none if it cannot be asked.
-    fn look(&self, groups: &[Group], swaps: bool) -> Vec<Group> {
-        let _ = (groups, swaps);
-        Vec::new()
+    /// Has the kernel look now at which pages of `groups`, and of the groups below them, were used since it looked last. `swaps`: at
+    /// anonymous pages as well, as there is swap for them. Ends early where `pacer` says so. Whether it could be asked of any.
+    fn look(&self, groups: &[Group], swaps: bool, pacer: &dyn Pacer) -> bool {
+        let _ = (groups, swaps, pacer);
+        false
+    }
+
+    /// What the kernel has seen of each of `groups` when it looked, for this task or for another reason, as of `now`; `None` if it does not say.
+    fn seen(&self, groups: &[Group], now: Duration) -> Vec<Option<Seen>> {
+        let _ = now;
+        vec![None; groups.len()]
     }
 
     /// Asks the kernel to reclaim `bytes` of `group` and of the groups below it, and waits for it. The kernel takes what it is

@@ -4,13 +4,15 @@
 //! no longer than from that look to the next, which is milliseconds.
 
 use etmem_core::kernel::Kernel;
-use etmem_core::kernel::groups::Group;
+use etmem_core::kernel::groups::{Group, Seen};
 use etmem_core::kernel::pacer::Pacer;
-use std::collections::HashMap;
 use std::time::Duration;
 
-/// The least time from one look to the next, and so for which memory was idle that leaves.
+/// The least time from one look to the next.
 pub(super) const EVERY: Duration = Duration::from_secs(30);
+
+/// How long memory must have been idle to leave: as long, less what a look takes.
+const IDLE: Duration = Duration::from_secs(25);
 
 /// Of the time, looks take at most a hundredth.
 const PART: u32 = 100;
@@ -21,53 +23,65 @@ pub(super) enum Looked {
     /// The kernel cannot be asked to look.
     #[default]
     Unable,
-    /// Not often enough yet.
+    /// What its lists have as inactive may have been used just now.
     Waits,
-    /// What is inactive by its lists was idle for as long as from one look to the next.
-    Knows,
+    /// That was not used for so long.
+    Knows(Duration),
 }
 
 /// The looks at the groups of a task.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
+    /// When the last was, the earliest time of the next, and whether anonymous memory was looked at.
+    last: Duration,
     next: Duration,
-    able: bool,
-    /// How often each group was looked at; those that could not be: 0.
-    of: HashMap<Group, u32>,
+    swaps: bool,
+    /// Whether the kernel could be asked the last time; none: it has not been tried.
+    able: Option<bool>,
 }
 
 impl Looks {
-    /// Has the kernel look at `groups` if it is time.
-    pub(super) fn round(&mut self, groups: &[Group], swaps: bool, kernel: &Kernel, pacer: &dyn Pacer) {
-        self.of.retain(|group, _| groups.contains(group));
-        if pacer.now() < self.next || groups.is_empty() {
-            return;
+    /// Has the kernel look at those of `groups` for which it is time: what is known of each.
+    pub(super) fn round(
+        &mut self,
+        groups: &[Group],
+        swaps: bool,
+        kernel: &Kernel,
+        pacer: &dyn Pacer,
+    ) -> Vec<Looked> {
+        let now = pacer.now();
+        let mut seen = kernel.groups.seen(groups, now);
+        // Swap that comes makes memory movable that no look was at.
+        let is_new = swaps && !self.swaps && self.able.is_some();
+        // A look soon after one that the kernel had itself would show nothing; but it may have its own again and again.
+        let is_late = is_new || self.able.is_none() || now >= self.last + EVERY * 2;
+        let is_due = |seen: &Option<Seen>| is_late || seen.is_some_and(|seen| seen.ago >= EVERY);
+        let due = groups.iter().zip(&seen).filter(|(_, seen)| is_due(seen)).map(|(group, _)| group.clone());
+        let due: Vec<Group> = due.collect();
+        if !due.is_empty() && (is_new || now >= self.next) {
+            let used = pacer.processor_time();
+            let looks = if is_new { 2 } else { 1 };
+            self.able = Some((0..looks).fold(false, |_, _| kernel.groups.look(&due, swaps, pacer)));
+            let took = pacer.processor_time().saturating_sub(used);
+            self.last = pacer.now();
+            self.next = self.last + took.saturating_mul(PART);
+            self.swaps = swaps;
+            seen = kernel.groups.seen(groups, self.last);
         }
-        let used = pacer.processor_time();
-        let looked = kernel.groups.look(groups, swaps);
-        let took = pacer.processor_time().saturating_sub(used);
-        self.next = pacer.now() + EVERY.max(took.saturating_mul(PART));
-        self.able = !looked.is_empty();
-        for group in groups {
-            let times = self.of.entry(group.clone()).or_default();
-            *times = if looked.contains(group) { times.saturating_add(1) } else { 0 };
+        if self.able != Some(true) {
+            return vec![Looked::Unable; groups.len()];
         }
+        let known = |seen: Option<Seen>| match seen.map(|seen| seen.idle_for) {
+            None => Looked::Unable,
+            Some(idle) if idle < IDLE => Looked::Waits,
+            Some(idle) => Looked::Knows(idle),
+        };
+        seen.into_iter().map(known).collect()
     }
 
-    /// Whether it has been tried, and the kernel could not be asked to look at any group.
+    /// Whether it has been tried, and the kernel could not be asked.
     pub(super) fn are_impossible(&self) -> bool {
-        !self.able && !self.of.is_empty()
-    }
-
-    /// What is known of `group`.
-    pub(super) fn of(&self, group: &Group) -> Looked {
-        match self.of.get(group) {
-            Some(2..) => Looked::Knows,
-            Some(1) => Looked::Waits,
-            // A group that is new since the last look.
-            None if self.able => Looked::Waits,
-            Some(0) | None => Looked::Unable,
-        }
+        self.able == Some(false)
     }
 }
 
@@ -79,28 +93,40 @@ mod tests {
     #[test]
     fn a_group_is_known_after_its_second_look() {
         let machine = FakeMachine::new(FakeMachine::roomy(), Vec::new());
-        let able = FakeGroup { looks: Some(0), ..FakeGroup::new("a", 1, 0, 4096) };
-        let (unable, new) = (FakeGroup::new("b", 2, 0, 4096), FakeGroup { ..able.clone() });
+        let able = FakeGroup { looks: Some(Vec::new()), ..FakeGroup::new("a", 1, 0, 4096) };
+        let unable = FakeGroup::new("b", 2, 0, 4096);
         let [a, b] = [&able, &unable].map(|group| group.group.clone());
         let c = Group { path: "c".into(), id: 3 };
-        machine.make_group(able);
+        machine.make_group(able.clone());
         machine.make_group(unable);
         let (kernel, pacer) = (machine.kernel(), FakePacer::endless());
         let (mut looks, mut seen) = (Looks::default(), Vec::new());
-        let mut groups = vec![a.clone(), b.clone()];
+        let mut groups = vec![a, b];
         for round in 0..7 {
             if round == 1 {
-                machine.make_group(FakeGroup { group: c.clone(), ..new.clone() });
+                machine.make_group(FakeGroup { group: c.clone(), ..able.clone() });
                 groups.push(c.clone());
             }
-            looks.round(&groups, true, &kernel, &pacer);
-            seen.push([&a, &b, &c].map(|group| looks.of(group)));
+            seen.push(looks.round(&groups, true, &kernel, &pacer));
             let _ = pacer.pause(EVERY / 2);
         }
-        let (unable, waits, knows) = (Looked::Unable, Looked::Waits, Looked::Knows);
-        assert_eq!(seen[..2], [[waits, unable, waits]; 2]);
+        let (unable, waits, knows) = (Looked::Unable, Looked::Waits, Looked::Knows(EVERY));
+        assert_eq!(seen[..2], [vec![waits, unable], vec![waits, unable, waits]]);
         assert_eq!(seen[2..4], [[knows, unable, waits]; 2]);
         assert_eq!(seen[4..], [[knows, unable, knows]; 3]);
-        assert_eq!(machine.group_at("a").unwrap().looks, Some(4));
+        assert_eq!(machine.group_at("a").unwrap().looks.unwrap().len(), 4);
+        // Another program has the kernel look as well: what is inactive now was idle for a moment.
+        let _ = pacer.pause(Duration::from_secs(1));
+        assert!(kernel.groups.look(&groups, true, &pacer));
+        assert_eq!(looks.round(&groups, true, &kernel, &pacer)[0], Looked::Waits);
+        // All of it counts as in use when swap comes.
+        let mut later = Looks::default();
+        assert_eq!(later.round(&groups, false, &kernel, &pacer)[0], Looked::Waits);
+        let _ = pacer.pause(EVERY - Duration::from_secs(1));
+        assert_eq!(later.round(&groups, true, &kernel, &pacer)[0], Looked::Waits);
+        assert!(!later.are_impossible());
+        let mut none = Looks::default();
+        assert_eq!(none.round(&groups[1..2], true, &kernel, &pacer), [Looked::Unable]);
+        assert!(none.are_impossible());
     }
 }

@@ -9,6 +9,7 @@ use etmem_core::feedback::BackOff;
 use etmem_core::kernel::groups::{Group, GroupError, GroupPressure, Stall};
 use etmem_core::kernel::pressure::Share;
 use std::fmt;
+use std::time::Duration;
 
 figures! { pub(super) FIGURES;
     GROUPS: Counter Count, "groups", "control groups", Always,
@@ -44,8 +45,8 @@ pub(super) enum Gate {
     Floor,
     /// The kernel has not looked often enough at what is in use.
     Looks,
-    /// Nearly all of it was used between two looks.
-    InUse,
+    /// Nearly all of it was used between two looks: bytes that were not, and the time between these.
+    InUse(u64, Duration),
 }
 
 /// What bounds a round that asked for less than its share.
@@ -57,6 +58,8 @@ pub(super) enum Bounded {
     Refaults,
     /// A little leaves first.
     Trial,
+    /// Half of what was idle.
+    Idle,
 }
 
 /// How a round ended.
@@ -125,7 +128,7 @@ impl Round {
                 RoundEnd::Held(Gate::Memory(..) | Gate::Io(..) | Gate::Refaults(_) | Gate::Swap),
                 Some(reason),
             ) => (Level::Warn, reason.name.word()),
-            (RoundEnd::Held(Gate::Floor | Gate::Looks | Gate::InUse), Some(reason)) => {
+            (RoundEnd::Held(Gate::Floor | Gate::Looks | Gate::InUse(..)), Some(reason)) => {
                 (Level::Info, reason.name.word())
             }
             (RoundEnd::Failed(GroupError::Refused { .. }), Some(reason)) => {
@@ -165,7 +168,7 @@ impl Round {
         ]);
         let (asked, less) = (asked + would, wanted.saturating_sub(asked + would));
         let row = match self.bounded {
-            Some(Bounded::Rate | Bounded::Trial) => &figures::LATER,
+            Some(Bounded::Rate | Bounded::Trial | Bounded::Idle) => &figures::LATER,
             Some(Bounded::Refaults) | None => &figures::NO_ROOM,
         };
         if asked < *wanted {
@@ -199,6 +202,9 @@ impl Round {
                 Bounded::Trial => {
                     let text = "a little of its share leaves first, to see whether it stays out";
                     reason(ReasonName::Later, text.to_owned())
+                }
+                Bounded::Idle => {
+                    reason(ReasonName::Later, "half of what was idle leaves in a round".to_owned())
                 }
                 Bounded::Refaults => reason(ReasonName::TooManyRefaults, back_off(self.back_off)),
             },
@@ -236,19 +242,17 @@ impl Round {
             }
             Gate::Looks => {
                 let text = format!(
-                    "the kernel looks which of its memory is in use, each {} s: what it finds idle at the second look may leave",
+                    "the kernel looks at which of its memory is in use, each {} s at most: what it finds idle at the second look may leave",
                     EVERY.as_secs()
                 );
                 (ReasonName::Looking, text)
             }
-            Gate::InUse => {
-                let text = format!(
-                    "{} KiB of the {} KiB that it uses were idle for {} s",
-                    self.room.inactive >> 10,
-                    self.used >> 10,
-                    EVERY.as_secs()
-                );
-                (ReasonName::AllInUse, text)
+            Gate::InUse(idle, idle_for) => {
+                let (idle, used, seconds) = (idle >> 10, self.used >> 10, idle_for.as_secs());
+                (
+                    ReasonName::AllInUse,
+                    format!("{idle} KiB of the {used} KiB that it uses were idle for {seconds} s"),
+                )
             }
             Gate::Floor => {
                 let text = format!("it uses {} KiB and keeps {} KiB", self.used >> 10, self.room.floor >> 10);

@@ -21,8 +21,9 @@ pub(super) struct Room {
     pub(super) floor: u64,
     /// What is above.
     pub(super) bytes: u64,
-    /// Of what may leave, what the kernel's lists do not have as in use.
-    pub(super) inactive: u64,
+    /// Of what may leave, what the kernel's lists do not have as in use: anonymous pages, and those of files.
+    pub(super) inactive_anon: u64,
+    pub(super) inactive_file: u64,
     /// Whether a promise of the group, or of one above, is what bounds it.
     pub(super) promised: bool,
 }
@@ -38,14 +39,21 @@ impl Room {
         // A group above may be promised memory as well: what it has beyond that is the most that may leave.
         let above = group.limits.protection.map_or(u64::MAX, |limit| limit.used.saturating_sub(limit.bound));
         let bytes = beyond.min(above);
-        let anon = group.anon.saturating_sub(group.active_anon).min(swap_room);
-        let inactive = group.file.saturating_sub(group.active_file).saturating_add(anon).min(bytes);
+        let inactive_anon = group.anon.saturating_sub(group.active_anon).min(swap_room);
+        let inactive_file = group.file.saturating_sub(group.active_file);
         Self {
             floor: group.current - bytes,
             bytes,
-            inactive,
+            inactive_anon,
+            inactive_file,
             promised: group.promise > own || above < beyond,
         }
+    }
+
+    /// Both together.
+    pub(super) const fn inactive(&self) -> u64 {
+        let all = self.inactive_anon.saturating_add(self.inactive_file);
+        if all < self.bytes { all } else { self.bytes }
     }
 
     /// What a round asks for at `rate`, of whole pages.
@@ -81,7 +89,7 @@ mod tests {
     fn floor(keys: &str, group: GroupMemory) -> (u64, bool) {
         let room = Room::of(&settings(keys), &group, 1 << 40);
         assert_eq!(room.floor + room.bytes, group.current);
-        assert_eq!(room.inactive, room.bytes);
+        assert_eq!(room.inactive(), room.bytes);
         (room.floor / MIB, room.promised)
     }
 
@@ -125,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_request_is_of_whole_pages_and_never_below_the_floor() {
-        let room = Room { floor: 0, bytes: 100_000, inactive: 0, promised: false };
+        let room = Room { bytes: 100_000, ..Room::default() };
         for (rate, most, want) in
             [(0.05, u64::MAX, 4096), (0.01, u64::MAX, 0), (9.0, u64::MAX, 98_304), (1.0, 8191, 4096)]
         {

@@ -6,6 +6,7 @@
 //! ```
 
 use super::balance::Balance;
+use super::keys::Preference;
 use super::looks::Looked;
 use super::rate::AdaptiveRate;
 use super::report::{Bounded, Gate, Round, RoundEnd};
@@ -29,8 +30,8 @@ const PIECE: u64 = 32 << 20;
 /// it does when it reclaims.
 const FIRST: u32 = 6;
 
-/// A group is in use when half of what was idle is less than one part of it in this power of two.
-const USED: u32 = 7;
+/// A group is in use when less than one part of it in this power of two was idle.
+const USED: u32 = 6;
 
 /// The same after programs waited or too much was refaulted.
 const AGAIN: u32 = 2;
@@ -180,29 +181,24 @@ impl GroupRound<'_> {
         let limits = known.limiter.limits();
         shared.throttle.halve(limits.halvings);
         round.wanted = round.room.request(round.rate, self.settings.most);
-        let (inactive, little) = (round.room.inactive / 2, round.wanted >> FIRST);
-        let idle = match self.looked {
-            Looked::Waits => {
-                round.bounded = Some(Bounded::Trial);
-                return RoundEnd::Held(Gate::Looks);
-            }
-            // Asked for the rest, the kernel might find less, and take what it has not seen used for some milliseconds.
-            Looked::Knows if inactive < round.used >> USED => {
+        // What holds whatever is idle comes first.
+        if round.swap_room == 0 && self.machine.swap_total > 0 && swappiness.is_none() {
+            return RoundEnd::Held(Gate::Swap);
+        }
+        if round.room.bytes < PAGE_SIZE {
+            return RoundEnd::Held(Gate::Floor);
+        }
+        let (idle, bounded_by_idle) = match self.idle(known, shared, &mut swappiness, round) {
+            Ok(idle) => idle,
+            Err(gate) => {
                 round.wanted = 0;
-                return RoundEnd::Held(Gate::InUse);
-            }
-            Looked::Knows => inactive,
-            Looked::Unable => {
-                if inactive <= little {
-                    known.caution = FIRST;
-                }
-                inactive.max(little)
+                return RoundEnd::Held(gate);
             }
         };
         let bounds = [
             (round.wanted, None),
             (round.wanted >> known.caution, Some(Bounded::Trial)),
-            (idle, Some(Bounded::Trial)),
+            (idle, Some(bounded_by_idle)),
             (round.wanted >> limits.halvings, Some(Bounded::Refaults)),
             (limits.bytes.unwrap_or(u64::MAX), Some(Bounded::Refaults)),
             (shared.throttle.bytes_within(self.settings.interval), Some(Bounded::Rate)),
@@ -211,13 +207,10 @@ impl GroupRound<'_> {
         let (most, bounded) = bounds.into_iter().min_by_key(|(bytes, _)| *bytes).unwrap_or_default();
         let most = most & !(PAGE_SIZE - 1);
         round.bounded = bounded;
-        if round.swap_room == 0 && self.machine.swap_total > 0 && swappiness.is_none() {
-            return RoundEnd::Held(Gate::Swap);
-        }
         if most == 0 {
             return RoundEnd::Held(match bounded {
                 Some(Bounded::Refaults) => Gate::Refaults(round.back_off),
-                Some(Bounded::Rate | Bounded::Trial) | None => Gate::Floor,
+                Some(Bounded::Rate | Bounded::Trial | Bounded::Idle) | None => Gate::Floor,
             });
         }
         if self.settings.dry_run {
@@ -228,6 +221,44 @@ impl GroupRound<'_> {
         known.out = known.out.saturating_add(round.got);
         known.limiter.left(round.got);
         end
+    }
+
+    /// How much may be asked for by what is idle, and what to say if that is less than the share; or why nothing may.
+    fn idle(
+        &self,
+        known: &mut Known,
+        shared: &Shared,
+        swappiness: &mut Option<Swappiness>,
+        round: &mut Round,
+    ) -> Result<(u64, Bounded), Gate> {
+        let Room { inactive_anon, inactive_file, .. } = round.room;
+        match self.looked {
+            Looked::Unable => {
+                let (inactive, little) = (round.room.inactive() / 2, round.wanted >> FIRST);
+                if inactive <= little {
+                    known.caution = FIRST;
+                }
+                Ok((inactive.max(little), Bounded::Trial))
+            }
+            Looked::Waits => Err(Gate::Looks),
+            Looked::Knows(idle_for) => {
+                let idle = if inactive_file <= inactive_anon {
+                    inactive_anon
+                } else if shared.takes_swappiness && self.settings.preference == Preference::Auto {
+                    // Of a request for both, it is not known how much would be anonymous.
+                    *swappiness = Some(Swappiness::FILE_ONLY);
+                    inactive_file
+                } else {
+                    round.room.inactive()
+                };
+                // Asked for the rest, the kernel might find less, and take what it has not seen used for some milliseconds.
+                if idle < round.used >> USED {
+                    return Err(Gate::InUse(idle, idle_for));
+                }
+                round.wanted = round.wanted.min(idle);
+                Ok((idle / 2, Bounded::Idle))
+            }
+        }
     }
 
     /// Asks for `most` bytes, piece by piece, and stops early where the group has no more, or is at its floor.
@@ -265,7 +296,9 @@ impl GroupRound<'_> {
                 Err(GroupError::NoSwappiness) => {
                     shared.takes_swappiness = false;
                     if *swappiness == Some(Swappiness::FILE_ONLY) {
-                        return RoundEnd::Held(Gate::Swap);
+                        // The next round goes without.
+                        let is_full = round.swap_room == 0;
+                        return if is_full { RoundEnd::Held(Gate::Swap) } else { RoundEnd::Reclaimed };
                     }
                     *swappiness = None;
                 }

@@ -1,6 +1,6 @@
 //! A round of a psi task: its control groups are looked for, and each has its turn. What fails with one concerns no other.
 
-use super::looks::Looks;
+use super::looks::{Looked, Looks};
 use super::report::lost;
 use super::round::{GroupRound, Known, Shared};
 use super::settings::Settings;
@@ -41,16 +41,17 @@ impl PsiRunner {
         pacer: &dyn Pacer,
     ) -> Vec<GroupReport> {
         self.known.retain(|group, _| groups.contains(group));
-        if !self.settings.dry_run {
-            self.looks.round(groups, machine.swap_total > 0, kernel, pacer);
-        }
+        let looked = if self.settings.dry_run {
+            vec![Looked::Unable; groups.len()]
+        } else {
+            self.looks.round(groups, machine.swap_total > 0, kernel, pacer)
+        };
         let mut reports = Vec::with_capacity(groups.len());
-        for group in groups {
+        for (group, looked) in groups.iter().zip(looked) {
             if pacer.pace() == Pace::Stop {
                 break;
             }
             let known = self.known.entry(group.clone()).or_insert_with(|| Known::new(&self.settings));
-            let looked = self.looks.of(group);
             let round = GroupRound { settings: &self.settings, group, looked, machine, kernel, pacer };
             reports.push(match round.run(known, &mut self.shared) {
                 Ok(round) => round.report(group),
@@ -71,9 +72,10 @@ impl PsiRunner {
             say(Level::Warn, "swappiness", format!("{}; it is left out", GroupError::NoSwappiness));
         }
         if self.looks.are_impossible() {
-            let text = "the kernel cannot be asked to look what is in use (/sys/kernel/debug/lru_gen: CONFIG_LRU_GEN, debugfs mounted, and \
-                        may be written): where little is idle, a request may take what was used just now";
-            say(Level::Info, "no_looks", text.to_owned());
+            let text = "the kernel cannot be asked to look at what is in use, so that where little is idle a request may take what was used \
+                        just now: /sys/kernel/debug/lru_gen is missing (CONFIG_LRU_GEN, debugfs), is read-only (a unit's sandbox), or \
+                        lockdown keeps it; or bits 1 and 2 of /sys/kernel/mm/lru_gen/enabled are not set (echo y > enabled)";
+            say(Level::Warn, "no_looks", text.to_owned());
         }
         let blind = groups.iter().filter(|group| group.figures.get(&super::report::BLIND) > Some(0));
         let blind: Vec<String> = blind.map(|group| group.group.to_string()).collect();

@@ -66,16 +66,23 @@ pub(crate) fn no_group() -> Vec<StepReport> {
 }
 
 pub(crate) fn at_floor() -> Vec<StepReport> {
-    round(Some(group()), "limit_min_bytes=1073741824", None)
+    let looked_at = FakeGroup { looks: Some(Vec::new()), ..group() };
+    [group(), looked_at]
+        .into_iter()
+        .flat_map(|group| round(Some(group), "limit_min_bytes=1073741824", None))
+        .collect()
 }
 
 pub(crate) fn looking() -> Vec<StepReport> {
-    round(Some(FakeGroup { looks: Some(0), ..group() }), "", None)
+    round(Some(FakeGroup { looks: Some(Vec::new()), ..group() }), "", None)
 }
 
 pub(crate) fn all_in_use() -> Vec<StepReport> {
-    let hot =
-        FakeGroup { looks: Some(0), hot: 100 * MIB, ..FakeGroup::new("system.slice/a", 7, 0, 100 * MIB) };
+    let hot = FakeGroup {
+        looks: Some(Vec::new()),
+        hot: 100 * MIB,
+        ..FakeGroup::new("system.slice/a", 7, 0, 100 * MIB)
+    };
     rounds(2, Some(hot), "", None).split_off(1)
 }
 

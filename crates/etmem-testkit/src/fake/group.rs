@@ -1,8 +1,9 @@
 //! A control group of a scripted machine.
 
 use etmem_core::kernel::groups::{
-    Group, GroupError, GroupMemory, GroupPressure, Reclaimed, Stall, Swappiness,
+    Group, GroupError, GroupMemory, GroupPressure, Reclaimed, Seen, Stall, Swappiness,
 };
+use std::time::Duration;
 
 /// A control group. Of its anonymous memory a part may be hot: what of that is reclaimed is read back before the next look.
 #[derive(Debug, Clone)]
@@ -17,8 +18,8 @@ pub struct FakeGroup {
     pub hot: u64,
     /// Whether the kernel takes `swappiness=`.
     pub takes_swappiness: bool,
-    /// Whether the kernel can be asked to look at it, and how often it has looked.
-    pub looks: Option<u32>,
+    /// When the kernel has looked at it, if it can be asked.
+    pub looks: Option<Vec<Duration>>,
     /// What fails.
     pub fault: Option<GroupFault>,
     /// Each request to reclaim.
@@ -63,12 +64,21 @@ impl FakeGroup {
         self.memory.counters.refaulted_anon += back;
     }
 
-    /// The kernel looks which of its memory is in use: after the second time it knows.
-    pub(super) fn look(&mut self) -> bool {
+    /// The kernel looks `now` at which of its memory is in use: after the second time it knows.
+    pub(super) fn look(&mut self, now: Duration) -> bool {
         let Some(looks) = &mut self.looks else { return false };
-        *looks += 1;
-        self.memory.active_anon = if *looks > 1 { self.hot.min(self.memory.anon) } else { self.memory.anon };
+        looks.push(now);
+        self.memory.active_anon =
+            if looks.len() > 1 { self.hot.min(self.memory.anon) } else { self.memory.anon };
         true
+    }
+
+    /// What its looks say `now`.
+    pub(super) fn seen(&self, now: Duration) -> Option<Seen> {
+        let looks = self.looks.as_deref()?;
+        let idle_for =
+            looks.last_chunk().map_or(Duration::ZERO, |[before, last]| last.saturating_sub(*before));
+        Some(Seen { idle_for, ago: looks.last().map_or(now, |last| now.saturating_sub(*last)) })
     }
 
     pub(super) fn reclaim(&mut self, bytes: u64, swappiness: Option<Swappiness>, swap: bool) -> Reclaimed {

@@ -3,10 +3,12 @@
 use super::group::{FakeGroup, GroupFault};
 use super::machine::FakeMachine;
 use etmem_core::kernel::groups::{
-    ControlGroups, Group, GroupError, GroupLimits, GroupMemory, GroupPattern, GroupPressure, Reclaimed,
+    ControlGroups, Group, GroupError, GroupLimits, GroupMemory, GroupPattern, GroupPressure, Reclaimed, Seen,
     Swappiness,
 };
+use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::{ProcessError, ProcessId};
+use std::time::Duration;
 
 impl FakeMachine {
     /// Makes `group`, in the place of a group that has its path.
@@ -97,9 +99,15 @@ impl ControlGroups for FakeMachine {
         })
     }
 
-    fn look(&self, groups: &[Group], _swaps: bool) -> Vec<Group> {
-        let looked = |group: &Group| self.with_group(group, |group, _| Ok(group.look())) == Ok(true);
-        groups.iter().filter(|group| looked(group)).cloned().collect()
+    fn look(&self, groups: &[Group], _swaps: bool, pacer: &dyn Pacer) -> bool {
+        let looked =
+            |group: &Group| self.with_group(group, |group, _| Ok(group.look(pacer.now()))) == Ok(true);
+        groups.iter().filter(|group| looked(group)).count() > 0
+    }
+
+    fn seen(&self, groups: &[Group], now: Duration) -> Vec<Option<Seen>> {
+        let seen = |group: &Group| self.with_group(group, |group, _| Ok(group.seen(now))).ok().flatten();
+        groups.iter().map(seen).collect()
     }
 
     fn reclaim(
