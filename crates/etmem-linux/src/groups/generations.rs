@@ -98,7 +98,10 @@ fn generations(text: &str) -> Vec<Generations> {
         if let Some(rest) = words.strip_prefix("memcg ") {
             let rest = rest.trim_start();
             let (number, path) = rest.split_once(' ').unwrap_or((rest, "/"));
-            group = number.parse().ok().map(|number: u64| (number, path.to_owned()));
+            // A group that was removed while pages of it are left has the path that it had, and no number: none of it is reclaimed
+            // with the group that has its path since.
+            let number = number.parse().ok().filter(|number: &u64| *number > 0);
+            group = number.map(|number| (number, path.to_owned()));
             begins = false;
         } else if let Some(node) = words.strip_prefix("node ") {
             begins = false;
@@ -135,6 +138,10 @@ memcg 4294967399 /a/b c
  node     0
           7     120021      34011         0x
           8      90017       1200         12 
+memcg     0 /a/b c
+ node     0
+          3       5000      34011          0 
+          4       5000          0          0 
 memcg    32 /a/bc
  node     0
           9     120021      34011          0 
