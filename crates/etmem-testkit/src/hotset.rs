@@ -43,6 +43,8 @@ const BATCH: usize = 2048;
 const NAP: Duration = Duration::from_millis(2);
 /// More pages than the kernel drops from the translation buffer one by one: it drops all (`arch/x86/mm/tlb.c`).
 const SCRATCH_PAGES: usize = 64;
+/// How often it does: a look of the kernel passes over a process whose mappings are being changed (`walk_mm`, mm/vmscan.c).
+const FORGETS: Duration = Duration::from_millis(50);
 /// A page begins with its number and `MARK`, and has a byte behind that is touched.
 const MARK: u64 = 0x686f_7473_6574_0000;
 const TOUCHED: usize = 64;
@@ -101,6 +103,8 @@ struct Program {
     pages: usize,
     hot: Range<usize>,
     warm: Option<Warm>,
+    /// When the processor next forgets its translations.
+    forgets: Duration,
     pinned: Vec<[OwnedFd; 2]>,
 }
 
@@ -129,8 +133,15 @@ impl Program {
         };
         let first = memory.as_ptr().align_offset(BLOCK);
         let pages = options.memory / PAGE;
-        let mut program =
-            Self { memory, first, pages, hot: 0..options.hot / PAGE, warm: None, pinned: Vec::new() };
+        let mut program = Self {
+            memory,
+            first,
+            pages,
+            hot: 0..options.hot / PAGE,
+            warm: None,
+            forgets: Duration::ZERO,
+            pinned: Vec::new(),
+        };
         for page in 0..pages {
             program.page(page)[..8].copy_from_slice(&mark(page).to_ne_bytes());
         }
@@ -156,7 +167,11 @@ impl Program {
                 }
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {
-                    self.touch(&mut random)?;
+                    self.touch(&mut random);
+                    if self.forgets <= clock.now() {
+                        self.forgets = clock.now() + FORGETS;
+                        forget_translations()?;
+                    }
                     self.keep_warm(clock.now())?;
                     let _ = clock.pause(NAP);
                 }
@@ -164,13 +179,12 @@ impl Program {
         }
     }
 
-    fn touch(&mut self, random: &mut Random) -> Result<()> {
+    fn touch(&mut self, random: &mut Random) {
         let hot = self.hot.clone();
         for _ in 0..if hot.is_empty() { 0 } else { BATCH } {
             let byte = &mut self.page(hot.start + random.below(hot.len()))[TOUCHED];
             *byte = byte.wrapping_add(1);
         }
-        forget_translations()
     }
 
     /// Reads the warm pages, if it is time `now`.
@@ -351,7 +365,7 @@ mod tests {
         let mut program = Program::new(Options { memory: 2 * BLOCK, hot: BLOCK, huge: false }).unwrap();
         assert_eq!(program.obey("verify").unwrap(), format!("verified {}", 2 * BLOCK));
         assert_eq!(program.obey(&format!("hot {BLOCK} {BLOCK}")).unwrap(), "hot");
-        program.touch(&mut Random::new(1)).unwrap();
+        program.touch(&mut Random::new(1));
         let touched = |program: &mut Program, page: usize| program.page(page)[TOUCHED] > 0;
         assert!(!(0..512).any(|page| touched(&mut program, page)));
         assert!((512..1024).any(|page| touched(&mut program, page)));
