@@ -21,7 +21,6 @@ use etmem_testkit::laboratory::{self, Machine, trial};
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::trial::{asked_number, named, only, run_in_turn};
-use nix::mount::{MsFlags, mount};
 
 const SWAP: usize = 700 * MIB;
 
@@ -88,7 +87,7 @@ fn inside(word: &str, binaries: &Binaries) -> Result<()> {
     let plan = Plan::of_word(word)?;
     std::fs::write("/proc/sys/vm/page-cluster", "0")?;
     // As systemd does, or the kernel cannot be asked to look (docs/psi.md).
-    mount(None::<&str>, "/sys/kernel/debug", Some("debugfs"), MsFlags::empty(), None::<&str>)?;
+    let _debugfs = guest::debugfs()?;
     let swap = SwapGuard::acquire(SWAP)?;
     table::head(swap.describe(), &plan)?;
     let mut results = Vec::new();

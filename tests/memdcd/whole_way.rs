@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use etmem_testkit::original::decider::{Manner, OriginalDecider};
+use etmem_testkit::original::decider::{Heard, Manner, OriginalDecider};
 use etmem_testkit::process::Running;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::{HOT_OUT, LIMIT, Stage};
@@ -42,10 +42,13 @@ pub(crate) fn hears() -> Result<()> {
     ensure!(shown.contains("sent to the decider") && shown.contains("moves by  none"), "{shown}");
     stage.daemon.must(&["project", "stop", "-n", "p"])?;
     let heard = decider.end()?;
-    let ends = heard.iter().position(|one| one.status == 2).context("no round was whole")?;
+    let ends = heard.iter().position(|one| one.status == Heard::LAST).context("no round was whole")?;
     let round = &heard[..=ends];
     let (first, pages) = (&round[0], round.iter().map(|one| one.pages.len() as u64).sum::<u64>());
-    ensure!(first.status == 0 && round[1..ends].iter().all(|one| one.status == 1), "{round:?}");
+    ensure!(
+        first.status == Heard::FIRST && round[1..ends].iter().all(|one| one.status == Heard::BETWEEN),
+        "{round:?}"
+    );
     ensure!(
         u32::try_from(first.pid)? == workload.pid() && first.total == pages,
         "{} of {pages}",

@@ -7,15 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use etmem_engine::figures::MOVED;
 use etmem_engine::{GroupResult, ReasonName};
+use etmem_testkit::guest;
 use etmem_testkit::pagemap::residency;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
-use etmem_testkit::undo::Undo;
-use nix::mount::{MsFlags, mount, umount};
 
 use crate::inside::{Inside, Task, reason};
-
-const DEBUG: &str = "/sys/kernel/debug";
 
 /// Many times what it takes.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -133,14 +130,10 @@ pub(crate) fn triples(inside: &Inside) -> Result<()> {
     Inside::generations(true)
 }
 
-/// Where the kernel can be asked to look what is in use, nothing leaves that is.
+/// Where the kernel can be asked to look at what is in use, none of that leaves.
 pub(crate) fn looks(inside: &Inside) -> Result<()> {
-    mount(None::<&str>, DEBUG, Some("debugfs"), MsFlags::empty(), None::<&str>)?;
     // Other stories are about kernels that cannot be asked.
-    let _unmounted = Undo::with(|| {
-        // The machine ends with the test program.
-        let _ = umount(DEBUG);
-    });
+    let _debugfs = guest::debugfs()?;
     let _swap = SwapGuard::acquire(256 * MIB)?;
     let (all, hot) = (96 * MIB, 32 * MIB);
     let (group, mut program) = inside.program("looked-at", all, hot)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use etmem_testkit::original::decider::{self, OriginalDecider};
+use etmem_testkit::original::decider::{Heard, Manner, OriginalDecider};
 use etmem_testkit::process::Running;
 use etmem_testkit::qmp::{ReportingGuest, ScriptedGuest};
 
@@ -18,9 +18,6 @@ const ROW: &str = "/etc/etmem/conf.d/row.conf";
 const KERNEL: DropIn = DropIn { example: "kernel-settings.conf", setting: Some("ProtectKernelTunables=no") };
 const GROUPS: DropIn = DropIn { example: "control-groups.conf", setting: Some("ProtectControlGroups=no") };
 const METRICS: DropIn = DropIn { example: "metrics-file.conf", setting: None };
-/// The first of several messages to a decider, and the last.
-const FIRST: i32 = 0;
-const LAST: i32 = 2;
 const LIMITS: &str = "max_rate=none\nmax_refault=none\nmax_pressure=none\n";
 
 /// An example of the package, and the setting that the daemon names where it is missing.
@@ -101,13 +98,14 @@ pub(crate) fn isolated_plugin(inside: &Inside) -> Result<()> {
 
 /// A process outside of the sandbox decides what leaves: it hears of every page in each round.
 pub(crate) fn memdcd(inside: &Inside) -> Result<()> {
-    let decider = OriginalDecider::start(decider::Manner::Succeeds)?;
+    let decider = OriginalDecider::start(Manner::Succeeds)?;
     let task = of_target("loop=2\ninterval=200ms\nsleep=1", "memdcd", "")
         + &format!("Sock=@{}\nvm_flags=rd wr\n", decider.name());
     row(inside, &task, None, |pid| {
         let heard = decider.heard();
-        let round = heard.iter().rposition(|one| one.status == LAST).map_or(&[][..], |last| &heard[..=last]);
-        let first = round.iter().rposition(|one| one.status == FIRST).unwrap_or_default();
+        let round =
+            heard.iter().rposition(|one| one.status == Heard::LAST).map_or(&[][..], |last| &heard[..=last]);
+        let first = round.iter().rposition(|one| one.status == Heard::FIRST).unwrap_or_default();
         let bytes: u64 = round[first..].iter().flat_map(|one| &one.pages).map(|page| page.1).sum();
         let is_of_target = round.last().is_some_and(|one| u32::try_from(one.pid) == Ok(pid));
         Ok(is_of_target && bytes >= MEMORY as u64)

@@ -14,26 +14,26 @@ const LEAST_SIZE: usize = 32;
 const SIZE_STEP: usize = 16;
 const CHAIN: usize = 8;
 
-/// Memory that a copy of `length` bytes takes.
+/// Memory that a copy of `page` takes, as it is compressed to the bytes that `compress` gives.
 #[must_use]
-pub fn copy(length: usize) -> u64 {
+pub fn copy(page: &[u8; PAGE_BYTES], compress: impl FnOnce(&[u8]) -> Vec<u8>) -> u64 {
+    let (words, _) = page.as_chunks::<8>();
+    // Of a page that is one word throughout, zram keeps the word only.
+    if words.iter().all(|word| *word == words[0]) { 0 } else { of_length(compress(page).len()) }
+}
+
+/// The same by LZ4.
+#[must_use]
+pub fn lz4(page: &[u8; PAGE_BYTES]) -> u64 {
+    copy(page, lz4_flex::block::compress)
+}
+
+/// Memory that a copy of `length` bytes takes.
+fn of_length(length: usize) -> u64 {
     let size = (length + HANDLE).max(LEAST_SIZE).next_multiple_of(SIZE_STEP).min(PAGE_BYTES);
     // Of chains that waste as much, the kernel takes the shortest.
     let chain = (1..=CHAIN).min_by_key(|pages| pages * PAGE_BYTES % size).unwrap_or(1) * PAGE_BYTES;
     chain.div_ceil(chain / size) as u64
-}
-
-/// Whether a page is one word throughout: zram keeps the word only, and zswap did so before Linux 6.12.
-#[must_use]
-pub fn is_one_word(page: &[u8; PAGE_BYTES]) -> bool {
-    let (words, _) = page.as_chunks::<8>();
-    words.iter().all(|word| *word == words[0])
-}
-
-/// Memory that a copy of `page` takes, by LZ4.
-#[must_use]
-pub fn lz4(page: &[u8; PAGE_BYTES]) -> u64 {
-    if is_one_word(page) { 0 } else { copy(lz4_flex::block::compress(page).len()) }
 }
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
             (4096, 1, 1),
             (4200, 1, 1),
         ] {
-            assert_eq!(copy(length), (pages * PAGE_BYTES as u64).div_ceil(copies), "{length}");
+            assert_eq!(of_length(length), (pages * PAGE_BYTES as u64).div_ceil(copies), "{length}");
         }
     }
 }

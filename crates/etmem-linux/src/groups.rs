@@ -1,7 +1,7 @@
 //! The control groups of the machine: both versions, and what is read and written of them.
 //!
 //! `hierarchy` finds where groups have memory that can be reclaimed and which files say what, `folder` opens the folder of a
-//! group as long as it is still that group, `figures` reads it, `generations` has the kernel look what is in use, `limits` is what the groups of a process promise and forbid.
+//! group as long as it is still that group, `figures` reads it, `generations` has the kernel look at what is in use, `limits` is what the groups of a process promise and forbid.
 
 mod figures;
 mod folder;

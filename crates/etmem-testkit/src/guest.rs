@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use libtest_mimic::Trial;
+use nix::mount::{MsFlags, mount, umount};
 
 use crate::daemon::Binaries;
 use crate::laboratory::{Commands, Machine, SharedBoot, indented, quoted, trial};
+use crate::undo::Undo;
 
 /// The first argument of a program that runs elsewhere.
 const INSIDE: &str = "--inside";
@@ -111,6 +113,21 @@ pub fn told(boot: &Arc<SharedBoot>, name: &'static str) -> impl FnOnce() -> Resu
         println!("{}", indented(&boot.of(name)?));
         Ok(())
     }
+}
+
+/// Where debugfs is mounted.
+pub const DEBUGFS: &str = "/sys/kernel/debug";
+
+/// Mounts debugfs there, as systemd does. What ends with the machine needs no more; else it is unmounted when the guard is dropped.
+///
+/// # Errors
+/// It cannot be mounted.
+pub fn debugfs() -> Result<Undo> {
+    mount(None::<&str>, DEBUGFS, Some("debugfs"), MsFlags::empty(), None::<&str>).context(DEBUGFS)?;
+    Ok(Undo::with(|| {
+        // Where it is busy, it goes with the machine.
+        let _ = umount(DEBUGFS);
+    }))
 }
 
 /// Tells the story `name` in `machine`, and shows what it printed.

@@ -6,8 +6,11 @@
 use super::carry;
 use super::tools::Tools;
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
-use crate::kernel::mover::SwapOut;
+use crate::compressed::PAGE_BYTES;
+use crate::kernel::mover::{Residence, SwapOut};
+use crate::kernel::pacer::{Pace, Pacer};
 use crate::kernel::process::ProcessError;
+use crate::kernel::reader::MemoryReader;
 use crate::plan::{Budget, Outcome, Piece, Plan};
 use serde::{Deserialize, Serialize};
 use std::iter::Peekable;
@@ -67,6 +70,35 @@ impl Sample {
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Gives what stands in each of its pages that is in memory to `each`; nothing of one that is shared by copy-on-write with a forked
+    /// process. Ends early where `pacer` says so.
+    ///
+    /// # Errors
+    /// When the process is gone, or the kernel refuses.
+    pub fn read(
+        &self,
+        reader: &mut dyn MemoryReader,
+        pacer: &dyn Pacer,
+        mut each: impl FnMut(Option<&[u8; PAGE_BYTES]>),
+    ) -> Result<(), ProcessError> {
+        let (mut there, mut page) = (Vec::new(), [0; PAGE_BYTES]);
+        for range in self.ranges() {
+            reader.residence(&[range], &mut there)?;
+            for (at, place) in (range.start..range.end).step_by(PAGE_BYTES).zip(&there) {
+                match place {
+                    Residence::Memory { shared: true, file: false, .. } => each(None),
+                    Residence::Memory { .. } if reader.read(at, &mut page)? => each(Some(&page)),
+                    // To read what has left since would bring it back.
+                    Residence::Memory { .. } | Residence::Swap | Residence::Nowhere => {}
+                }
+            }
+            if pacer.pace() == Pace::Stop {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What of `pieces` is not in it.

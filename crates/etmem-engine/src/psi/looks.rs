@@ -5,7 +5,7 @@
 
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::groups::{Group, Seen};
-use etmem_core::kernel::pacer::Pacer;
+use etmem_core::kernel::pacer::{Pace, Pacer};
 use std::time::Duration;
 
 /// The least time from one look to the next.
@@ -18,10 +18,9 @@ const IDLE: Duration = Duration::from_secs(25);
 const PART: u32 = 100;
 
 /// What is known of a group by looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Looked {
     /// The kernel cannot be asked to look.
-    #[default]
     Unable,
     /// What its lists have as inactive may have been used just now.
     Waits,
@@ -61,7 +60,11 @@ impl Looks {
         if !due.is_empty() && (is_new || now >= self.next) {
             let used = pacer.processor_time();
             let looks = if is_new { 2 } else { 1 };
-            self.able = Some((0..looks).fold(false, |_, _| kernel.groups.look(&due, swaps, pacer)));
+            let asked = (0..looks).fold(false, |_, _| kernel.groups.look(&due, swaps, pacer));
+            // A stop may end a look before it has begun, which says nothing of the kernel.
+            if pacer.pace() == Pace::Continue {
+                self.able = Some(asked);
+            }
             let took = pacer.processor_time().saturating_sub(used);
             self.last = pacer.now();
             self.next = self.last + took.saturating_mul(PART);

@@ -51,9 +51,8 @@ impl Room {
     }
 
     /// Both together.
-    pub(super) const fn inactive(&self) -> u64 {
-        let all = self.inactive_anon.saturating_add(self.inactive_file);
-        if all < self.bytes { all } else { self.bytes }
+    pub(super) fn inactive(&self) -> u64 {
+        self.inactive_anon.saturating_add(self.inactive_file).min(self.bytes)
     }
 
     /// What a round asks for at `rate`, of whole pages.

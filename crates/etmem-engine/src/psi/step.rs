@@ -64,24 +64,23 @@ impl PsiRunner {
     /// What holds for all groups, once as long as it holds.
     fn events(&self, machine: &MemoryState, groups: &[GroupReport]) -> Vec<Event> {
         let mut events = Vec::new();
-        let mut say = |level, key: &str, text: String| events.push(Event::once(level, key, Line::new(text)));
+        let mut say = |key: &str, text: String| events.push(Event::once(Level::Warn, key, Line::new(text)));
         if machine.swap_total == 0 {
-            say(Level::Warn, "no_swap", "the machine has no swap: only file pages are reclaimed".to_owned());
+            say("no_swap", "the machine has no swap: only file pages are reclaimed".to_owned());
         }
         if !self.shared.takes_swappiness {
-            say(Level::Warn, "swappiness", format!("{}; it is left out", GroupError::NoSwappiness));
+            say("swappiness", format!("{}; it is left out", GroupError::NoSwappiness));
         }
         if self.looks.are_impossible() {
             let text = "the kernel cannot be asked to look at what is in use, so that where little is idle a request may take what was used \
                         just now: /sys/kernel/debug/lru_gen is missing (CONFIG_LRU_GEN, debugfs), is read-only (a unit's sandbox), or \
                         lockdown keeps it; or bits 1 and 2 of /sys/kernel/mm/lru_gen/enabled are not set (echo y > enabled)";
-            say(Level::Warn, "no_looks", text.to_owned());
+            say("no_looks", text.to_owned());
         }
         let blind = groups.iter().filter(|group| group.figures.get(&super::report::BLIND) > Some(0));
         let blind: Vec<String> = blind.map(|group| group.group.to_string()).collect();
         if !blind.is_empty() {
             say(
-                Level::Warn,
                 &blind.join(" "),
                 format!(
                     "the kernel does not say how long programs of {} wait (CONFIG_PSI, psi=1, cgroup.pressure): reclaim goes by \

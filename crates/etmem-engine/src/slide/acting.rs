@@ -161,8 +161,10 @@ impl Actor<'_> {
         if may > 0 {
             act.acted.compresses_to = self.compresses(&act, known);
         }
-        let may = if act.acted.compresses_to.is_some() { 0 } else { may };
-        act.may = may;
+        if act.acted.compresses_to.is_some() {
+            act.may = 0;
+        }
+        let may = act.may;
         let (selection, cold) = self.pick(&act, may);
         if eases {
             act.way = Way::SampleAlone(SAMPLE_LEAST);
@@ -241,7 +243,7 @@ impl Actor<'_> {
             let plan = Plan::new(&act.ranks, &act.histogram, selection);
             // What cannot be read is not known not to compress. Whether the process is gone shows when its pages are to leave.
             let mut reader = self.kernel.readers.attach(self.process).ok()?;
-            known.compressing.sample(&plan, &mut *reader, now).ok()?;
+            known.compressing.sample(&plan, &mut *reader, self.pacer).ok()?;
         }
         known.compressing.is_too_little(most)
     }

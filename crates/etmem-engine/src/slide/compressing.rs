@@ -2,9 +2,9 @@
 
 use etmem_core::act::Sample;
 use etmem_core::address::PAGE_SIZE;
-use etmem_core::compressed::{self, PAGE_BYTES};
+use etmem_core::compressed;
 use etmem_core::feedback::SAMPLE_LEAST;
-use etmem_core::kernel::mover::Residence;
+use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::process::ProcessError;
 use etmem_core::kernel::reader::MemoryReader;
 use etmem_core::plan::Plan;
@@ -37,22 +37,17 @@ impl Compressing {
         &mut self,
         plan: &Plan<'_>,
         reader: &mut dyn MemoryReader,
-        now: Duration,
+        pacer: &dyn Pacer,
     ) -> Result<(), ProcessError> {
-        let (mut there, mut page) = (Vec::new(), [0; PAGE_BYTES]);
         let (mut read, mut takes) = (0, 0);
-        for range in Sample::of(plan, SAMPLE_LEAST).ranges() {
-            reader.residence(&[range], &mut there)?;
-            for (at, place) in (range.start..range.end).step_by(PAGE_BYTES).zip(&there) {
-                // To read what has left since would bring it back.
-                if matches!(place, Residence::Memory { shared: false, .. }) && reader.read(at, &mut page)? {
-                    read += PAGE_SIZE;
-                    takes += compressed::lz4(&page);
-                }
+        Sample::of(plan, SAMPLE_LEAST).read(reader, pacer, |page| {
+            if let Some(page) = page {
+                read += PAGE_SIZE;
+                takes += compressed::lz4(page);
             }
-        }
+        })?;
         let percent = (takes * 100).checked_div(read);
-        self.0 = percent.map(|percent| Shown { percent, until: now + TELLS_FOR });
+        self.0 = percent.map(|percent| Shown { percent, until: pacer.now() + TELLS_FOR });
         Ok(())
     }
 

@@ -57,6 +57,13 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// The status of the first of several messages, of those in between, and of the last.
+    pub const FIRST: i32 = 0;
+    /// See there.
+    pub const BETWEEN: i32 = 1;
+    /// See there.
+    pub const LAST: i32 = 2;
+
     /// Takes a message apart, with the checks of memRouter.
     ///
     /// # Errors

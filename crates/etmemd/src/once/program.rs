@@ -74,11 +74,8 @@ impl Sampled {
     /// Adds a page.
     pub(super) fn add(&mut self, page: &[u8; PAGE_BYTES]) {
         self.read += PAGE_BYTES as u64;
-        if compressed::is_one_word(page) {
-            return;
-        }
         self.lz4 += compressed::lz4(page);
-        self.zstd += compressed::copy(compress_to_vec(&page[..], CompressionLevel::Fastest).len());
+        self.zstd += compressed::copy(page, |page| compress_to_vec(page, CompressionLevel::Fastest));
     }
 
     /// What `bytes` of such pages take when they are compressed to `of_read`.

@@ -11,10 +11,8 @@ use super::watch::Watch;
 use crate::scan_claims::CommandClaims;
 use etmem_core::act::Sample;
 use etmem_core::address::PAGE_SIZE;
-use etmem_core::compressed::PAGE_BYTES;
 use etmem_core::feedback::{LOOKS_MAX, LastTouches};
 use etmem_core::kernel::Kernel;
-use etmem_core::kernel::mover::Residence;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::process::{ProcessError, ProcessId};
 use etmem_core::kernel::reader::MemoryReaders;
@@ -151,23 +149,11 @@ impl Survey<'_> {
         let Some(look) = touches.threshold(age) else { return Ok(sampled) };
         let (map, histogram) = touches.map();
         let plan = Plan::new(map, &histogram, Selection::below(look));
-        let sample = Sample::of(&plan, SAMPLE);
         let mut reader = self.readers.attach(process)?;
-        let (mut there, mut page) = (Vec::new(), [0; PAGE_BYTES]);
-        for range in sample.ranges() {
-            reader.residence(&[range], &mut there)?;
-            for (at, place) in (range.start..range.end).step_by(PAGE_BYTES).zip(&there) {
-                match place {
-                    Residence::Memory { shared: true, file: false, .. } => sampled.shared += PAGE_SIZE,
-                    Residence::Memory { .. } if reader.read(at, &mut page)? => sampled.add(&page),
-                    // To read what has left since would bring it back.
-                    Residence::Memory { .. } | Residence::Swap | Residence::Nowhere => {}
-                }
-            }
-            if self.pacer.pace() == Pace::Stop {
-                break;
-            }
-        }
+        Sample::of(&plan, SAMPLE).read(&mut *reader, self.pacer, |page| match page {
+            Some(page) => sampled.add(page),
+            None => sampled.shared += PAGE_SIZE,
+        })?;
         Ok(sampled)
     }
 }
