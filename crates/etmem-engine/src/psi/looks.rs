@@ -24,8 +24,8 @@ pub(super) enum Looked {
     Unable,
     /// What its lists have as inactive may have been used just now.
     Waits,
-    /// That was not used for so long.
-    Knows(Duration),
+    /// What they have as inactive was not used `idle_for`, as the look at `look` found.
+    Knows { idle_for: Duration, look: Duration },
 }
 
 /// The looks at the groups of a task.
@@ -48,7 +48,7 @@ impl Looks {
         kernel: &Kernel,
         pacer: &dyn Pacer,
     ) -> Vec<Looked> {
-        let now = pacer.now();
+        let mut now = pacer.now();
         let mut seen = kernel.groups.seen(groups, now);
         // Swap that comes makes memory movable that no look was at.
         let is_new = swaps && !self.swaps && self.able.is_some();
@@ -66,18 +66,18 @@ impl Looks {
                 self.able = Some(asked);
             }
             let took = pacer.processor_time().saturating_sub(used);
-            self.last = pacer.now();
-            self.next = self.last + took.saturating_mul(PART);
+            now = pacer.now();
+            (self.last, self.next) = (now, now + took.saturating_mul(PART));
             self.swaps = swaps;
-            seen = kernel.groups.seen(groups, self.last);
+            seen = kernel.groups.seen(groups, now);
         }
         if self.able != Some(true) {
             return vec![Looked::Unable; groups.len()];
         }
-        let known = |seen: Option<Seen>| match seen.map(|seen| seen.idle_for) {
+        let known = |seen: Option<Seen>| match seen {
             None => Looked::Unable,
-            Some(idle) if idle < IDLE => Looked::Waits,
-            Some(idle) => Looked::Knows(idle),
+            Some(Seen { idle_for, .. }) if idle_for < IDLE => Looked::Waits,
+            Some(Seen { idle_for, ago }) => Looked::Knows { idle_for, look: now.saturating_sub(ago) },
         };
         seen.into_iter().map(known).collect()
     }
@@ -113,10 +113,12 @@ mod tests {
             seen.push(looks.round(&groups, true, &kernel, &pacer));
             let _ = pacer.pause(EVERY / 2);
         }
-        let (unable, waits, knows) = (Looked::Unable, Looked::Waits, Looked::Knows(EVERY));
+        let (unable, waits) = (Looked::Unable, Looked::Waits);
+        let knows = |looks: u32| Looked::Knows { idle_for: EVERY, look: EVERY * looks };
         assert_eq!(seen[..2], [vec![waits, unable], vec![waits, unable, waits]]);
-        assert_eq!(seen[2..4], [[knows, unable, waits]; 2]);
-        assert_eq!(seen[4..], [[knows, unable, knows]; 3]);
+        assert_eq!(seen[2..4], [[knows(1), unable, waits]; 2]);
+        assert_eq!(seen[4..6], [[knows(2), unable, knows(2)]; 2]);
+        assert_eq!(seen[6], [knows(3), unable, knows(3)]);
         assert_eq!(machine.group_at("a").unwrap().looks.unwrap().len(), 4);
         // Another program has the kernel look as well: what is inactive now was idle for a moment.
         let _ = pacer.pause(Duration::from_secs(1));

@@ -1,9 +1,10 @@
 //! Psi: control groups give back what they do not need, as long as nothing waits.
 //!
 //! `settings` is what a task asks for; `step` is a round of all its groups, `round` that of one, the page to read first; `looks` asks the
-//! kernel what is in use, `room` is how much may leave, `rate` which share of it, `balance` which memory first; `report` is what is said of it.
+//! kernel what is in use, `believed` is what of that counts, `room` is how much may leave, `rate` which share of it, `balance` which memory first; `report` is what is said of it.
 
 mod balance;
+mod believed;
 mod keys;
 mod looks;
 mod rate;

@@ -242,7 +242,7 @@ impl Round {
             }
             Gate::Looks => {
                 let text = format!(
-                    "the kernel looks at which of its memory is in use, each {} s at most: what it finds idle at the second look may leave",
+                    "the kernel looks at which of its memory is in use, each {} s at most: what two looks in a row find idle may leave",
                     EVERY.as_secs()
                 );
                 (ReasonName::Looking, text)

@@ -6,6 +6,7 @@
 //! ```
 
 use super::balance::Balance;
+use super::believed::Believed;
 use super::keys::Preference;
 use super::looks::Looked;
 use super::rate::AdaptiveRate;
@@ -42,6 +43,8 @@ pub(super) struct Known {
     rate: AdaptiveRate,
     limiter: RefaultLimiter,
     balance: Balance,
+    /// What its looks found idle.
+    believed: Option<Believed>,
     counters: Option<GroupCounters>,
     /// Bytes that were reclaimed and not refaulted since, and of them those of the last round.
     out: u64,
@@ -75,6 +78,7 @@ impl Known {
             rate: AdaptiveRate::new(settings),
             limiter: RefaultLimiter::new(settings.goal),
             balance: Balance::default(),
+            believed: None,
             counters: None,
             out: 0,
             last: 0,
@@ -220,6 +224,9 @@ impl GroupRound<'_> {
         let end = self.pieces(most, shared, &mut swappiness, round);
         known.out = known.out.saturating_add(round.got);
         known.limiter.left(round.got);
+        if let Some(believed) = &mut known.believed {
+            believed.left(round.got);
+        }
         end
     }
 
@@ -241,7 +248,10 @@ impl GroupRound<'_> {
                 Ok((inactive.max(little), Bounded::Trial))
             }
             Looked::Waits => Err(Gate::Looks),
-            Looked::Knows(idle_for) => {
+            Looked::Knows { idle_for, look } => {
+                let inactive = [inactive_anon, inactive_file];
+                let believed = known.believed.get_or_insert_with(|| Believed::first(look));
+                let [inactive_anon, inactive_file] = believed.of(inactive, look);
                 let idle = if inactive_file <= inactive_anon {
                     inactive_anon
                 } else if shared.takes_swappiness && self.settings.preference == Preference::Auto {
@@ -249,8 +259,12 @@ impl GroupRound<'_> {
                     *swappiness = Some(Swappiness::FILE_ONLY);
                     inactive_file
                 } else {
-                    round.room.inactive()
+                    inactive_anon.saturating_add(inactive_file).min(round.room.bytes)
                 };
+                if idle < round.used >> USED && round.room.inactive() >= round.used >> USED {
+                    // The next look may find the same.
+                    return Err(Gate::Looks);
+                }
                 // Asked for the rest, the kernel might find less, and take what it has not seen used for some milliseconds.
                 if idle < round.used >> USED {
                     return Err(Gate::InUse(idle, idle_for));

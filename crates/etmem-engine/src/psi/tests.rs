@@ -165,6 +165,24 @@ fn what_the_kernel_has_seen_idle_twice_leaves_and_nothing_else() {
     assert!(said.starts_with("the kernel cannot be asked to look at what is in use"), "{said}");
 }
 
+/// Only what two looks in a row find is believed.
+#[test]
+fn what_a_look_that_passed_over_programs_has_as_idle_stays() {
+    let group =
+        FakeGroup { looks: Some(Vec::new()), hot: 100 * MIB, ..FakeGroup::new("a/b", 7, 0, 200 * MIB) };
+    let mut stand = Stand::fresh("reclaim_rate=0.9 max_rate=none", vec![group]);
+    let mut reasons = Vec::new();
+    for round in 0..40 {
+        stand.machine.change_group("a/b", |group| group.passed_over = round % 6 == 0);
+        reasons.push(stand.only().reason.map(|reason| reason.name));
+    }
+    let after = stand.group("a/b");
+    assert_eq!(after.memory.counters.refaulted_anon, 0, "{reasons:?}");
+    assert!(after.memory.current < 104 * MIB, "{}", after.memory.current);
+    assert!(reasons[10..].contains(&Some(ReasonName::Looking)), "idle by one look alone: {reasons:?}");
+    assert!(reasons[10..].contains(&Some(ReasonName::AllInUse)));
+}
+
 /// A request for both would take anonymous pages as the kernel likes: those that are in use.
 #[test]
 fn files_leave_alone_where_more_of_them_is_idle() {

@@ -20,6 +20,8 @@ pub struct FakeGroup {
     pub takes_swappiness: bool,
     /// When the kernel has looked at it, if it can be asked.
     pub looks: Option<Vec<Duration>>,
+    /// A look passes over it, as the kernel does where mappings are being changed: all of it seems idle.
+    pub passed_over: bool,
     /// What fails.
     pub fault: Option<GroupFault>,
     /// Each request to reclaim.
@@ -50,6 +52,7 @@ impl FakeGroup {
             hot: 0,
             takes_swappiness: true,
             looks: None,
+            passed_over: false,
             fault: None,
             requests: Vec::new(),
         }
@@ -68,8 +71,11 @@ impl FakeGroup {
     pub(super) fn look(&mut self, now: Duration) -> bool {
         let Some(looks) = &mut self.looks else { return false };
         looks.push(now);
-        self.memory.active_anon =
-            if looks.len() > 1 { self.hot.min(self.memory.anon) } else { self.memory.anon };
+        self.memory.active_anon = match looks.len() {
+            1 => self.memory.anon,
+            _ if self.passed_over => 0,
+            _ => self.hot.min(self.memory.anon),
+        };
         true
     }
 
