@@ -269,7 +269,7 @@ reasons! {
         "the group has nothing beyond what it keeps: `limit_min_bytes` and what cannot be reclaimed, `memory.min`, `memory.low`, or `limit_min_ratio` of its limit",
         "nothing, or a lower floor";
     Looking = "looking", Group,
-        "what the kernel has as not in use of the group may have been used just now: it looks (`/sys/kernel/debug/lru_gen`), and what it finds idle at the second look may leave",
+        "what the kernel has as not in use of the group may have been used just now: it looks (`/sys/kernel/debug/lru_gen`), and what two looks in a row find idle may leave",
         "nothing: it looks each 30 s at most, or less often where that would take more than a hundredth of the time";
     AllInUse = "all_in_use", Group,
         "less than a 64th of the group was idle from one look of the kernel to the next",
