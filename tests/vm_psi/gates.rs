@@ -196,7 +196,13 @@ pub(crate) fn disk(inside: &Inside) -> Result<()> {
         task.wait(Duration::from_secs(2));
     }
     program.heat(64 * MIB, 32 * MIB)?;
-    let within_two = [task.paced_round()?, task.paced_round()?, task.paced_round()?];
+    let mut round = || {
+        let report = task.paced_round();
+        // The kernel works out its averages each 2 s (PSI_FREQ, kernel/sched/psi.c).
+        task.wait(Duration::from_secs(2));
+        report
+    };
+    let within_two = [round()?, round()?, round()?];
     let held = within_two[1..].iter().find(|report| reason(report) == Some(ReasonName::IoPressure));
     inside.say(format!("{:?}", held.context("it goes on")?.reason));
     program.kill()
