@@ -4,7 +4,7 @@
 mod target;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,13 +16,13 @@ use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
 use etmem_core::kernel::wishes::Wishes;
 use etmem_core::plan::Ended;
-use etmem_engine::figures::{FREED, MOVED, REFAULTED, STAYED};
+use etmem_engine::figures::{FREED, MOVED, OUT, REFAULTED, SECOND_COPIES, STAYED};
 use etmem_engine::slide::Scanned;
 use etmem_engine::{Figures, ProcessReport, ScanLocks, TaskRunner, engine};
 use etmem_linux::choice::Interfaces;
 use etmem_linux::pacer::SystemPacer;
 use etmem_linux::root::Roots;
-use etmem_testkit::guest;
+use etmem_testkit::guest::{self, Story};
 use etmem_testkit::laboratory::{self, Machine};
 use etmem_testkit::machine::{Need, counter, meminfo};
 use etmem_testkit::size::{MIB, PAGE};
@@ -34,16 +34,18 @@ const SWAP: usize = 256 * MIB;
 /// By how many pages a figure may differ from what pagemap shows. Pages that wait in the batch of a processor for the
 /// kernel's lists (mm/swap.c, 31 of each) stay when they are asked to leave.
 const ODD: u64 = 64;
-/// Another kernel for what depends on how accessed bits are kept.
+/// Another kernel for what depends on how accessed bits and the swap cache are kept.
 const MACHINE: Machine = Machine { modules: &["zram", "lz4"], ..Machine::of("6.12") };
+
+const IN_GUEST: &[Story<SwapGuard>] = &[
+    ("a_target_whose_accessed_bits_another_program_clears_on_6.12", |_| cleared_by_another()),
+    ("what_a_child_has_read_is_in_swap_alone_again_on_6.12", |_| second_copies()),
+];
 
 fn main() -> ExitCode {
     let needs = [Need::Root, Need::Bpf, Need::Swap(SWAP), Need::Program("gcc")];
     let alone = [Need::Root, Need::Bpf, Need::SwapAlone(SWAP, 0), Need::Program("gcc")];
-    if let Some(status) = guest::story(|_, _| {
-        let _swap = SwapGuard::acquire(SWAP)?;
-        cleared_by_another()
-    }) {
+    if let Some(status) = guest::story(|name, _| guest::tell(IN_GUEST, name, || SwapGuard::acquire(SWAP))) {
         return status;
     }
     let usual = |name: &str, body: fn() -> Result<()>| {
@@ -54,19 +56,21 @@ fn main() -> ExitCode {
         })
     };
     let missing = laboratory::lacks(MACHINE.kernel);
-    let in_guest = "a_target_whose_accessed_bits_another_program_clears_on_6.12";
-    run_in_turn(vec![
+    let here = vec![
         usual("pages_shared_with_a_forked_child_stay_and_are_not_tried", || stays("shared", 0)),
         usual("pinned_pages_stay", || stays("pinned", 2)),
         usual("pages_of_nine_processes_are_counted_once", prefork),
+        usual("what_a_child_has_read_is_in_swap_alone_again", second_copies),
         usual("a_segment_of_shared_memory_is_said_not_to_be_looked_at", segment),
         usual("lazily_freed_pages_are_neither_moved_nor_refaulted", freed),
         usual("a_stop_in_the_middle_of_an_act_counts_what_left", stopped),
         usual("a_target_whose_accessed_bits_another_program_clears", cleared_by_another),
-        laboratory::trial(in_guest, missing.as_deref(), cleared_in_guest),
         trial_or_skip("swap_that_is_taken_away_in_mid_cycle", &alone, swap_off),
         trial_or_skip("compressed_memory_at_its_limit_takes_no_more", &alone, zram_limit),
-    ])
+    ];
+    let commands = |stories: &[Story<SwapGuard>]| guest::commands(stories, vec![target::built()?]);
+    let in_guest = guest::trials(MACHINE, IN_GUEST, commands, missing.as_deref(), str::to_owned);
+    run_in_turn(here.into_iter().chain(in_guest).collect())
 }
 
 /// A task of slide in this process, over this machine.
@@ -187,6 +191,38 @@ fn prefork() -> Result<()> {
     agrees("shared", figure(&figures, "skipped_forked_bytes"), PAGES)
 }
 
+/// A child reads what is out, as one that writes a snapshot does: it stays in the swap cache when the child is gone.
+fn second_copies() -> Result<()> {
+    let mut target = Target::start("plain")?;
+    let (mut task, pacer) = (Task::new(&target, "max_ratio=none\nmax_swap_use=100")?, SystemPacer::new());
+    let mut cycle = || figures(&task.cycle(&pacer));
+    let all = (PAGES * PAGE) as u64;
+    let first = cycle();
+    agrees("moved", first.get(&MOVED).unwrap_or(0), PAGES)?;
+    ensure!(first.get(&SECOND_COPIES) == Some(0), "{first:?}");
+    let cached = || meminfo("SwapCached") as u64;
+    let before = cached();
+    target.read_in_child()?;
+    let there = cached().saturating_sub(before);
+    ensure!(there > all / 2, "the kernel keeps both copies: {there} bytes");
+    let swapped_in = counter("pswpin");
+    let second = cycle();
+    let left = cached().saturating_sub(before);
+    println!("  {} MiB were in memory as well, {} are, {second:?}", there >> 20, left >> 20);
+    ensure!(left < all / 16, "{left} of {there} bytes are still in memory");
+    ensure!(counter("pswpin") - swapped_in < ODD, "nothing is read from swap for that");
+    agrees("in swap alone", second.get(&SECOND_COPIES).unwrap_or(0), PAGES)?;
+    agrees("out", second.get(&OUT).unwrap_or(0), target.residency()?.swapped)?;
+    // Neither moved again, nor refaults.
+    agrees("moved", second.get(&MOVED).unwrap_or(0), 0)?;
+    let third = cycle();
+    agrees("refaulted", third.get(&REFAULTED).unwrap_or(0), 0)?;
+    // Soon after, it stays: a child each minute would have all of it read and written again and again.
+    target.read_in_child()?;
+    ensure!(cycle().get(&SECOND_COPIES) == Some(0), "not again at once");
+    Ok(())
+}
+
 /// A program with twice as much shared memory as memory of its own.
 fn segment() -> Result<()> {
     let target = Target::start("segment")?;
@@ -267,13 +303,6 @@ fn clear(pid: u32, stop: &AtomicBool) -> Result<()> {
         fs::write(format!("/proc/{pid}/clear_refs"), "1")?;
         let _ = clock.pause(Duration::from_millis(50));
     }
-    Ok(())
-}
-
-fn cleared_in_guest() -> Result<()> {
-    let files = [guest::files()?, vec![target::built()?]].concat();
-    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-    print!("{}", laboratory::indented(&MACHINE.run(&files, &guest::line("cleared")?)?));
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,6 +85,21 @@ static int fork_workers(int count)
     return child < 0 ? -1 : 0;
 }
 
+/* A child reads all of it, as one does that writes a snapshot, and ends. */
+static int read_in_child(const unsigned char *memory, size_t pages)
+{
+    pid_t child = fork();
+    volatile unsigned char sum = 0;
+    int status = 1;
+
+    if (child == 0) {
+        for (size_t page = 0; page < pages; page++)
+            sum += memory[page * PAGE];
+        _exit(0);
+    }
+    return child < 0 || waitpid(child, &status, 0) < 0 || status != 0;
+}
+
 /* Fills twice as many pages of shared memory. */
 static int fill_segment(size_t pages)
 {
@@ -139,12 +155,14 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof line, stdin)) {
         size_t half = pages / 2, first = line[0] == '1' ? half : 0;
 
-        if (line[1] == 'w')
+        if (line[0] == 'f')
+            failed = read_in_child(memory, pages);
+        else if (line[1] == 'w')
             for (size_t page = first; page < first + half; page++)
                 memory[page * PAGE]++;
         else
             touch(memory + first * PAGE, half);
-        puts("done");
+        puts(failed ? "failed" : "done");
         fflush(stdout);
     }
     return 0;

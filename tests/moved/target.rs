@@ -71,6 +71,11 @@ impl Target {
         self.ask(&format!("{half}w"))
     }
 
+    /// Forks a child that reads all of it and ends.
+    pub(crate) fn read_in_child(&mut self) -> Result<()> {
+        self.ask("f")
+    }
+
     /// Where its pages are.
     pub(crate) fn residency(&self) -> Result<Residency> {
         residency(self.pid(), &self.memory)

@@ -62,7 +62,8 @@ fn what_came_back_is_counted_and_stops_the_rest() {
     let mut step = || work.step(&machine.kernel(), &pacer);
     let first = step();
     let Scanned { feedback, history, .. } = scanned(&first);
-    let expected = History { refaulted: 0, left: 2000 * PAGE, held: 0, kept: 0, touched: 1000 * PAGE };
+    let expected =
+        History { refaulted: 0, left: 2000 * PAGE, held: 0, kept: 0, touched: 1000 * PAGE, second_copies: 0 };
     assert_eq!((*history, feedback.out, feedback.working_set), (expected, 2000 * PAGE, 1000 * PAGE));
     assert_eq!(feedback.back_off, BackOff::None);
     for _ in 0..2 {

@@ -200,6 +200,13 @@ impl<'a> ProcessCycle<'a> {
         let room = self.room_now();
         let may = may(&room, limits);
         self.actor().end_act(&mut act, may, &mut known, &mut attached);
+        let out = settled.out + act.acted.left;
+        let second_copies = self.actor().free_second_copies(
+            &observed.ranges,
+            (out, act.acted.left),
+            &mut known,
+            &mut attached,
+        );
         self.kernel.groups.moved_out(self.process, act.acted.left);
         // Where nothing left and nothing was watched, it stands as just before.
         let figures = if act.acted.left > 0 || act.is_tried() {
@@ -220,7 +227,6 @@ impl<'a> ProcessCycle<'a> {
         } = act.acted;
         // It was cold when it was seen, and is not there any more.
         outcome.over_budget = outcome.over_budget.saturating_sub(given_back);
-        let out = settled.out + left;
         self.history.end(&mut known, figures, out);
         self.history.put_back(self.process, known);
 
@@ -252,6 +258,7 @@ impl<'a> ProcessCycle<'a> {
                 held: settled.left_alone,
                 kept: settled.kept,
                 touched: settled.touched,
+                second_copies,
             },
             saved: self.machine_now().map_or(0, |machine| machine.memory.saved(out)),
             feedback: self.history.feedback(&settled, left, self.pacer.now()),

@@ -2,6 +2,7 @@
 
 use super::compressing::Compressing;
 use super::cooling::Step;
+use super::next_pass::NextPass;
 use super::settings::Settings;
 use super::ticks::Ticks;
 use crate::report::Feedback;
@@ -76,6 +77,9 @@ pub(super) struct ProcessHistory {
     /// Whether it compresses.
     #[serde(skip)]
     pub(super) compressing: Compressing,
+    /// When it is seen to that what is out is not in memory as well.
+    #[serde(skip)]
+    pub(super) next_pass: NextPass,
     /// How much of it goes to slow nodes in a cycle.
     pub(super) step_down: Step,
 }

@@ -2,6 +2,7 @@
 //!
 //! `settings` is what a task asks for; `step` is a cycle of all its processes, `cycle` that of one, the page to read first; `asking`
 //! asks programs for what is cold; `cooling` moves pages between NUMA nodes, for engine tiers; `acting` moves pages, a sample first; `compressing` asks whether what is cold compresses;
+//! `second_copies` sees to it that what is out is not in memory as well, when `next_pass` says;
 //! `machine` is the machine's figures, which processes share;
 //! `history` is what is remembered from one to the next, `remembered` writes it down for the next daemon; `report` is what is said of it, `not_looked_at` what of its memory was left
 //! out; `swap_cache` keeps openEuler's watermarks.
@@ -14,9 +15,11 @@ mod cycle;
 mod history;
 pub(crate) mod keys;
 mod machine;
+mod next_pass;
 mod not_looked_at;
 mod remembered;
 mod report;
+mod second_copies;
 mod settings;
 mod step;
 mod swap_cache;

@@ -65,6 +65,8 @@ pub struct History {
     pub kept: u64,
     /// Bytes touched in this cycle.
     pub touched: u64,
+    /// Bytes that were in memory beside their copy in swap, and are not any more.
+    pub second_copies: u64,
 }
 
 /// Why a probe is not trusted with a process.
@@ -144,6 +146,7 @@ impl Scanned {
             (&figures::REFAULTED, history.refaulted),
             (&figures::OUT, self.feedback.out),
             (&figures::SAVED, self.saved),
+            (&figures::SECOND_COPIES, history.second_copies),
             (&figures::LEFT_ALONE, history.held),
             (&figures::WOULD_MOVE, rehearsal.map_or(0, |rehearsal| rehearsal.bytes)),
             (&figures::VANISHED, outcome.vanished),

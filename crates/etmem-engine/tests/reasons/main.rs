@@ -211,7 +211,7 @@ fn every_figure_is_counted() {
     let reports = all_reports().into_iter().map(|(_, report)| report);
     let of_own = KINDS.iter().filter(|kind| !kind.figures.is_empty()).map(|kind| case::first_cycle_of(kind));
     for report in reports
-        .chain([slide::with_cost(), slide::given_back(), cslide::both_ways()])
+        .chain([slide::with_cost(), slide::given_back(), slide::second_copies(), cslide::both_ways()])
         .chain(balloon::both_ways())
         .chain(slide::no_reason())
         .chain(psi::with_events())

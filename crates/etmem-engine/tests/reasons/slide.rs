@@ -3,7 +3,7 @@
 use crate::case::{Case, PAGES};
 use crate::quirk::Quirk;
 use etmem_core::guard::Bound;
-use etmem_core::kernel::memory::SwapLimit;
+use etmem_core::kernel::memory::{MemoryState, SwapLimit};
 use etmem_core::kernel::pressure::{Pressure, Share};
 use etmem_core::kernel::probe::Access;
 use etmem_core::kernel::process::{ProcessError, ProcessMemory};
@@ -274,11 +274,18 @@ pub(crate) fn no_reason() -> Vec<StepReport> {
     reports([Case::new(), Case::process(|process| process.lazily_freed.extend(0..1000))])
 }
 
-/// A cycle that uses processor time.
+/// What is out is in memory as well: reading it takes nothing from swap.
+pub(crate) fn second_copies() -> StepReport {
+    let case = Case::of(2 * PAGES, |_, _| Access::IDLE);
+    let memory = MemoryState { swap_cached: 32 << 20, ..case.memory };
+    Case { memory, cycles: 2, ..case }.report()
+}
+
 pub(crate) fn given_back() -> StepReport {
     Case { gives_back: true, ..Case::task("ask=yes") }.report()
 }
 
+/// A cycle that uses processor time.
 pub(crate) fn with_cost() -> StepReport {
     Case::new().report_with_cost()
 }

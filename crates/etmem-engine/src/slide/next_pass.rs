@@ -1,0 +1,70 @@
+//! When it is looked into whether what is out of a process is in memory as well: where the swap cache takes much, and not too often.
+
+use etmem_core::act::PassEnd;
+use etmem_core::kernel::memory::MemoryState;
+use std::time::Duration;
+
+/// Where the swap cache takes less than this, or less than one part in eight of what is out, it stays as it is.
+const LEAST: u64 = 16 << 20;
+pub(super) const PART: u64 = 8;
+
+/// From one pass to the next: a child that reads all each few minutes brings all of it back each time.
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// The same where others had the pages mapped: a child that was not seen.
+const SOON: Duration = Duration::from_secs(60);
+
+/// When the next pass over a process is due, and where it begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct NextPass {
+    due: Duration,
+    pub(super) resume: u64,
+}
+
+impl NextPass {
+    /// Whether it is due `now` that `out` bytes of the process are out.
+    pub(super) fn is_due(self, now: Duration, out: u64, memory: &MemoryState) -> bool {
+        let cached = memory.swap_cached;
+        let is_much = out >= LEAST && cached >= LEAST.max(out / PART);
+        is_much && memory.swap_stuck == 0 && (now >= self.due || self.resume > 0)
+    }
+
+    /// Takes note of a pass that ended so.
+    pub(super) fn ended(&mut self, end: &PassEnd, now: Duration) {
+        *self = match end {
+            PassEnd::Later(at) => Self { due: self.due, resume: *at },
+            PassEnd::Mapped => Self { due: now + SOON, resume: 0 },
+            PassEnd::None | PassEnd::Done => Self { due: now + AGAIN, resume: 0 },
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_is_due_where_the_swap_cache_takes_much_and_not_too_often() {
+        let memory = |swap_cached| MemoryState { swap_cached, ..MemoryState::default() };
+        let mut next = NextPass::default();
+        for (out, cached, want) in [
+            (LEAST, LEAST, true),
+            (LEAST - 1, LEAST, false),
+            (LEAST, LEAST - 1, false),
+            (9 * LEAST, LEAST, false),
+        ] {
+            assert_eq!(next.is_due(Duration::ZERO, out, &memory(cached)), want, "{out} {cached}");
+        }
+        let fails = MemoryState { swap_stuck: 1, ..memory(LEAST) };
+        assert!(!next.is_due(Duration::ZERO, LEAST, &fails), "what cannot be written is the only copy");
+        let at = Duration::from_secs;
+        let mut is_due = |end, now, then| {
+            next.ended(&end, at(now));
+            next.is_due(at(then), LEAST, &memory(LEAST))
+        };
+        assert!(!is_due(PassEnd::Done, 100, 699) && is_due(PassEnd::Done, 100, 700));
+        assert!(!is_due(PassEnd::Mapped, 100, 159) && is_due(PassEnd::Mapped, 100, 160));
+        assert!(is_due(PassEnd::Later(4096), 170, 171), "it goes on");
+        assert!(!is_due(PassEnd::None, 180, 779));
+    }
+}
