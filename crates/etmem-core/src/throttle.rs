@@ -11,6 +11,9 @@ use std::time::Duration;
 /// 5 s at full speed, and a program beside, which would run at a third of its pace meanwhile, keeps most of it.
 pub const DEFAULT_SHARE_PERCENT: u32 = 25;
 
+/// The share to begin with where it is known whether the programs feel it: a twentieth of the time is what they hardly notice.
+const FIRST_SHARE_PERCENT: u32 = 5;
+
 /// How much weight a batch has in the measured ability, as a divisor.
 const WEIGHT: u64 = 8;
 
@@ -54,6 +57,8 @@ pub struct Throttle {
     processor_percent: Option<u32>,
     /// By how many powers of two the rate is less.
     halvings: u32,
+    /// Of a share of the time, how much is used now, in percent; none: all of it.
+    eased: Option<u32>,
 }
 
 fn nanoseconds(number: u128) -> Duration {
@@ -68,7 +73,7 @@ impl Throttle {
     /// A throttle at `rate`; `processor_percent` limits how much of a processor moving may use.
     #[must_use]
     pub const fn new(rate: Rate, processor_percent: Option<u32>) -> Self {
-        Self { rate, next: Duration::ZERO, ability: 0, processor_percent, halvings: 0 }
+        Self { rate, next: Duration::ZERO, ability: 0, processor_percent, halvings: 0, eased: None }
     }
 
     /// Goes on at another rate; what the machine can do is still known.
@@ -80,6 +85,22 @@ impl Throttle {
     /// ([`crate::feedback::RefaultLimits::halvings`]).
     pub fn halve(&mut self, halvings: u32) {
         self.halvings = halvings.min(16);
+    }
+
+    /// A share of the time begins small and grows while the programs do not feel it: whether they do, if that is known
+    /// yet. A rate that was asked for stays as it is.
+    pub fn ease(&mut self, felt: Option<bool>) {
+        let now = self.eased.unwrap_or(FIRST_SHARE_PERCENT);
+        self.eased = Some(match felt {
+            None => now,
+            Some(true) => FIRST_SHARE_PERCENT,
+            Some(false) => (now + now.div_ceil(2)).min(DEFAULT_SHARE_PERCENT),
+        });
+    }
+
+    /// The share that is used now, of `percent`.
+    fn share(&self, percent: u32) -> u32 {
+        self.eased.map_or(percent, |eased| eased.min(percent))
     }
 
     /// How long to wait before the next batch, `now`.
@@ -109,7 +130,7 @@ impl Throttle {
                 nanoseconds(due).saturating_sub(took)
             }
             Rate::SharePercent(percent) => {
-                let rest = share_rest(took, percent);
+                let rest = share_rest(took, self.share(percent));
                 (rest + took).saturating_mul(1 << halvings).saturating_sub(took)
             }
         };
@@ -160,7 +181,7 @@ impl Throttle {
             Rate::BytesPerSecond(rate) => Some(rate >> halvings),
             Rate::SharePercent(percent) => {
                 let known = Some(self.ability).filter(|ability| *ability > 0)?;
-                Some((known / 100).saturating_mul(percent.into()) >> halvings)
+                Some((known / 100).saturating_mul(self.share(percent).into()) >> halvings)
             }
         }
     }
@@ -210,6 +231,25 @@ mod tests {
             let got = run(rate, processor, ms(20), halvings);
             assert!(got.abs_diff(want) <= want / 50, "{rate:?} {processor:?}: {got}, wanted {want}");
         }
+    }
+
+    #[test]
+    fn a_share_grows_while_it_is_not_felt() {
+        let mut throttle = Throttle::new(Rate::default(), None);
+        throttle.moved(ms(0), ms(10), ms(10), MIB);
+        let mut percent = |felt| {
+            throttle.ease(felt);
+            throttle.bytes_per_second().map(|rate| rate / MIB)
+        };
+        let of = |percent| Some(percent);
+        assert_eq!(percent(None), of(5));
+        let grows: Vec<_> = (0..5).map(|_| percent(Some(false))).collect();
+        assert_eq!(grows, [of(8), of(12), of(18), of(25), of(25)]);
+        assert_eq!(percent(None), of(25), "it is known from the last act");
+        assert_eq!(percent(Some(true)), of(5), "at once");
+        let mut asked_for = Throttle::new(Rate::BytesPerSecond(MIB), None);
+        asked_for.ease(Some(true));
+        assert_eq!(asked_for.bytes_per_second(), Some(MIB));
     }
 
     /// A first batch of 8 MiB that took seven seconds, on a machine that takes a moment for each that follows.

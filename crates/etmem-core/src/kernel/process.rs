@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::time::Duration;
 
 /// A process number.
 #[derive(
@@ -267,6 +268,13 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
 
     /// What `process` is called (`/proc/PID/comm`); none if it is gone.
     fn name(&self, process: ProcessId) -> Option<String> {
+        let _ = process;
+        None
+    }
+
+    /// How long the threads of `process` have waited for a processor so far, all together; none if the kernel does not count, or it is
+    /// gone.
+    fn waited(&self, process: ProcessId) -> Option<Duration> {
         let _ = process;
         None
     }

@@ -1,5 +1,6 @@
 //! The act of a cycle: a sample first where the probe is not trusted with the process yet, then the rest.
 
+use super::easing::{Eased, Waiting};
 use super::history::{ProcessHistory, TaskHistory};
 use super::machine::Machine;
 use super::report::Blind;
@@ -41,6 +42,8 @@ const COMPRESSED_LEAST: u64 = 1 << 20;
 pub(super) struct Attached {
     pub(super) probe: Box<dyn AccessProbe>,
     pub(super) mover: Box<dyn SwapOut>,
+    /// How long the process waits for processors.
+    pub(super) waiting: Waiting,
 }
 
 /// An act that has begun.
@@ -159,6 +162,7 @@ impl Actor<'_> {
             acted,
         };
         if may > 0 {
+            attached.waiting = attached.waiting.until_now(&*self.kernel.processes, self.process, self.pacer);
             act.acted.compresses_to = self.compresses(&act, known);
         }
         if act.acted.compresses_to.is_some() {
@@ -333,10 +337,19 @@ impl Actor<'_> {
         each: impl FnOnce(Budget, &mut Tools<'_>) -> Outcome,
     ) -> Outcome {
         let (mut left, mut kept) = (PageSetBuilder::default(), PageSetBuilder::default());
-        let is_clear = !attached.probe.looks_without_clearing();
+        let Attached { probe, mover, waiting } = attached;
+        let is_clear = !probe.looks_without_clearing();
+        let mut mover = Eased {
+            mover: &mut **mover,
+            waiting,
+            process: self.process,
+            table: &*self.kernel.processes,
+            throttle: &self.history.throttle,
+            pacer: self.pacer,
+        };
         let mut tools = Tools {
-            mover: &mut *attached.mover,
-            probe: if is_clear { None } else { Some(&mut *attached.probe) },
+            mover: &mut mover,
+            probe: if is_clear { None } else { Some(&mut **probe) },
             fresh_until: looked + FRESH,
             throttle: &self.history.throttle,
             given: &mut left,

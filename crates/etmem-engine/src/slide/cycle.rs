@@ -8,6 +8,7 @@
 
 use super::acting::{ACT_LONGEST, Act, Acted, Actor, Attached, FRESH};
 use super::cooling::{Cooled, Placing};
+use super::easing::Waiting;
 use super::history::TaskHistory;
 use super::machine::{Machine, MachineFigures};
 use super::not_looked_at::NotLookedAt;
@@ -91,7 +92,9 @@ impl<'a> ProcessCycle<'a> {
         // between, nothing moves.
         let mover = kernel.moving.out()?.attach(process)?;
         let (source, was_whole, slice) = self.history.looks_at(process, kernel);
-        let mut attached = Attached { probe: source.attach(process)?, mover };
+        let waiting = self.history.waiting(process);
+        let waiting = waiting.unwrap_or_else(|| Waiting::begin(&*kernel.processes, process, pacer));
+        let mut attached = Attached { probe: source.attach(process)?, mover, waiting };
         let armed_since = scan_lock.armed_since().filter(|_| was_whole);
         let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without: &[] };
         let mut looks = Looks::new(process, &*kernel.mappings, wanted);
@@ -227,6 +230,7 @@ impl<'a> ProcessCycle<'a> {
         } = act.acted;
         // It was cold when it was seen, and is not there any more.
         outcome.over_budget = outcome.over_budget.saturating_sub(given_back);
+        known.waiting = Some(Waiting::begin(&*self.kernel.processes, self.process, self.pacer));
         self.history.end(&mut known, figures, out);
         self.history.put_back(self.process, known);
 

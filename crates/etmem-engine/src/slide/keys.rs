@@ -46,7 +46,7 @@ keys! { pub(crate) TASK;
                say, no more than `max_refault` allows would come back. `none` acts on what a cycle says, as etmem 1.x does; so does \
                `max_refault=none`.").example("10m");
     MAX_RATE: Rate = or("max_rate", "auto", rate).ours("0.1.0").unit("bytes a second")
-        .help("How fast pages may leave. `auto` is a quarter of what the machine can do.").example("50m");
+        .help("How fast pages may leave. `auto` is 5 % of what the machine can do, and up to a quarter while the process waits no longer for processors than before.").example("50m");
     MAX_CPU: Option<Percent> = optional("max_cpu", |text| Percent::read(text, 1).map(Some)).ours("0.1.0")
         .unit("% of a processor")
         .help("How much processor time the task may use. Absent: 10 for scanning, and moving goes by `max_rate`.").example("5");

@@ -1,7 +1,7 @@
 //! Slide: the cold pages of a task's processes go to swap.
 //!
 //! `settings` is what a task asks for; `step` is a cycle of all its processes, `cycle` that of one, the page to read first; `asking`
-//! asks programs for what is cold; `cooling` moves pages between NUMA nodes, for engine tiers; `acting` moves pages, a sample first; `compressing` asks whether what is cold compresses;
+//! asks programs for what is cold; `cooling` moves pages between NUMA nodes, for engine tiers; `acting` moves pages, a sample first; `easing` slows it down where programs feel it; `compressing` asks whether what is cold compresses;
 //! `second_copies` sees to it that what is out is not in memory as well, when `next_pass` says;
 //! `machine` is the machine's figures, which processes share;
 //! `history` is what is remembered from one to the next, `remembered` writes it down for the next daemon; `report` is what is said of it, `not_looked_at` what of its memory was left
@@ -12,6 +12,7 @@ mod asking;
 mod compressing;
 mod cooling;
 mod cycle;
+mod easing;
 mod history;
 pub(crate) mod keys;
 mod machine;

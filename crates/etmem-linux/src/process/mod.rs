@@ -10,3 +10,4 @@ mod names;
 mod sharing;
 pub(crate) mod stat;
 pub mod table;
+mod waiting;

@@ -8,6 +8,7 @@ use super::memory_files::{numbered, thread_with_memory};
 use super::names::{executable, likeness};
 use super::sharing::{can_compare, one_for_each_memory, order_of};
 use super::stat::{Stat, check_alive, means_gone, process_error, program};
+use super::waiting::waited;
 use crate::root::ProcRoot;
 use crate::small_file;
 use etmem_core::kernel::groups::GroupPattern;
@@ -17,6 +18,7 @@ use etmem_core::kernel::process::{
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// The processes of the machine.
 #[derive(Debug, Clone)]
@@ -285,6 +287,10 @@ impl ProcessTable for Processes {
         let text = small_file::read_record(&self.proc.process(process.pid, "stat")).ok()?;
         Stat::parse(&text).filter(|stat| stat.id() == process)?;
         program(&text)
+    }
+
+    fn waited(&self, process: ProcessId) -> Option<Duration> {
+        waited(&self.proc, process.pid)
     }
 
     fn memory(&self, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
