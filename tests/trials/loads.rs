@@ -10,6 +10,8 @@ pub(crate) struct Load {
     pub(crate) store: StoreKind,
     pub(crate) keys: usize,
     pub(crate) asked: Asked,
+    /// At the beginning of each minute whose number is a multiple of this, a forked child writes a snapshot of all.
+    pub(crate) snapshot_each: Option<u32>,
     /// Least share of the data that is to be out at the end.
     pub(crate) out_at_least: f64,
 }
@@ -29,6 +31,15 @@ pub(crate) static ALL: &[Load] = &[
         store: StoreKind::Redis,
         keys: 1_000_000,
         asked: Asked::Tenth { others_in: None },
+        snapshot_each: None,
+        out_at_least: 0.7,
+    },
+    Load {
+        name: "redis, a tenth hot, BGSAVE",
+        store: StoreKind::Redis,
+        keys: 1_000_000,
+        asked: Asked::Tenth { others_in: None },
+        snapshot_each: Some(4),
         out_at_least: 0.7,
     },
     Load {
@@ -36,6 +47,7 @@ pub(crate) static ALL: &[Load] = &[
         store: StoreKind::Redis,
         keys: 1_000_000,
         asked: Asked::Zipf(0.99),
+        snapshot_each: None,
         out_at_least: 0.0,
     },
     Load {
@@ -43,6 +55,7 @@ pub(crate) static ALL: &[Load] = &[
         store: StoreKind::Memcached,
         keys: 1_000_000,
         asked: Asked::Tenth { others_in: Some(10_000) },
+        snapshot_each: None,
         out_at_least: 0.7,
     },
 ];

@@ -11,13 +11,14 @@ use anyhow::{Context, Result, anyhow};
 use etmem_core::kernel::pacer::Pacer;
 use etmem_testkit::clock::WallClock;
 use etmem_testkit::daemon::{Binaries, Daemon, ProjectFile, TaskKind};
+use etmem_testkit::machine::meminfo;
 use etmem_testkit::pagemap::{processor_ticks, stat_field, status_bytes};
 use etmem_testkit::size::PAGE;
 use etmem_testkit::swap::zram_used;
 use etmem_testkit::times::Times;
 
 use crate::loads::{Chooser, Load};
-use crate::stores::{Client, Store};
+use crate::stores::{Client, Store, snapshot};
 
 /// Caches, page tables and the processor's clock settle first.
 const WARM_UP: Duration = Duration::from_secs(15);
@@ -35,6 +36,10 @@ pub(crate) struct Minute {
     pub(crate) out: f64,
     /// What is no longer resident, less what zram took for it.
     pub(crate) net: f64,
+    /// By how much `MemAvailable` has grown since the server was full.
+    pub(crate) available: f64,
+    /// How long a snapshot took that was written in it.
+    pub(crate) snapshot: Option<Duration>,
     /// Pages that a fault read back.
     pub(crate) refaulted: f64,
     /// Share of the time in which the machine's processors worked for others, or a hypervisor had them.
@@ -105,6 +110,8 @@ pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Mi
     let _ = clock.pause(WARM_UP);
     let pid = store.pid();
     let (full, zram_before) = (status_bytes(pid, "VmRSS")? as f64, zram() as f64);
+    let available = || meminfo("MemAvailable") as f64;
+    let available_before = available();
     let daemon = with_daemon
         .then(|| -> Result<Daemon> {
             let daemon = Daemon::start(&Binaries::beside()?)?;
@@ -128,6 +135,10 @@ pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Mi
     let mut before = counters()?;
     let mut rows = Vec::new();
     for number in 1..=minutes {
+        let snapshot = match (&store, load.snapshot_each) {
+            (Store::Redis(server), Some(each)) if number % each == 0 => Some(snapshot(server, &clock)?),
+            _ => None,
+        };
         let _ = clock.pause((begun + MINUTE * number).saturating_sub(clock.now()));
         let (times, now) = (asker.take(), counters()?);
         let (resident, out) = (status_bytes(pid, "VmRSS")? as f64, status_bytes(pid, "VmSwap")? as f64);
@@ -143,6 +154,8 @@ pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Mi
             resident,
             out,
             net: full - resident - (zram() as f64 - zram_before),
+            available: available() - available_before,
+            snapshot,
             refaulted: ((now.0 - before.0) * PAGE as u64) as f64,
             others,
             price: Duration::from_millis((now.3 - before.3) * 10),

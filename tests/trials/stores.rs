@@ -4,8 +4,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use etmem_core::kernel::pacer::Pacer;
+use etmem_testkit::clock::WallClock;
 use etmem_testkit::machine::find_program;
 use etmem_testkit::process::Running;
 use etmem_testkit::redis;
@@ -122,6 +125,19 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Writes a snapshot of what `server` holds: how long its child takes.
+pub(crate) fn snapshot(server: &redis::Server, clock: &WallClock) -> Result<Duration> {
+    let (mut client, begun) = (server.connect()?, clock.now());
+    client.send(&[b"BGSAVE"])?;
+    client.read_ok()?;
+    clock.wait_until(LIMIT, "the snapshot is written", || {
+        client.send(&[&b"INFO"[..], &b"persistence"[..]])?;
+        let info = client.read_value()?;
+        Ok(String::from_utf8_lossy(&info).contains("rdb_bgsave_in_progress:0"))
+    })?;
+    Ok(clock.now() - begun)
 }
 
 fn expect_line(stream: &mut BufReader<UnixStream>, expected: &str) -> Result<()> {

@@ -15,6 +15,8 @@ use crate::stores::VALUE_BYTES;
 const THROUGHPUT: f64 = 0.97;
 /// Greatest p99.9, as a multiple of that without the daemon.
 const P999: f64 = 1.2;
+/// Longest time for a snapshot, as a multiple of that without the daemon.
+const SNAPSHOT: f64 = 1.15;
 /// Rounds without the daemon that differ by more than this say nothing of one with it.
 const COMPARABLE: f64 = 0.06;
 
@@ -32,8 +34,9 @@ pub(crate) fn head(swap: &str, plan: &Plan) -> Result<()> {
     );
     println!(
         "| load | round | etmemd | minute | requests a second | p99, µs | p99.9, µs | resident, MiB | out, MiB | net, MiB | \
+         available, MiB | snapshot | \
          refaulted, MiB | etmemd's time | others' share of a processor |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     );
     Ok(())
 }
@@ -48,19 +51,23 @@ pub(crate) fn row(load: &Load, round: u32, with_daemon: bool, minute: &Minute) -
         resident,
         out,
         net,
+        available,
+        snapshot,
         refaulted,
         others,
         price,
         said: _,
     } = minute;
     format!(
-        "| {} | {round} | {} | {number} | {requests_per_second:.0} | {p99} | {p999} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} s | \
+        "| {} | {round} | {} | {number} | {requests_per_second:.0} | {p99} | {p999} | {:.0} | {:.0} | {:.0} | {:.0} | {} | {:.2} | {:.2} s | \
          {:.0} % |",
         load.name,
         if with_daemon { "yes" } else { "no" },
         mib(*resident),
         mib(*out),
         mib(*net),
+        mib(*available),
+        snapshot.map_or(String::new(), |took| format!("{:.2} s", took.as_secs_f64())),
         mib(*refaulted),
         price.as_secs_f64(),
         others * 100.0
@@ -144,6 +151,33 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
             verdicts.push(Verdict::new(
                 false,
                 format!("{name}, minute {}: saves {:.0} MiB net", minute + 1, mib(net)),
+            ));
+        }
+    }
+    for minute in (0..minutes).filter(|minute| with[0][*minute].snapshot.is_some()) {
+        let took = |runs: &[Vec<Minute>]| {
+            spread(runs.iter().filter_map(|run| run[minute].snapshot).map(|took| took.as_secs_f64()))
+        };
+        let ([_, took, _], [least, bare, most]) = (took(with), took(without));
+        let is_comparable = most <= least * SNAPSHOT || took <= bare * SNAPSHOT;
+        verdicts.push(Verdict::new(
+            is_comparable.then_some(took <= bare * SNAPSHOT),
+            format!(
+                "{name}, minute {}: a snapshot took {took:.2} s, at most {SNAPSHOT} times {bare:.2} ({least:.2} to {most:.2})",
+                minute + 1
+            ),
+        ));
+        for after in (minute..minutes).take(2) {
+            let available = |runs: &[Vec<Minute>]| spread(runs.iter().map(|run| run[after].available))[1];
+            let (with, without) = (available(with), available(without));
+            verdicts.push(Verdict::new(
+                with >= without,
+                format!(
+                    "{name}, minute {}, after a snapshot: {:.0} MiB more are available than before, {:.0} without it",
+                    after + 1,
+                    mib(with),
+                    mib(without)
+                ),
             ));
         }
     }
