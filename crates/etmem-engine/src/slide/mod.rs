@@ -1,6 +1,6 @@
 //! Slide: the cold pages of a task's processes go to swap.
 //!
-//! `settings` is what a task asks for; `step` is a cycle of all its processes, `cycle` that of one, the page to read first; `asking`
+//! `settings` is what a task asks for; `step` is a cycle of all its processes, `resting` when looks get rarer, `cycle` that of one, the page to read first; `asking`
 //! asks programs for what is cold; `cooling` moves pages between NUMA nodes, for engine tiers; `acting` moves pages, a sample first; `easing` slows it down where programs feel it; `compressing` asks whether what is cold compresses;
 //! `second_copies` sees to it that what is out is not in memory as well, when `next_pass` says;
 //! `machine` is the machine's figures, which processes share;
@@ -20,6 +20,7 @@ mod next_pass;
 mod not_looked_at;
 mod remembered;
 mod report;
+mod resting;
 mod second_copies;
 mod settings;
 mod step;

@@ -4,6 +4,7 @@ use super::cycle::{Judged, ProcessCycle, Tried, Watched};
 use super::history::TaskHistory;
 use super::machine::Machine;
 use super::report::{age_event, back_off_event};
+use super::resting::Rest;
 use super::settings::Settings;
 use super::swap_cache::SwapCacheKeeper;
 use super::{acting, asking, remembered};
@@ -37,6 +38,7 @@ pub struct SlideRunner {
     back_off: BackOff,
     /// The age at which pages leave, as it was said last.
     age: Option<Duration>,
+    rest: Rest,
 }
 
 impl SlideRunner {
@@ -53,6 +55,7 @@ impl SlideRunner {
             machine: Machine::default(),
             back_off: BackOff::None,
             age: None,
+            rest: Rest::default(),
         }
     }
 
@@ -72,6 +75,7 @@ impl SlideRunner {
     fn together(&self, processes: &[ProcessId], kernel: &Kernel, pacer: &dyn Pacer, report: &mut StepReport) {
         let Self { settings, scan_locks, history, so_far, machine, .. } = self;
         let Schedule { loops, interval } = settings.schedule;
+        let loops = if self.rest.is_on() { 1 } else { loops };
         let cycle =
             |process| ProcessCycle { settings, scan_locks, history, so_far, machine, process, kernel, pacer };
         let cycles = processes.iter().copied().map(cycle).collect();
@@ -265,6 +269,12 @@ impl TaskRunner for SlideRunner {
         if let Some(told) = self.history.told(pacer.now()) {
             let before = std::mem::replace(&mut self.age, told.age);
             report.events.extend(age_event(before, &told));
+            // Without an age, what a page counts within a cycle decides; and nodes and the swap cache are kept in each.
+            let may = self.back_off == BackOff::None
+                && !self.settings.dry_run
+                && self.settings.cooling.is_none()
+                && self.settings.swapcache_watermarks.is_none();
+            report.events.extend(self.rest.ended(&report, may, pacer.now()));
         }
         report
     }
@@ -290,6 +300,6 @@ impl TaskRunner for SlideRunner {
     }
 
     fn period(&self) -> Duration {
-        self.history.period(self.settings.sleep)
+        self.history.period(self.settings.sleep).max(self.rest.wait())
     }
 }
