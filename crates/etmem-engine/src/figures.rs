@@ -110,7 +110,7 @@ figures! { pub ROWS;
         "of what is still out, the memory that is free for others: less what it takes compressed (zram, zswap) or in the swap cache, \
          by the average of the machine's swap";
     SECOND_COPIES: Counter Bytes, "second_copies_bytes", "second copies freed", NonZero,
-        "still out, that a forked process had read: what that left in memory (`SwapCached`), and is not there any more";
+        "of what is still out: what was in memory as well, in the swap cache (`SwapCached`), and was freed there";
     FREED: Counter Bytes, "freed_bytes", "freed", NonZero,
         "cold, and freed by the kernel instead of moved out, as the process had allowed (`MADV_FREE`)";
     LEFT_ALONE: Counter Bytes, "left_alone_bytes", "left alone, came back before", NonZero,

@@ -205,6 +205,25 @@ pub enum Gone {
     Reused(Pid),
 }
 
+/// How long threads have waited for a processor, by their numbers, which ascend.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Waited(pub Vec<(u32, Duration)>);
+
+impl Waited {
+    /// How much longer those have waited that are in both: threads begin and end meanwhile.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Duration {
+        let mut earlier = before.0.iter().peekable();
+        let longer = |(thread, waited): &(u32, Duration)| {
+            while earlier.next_if(|(other, _)| other < thread).is_some() {}
+            earlier
+                .next_if(|(other, _)| other == thread)
+                .map_or(Duration::ZERO, |(_, before)| waited.saturating_sub(*before))
+        };
+        self.0.iter().map(longer).sum()
+    }
+}
+
 /// Finds processes. Called at the start of every cycle: processes come and go.
 pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// The processes that `target` names and all their descendants, each once, in ascending order of pid;
@@ -272,9 +291,8 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
         None
     }
 
-    /// How long the threads of `process` have waited for a processor so far, all together; none if the kernel does not count, or it is
-    /// gone.
-    fn waited(&self, process: ProcessId) -> Option<Duration> {
+    /// How long the threads of `process` have waited for a processor so far; none if the kernel does not count, or it is gone.
+    fn waited(&self, process: ProcessId) -> Option<Waited> {
         let _ = process;
         None
     }
@@ -289,6 +307,17 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_that_began_or_ended_meanwhile_have_not_waited_longer() {
+        let waited = |threads: &[(u32, u64)]| {
+            Waited(threads.iter().map(|(thread, ms)| (*thread, Duration::from_millis(*ms))).collect())
+        };
+        let before = waited(&[(3, 5), (7, 100), (9, 900)]);
+        assert_eq!(waited(&[(1, 4), (3, 6), (9, 950), (11, 70)]).since(&before), Duration::from_millis(51));
+        assert_eq!(waited(&[]).since(&before), Duration::ZERO);
+        assert_eq!(before.since(&waited(&[])), Duration::ZERO);
+    }
 
     #[test]
     fn what_went_to_swap_was_not_given_back() {

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-/// Ages are read from the kernel a moment after the clock is: looks that are no further apart are the same.
-const SAME: Duration = Duration::from_secs(1);
+/// Ages are read from the kernel a moment after the clock is: looks that are no further apart are the same. What counts was idle for 25 s.
+const SAME: Duration = Duration::from_secs(10);
 
 /// Bytes of anonymous pages and of files.
 pub(super) type Inactive = [u64; 2];
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(believed.of([64, 8], at(100)), [64, 8]);
         believed.left(8);
         // The same look, by ages that were read a little later.
-        assert_eq!(believed.of([56, 8], at(101)), [56, 8]);
+        assert_eq!(believed.of([56, 8], at(109)), [56, 8]);
         believed.left(24);
         // It passed over a program that uses 32 MiB.
         assert_eq!(believed.of([64, 8], at(130)), [32, 0]);

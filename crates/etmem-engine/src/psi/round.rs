@@ -6,7 +6,7 @@
 //! ```
 
 use super::balance::Balance;
-use super::believed::Believed;
+use super::believed::{Believed, Inactive};
 use super::keys::Preference;
 use super::looks::Looked;
 use super::rate::AdaptiveRate;
@@ -142,9 +142,17 @@ impl GroupRound<'_> {
             dry_run: self.settings.dry_run,
             ..Round::default()
         };
+        // Also while a gate holds: what it was before is of no use after it.
+        let inactive = [room.inactive_anon, room.inactive_file];
+        let believed = match self.looked {
+            Looked::Knows { look, .. } => {
+                known.believed.get_or_insert_with(|| Believed::first(look)).of(inactive, look)
+            }
+            Looked::Unable | Looked::Waits => inactive,
+        };
         round.end = match self.gate(known, &pressure, &round) {
             Some(gate) => RoundEnd::Held(gate),
-            None => self.reclaim(known, shared, swappiness, &mut round),
+            None => self.reclaim(known, shared, (swappiness, believed), &mut round),
         };
         known.ended(&round);
         Ok(round)
@@ -179,7 +187,7 @@ impl GroupRound<'_> {
         &self,
         known: &mut Known,
         shared: &mut Shared,
-        mut swappiness: Option<Swappiness>,
+        (mut swappiness, believed): (Option<Swappiness>, Inactive),
         round: &mut Round,
     ) -> RoundEnd {
         let limits = known.limiter.limits();
@@ -192,7 +200,7 @@ impl GroupRound<'_> {
         if round.room.bytes < PAGE_SIZE {
             return RoundEnd::Held(Gate::Floor);
         }
-        let (idle, bounded_by_idle) = match self.idle(known, shared, &mut swappiness, round) {
+        let (idle, bounded_by_idle) = match self.idle(known, shared, (&mut swappiness, believed), round) {
             Ok(idle) => idle,
             Err(gate) => {
                 round.wanted = 0;
@@ -235,10 +243,9 @@ impl GroupRound<'_> {
         &self,
         known: &mut Known,
         shared: &Shared,
-        swappiness: &mut Option<Swappiness>,
+        (swappiness, believed): (&mut Option<Swappiness>, Inactive),
         round: &mut Round,
     ) -> Result<(u64, Bounded), Gate> {
-        let Room { inactive_anon, inactive_file, .. } = round.room;
         match self.looked {
             Looked::Unable => {
                 let (inactive, little) = (round.room.inactive() / 2, round.wanted >> FIRST);
@@ -248,26 +255,28 @@ impl GroupRound<'_> {
                 Ok((inactive.max(little), Bounded::Trial))
             }
             Looked::Waits => Err(Gate::Looks),
-            Looked::Knows { idle_for, look } => {
-                let inactive = [inactive_anon, inactive_file];
-                let believed = known.believed.get_or_insert_with(|| Believed::first(look));
-                let [inactive_anon, inactive_file] = believed.of(inactive, look);
-                let idle = if inactive_file <= inactive_anon {
-                    inactive_anon
-                } else if shared.takes_swappiness && self.settings.preference == Preference::Auto {
-                    // Of a request for both, it is not known how much would be anonymous.
-                    *swappiness = Some(Swappiness::FILE_ONLY);
-                    inactive_file
-                } else {
-                    inactive_anon.saturating_add(inactive_file).min(round.room.bytes)
+            Looked::Knows { idle_for, .. } => {
+                let Room { inactive_anon, inactive_file, bytes, .. } = round.room;
+                // Of a request for both, it is not known how much would be anonymous.
+                let [anon, file] = believed;
+                let files_alone =
+                    file > anon && shared.takes_swappiness && self.settings.preference == Preference::Auto;
+                let of = |anon: u64, file: u64| match (file > anon, files_alone) {
+                    (_, true) => file,
+                    (true, false) => anon.saturating_add(file).min(bytes),
+                    (false, false) => anon,
                 };
-                if idle < round.used >> USED && round.room.inactive() >= round.used >> USED {
-                    // The next look may find the same.
+                let (idle, least) = (of(anon, file), round.used >> USED);
+                // The next look may find the same.
+                if idle < least && of(inactive_anon, inactive_file) >= least {
                     return Err(Gate::Looks);
                 }
                 // Asked for the rest, the kernel might find less, and take what it has not seen used for some milliseconds.
-                if idle < round.used >> USED {
+                if idle < least {
                     return Err(Gate::InUse(idle, idle_for));
+                }
+                if files_alone {
+                    *swappiness = Some(Swappiness::FILE_ONLY);
                 }
                 round.wanted = round.wanted.min(idle);
                 Ok((idle / 2, Bounded::Idle))

@@ -183,6 +183,30 @@ fn what_a_look_that_passed_over_programs_has_as_idle_stays() {
     assert!(reasons[10..].contains(&Some(ReasonName::AllInUse)));
 }
 
+/// While a gate holds, all of it comes into use, and the first look after it passes over its programs.
+#[test]
+fn what_was_idle_before_a_gate_held_is_not_believed_after_it() {
+    let group =
+        FakeGroup { looks: Some(Vec::new()), hot: 100 * MIB, ..FakeGroup::new("a/b", 7, 0, 200 * MIB) };
+    let mut stand = Stand::fresh("reclaim_rate=0.1 max_rate=none", vec![group]);
+    // A look each third round.
+    for round in 0..21 {
+        stand.machine.change_group("a/b", |group| {
+            group.pressure.memory = stall(if (6..18).contains(&round) { 5000 } else { 0 });
+            group.hot = if round < 6 { 100 * MIB } else { 200 * MIB };
+            group.passed_over = round == 18;
+        });
+        let before = stand.group("a/b").requests.len();
+        let reason = stand.only().reason.map(|reason| reason.name);
+        let asked = stand.group("a/b").requests.len() > before;
+        match round {
+            4 | 5 => assert!(asked, "{round}: {reason:?}"),
+            6.. => assert!(!asked, "{round}: {reason:?}"),
+            _ => {}
+        }
+    }
+}
+
 /// A request for both would take anonymous pages as the kernel likes: those that are in use.
 #[test]
 fn files_leave_alone_where_more_of_them_is_idle() {

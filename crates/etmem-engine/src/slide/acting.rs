@@ -15,6 +15,7 @@ use etmem_core::kernel::probe::AccessProbe;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
 use etmem_core::plan::{Budget, Ended, Outcome, Plan, Selection};
 use etmem_core::policy;
+use etmem_core::throttle::Rate;
 use std::time::Duration;
 
 /// The longest that a cycle moves pages of one process: what is known of them ages meanwhile.
@@ -162,7 +163,6 @@ impl Actor<'_> {
             acted,
         };
         if may > 0 {
-            attached.waiting = attached.waiting.until_now(&*self.kernel.processes, self.process, self.pacer);
             act.acted.compresses_to = self.compresses(&act, known);
         }
         if act.acted.compresses_to.is_some() {
@@ -170,6 +170,11 @@ impl Actor<'_> {
         }
         let may = act.may;
         let (selection, cold) = self.pick(&act, may);
+        // A rate that was asked for stays as it is.
+        if cold.min(may) > 0 && !dry_run && matches!(self.settings.rate, Rate::SharePercent(_)) {
+            attached.waiting = std::mem::take(&mut known.waiting);
+            attached.waiting.begin_act(&*self.kernel.processes, self.process, self.pacer);
+        }
         if eases {
             act.way = Way::SampleAlone(SAMPLE_LEAST);
         } else if !dry_run {

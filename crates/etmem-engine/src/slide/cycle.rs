@@ -13,6 +13,7 @@ use super::history::TaskHistory;
 use super::machine::{Machine, MachineFigures};
 use super::not_looked_at::NotLookedAt;
 use super::report::{Effort, History, Scanned};
+use super::second_copies::Out;
 use super::settings::Settings;
 use crate::reason::ReasonName;
 use crate::report::{ProcessReport, ProcessResult};
@@ -92,9 +93,7 @@ impl<'a> ProcessCycle<'a> {
         // between, nothing moves.
         let mover = kernel.moving.out()?.attach(process)?;
         let (source, was_whole, slice) = self.history.looks_at(process, kernel);
-        let waiting = self.history.waiting(process);
-        let waiting = waiting.unwrap_or_else(|| Waiting::begin(&*kernel.processes, process, pacer));
-        let mut attached = Attached { probe: source.attach(process)?, mover, waiting };
+        let mut attached = Attached { probe: source.attach(process)?, mover, waiting: Waiting::default() };
         let armed_since = scan_lock.armed_since().filter(|_| was_whole);
         let wanted = Wanted { is_wanted: settings.picks(), flags: &settings.vm_flags, without: &[] };
         let mut looks = Looks::new(process, &*kernel.mappings, wanted);
@@ -204,12 +203,14 @@ impl<'a> ProcessCycle<'a> {
         let may = may(&room, limits);
         self.actor().end_act(&mut act, may, &mut known, &mut attached);
         let out = settled.out + act.acted.left;
-        let second_copies = self.actor().free_second_copies(
-            &observed.ranges,
-            (out, act.acted.left),
-            &mut known,
-            &mut attached,
-        );
+        // Where nothing may leave, nothing is read either; and a slice is not all of the process.
+        let may_free = room.is_ok() && !limits.paused && !act.acted.swap_off && !act.acted.swap_fails;
+        let (second_copies, freeing) = if may_free && observed.is_whole() {
+            let out = Out { all: out, left: act.acted.left };
+            self.actor().free_second_copies(&observed.ranges, out, &mut known, &mut attached)
+        } else {
+            (0, Duration::ZERO)
+        };
         self.kernel.groups.moved_out(self.process, act.acted.left);
         // Where nothing left and nothing was watched, it stands as just before.
         let figures = if act.acted.left > 0 || act.is_tried() {
@@ -230,7 +231,9 @@ impl<'a> ProcessCycle<'a> {
         } = act.acted;
         // It was cold when it was seen, and is not there any more.
         outcome.over_budget = outcome.over_budget.saturating_sub(given_back);
-        known.waiting = Some(Waiting::begin(&*self.kernel.processes, self.process, self.pacer));
+        if attached.waiting.is_known() {
+            known.waiting = attached.waiting;
+        }
         self.history.end(&mut known, figures, out);
         self.history.put_back(self.process, known);
 
@@ -266,7 +269,7 @@ impl<'a> ProcessCycle<'a> {
             },
             saved: self.machine_now().map_or(0, |machine| machine.memory.saved(out)),
             feedback: self.history.feedback(&settled, left, self.pacer.now()),
-            effort: Effort::of(&observed, processor_time + placing),
+            effort: Effort::of(&observed, processor_time + placing + freeing),
         };
         (scanned, end)
     }

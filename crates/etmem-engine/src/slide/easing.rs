@@ -4,7 +4,7 @@
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::mover::{Moved, Residence, SwapOut};
 use etmem_core::kernel::pacer::Pacer;
-use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessTable};
+use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessTable, Waited};
 use etmem_core::throttle::Throttle;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,54 +15,50 @@ const EVERY: Duration = Duration::from_secs(1);
 /// It feels it where it waits longer than before by a quarter, and by this part of the time.
 const PART: u32 = 50;
 
-/// How long a process has waited.
-#[derive(Debug, Clone, Copy)]
-struct Reading {
-    at: Duration,
-    waited: Duration,
-}
-
-/// What is known of how long a process waits.
-#[derive(Debug, Clone, Copy)]
+/// What is known of how long a process waits: kept from act to act.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Waiting {
-    last: Option<Reading>,
+    /// When it was read last, and what it had waited by then.
+    last: Option<(Duration, Waited)>,
     /// How long it waits in a second while nothing leaves.
     usual: Option<Duration>,
 }
 
 impl Waiting {
-    /// Begins to count; what it usually waits is known at the next [`Waiting::until_now`].
-    pub(super) fn begin(table: &dyn ProcessTable, process: ProcessId, pacer: &dyn Pacer) -> Self {
-        let at = pacer.now();
-        let last = table.waited(process).map(|waited| Reading { at, waited });
-        Self { last, usual: None }
+    /// Whether it was read: the task acts, at a rate that follows the machine, and the kernel counts.
+    pub(super) const fn is_known(&self) -> bool {
+        self.last.is_some()
     }
 
-    /// The same, with what it waited in a second since it began.
-    pub(super) fn until_now(self, table: &dyn ProcessTable, process: ProcessId, pacer: &dyn Pacer) -> Self {
-        let now = Self::begin(table, process, pacer);
-        let usual = self.last.zip(now.last).and_then(|(before, now)| per_second(before, now));
-        Self { usual, ..now }
-    }
-
-    /// Whether it has waited longer since this was asked last; none before its time, or where it is not known what is usual.
-    fn is_longer(&mut self, table: &dyn ProcessTable, process: ProcessId, pacer: &dyn Pacer) -> Option<bool> {
-        let (last, usual) = self.last.zip(self.usual)?;
-        let at = pacer.now();
-        if at < last.at + EVERY {
-            return None;
+    /// An act begins: what it waited since the last one is what it usually waits.
+    pub(super) fn begin_act(&mut self, table: &dyn ProcessTable, process: ProcessId, pacer: &dyn Pacer) {
+        match self.read(table, process, pacer) {
+            Some(usual) => self.usual = Some(usual),
+            None if self.last.is_none() => {
+                let at = pacer.now();
+                self.last = table.waited(process).map(|waited| (at, waited));
+            }
+            None => {}
         }
-        let now = Reading { at, waited: table.waited(process)? };
-        self.last = Some(now);
-        let waits = per_second(last, now)?;
+    }
+
+    /// Whether it has waited longer since this was asked last; nothing before its time, or where it is not known what is usual.
+    fn is_longer(&mut self, table: &dyn ProcessTable, process: ProcessId, pacer: &dyn Pacer) -> Option<bool> {
+        let usual = self.usual?;
+        let waits = self.read(table, process, pacer)?;
         Some(waits > usual + usual / 4 + Duration::from_secs(1) / PART)
     }
-}
 
-/// How long it waited in each second from one reading to the next, which are a second apart at least.
-fn per_second(before: Reading, now: Reading) -> Option<Duration> {
-    let elapsed = now.at.checked_sub(before.at).filter(|elapsed| *elapsed >= EVERY)?;
-    Some(now.waited.saturating_sub(before.waited).div_f64(elapsed.as_secs_f64()))
+    /// How long it waited in each second since it was read last, where that is long ago enough.
+    fn read(&mut self, table: &dyn ProcessTable, process: ProcessId, pacer: &dyn Pacer) -> Option<Duration> {
+        let (at, before) = self.last.as_ref()?;
+        let now = pacer.now();
+        let elapsed = now.checked_sub(*at).filter(|elapsed| *elapsed >= EVERY)?;
+        let waited = table.waited(process)?;
+        let longer = waited.since(before).div_f64(elapsed.as_secs_f64());
+        self.last = Some((now, waited));
+        Some(longer)
+    }
 }
 
 /// A mover that notes, now and then, whether the process feels it.
@@ -78,7 +74,7 @@ pub(super) struct Eased<'a> {
 
 impl Eased<'_> {
     fn note(&mut self) {
-        if self.waiting.last.is_some() {
+        if self.waiting.is_known() {
             let longer = self.waiting.is_longer(self.table, self.process, self.pacer);
             // Each change is whole in itself, so a thread that panicked leaves it sound.
             self.throttle.lock().unwrap_or_else(PoisonError::into_inner).ease(longer);
@@ -131,8 +127,8 @@ mod tests {
             Err(TargetError::NoProcess(pid))
         }
 
-        fn waited(&self, _: ProcessId) -> Option<Duration> {
-            *self.0.lock().unwrap()
+        fn waited(&self, _: ProcessId) -> Option<Waited> {
+            self.0.lock().unwrap().map(|waited| Waited(vec![(42, waited)]))
         }
 
         fn memory(&self, _: ProcessId) -> Result<ProcessMemory, ProcessError> {
@@ -149,13 +145,22 @@ mod tests {
             table.waits(waits);
         };
         let ms = Duration::from_millis;
-        let mut uncounted = Waiting::begin(&table, process, &pacer).until_now(&table, process, &pacer);
-        assert!(uncounted.last.is_none() && uncounted.is_longer(&table, process, &pacer).is_none());
+        let mut waiting = Waiting::default();
+        waiting.begin_act(&table, process, &pacer);
+        assert!(waiting.last.is_none(), "the kernel does not count");
         table.waits(ms(7));
-        let begun = Waiting::begin(&table, process, &pacer);
-        passes(10, ms(1000));
-        let mut waiting = begun.until_now(&table, process, &pacer);
+        waiting.begin_act(&table, process, &pacer);
+        passes(2, ms(0));
+        assert_eq!(
+            waiting.is_longer(&table, process, &pacer),
+            None,
+            "in the first act it is not known what is usual"
+        );
+        passes(8, ms(1000));
+        waiting.begin_act(&table, process, &pacer);
         assert_eq!(waiting.usual, Some(ms(100)));
+        waiting.begin_act(&table, process, &pacer);
+        assert_eq!(waiting.usual, Some(ms(100)), "too soon to know better");
         let mut after = |seconds, waits| {
             passes(seconds, waits);
             waiting.is_longer(&table, process, &pacer)
@@ -164,8 +169,5 @@ mod tests {
         assert_eq!(after(1, ms(0)), Some(true));
         assert_eq!(after(2, ms(290)), Some(false), "a quarter and 20 ms in each second are noise");
         assert_eq!(after(2, ms(291)), Some(true));
-        // What is usual is known where it was watched for a second at least.
-        let begun = Waiting::begin(&table, process, &pacer);
-        assert_eq!(begun.until_now(&table, process, &pacer).usual, None);
     }
 }

@@ -81,9 +81,9 @@ pub(super) struct ProcessHistory {
     /// When it is seen to that what is out is not in memory as well.
     #[serde(skip)]
     pub(super) next_pass: NextPass,
-    /// How long it waited for a processor by the end of the last cycle.
+    /// How long it waits for processors.
     #[serde(skip)]
-    pub(super) waiting: Option<Waiting>,
+    pub(super) waiting: Waiting,
     /// How much of it goes to slow nodes in a cycle.
     pub(super) step_down: Step,
 }
@@ -403,11 +403,6 @@ impl TaskHistory {
             Some(_) | None => FIRST_SLICE,
         };
         (known.probe(kernel), known.was_whole, Slice { most: Some(slice), resume: known.resume })
-    }
-
-    /// How long `process` had waited for a processor by the end of its last cycle.
-    pub(super) fn waiting(&self, process: ProcessId) -> Option<Waiting> {
-        lock(&self.known).processes.get(&process).and_then(|known| known.waiting)
     }
 
     /// Settles what a cycle saw.

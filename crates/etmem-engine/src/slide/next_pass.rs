@@ -6,10 +6,12 @@ use std::time::Duration;
 
 /// Where the swap cache takes less than this, or less than one part in eight of what is out, it stays as it is.
 const LEAST: u64 = 16 << 20;
-pub(super) const PART: u64 = 8;
+const PART: u64 = 8;
 
-/// From one pass to the next: a child that reads all each few minutes brings all of it back each time.
+/// From one pass to the next: a child that reads all each few minutes brings all of it back each time. Where a pass was of no use, the
+/// next is four times as far away, up to a day.
 const AGAIN: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// The same where others had the pages mapped: a child that was not seen.
 const SOON: Duration = Duration::from_secs(60);
@@ -19,22 +21,31 @@ const SOON: Duration = Duration::from_secs(60);
 pub(super) struct NextPass {
     due: Duration,
     pub(super) resume: u64,
+    /// How long the wait was after the last pass, if that was of no use.
+    useless: Option<Duration>,
 }
 
 impl NextPass {
-    /// Whether it is due `now` that `out` bytes of the process are out.
-    pub(super) fn is_due(self, now: Duration, out: u64, memory: &MemoryState) -> bool {
+    /// Whether it is due `now` that `out` bytes of the process are out, some of which have just `left`.
+    pub(super) fn is_due(&mut self, now: Duration, out: u64, left: u64, memory: &MemoryState) -> bool {
         let cached = memory.swap_cached;
-        let is_much = out >= LEAST && cached >= LEAST.max(out / PART);
-        is_much && memory.swap_stuck == 0 && (now >= self.due || self.resume > 0)
+        // What has just left may be on its way to a disk.
+        let is_much = out >= LEAST && cached >= LEAST.max(out / PART) && left < out / PART;
+        if !is_much || memory.swap_stuck > 0 {
+            self.resume = 0;
+            return false;
+        }
+        now >= self.due || self.resume > 0
     }
 
     /// Takes note of a pass that ended so.
     pub(super) fn ended(&mut self, end: &PassEnd, now: Duration) {
+        let useless = self.useless.map_or(AGAIN, |before| (before * 4).min(LONGEST));
         *self = match end {
-            PassEnd::Later(at) => Self { due: self.due, resume: *at },
-            PassEnd::Mapped => Self { due: now + SOON, resume: 0 },
-            PassEnd::None | PassEnd::Done => Self { due: now + AGAIN, resume: 0 },
+            PassEnd::Later(at) => Self { resume: *at, ..*self },
+            PassEnd::Mapped => Self { due: now + SOON, resume: 0, useless: None },
+            PassEnd::None => Self { due: now + useless, resume: 0, useless: Some(useless) },
+            PassEnd::Done => Self { due: now + AGAIN, resume: 0, useless: None },
         };
     }
 }
@@ -53,18 +64,20 @@ mod tests {
             (LEAST, LEAST - 1, false),
             (9 * LEAST, LEAST, false),
         ] {
-            assert_eq!(next.is_due(Duration::ZERO, out, &memory(cached)), want, "{out} {cached}");
+            assert_eq!(next.is_due(Duration::ZERO, out, 0, &memory(cached)), want, "{out} {cached}");
         }
         let fails = MemoryState { swap_stuck: 1, ..memory(LEAST) };
-        assert!(!next.is_due(Duration::ZERO, LEAST, &fails), "what cannot be written is the only copy");
+        assert!(!next.is_due(Duration::ZERO, LEAST, LEAST / 4, &memory(LEAST)), "it has just left");
+        assert!(!next.is_due(Duration::ZERO, LEAST, 0, &fails), "what cannot be written is the only copy");
         let at = Duration::from_secs;
         let mut is_due = |end, now, then| {
             next.ended(&end, at(now));
-            next.is_due(at(then), LEAST, &memory(LEAST))
+            next.is_due(at(then), LEAST, 0, &memory(LEAST))
         };
         assert!(!is_due(PassEnd::Done, 100, 699) && is_due(PassEnd::Done, 100, 700));
         assert!(!is_due(PassEnd::Mapped, 100, 159) && is_due(PassEnd::Mapped, 100, 160));
         assert!(is_due(PassEnd::Later(4096), 170, 171), "it goes on");
-        assert!(!is_due(PassEnd::None, 180, 779));
+        assert!(!is_due(PassEnd::None, 180, 779) && !is_due(PassEnd::None, 180, 2579));
+        assert!(is_due(PassEnd::None, 180, 180 + 9600), "four times as far away each time");
     }
 }

@@ -2,29 +2,40 @@
 
 use super::acting::{ACT_LONGEST, Actor, Attached};
 use super::history::ProcessHistory;
-use super::next_pass::PART;
 use etmem_core::act::{Reading, Tools, free_second_copies};
 use etmem_core::address::AddressRange;
-use etmem_core::feedback::PageSetBuilder;
+use etmem_core::feedback::{PageSet, PageSetBuilder};
+use std::time::Duration;
+
+/// What is out of a process, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Out {
+    /// In all.
+    pub(super) all: u64,
+    /// What of it has just left.
+    pub(super) left: u64,
+}
 
 impl Actor<'_> {
-    /// Has what is out of `ranges` in swap alone: `out` bytes in all, of which some have just `left`. Returns bytes that were in memory as
-    /// well.
+    /// Frees the copies in memory of what is `out` of `ranges`, which is all of the process. Returns bytes that were in memory as well,
+    /// and the processor time that it took.
     pub(super) fn free_second_copies(
         &self,
         ranges: &[AddressRange],
-        (out, left): (u64, u64),
+        out: Out,
         known: &mut ProcessHistory,
         attached: &mut Attached,
-    ) -> u64 {
-        let now = self.pacer.now();
+    ) -> (u64, Duration) {
+        let (now, processor) = (self.pacer.now(), self.pacer.processor_time());
         let memory = self.machine.figures(self.kernel, now).map(|machine| machine.memory);
-        // What a living child reads is in use; and what has just left may be on its way to a disk.
-        let is_calm = !known.shares && left < out / PART && !self.settings.dry_run;
-        if !is_calm || !memory.is_ok_and(|memory| known.next_pass.is_due(now, out, &memory)) {
-            return 0;
+        // What a living child reads is in use.
+        let is_due = !known.shares
+            && !self.settings.dry_run
+            && memory.is_ok_and(|memory| known.next_pass.is_due(now, out.all, out.left, &memory));
+        if !is_due {
+            return (0, Duration::ZERO);
         }
-        let Ok(mut reader) = self.kernel.readers.attach(self.process) else { return 0 };
+        let Ok(mut reader) = self.kernel.readers.attach(self.process) else { return (0, Duration::ZERO) };
         let (mut given, mut kept) = (PageSetBuilder::default(), PageSetBuilder::default());
         let mut tools = Tools {
             mover: &mut *attached.mover,
@@ -41,7 +52,9 @@ impl Actor<'_> {
         // What cannot be read, or a process that is gone, shows when its pages are to leave.
         let passed = passed.unwrap_or_default();
         known.next_pass.ended(&passed.end, self.pacer.now());
+        // The program has not touched what was read: it is no refault.
+        self.history.moved(known, PageSet::default(), passed.stayed);
         self.machine.forget();
-        passed.freed
+        (passed.freed, self.pacer.processor_time().saturating_sub(processor))
     }
 }

@@ -13,12 +13,11 @@ use crate::root::ProcRoot;
 use crate::small_file;
 use etmem_core::kernel::groups::GroupPattern;
 use etmem_core::kernel::process::{
-    Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
+    Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError, Waited,
 };
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 /// The processes of the machine.
 #[derive(Debug, Clone)]
@@ -289,7 +288,7 @@ impl ProcessTable for Processes {
         program(&text)
     }
 
-    fn waited(&self, process: ProcessId) -> Option<Duration> {
+    fn waited(&self, process: ProcessId) -> Option<Waited> {
         waited(&self.proc, process.pid)
     }
 

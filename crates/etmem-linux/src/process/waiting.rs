@@ -4,23 +4,29 @@
 use super::memory_files::numbered;
 use crate::root::ProcRoot;
 use crate::small_file;
-use etmem_core::kernel::process::Pid;
+use etmem_core::kernel::process::{Pid, Waited};
 use std::time::Duration;
 
-/// Most threads that are read: to open and read each takes some microseconds.
+/// Most threads that are read, spread over all: to open and read each takes some microseconds.
 const THREADS_MOST: usize = 128;
 
-/// The sum over all threads, as far as is read; none if the kernel does not count.
-pub(super) fn waited(proc: &ProcRoot, process: Pid) -> Option<Duration> {
+/// That of each thread, as far as is read; none if the kernel does not count.
+pub(super) fn waited(proc: &ProcRoot, process: Pid) -> Option<Waited> {
     let folder = proc.process(process, "task");
-    let threads = numbered(&folder).ok()?.into_iter().take(THREADS_MOST);
-    let each = threads.filter_map(|thread| {
-        let text = small_file::read_record(&folder.join(thread.to_string()).join("schedstat")).ok()?;
-        ran_and_waited(&String::from_utf8_lossy(&text))
-    });
-    let (ran, waited) = each.reduce(|sum, each| (sum.0 + each.0, sum.1 + each.1))?;
-    // A kernel that does not count writes zeroes.
-    (!ran.is_zero()).then_some(waited)
+    let mut threads = numbered(&folder).ok()?;
+    threads.sort_unstable();
+    let step = threads.len().div_ceil(THREADS_MOST).max(1);
+    let (mut each, mut counts) = (Vec::new(), false);
+    for thread in threads.into_iter().step_by(step) {
+        let file = folder.join(thread.to_string()).join("schedstat");
+        let Ok(text) = small_file::read_record(&file) else { continue };
+        if let Some((ran, waited)) = ran_and_waited(&String::from_utf8_lossy(&text)) {
+            // A kernel that does not count writes zeroes.
+            counts |= !ran.is_zero();
+            each.push((thread.get(), waited));
+        }
+    }
+    counts.then_some(Waited(each))
 }
 
 fn ran_and_waited(text: &str) -> Option<(Duration, Duration)> {
@@ -43,7 +49,9 @@ mod tests {
             std::fs::create_dir_all(&thread).unwrap();
             std::fs::write(thread.join("schedstat"), text).unwrap();
         }
-        assert_eq!(waited(&proc, process), Some(Duration::from_nanos(83)));
+        let each =
+            [(42, 70), (43, 5), (45, 8)].map(|(thread, waited)| (thread, Duration::from_nanos(waited)));
+        assert_eq!(waited(&proc, process), Some(Waited(each.to_vec())));
         let other = Pid::new(7).unwrap();
         let thread = proc.process(other, "task/7");
         std::fs::create_dir_all(&thread).unwrap();
@@ -52,8 +60,16 @@ mod tests {
     }
 
     #[test]
-    fn of_this_process() {
-        let own = Pid::new(std::process::id()).unwrap();
-        assert!(waited(&ProcRoot::default(), own).is_some());
+    fn of_many_threads_some_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let proc = ProcRoot::new(folder.path());
+        let process = Pid::new(1000).unwrap();
+        for thread in 1000..1300 {
+            let thread = proc.process(process, "task").join(thread.to_string());
+            std::fs::create_dir_all(&thread).unwrap();
+            std::fs::write(thread.join("schedstat"), "1 2 3").unwrap();
+        }
+        let read = waited(&proc, process).unwrap().0;
+        assert_eq!((read.len(), read[0].0, read[99].0), (100, 1000, 1297));
     }
 }

@@ -43,7 +43,11 @@ impl MemoryReader for FakeReader {
             }
             Ok(())
         })?;
-        self.machine.lock().touched.extend(ranges);
+        let mut machine = self.machine.lock();
+        machine.touched.extend(ranges);
+        // What was in the swap cache as well is mapped.
+        let bytes: u64 = ranges.iter().map(AddressRange::bytes).sum();
+        machine.memory.swap_cached = machine.memory.swap_cached.saturating_sub(bytes);
         Ok(())
     }
 
