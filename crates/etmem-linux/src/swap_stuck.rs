@@ -107,15 +107,16 @@ impl Seen {
         self.on_their_way += u64::from(on_its_way);
     }
 
-    /// What that is of `swap_cached` bytes: 0 unless a quarter of it at least has failed.
+    /// What that is of `swap_cached` bytes: 0 unless a quarter of what is not written has failed.
     fn bytes_of(self, swap_cached: u64) -> u64 {
         let bytes_of = |seen: u64| {
             let share = u128::from(swap_cached) * u128::from(seen) / u128::from(self.all.max(1));
             u64::try_from(share).unwrap_or(u64::MAX) & !(PAGE_SIZE - 1)
         };
-        let failed = bytes_of(self.failed);
-        let has_failed = self.all >= LEAST_SEEN && failed >= LEAST && failed >= swap_cached / 4;
-        if has_failed { bytes_of(self.failed + self.on_their_way) } else { 0 }
+        // What was written and stays in the swap cache says nothing.
+        let (failed, unwritten) = (bytes_of(self.failed), bytes_of(self.failed + self.on_their_way));
+        let has_failed = self.all >= LEAST_SEEN && failed >= LEAST && failed >= unwritten / 4;
+        if has_failed { unwritten } else { 0 }
     }
 }
 
@@ -174,7 +175,7 @@ mod tests {
             write(&tree, 300_001, |_| flags);
             assert_eq!(stuck().bytes(64 * MIB, 512 * MIB), want, "{name}");
         }
-        for (of_ten, want) in [(1, 0), (2, 0), (3, 19), (10, 64)] {
+        for (of_ten, want) in [(0, 0), (1, 6), (2, 12), (3, 19), (10, 64)] {
             write(&tree, 300_001, |frame| SWAP_CACHE | if frame % 10 < of_ten { DIRTY } else { 0 });
             assert_eq!(stuck().bytes(64 * MIB, 512 * MIB) / MIB, want, "{of_ten} of ten");
         }

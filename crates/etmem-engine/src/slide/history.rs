@@ -141,6 +141,8 @@ pub(super) struct TaskHistory {
     dry_run: bool,
     /// `SwapTotal` when it was asked for last, and how often it was less than before.
     swap: Mutex<(u64, u64)>,
+    /// What was stuck in the swap cache after the last act.
+    stuck: Mutex<Option<u64>>,
     /// Whether pages have left or refaulted since it was written down.
     is_news: AtomicBool,
 }
@@ -175,6 +177,7 @@ impl TaskHistory {
             leaves_alone: limits.is_some(),
             dry_run: settings.dry_run,
             swap: Mutex::default(),
+            stuck: Mutex::default(),
             is_news: AtomicBool::new(true),
         }
     }
@@ -274,6 +277,14 @@ impl TaskHistory {
         let is_less = memory.swap_total < std::mem::replace(total, memory.swap_total);
         *times += u64::from(is_less);
         is_less
+    }
+
+    /// What was stuck in the swap cache after the last act; `now`, where one has ended, takes its place.
+    pub(super) fn stuck(&self, now: Option<u64>) -> Option<u64> {
+        let last = &mut *lock(&self.stuck);
+        let before = *last;
+        *last = now.or(before);
+        before
     }
 
     fn swapoffs(&self) -> u64 {

@@ -193,7 +193,7 @@ fn json_for_programs() {
             "cold_bytes": 200 * MIB, "moved_bytes": 150 * MIB, "given_back_bytes": 0, "came_back_bytes": 0, "left_alone_bytes": 0,
             "moved_up_bytes": 0, "moved_down_bytes": 0, "skipped_pages": 0, "would_move_bytes": 0,
             "skipped_touched_bytes": 0, "skipped_later_bytes": 0, "skipped_stayed_bytes": 0, "skipped_kept_bytes": 0, "freed_bytes": 0,
-            "skipped_locked_bytes": 0, "skipped_vanished_bytes": 0, "skipped_refused_bytes": 0,
+            "second_copies_bytes": 0, "skipped_locked_bytes": 0, "skipped_vanished_bytes": 0, "skipped_refused_bytes": 0,
             "skipped_no_room_bytes": 50 * MIB,
             "cpu_seconds": 0.012, "took_seconds": 3.25, "window_seconds": 3.0,
             "processes": [
