@@ -194,7 +194,8 @@ fn prefork() -> Result<()> {
 /// A child reads what is out, as one that writes a snapshot does: it stays in the swap cache when the child is gone.
 fn second_copies() -> Result<()> {
     let mut target = Target::start("plain")?;
-    let (mut task, pacer) = (Task::new(&target, "max_rate=none\nmax_ratio=none\nmax_swap_use=100")?, SystemPacer::new());
+    let (mut task, pacer) =
+        (Task::new(&target, "max_rate=none\nmax_ratio=none\nmax_swap_use=100")?, SystemPacer::new());
     let mut cycle = || figures(&task.cycle(&pacer));
     let all = (PAGES * PAGE) as u64;
     let first = cycle();
