@@ -24,7 +24,7 @@ MINUTES ?= 10
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-if-possible build demo test soak compare trials bench check fuzz install install-scan-library release deb rpm build-twice
+.PHONY: help setup setup-if-possible build demo test soak compare trials picture bench check fuzz install install-scan-library release deb rpm build-twice
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -69,7 +69,11 @@ compare: setup-if-possible ## Compare ways to take memory, in a virtual machine;
 
 trials: setup-if-possible ## Try real servers under load, with etmemd and without in turn; ROUNDS=3, MINUTES=10
 	$(CARGO) build --release --package etmemd --package etmem --package etmem-testkit --bins
-	ROUNDS="$(ROUNDS)" MINUTES="$(MINUTES)" $(CARGO) test --release --package etmem-tests --test trials -- --ignored --nocapture
+	ROUNDS="$(ROUNDS)" MINUTES="$(MINUTES)" $(CARGO) test --release --package etmem-tests --test trials -- --ignored --nocapture servers_under_load
+
+picture: setup-if-possible ## Draw what of redis is idle for how long, and what comes back; MINUTES=10
+	$(CARGO) build --release --package etmemd --package etmem --bins
+	MINUTES="$(MINUTES)" $(CARGO) test --release --package etmem-tests --test trials -- --ignored --nocapture redis_by_age
 
 bench: setup-if-possible ## Measure, and compare with the bounds
 	$(CARGO) bench --package etmem-tests --bench measures

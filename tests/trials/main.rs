@@ -3,6 +3,7 @@
 //! `make trials` prints a table of minutes and what holds of it. `ROUNDS` (3), `MINUTES` (10, of each run) and `ONLY` (names,
 //! with semicolons) change it. A load is a row of `loads::ALL`.
 
+mod by_age;
 mod loads;
 mod run;
 mod stores;
@@ -39,7 +40,12 @@ fn main() -> ExitCode {
     let name = "servers_under_load [skipped: takes 3 hours: make trials]";
     let needs =
         [Need::Root, Need::Bpf, Need::Swap(SWAP), Need::Program("redis-server"), Need::Program("memcached")];
-    run_in_turn(vec![trial_or_skip(name, &needs, trials).with_ignored_flag(true)])
+    let picture = "redis_by_age [skipped: takes 12 minutes: make picture]";
+    let of_picture = [Need::Root, Need::Bpf, Need::Program("redis-server")];
+    run_in_turn(vec![
+        trial_or_skip(name, &needs, trials).with_ignored_flag(true),
+        trial_or_skip(picture, &of_picture, by_age::picture).with_ignored_flag(true),
+    ])
 }
 
 fn trials() -> Result<()> {

@@ -21,7 +21,7 @@ use crate::loads::{Chooser, Load};
 use crate::stores::{Client, Store, snapshot};
 
 /// Caches, page tables and the processor's clock settle first.
-const WARM_UP: Duration = Duration::from_secs(15);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(15);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A minute of a run, in bytes.
@@ -51,14 +51,14 @@ pub(crate) struct Minute {
 }
 
 /// Asks one request after the other, until told to stop.
-struct Asker {
+pub(crate) struct Asker {
     thread: thread::JoinHandle<Result<()>>,
     stop: Arc<AtomicBool>,
     times: Arc<Mutex<Times>>,
 }
 
 impl Asker {
-    fn start(mut client: Client, load: &Load) -> Self {
+    pub(crate) fn start(mut client: Client, load: &Load) -> Self {
         let (stop, times) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Times::default())));
         let (told, noted, mut chooser) = (Arc::clone(&stop), Arc::clone(&times), Chooser::new(load));
         let thread = thread::spawn(move || {
@@ -80,7 +80,7 @@ impl Asker {
         mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn stop(self) -> Result<()> {
+    pub(crate) fn stop(self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the client panicked"))?
     }

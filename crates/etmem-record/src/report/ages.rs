@@ -59,13 +59,33 @@ pub struct Ages {
     idle: Vec<u64>,
     touched: u64,
     sets: Vec<WorkingSet>,
+    /// Pages that were touched after having been idle for at least each age.
+    back: [u64; AGES.len()],
+}
+
+/// Memory by its age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByAge {
+    /// Idle for at least this.
+    pub age: Duration,
+    /// Bytes that are, at the last look.
+    pub idle: u64,
+    /// Bytes that were touched after having been, in a minute of the time in which that could be seen; none if that is less than one.
+    pub back_per_minute: Option<u64>,
 }
 
 impl Ages {
     /// Nothing is known yet, at `since`.
     #[must_use]
     pub fn new(since: Duration) -> Self {
-        Self { blocks: BTreeMap::new(), times: vec![since], idle: vec![0], touched: 0, sets: Vec::new() }
+        Self {
+            blocks: BTreeMap::new(),
+            times: vec![since],
+            idle: vec![0],
+            touched: 0,
+            sets: Vec::new(),
+            back: [0; AGES.len()],
+        }
     }
 
     /// Takes in a look.
@@ -74,6 +94,8 @@ impl Ages {
         self.times.push(at);
         self.idle.push(0);
         let (mut present, mut touched) = (0, 0);
+        // Idle pages that were touched now, by the look that saw their last touch.
+        let mut again: BTreeMap<u32, u64> = BTreeMap::new();
         for (number, pages) in memory.blocks() {
             present += u64::from(pages.present.count());
             touched += u64::from(pages.touched.count());
@@ -82,17 +104,23 @@ impl Ages {
                 last: LastTouch::Alike(0),
                 look,
             });
-            change(block, pages, look, &mut self.idle);
+            change(block, pages, look, &mut self.idle, &mut again);
         }
         // What is gone.
         let idle = &mut self.idle;
         self.blocks.retain(|_, block| {
             let stays = block.look == look;
             if !stays {
-                change(block, &BlockPages::default(), look, idle);
+                change(block, &BlockPages::default(), look, idle, &mut again);
             }
             stays
         });
+        for (last, pages) in again {
+            let last = usize::try_from(last).ok().and_then(|last| self.times.get(last));
+            let idle_for = last.map_or(Duration::ZERO, |last| at.saturating_sub(*last));
+            let reached = self.back.iter_mut().zip(AGES).take_while(|(_, age)| *age <= idle_for.as_secs());
+            reached.for_each(|(back, _)| *back += pages);
+        }
         self.touched = touched;
         // The first are those that were not touched yet.
         let recent = self.idle.iter().zip(&self.times).skip(1).rev();
@@ -133,18 +161,35 @@ impl Ages {
         self.sets.last().map_or(0, |set| set.resident)
     }
 
-    /// The ages for which pages were watched, and bytes idle for at least each.
+    /// The ages for which pages were watched.
     #[must_use]
-    pub fn table(&self) -> Vec<(Duration, u64)> {
-        let ages = AGES.map(Duration::from_secs);
-        let known = ages.into_iter().filter(|age| *age <= self.watched());
-        known.map(|age| (age, self.idle_for(age))).collect()
+    pub fn table(&self) -> Vec<ByAge> {
+        let rows = AGES.map(Duration::from_secs).into_iter().zip(self.back);
+        let known = rows.take_while(|(age, _)| *age <= self.watched());
+        let row = |(age, back): (Duration, u64)| {
+            let seconds = (self.watched() - age).as_secs();
+            let back_per_minute = (seconds >= 60).then(|| (back * PAGE_SIZE).saturating_mul(60) / seconds);
+            ByAge { age, idle: self.idle_for(age), back_per_minute }
+        };
+        known.map(row).collect()
     }
 }
 
 /// Takes note of how the pages of a block are at `look`.
-fn change(block: &mut Block, pages: &BlockPages, look: u32, idle: &mut [u64]) {
+fn change(
+    block: &mut Block,
+    pages: &BlockPages,
+    look: u32,
+    idle: &mut [u64],
+    again: &mut BTreeMap<u32, u64>,
+) {
     let (before, now) = (block.idle(), pages.present.without(pages.touched));
+    let back = before.and(pages.touched);
+    match &block.last {
+        _ if back.is_empty() => {}
+        LastTouch::Alike(last) => *again.entry(*last).or_default() += u64::from(back.count()),
+        LastTouch::Each(last) => back.pages().for_each(|page| *again.entry(last[page]).or_default() += 1),
+    }
     let mut count = |last: u32, add: bool, pages: u64| {
         if let Some(sum) = usize::try_from(last).ok().and_then(|last| idle.get_mut(last)) {
             *sum = if add { *sum + pages } else { sum.saturating_sub(pages) };

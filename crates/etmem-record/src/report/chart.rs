@@ -1,7 +1,7 @@
 //! Bars and curves as pictures of their own.
 
 use super::about::About;
-use super::ages::{AgesReport, WORKING_SET, WorkingSet, WorkingSetReport};
+use super::ages::{AgesReport, ByAge, WORKING_SET, WorkingSet, WorkingSetReport};
 use super::scale::share;
 use super::svg::{axis_of_time, begin, heading};
 use super::units::{age, escaped, percent, size, time};
@@ -11,6 +11,10 @@ const LEFT: usize = 90;
 const TOP: usize = 64;
 const WIDTH: usize = 760;
 const HEIGHT: usize = 300;
+
+/// Colours of the bars: what is idle, and what comes back.
+const IDLE_BAR: &str = "#4477aa";
+const BACK_BAR: &str = "#cc6677";
 
 /// Points of a curve: more are not seen.
 const POINTS: usize = 380;
@@ -43,29 +47,62 @@ fn height(bytes: u64, most: u64) -> f64 {
 pub(super) fn ages(report: &AgesReport<'_>) -> String {
     let (table, resident) = (report.ages.table(), report.ages.resident());
     let title = format!("Idle memory by age: {}", report.about.program);
-    let mut out = begin(LEFT + WIDTH + 30, TOP + HEIGHT + 62, &escaped(&title));
+    let mut out = begin(LEFT + WIDTH + 30, TOP + HEIGHT + 72, &escaped(&title));
     heading(&mut out, &title, report.about);
-    let most = rounded(resident);
+    let highest = table.iter().filter_map(|row| row.back_per_minute).max().unwrap_or_default();
+    let most = rounded(resident.max(highest));
     axis_of_bytes(&mut out, most);
     let place = WIDTH / table.len().max(1);
-    for (number, (idle, bytes)) in table.iter().enumerate() {
-        let tall = height(*bytes, most);
-        let (x, y) = (LEFT + number * place + place / 8, (TOP + HEIGHT) as f64 - tall);
-        let (wide, middle) = (place * 3 / 4, LEFT + number * place + place / 2);
-        let (word, bytes_word, share) = (age(*idle), size(*bytes), percent(share(*bytes, resident)));
+    for (number, ByAge { age: idle_for, idle, back_per_minute }) in table.iter().enumerate() {
+        let (word, left) = (age(*idle_for), LEFT + number * place);
+        let share = percent(share(*idle, resident));
+        let idle_words = format!("idle for {word} or longer: {}, {share} of what is in memory", size(*idle));
+        let back = back_per_minute.map(|bytes| {
+            let words =
+                format!("touched after having been idle for {word} or longer: {} a minute", size(bytes));
+            (1, bytes, BACK_BAR, words)
+        });
+        for (part, bytes, colour, words) in
+            [Some((0, *idle, IDLE_BAR, idle_words)), back].into_iter().flatten()
+        {
+            let (tall, wide) = (height(bytes.min(most), most), place * 3 / 8);
+            let (x, y) = (left + place / 8 + part * wide, (TOP + HEIGHT) as f64 - tall);
+            let _ = writeln!(
+                out,
+                "<rect x=\"{x}\" y=\"{y:.1}\" width=\"{wide}\" height=\"{tall:.1}\" fill=\"{colour}\"><title>{words}</title></rect>\
+                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"9\">{}</text>",
+                x + wide / 2,
+                y - 4.0,
+                size(bytes)
+            );
+        }
         let _ = writeln!(
             out,
-            "<rect x=\"{x}\" y=\"{y:.1}\" width=\"{wide}\" height=\"{tall:.1}\" fill=\"#4477aa\"><title>idle for {word} or longer: \
-             {bytes_word}, {share} of what is in memory</title></rect><text x=\"{middle}\" y=\"{:.1}\" \
-             text-anchor=\"middle\">{bytes_word}</text><text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{word}</text>",
-            y - 4.0,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{word}</text>",
+            left + place / 2,
             TOP + HEIGHT + 16
+        );
+    }
+    for (number, (colour, words)) in [
+        (IDLE_BAR, "idle for at least as long, at the end of the record"),
+        (BACK_BAR, "touched after having been idle for at least as long, in a minute"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let x = LEFT + number * WIDTH / 2;
+        let _ = writeln!(
+            out,
+            "<rect x=\"{x}\" y=\"{}\" width=\"10\" height=\"10\" fill=\"{colour}\"/><text x=\"{}\" y=\"{}\">{words}</text>",
+            TOP + HEIGHT + 46,
+            x + 16,
+            TOP + HEIGHT + 55
         );
     }
     let _ = writeln!(
         out,
-        "<path d=\"M{LEFT} {}h{WIDTH}\" stroke=\"#555\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\" fill=\"#555\">idle for at \
-         least, at the end of the record; of {} in memory</text>\n</svg>",
+        "<path d=\"M{LEFT} {}h{WIDTH}\" stroke=\"#555\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\" fill=\"#555\">age; {} are in \
+         memory</text>\n</svg>",
         TOP + HEIGHT,
         LEFT + WIDTH / 2,
         TOP + HEIGHT + 36,

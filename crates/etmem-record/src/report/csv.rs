@@ -1,6 +1,6 @@
 //! Tables: a line of names, then a line for each row; numbers in bytes, seconds and millionths.
 
-use super::ages::{AgesReport, WorkingSetReport};
+use super::ages::{AgesReport, ByAge, WorkingSetReport};
 use super::grid::HeatReport;
 use std::fmt::Write;
 
@@ -40,9 +40,10 @@ pub(super) fn heat(report: &HeatReport<'_>) -> String {
 }
 
 pub(super) fn ages(report: &AgesReport<'_>) -> String {
-    let mut out = String::from("idle_seconds,bytes\n");
-    for (age, bytes) in report.ages.table() {
-        let _ = writeln!(out, "{},{bytes}", age.as_secs());
+    let mut out = String::from("idle_seconds,bytes,back_in_a_minute_bytes\n");
+    for ByAge { age, idle, back_per_minute } in report.ages.table() {
+        let back = back_per_minute.map_or(String::new(), |bytes| bytes.to_string());
+        let _ = writeln!(out, "{},{idle},{back}", age.as_secs());
     }
     out
 }

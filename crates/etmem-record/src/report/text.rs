@@ -1,7 +1,7 @@
 //! Reports for a terminal.
 
 use super::about::About;
-use super::ages::{AgesReport, WORKING_SET, WorkingSetReport};
+use super::ages::{AgesReport, ByAge, WORKING_SET, WorkingSetReport};
 use super::grid::{Cell, Grid, HeatReport};
 use super::scale::{TERMINAL, WORDS, step};
 use super::units::{age, percent, size, step_of_time, time};
@@ -154,15 +154,17 @@ fn share(part: u64, whole: u64) -> String {
 pub(super) fn ages(report: &AgesReport<'_>, columns: usize) -> String {
     let mut out = head(report.about, "Idle memory by age");
     let resident = report.ages.resident();
-    let _ = writeln!(out, "{:>12}  {:>9}  {:>8}", "idle for", "bytes", "share");
-    for (idle, bytes) in report.ages.table() {
-        let bar = bar(bytes, resident, columns.saturating_sub(36));
-        let _ = writeln!(out, "{:>12}  {:>9}  {:>8}  {bar}", age(idle), size(bytes), share(bytes, resident));
+    let _ = writeln!(out, "{:>12}  {:>9}  {:>8}  {:>13}", "idle for", "bytes", "share", "back a minute");
+    for ByAge { age: idle_for, idle, back_per_minute } in report.ages.table() {
+        let bar = bar(idle, resident, columns.saturating_sub(51));
+        let (share, back) = (share(idle, resident), back_per_minute.map_or(String::from("-"), size));
+        let _ = writeln!(out, "{:>12}  {:>9}  {share:>8}  {back:>13}  {bar}", age(idle_for), size(idle));
     }
     let (resident, watched) = (size(resident), time(report.ages.watched()));
     out.push('\n');
     let text = format!(
-        "of {resident} in memory; at the end of {watched} of looks. Pages that were not touched at all count from the beginning."
+        "of {resident} in memory; at the end of {watched} of looks. Pages that were not touched at all count from the beginning. Back a minute is what was touched after \
+         having been idle for at least as long."
     );
     wrapped(&mut out, &text, columns);
     out

@@ -26,9 +26,17 @@ proptest! {
     fn as_a_list_would_have_it(looks in prop::collection::vec((1u64..90, prop::collection::vec(0u8..4, 12)), 1..14)) {
         let (mut memory, mut ages) = (Memory::default(), Ages::new(Duration::ZERO));
         let mut list: Vec<Option<u64>> = vec![Some(0); 12];
-        let mut now = 0;
+        let (mut now, mut was_idle, mut back) = (0, vec![false; 12], [0u64; AGES.len()]);
         for (number, (passed, kinds)) in looks.iter().enumerate() {
             now += passed;
+            // What was seen idle, and is touched now.
+            for ((last, kind), was_idle) in list.iter().zip(kinds).zip(&mut was_idle) {
+                if let (1, Some(last), true) = (kind % 4, last, *was_idle) {
+                    let reached = back.iter_mut().zip(AGES).filter(|(_, age)| *age <= now - last);
+                    reached.for_each(|(sum, _)| *sum += 128 * PAGE_SIZE);
+                }
+                *was_idle = [0, 3].contains(&(kind % 4));
+            }
             memory.write(&heat(kinds)).unwrap();
             ages.saw(&memory, Duration::from_secs(now));
             for (last, kind) in list.iter_mut().zip(kinds) {
@@ -43,6 +51,10 @@ proptest! {
             };
             for age in [1, 10, 30, 60, 120, 300] {
                 prop_assert_eq!(ages.idle_for(Duration::from_secs(age)), count(&|last| now - last >= age));
+            }
+            for (row, back) in ages.table().iter().zip(back) {
+                let seconds = now - row.age.as_secs();
+                prop_assert_eq!(row.back_per_minute, (seconds >= 60).then(|| back * 60 / seconds));
             }
             let set = ages.working_sets().last().unwrap();
             prop_assert_eq!(set.resident, count(&|_| true));
