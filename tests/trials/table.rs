@@ -111,6 +111,12 @@ fn spread(figures: impl Iterator<Item = f64>) -> [f64; 3] {
     [at(0), at(figures.len() / 2), at(figures.len().saturating_sub(1))]
 }
 
+/// Whether `with` is at most `most` times the median without, unless the rounds without differ by more than that themselves.
+fn at_most([least, bare, largest]: [f64; 3], with: f64, most: f64) -> Option<bool> {
+    let holds = with <= bare * most;
+    (holds || largest <= least * most).then_some(holds)
+}
+
 /// What is to hold, minute by minute.
 pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>]) -> Vec<Verdict> {
     let name = load.name;
@@ -136,10 +142,10 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
             ),
         ));
         let tail = |minute: &Minute| minute.p999 as f64;
-        let ([least, bare, most], [_, tail, _]) = (figures(without, tail), figures(with, tail));
-        let is_comparable = most <= least * P999 || tail <= bare * P999;
+        let (alone, [_, tail, _]) = (figures(without, tail), figures(with, tail));
+        let [least, bare, most] = alone;
         verdicts.push(Verdict::new(
-            is_comparable.then_some(tail <= bare * P999),
+            at_most(alone, tail, P999),
             format!(
                 "{name}, minute {}: p99.9 {tail:.0} µs, at most {P999} times {bare:.0} (rounds without it: {least:.0} to {most:.0})",
                 minute + 1
@@ -158,10 +164,10 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
         let took = |runs: &[Vec<Minute>]| {
             spread(runs.iter().filter_map(|run| run[minute].snapshot).map(|took| took.as_secs_f64()))
         };
-        let ([_, took, _], [least, bare, most]) = (took(with), took(without));
-        let is_comparable = most <= least * SNAPSHOT || took <= bare * SNAPSHOT;
+        let ([_, took, _], alone) = (took(with), took(without));
+        let [least, bare, most] = alone;
         verdicts.push(Verdict::new(
-            is_comparable.then_some(took <= bare * SNAPSHOT),
+            at_most(alone, took, SNAPSHOT),
             format!(
                 "{name}, minute {}: a snapshot took {took:.2} s, at most {SNAPSHOT} times {bare:.2} ({least:.2} to {most:.2})",
                 minute + 1

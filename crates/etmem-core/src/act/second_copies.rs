@@ -173,8 +173,9 @@ impl Pass<'_> {
             let (start, processor) = (pacer.now(), pacer.processor_time());
             let redone = self.redo(range, most, stayed, &mut *tools.mover);
             let spent = pacer.processor_time().saturating_sub(processor);
-            // Where nothing was out, looking took its time all the same.
-            tools.throttle().moved(start, pacer.now(), spent, 0);
+            // Where nothing was out, looking took its time all the same; and a rate in bytes needs those that left.
+            let left = redone.as_ref().map_or(0, |redone| redone.out);
+            tools.throttle().moved(start, pacer.now(), spent, left);
             let redone = redone?;
             self.sum.add(redone);
             let Some(cached) = cached else { continue };

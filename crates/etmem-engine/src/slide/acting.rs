@@ -363,13 +363,11 @@ impl Actor<'_> {
         };
         let budget = Budget { bytes: 0, until: Some(self.pacer.now() + ACT_LONGEST) };
         let before = self.machine.figures(self.kernel, self.pacer.now());
-        let stuck_before = before.map_or(0, |machine| machine.memory.swap_stuck);
-        // Writes of the last act may have failed after it had ended.
-        let stuck_before = self.history.stuck(None).unwrap_or(stuck_before).min(stuck_before);
+        let stuck_before = self.history.stuck_before(before.map_or(0, |machine| machine.memory.swap_stuck));
         let mut outcome = each(budget, &mut tools);
         let now = if outcome.tried > 0 { self.kernel.memory.state().ok() } else { None };
         if let Some(memory) = &now {
-            let _ = self.history.stuck(Some(memory.swap_stuck));
+            self.history.stuck_after(memory.swap_stuck);
         }
         if let Some(memory) = now.filter(|memory| memory.swap_stuck > 0) {
             acted.swap_fails = true;

@@ -279,12 +279,14 @@ impl TaskHistory {
         is_less
     }
 
-    /// What was stuck in the swap cache after the last act; `now`, where one has ended, takes its place.
-    pub(super) fn stuck(&self, now: Option<u64>) -> Option<u64> {
-        let last = &mut *lock(&self.stuck);
-        let before = *last;
-        *last = now.or(before);
-        before
+    /// What of the `now` that is stuck in the swap cache was before this act: writes of the last one may have failed after it had ended.
+    pub(super) fn stuck_before(&self, now: u64) -> u64 {
+        lock(&self.stuck).map_or(now, |last| last.min(now))
+    }
+
+    /// Takes note of what is stuck after an act.
+    pub(super) fn stuck_after(&self, now: u64) {
+        *lock(&self.stuck) = Some(now);
     }
 
     fn swapoffs(&self) -> u64 {

@@ -42,10 +42,8 @@ impl Rest {
         if !is_same {
             self.processes = ids().collect();
         }
-        let bytes = |one: &crate::report::ProcessReport| {
-            one.figures.get(&MOVED).unwrap_or(0) + one.figures.get(&REFAULTED).unwrap_or(0)
-        };
-        let happened: u64 = report.processes.iter().map(bytes).sum();
+        let of = |row| report.processes.iter().filter_map(|one| one.figures.get(row)).sum::<u64>();
+        let happened = of(&MOVED) + of(&REFAULTED);
         let is_calm = may && is_same && happened < LITTLE && report.fault.is_none();
         if !is_calm {
             (self.since, self.wait) = (None, Duration::ZERO);
@@ -53,12 +51,15 @@ impl Rest {
         }
         let calm = now.saturating_sub(*self.since.get_or_insert(now));
         self.wait = if calm < CALM { Duration::ZERO } else { (calm / PART).min(LONGEST) };
+        if was_on || !self.is_on() {
+            return None;
+        }
         let text = format!(
             "little has left or refaulted for {} min: one look each {} to {} s, until more does",
             CALM.as_secs() / 60,
             (CALM / PART).as_secs(),
             LONGEST.as_secs()
         );
-        (self.is_on() && !was_on).then(|| Event::always(Level::Info, Line::new(text)))
+        Some(Event::always(Level::Info, Line::new(text)))
     }
 }
