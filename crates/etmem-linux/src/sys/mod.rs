@@ -3,6 +3,7 @@
 //! Each module offers a safe face; what makes it safe stands at each block. Nothing here decides anything.
 
 pub(crate) mod affinity;
+pub(crate) mod code;
 pub(crate) mod folder_lock;
 pub(crate) mod heap;
 pub(crate) mod iterator;
