@@ -51,6 +51,10 @@ fn carry(
     tools: &mut Tools<'_>,
 ) -> Outcome {
     let mut outcome = Outcome { planned, ..Outcome::default() };
+    if planned == 0 {
+        // To find that out page by page takes as long as a look.
+        return outcome;
+    }
     let mut stretch = Gathered::new(STRETCH_BYTES, STRETCH_RANGES);
     let mut covered = 0;
     let mut goes_on = true;

@@ -21,6 +21,7 @@ pub mod idle_pages;
 pub mod kernel;
 pub mod name;
 pub mod oldest;
+mod page_bits;
 pub mod placement;
 pub mod plan;
 pub mod policy;

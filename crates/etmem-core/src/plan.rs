@@ -4,8 +4,9 @@
 //! of millions of single pages costs nothing, and a dry run is a plan without an act.
 
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
-use crate::heat::{BlockCounts, Cursor, Entry, HeatMap, Histogram};
+use crate::heat::{Cursor, Entry, HeatMap, Histogram};
 use crate::kernel::process::ProcessError;
+use crate::page_bits::{PageBits, Runs};
 use std::time::Duration;
 
 /// Which pages of a [`HeatMap`]: all below a count, and of those at the count some bytes, lowest address
@@ -83,7 +84,7 @@ pub struct Pieces<'a> {
     selection: Selection,
     left_at: u64,
     /// The mixed block being read, and its selected pages not yet given out.
-    mixed: Option<(u64, PageSet)>,
+    mixed: Option<(u64, Runs)>,
 }
 
 /// The ranges of a [`Plan`].
@@ -108,13 +109,14 @@ impl Pieces<'_> {
         pages
     }
 
-    fn selected_pages(&mut self) -> PageSet {
+    fn selected_pages(&mut self) -> PageBits {
         let below = self.selection.below;
-        let mut set = PageSet::below(self.cursor.counts(), below);
+        // Absent ones never are.
+        let mut set = PageBits::of(&self.cursor.counts().0, |count| count < below);
         if self.left_at >= PAGE_SIZE {
             for (page, &count) in self.cursor.counts().0.iter().enumerate() {
                 if count == below && self.left_at >= PAGE_SIZE {
-                    set.insert(page);
+                    set.insert(page..page + 1);
                     self.left_at -= PAGE_SIZE;
                 }
             }
@@ -129,8 +131,8 @@ impl Iterator for Pieces<'_> {
     fn next(&mut self) -> Option<Piece> {
         let piece = |start, end, huge| Some(Piece { range: AddressRange::new(start, end), huge });
         loop {
-            if let Some((start, set)) = &mut self.mixed {
-                if let Some((first, end)) = set.take_run() {
+            if let Some((start, runs)) = &mut self.mixed {
+                if let Some((first, end)) = runs.next() {
                     let start = *start;
                     return piece(start + first * PAGE_SIZE, start + end * PAGE_SIZE, false);
                 }
@@ -150,63 +152,9 @@ impl Iterator for Pieces<'_> {
                         return piece(start, start + pages * BLOCK_SIZE, true);
                     }
                 }
-                Entry::Mixed => self.mixed = Some((start, self.selected_pages())),
+                Entry::Mixed => self.mixed = Some((start, self.selected_pages().runs())),
             }
         }
-    }
-}
-
-/// Pages of a block, a bit each, given out from the lowest on.
-#[derive(Debug)]
-struct PageSet {
-    words: [u64; PAGES_PER_BLOCK / 64],
-    /// All words before this one are empty.
-    word: usize,
-}
-
-impl PageSet {
-    /// The pages whose count is below `below`; absent ones never are.
-    fn below(counts: &BlockCounts, below: u16) -> Self {
-        let mut words = [0; PAGES_PER_BLOCK / 64];
-        for (word, counts) in words.iter_mut().zip(counts.0.chunks_exact(64)) {
-            for (byte, counts) in counts.chunks_exact(8).enumerate() {
-                let selected: [u8; 8] = std::array::from_fn(|page| u8::from(counts[page] < below));
-                // Gathers the lowest bits of eight bytes in the highest byte of the product.
-                let bits = u64::from_le_bytes(selected).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-                *word |= bits << (8 * byte);
-            }
-        }
-        Self { words, word: 0 }
-    }
-
-    const fn insert(&mut self, page: usize) {
-        self.words[page / 64] |= 1 << (page % 64);
-    }
-
-    /// Takes the lowest run of pages out: its first page and the one after its last.
-    fn take_run(&mut self) -> Option<(u64, u64)> {
-        while *self.words.get(self.word)? == 0 {
-            self.word += 1;
-        }
-        let first = self.word * 64 + self.words[self.word].trailing_zeros() as usize;
-        let mut end = first;
-        loop {
-            let word = &mut self.words[self.word];
-            let from = end % 64;
-            let run = ((!(*word >> from)).trailing_zeros() as usize).min(64 - from);
-            end += run;
-            if from + run < 64 {
-                // The lowest bits up to `end` go, and with them the run.
-                *word &= u64::MAX << (from + run);
-                break;
-            }
-            *word = 0;
-            self.word += 1;
-            if self.word == self.words.len() || self.words[self.word] & 1 == 0 {
-                break;
-            }
-        }
-        Some((first as u64, end as u64))
     }
 }
 
@@ -398,22 +346,5 @@ mod tests {
                 prop_assert_eq!(sum, plan.bytes());
             }
         }
-    }
-
-    #[test]
-    fn runs_of_bits() {
-        let mut counts = BlockCounts::EMPTY;
-        counts.0[60..130].fill(0);
-        counts.0[131] = 0;
-        counts.0[132..192].fill(1);
-        let mut set = PageSet::below(&counts, 1);
-        let mut runs = Vec::new();
-        while let Some(run) = set.take_run() {
-            runs.push(run);
-        }
-        assert_eq!(runs, [(60, 130), (131, 132)]);
-        let mut full = PageSet::below(&BlockCounts::uniform(0), 1);
-        assert_eq!(full.take_run(), Some((0, 512)));
-        assert_eq!(full.take_run(), None);
     }
 }

@@ -84,10 +84,15 @@ impl Fate {
                 && let (Some(was), Some(is)) = (before.first(), after.first())
             {
                 let end = End::of(*was, *is);
-                // Neighbours mostly share their fate.
+                // Neighbours mostly share their fate, and that is mostly swap.
                 let most = usize::try_from((range.end - at) / PAGE_SIZE).unwrap_or(usize::MAX).max(1);
                 let pairs = before.iter().zip(after).take(most);
-                let alike = pairs.take_while(|(was, is)| End::of(**was, **is) == end).count();
+                let swapped =
+                    |(was, is): &(&Residence, &Residence)| was.is_memory() && **is == Residence::Swap;
+                let alike = match pairs.clone().take_while(swapped).count() {
+                    0 => pairs.take_while(|(was, is)| End::of(**was, **is) == end).count(),
+                    swapped => swapped,
+                };
                 (before, after) = (&before[alike..], &after[alike..]);
                 let part = AddressRange::new(at, at + alike as u64 * PAGE_SIZE);
                 match end {

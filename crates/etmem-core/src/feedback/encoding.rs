@@ -12,8 +12,8 @@
 //!
 //! Gaps, numbers and segments are those of [`crate::segments`].
 
-use super::walk::PageBits;
 use crate::address::PAGES_PER_BLOCK;
+use crate::page_bits::PageBits;
 use crate::segments::{GAP, Reader, put_number};
 
 /// What is known of each page of a block, as [`super::Standing`] has it.
@@ -125,7 +125,7 @@ pub(super) fn put_two(out: &mut Vec<u8>, bits: &PageBits, ways: [u8; 2]) {
         _ => {
             out.push(BITS[0].0);
             out.extend(ways);
-            out.extend(bits.bytes());
+            out.extend(bits.to_bytes());
         }
     }
 }

@@ -79,13 +79,14 @@ impl Marking {
             BlockStanding::Alike(standing) => [standing; PAGES_PER_BLOCK],
             BlockStanding::Mixed => self.before.block,
         };
-        for (set, part) in [left, kept].into_iter().enumerate().filter(|(_, part)| *part != Part::Nothing) {
-            for (page, standing) in standings.iter_mut().enumerate() {
-                if part.holds(page) {
-                    *standing = AFTER[set](Standing(*standing)).0;
-                    self.pages[set] += 1;
-                }
+        for (set, part) in [left, kept].into_iter().enumerate() {
+            let mark = |standing: &mut u8| *standing = AFTER[set](Standing(*standing)).0;
+            match part {
+                Part::Nothing => {}
+                Part::Whole => standings.iter_mut().for_each(mark),
+                Part::Some(bits) => bits.pages().for_each(|page| mark(&mut standings[usize::from(page)])),
             }
+            self.pages[set] += part.len();
         }
         self.after.block(block, &standings);
         Some(1)

@@ -2,8 +2,9 @@
 
 use super::standing::Standing;
 use super::standings::{BlockStanding, Reading, Standings, Writing};
-use super::walk::{PageBits, Part};
+use super::walk::Part;
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, append, block_of};
+use crate::page_bits::PageBits;
 
 /// In the set; those outside are unknown.
 const INSIDE: u8 = 0;

@@ -59,20 +59,34 @@ pub struct Settled {
     pub refaulted_by_age: ByAge,
 }
 
+/// The rank of a page that was touched so often.
+const fn touched_rank(count: u16) -> u16 {
+    let rank = TOUCHED_RANK - 1 + count;
+    if rank < COUNT_MAX { rank } else { COUNT_MAX }
+}
+
 /// The rank of a page that may go.
 const fn rank(standing: Standing, count: u16) -> u16 {
     match standing.age() {
-        Some(_) if count > 0 => {
-            let rank = TOUCHED_RANK - 1 + count;
-            if rank < COUNT_MAX { rank } else { COUNT_MAX }
-        }
+        Some(_) if count > 0 => touched_rank(count),
         Some(age) => TOUCHED_RANK - age.step() as u16,
         None => ABSENT,
     }
 }
 
 /// What becomes of a page by how it was seen and how it stood.
-type Table = [[u8; 256]; 3];
+struct Table {
+    after: [[u8; 256]; 3],
+    /// The rank of a page that was not touched, by how it stands now.
+    untouched: [u16; 256],
+}
+
+impl Table {
+    fn rank(&self, after: u8, count: u16) -> u16 {
+        let rank = self.untouched[usize::from(after)];
+        if count == 0 || rank == ABSENT { rank } else { touched_rank(count) }
+    }
+}
 
 /// The same, worked out once where it is asked for page by page.
 struct Rules<'a> {
@@ -84,20 +98,18 @@ impl Rules<'_> {
     /// How a page stands that was seen as class `seen` and stood as `before`.
     fn after(&self, seen: usize, before: u8) -> u8 {
         match &self.table {
-            Some(table) => table[seen][usize::from(before)],
+            Some(table) => table.after[seen][usize::from(before)],
             None => work_out(self.cycle, seen, before),
         }
     }
 
     fn table(&mut self) -> &Table {
         self.table.get_or_insert_with(|| {
-            let mut table = Box::new([[0; 256]; 3]);
-            for (seen, afters) in table.iter_mut().enumerate() {
-                for (before, after) in (0..=u8::MAX).zip(afters) {
-                    *after = work_out(self.cycle, seen, before);
-                }
-            }
-            table
+            let standings: [u8; 256] = std::array::from_fn(|standing| standing.to_le_bytes()[0]);
+            Box::new(Table {
+                after: [0, 1, 2].map(|seen| standings.map(|before| work_out(self.cycle, seen, before))),
+                untouched: standings.map(|standing| rank(Standing(standing), 0)),
+            })
         })
     }
 }
@@ -184,9 +196,9 @@ impl Settling<'_> {
         let table = self.rules.table();
         for (page, (&count, &stood)) in counts.0.iter().zip(before).enumerate() {
             let class = seen(count);
-            after[page] = table[class][usize::from(stood)];
+            after[page] = table.after[class][usize::from(stood)];
             self.tally.page(class, stood, page);
-            ranks.0[page] = if class == 0 { ABSENT } else { rank(Standing(after[page]), count) };
+            ranks.0[page] = if class == 0 { ABSENT } else { table.rank(after[page], count) };
         }
         self.after.block(block, &after);
         if huge {
@@ -233,10 +245,7 @@ impl Settling<'_> {
             BlockStanding::Mixed => self.before.block,
         };
         if let Part::Some(bits) = mapped {
-            for (page, standing) in before.iter_mut().enumerate().filter(|(page, _)| !bits.holds(*page)) {
-                let _ = page;
-                *standing = Standing::UNKNOWN.0;
-            }
+            bits.others().pages().for_each(|page| before[usize::from(page)] = Standing::UNKNOWN.0);
         }
         self.pages(block, &counts, huge, &before);
         1

@@ -2,8 +2,8 @@
 
 use super::encoding::{BlockStandings, ITEM_BYTES_MAX, Item, Palette, put_mixed, put_run, put_two};
 use super::standing::Standing;
-use super::walk::PageBits;
 use crate::address::{BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
+use crate::page_bits::PageBits;
 use crate::segments::{self, Reader, Segment};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;

@@ -2,6 +2,7 @@
 
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK};
 use crate::heat::{BlockCounts, Cursor, Entry, HeatMap};
+use crate::page_bits::PageBits;
 
 /// What a [`HeatMap`] says of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,73 +92,19 @@ impl Part {
         match (self, other) {
             (Self::Nothing, part) | (part, Self::Nothing) => part,
             (Self::Whole, _) | (_, Self::Whole) => Self::Whole,
-            (Self::Some(one), Self::Some(other)) => one.joined(other),
+            (Self::Some(one), Self::Some(other)) => {
+                let both = one.joined(other);
+                if both.is_all() { Self::Whole } else { Self::Some(both) }
+            }
         }
     }
 
-    /// Whether page number `page` of the block is in it.
-    pub(super) const fn holds(self, page: usize) -> bool {
+    /// How many pages of the block are in it.
+    pub(super) fn len(self) -> u64 {
         match self {
-            Self::Nothing => false,
-            Self::Whole => true,
-            Self::Some(bits) => bits.holds(page),
-        }
-    }
-}
-
-/// Pages of a block, a bit each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct PageBits([u64; PAGES_PER_BLOCK / 64]);
-
-impl PageBits {
-    pub(super) const fn holds(&self, page: usize) -> bool {
-        self.0[page / 64] >> (page % 64) & 1 == 1
-    }
-
-    /// The pages whose standing is as asked.
-    pub(super) fn of(block: &[u8; PAGES_PER_BLOCK], is_inside: impl Fn(u8) -> bool) -> Self {
-        let mut words = [0; PAGES_PER_BLOCK / 64];
-        for (word, pages) in words.iter_mut().zip(block.chunks_exact(64)) {
-            *word =
-                pages.iter().rev().fold(0, |bits, standing| (bits << 1) | u64::from(is_inside(*standing)));
-        }
-        Self(words)
-    }
-
-    /// Those in it, in ascending order.
-    pub(super) fn pages(&self) -> impl Iterator<Item = u16> + '_ {
-        (0u16..).step_by(64).zip(self.0).flat_map(|(first, mut word)| {
-            std::iter::from_fn(move || {
-                let bit = u16::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
-                word &= word - 1;
-                Some(first + bit)
-            })
-        })
-    }
-
-    /// A byte for eight pages, the first in its lowest bit.
-    pub(super) fn bytes(&self) -> impl Iterator<Item = u8> + '_ {
-        self.0.iter().flat_map(|word| word.to_le_bytes())
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
-    /// The pages that are not in it.
-    pub(super) fn others(self) -> Self {
-        Self(self.0.map(|word| !word))
-    }
-
-    fn joined(self, other: Self) -> Part {
-        let words = std::array::from_fn(|word| self.0[word] | other.0[word]);
-        if words.iter().all(|word| *word == u64::MAX) { Part::Whole } else { Part::Some(Self(words)) }
-    }
-
-    pub(super) fn insert(&mut self, pages: std::ops::Range<usize>) {
-        for page in pages {
-            self.0[page / 64] |= 1 << (page % 64);
+            Self::Nothing => 0,
+            Self::Whole => PAGES_PER_BLOCK as u64,
+            Self::Some(bits) => bits.len() as u64,
         }
     }
 }
@@ -182,7 +129,7 @@ impl<I: Iterator<Item = AddressRange>> RangeWalk<I> {
                 return (range.end / BLOCK_SIZE - block, Part::Whole);
             }
             if range.start >= end {
-                if bits == PageBits::default() {
+                if bits.is_empty() {
                     return (range.start / BLOCK_SIZE - block, Part::Nothing);
                 }
                 return (1, Part::Some(bits));
@@ -197,6 +144,6 @@ impl<I: Iterator<Item = AddressRange>> RangeWalk<I> {
             }
             self.ranges.next();
         }
-        if bits == PageBits::default() { (u64::MAX, Part::Nothing) } else { (1, Part::Some(bits)) }
+        if bits.is_empty() { (u64::MAX, Part::Nothing) } else { (1, Part::Some(bits)) }
     }
 }

@@ -15,6 +15,7 @@
 
 use super::counts::{ABSENT, BlockCounts};
 use crate::address::PAGES_PER_BLOCK;
+use crate::page_bits::{self, PageBits};
 use crate::segments::{GAP, Reader, put_number};
 
 const PAGES: u8 = 1;
@@ -23,7 +24,6 @@ const FEW: u8 = 3;
 const FULL: u8 = 4;
 const PART: u8 = 7;
 
-const PRESENCE_BYTES: usize = PAGES_PER_BLOCK / 8;
 const HALF: usize = PAGES_PER_BLOCK / 2;
 /// Highest count in the seven bits that a page of a `few` item has.
 const FEW_COUNT_MAX: u16 = 127;
@@ -84,7 +84,7 @@ pub(super) enum Item {
 }
 
 /// Most bytes that one item takes.
-pub(super) const ITEM_BYTES_MAX: usize = 1 + PRESENCE_BYTES + PAGES_PER_BLOCK + PRESENCE_BYTES;
+pub(super) const ITEM_BYTES_MAX: usize = 1 + page_bits::BYTES + PAGES_PER_BLOCK + page_bits::BYTES;
 
 fn low_byte16(number: u16) -> u8 {
     number.to_le_bytes()[0]
@@ -99,7 +99,7 @@ pub(super) fn put_run(out: &mut Vec<u8>, blocks: u64, count: u16, huge: bool) {
 /// Writes one block of base pages in its smallest form. `present` and `high` are those of the counts.
 pub(super) fn put_mixed(out: &mut Vec<u8>, counts: &BlockCounts, present: usize, high: u16) {
     let width = Width::of(high);
-    let part = PRESENCE_BYTES + width.bytes(present);
+    let part = page_bits::BYTES + width.bytes(present);
     let full = width.bytes(PAGES_PER_BLOCK);
     if high <= FEW_COUNT_MAX && 1 + 2 * present < part.min(full) {
         put_few(out, counts, present);
@@ -157,21 +157,20 @@ fn ninth_bits(counts: &[u16]) -> u8 {
 }
 
 fn put_part(out: &mut Vec<u8>, counts: &BlockCounts, width: Width) {
-    for pages in counts.0.chunks_exact(8) {
-        out.push(pages.iter().rev().fold(0, |bits, &count| (bits << 1) | u8::from(count != ABSENT)));
-    }
+    let presence = PageBits::of(&counts.0, |count| count != ABSENT);
+    out.extend_from_slice(&presence.to_bytes());
     let mut packed = [0u16; PAGES_PER_BLOCK];
     let mut length = 0;
-    for &count in &counts.0 {
-        packed[length] = count;
-        length += usize::from(count != ABSENT);
-    }
+    presence.pages().for_each(|page| {
+        packed[length] = counts.0[usize::from(page)];
+        length += 1;
+    });
     let packed = &packed[..length];
     match width {
         Width::Four => {
-            for pair in packed.chunks(2) {
-                out.push(low_byte16(pair[0] | (pair.get(1).copied().unwrap_or(0) << 4)));
-            }
+            out.extend(
+                packed.chunks(2).map(|pair| low_byte16(pair[0] | (pair.get(1).copied().unwrap_or(0) << 4))),
+            );
         }
         Width::Eight => out.extend(packed.iter().map(|&count| low_byte16(count))),
         Width::Nine => {
@@ -185,11 +184,6 @@ fn put_part(out: &mut Vec<u8>, counts: &BlockCounts, width: Width) {
 const fn form(tag: u8) -> (bool, Width) {
     let (part, offset) = if tag < PART { (false, tag.saturating_sub(FULL)) } else { (true, tag - PART) };
     (part, [Width::Four, Width::Eight, Width::Nine][offset as usize])
-}
-
-/// How many bits are set.
-fn ones(bytes: &[u8]) -> usize {
-    bytes.iter().map(|byte| byte.count_ones() as usize).sum()
 }
 
 impl Reader<'_> {
@@ -211,7 +205,7 @@ impl Reader<'_> {
         self.item(|reader, tag| {
             let bytes = match (tag, form(tag)) {
                 (FEW, _) => 2 * usize::try_from(reader.number()).unwrap_or(usize::MAX),
-                (_, (true, width)) => width.bytes(ones(reader.take(PRESENCE_BYTES))),
+                (_, (true, width)) => width.bytes(reader.presence().len()),
                 (_, (false, width)) => width.bytes(PAGES_PER_BLOCK),
             };
             reader.take(bytes);
@@ -268,8 +262,8 @@ impl Reader<'_> {
     }
 
     fn part(&mut self, counts: &mut BlockCounts, width: Width) {
-        let presence = self.take(PRESENCE_BYTES);
-        let present = ones(presence);
+        let presence = self.presence();
+        let present = presence.len();
         let bytes = self.take(width.bytes(present));
         let packed = |index: usize| match width {
             Width::Four => u16::from((bytes[index / 2] >> (4 * (index % 2))) & 0xF),
@@ -279,14 +273,18 @@ impl Reader<'_> {
                 u16::from(bytes[index]) | (u16::from(high) << 8)
             }
         };
+        *counts = BlockCounts::EMPTY;
         let mut index = 0;
-        for (page, count) in counts.0.iter_mut().enumerate() {
-            *count = ABSENT;
-            if presence[page / 8] >> (page % 8) & 1 == 1 {
-                *count = packed(index);
-                index += 1;
-            }
-        }
+        presence.pages().for_each(|page| {
+            counts.0[usize::from(page)] = packed(index);
+            index += 1;
+        });
+    }
+
+    fn presence(&mut self) -> PageBits {
+        let mut bytes = [0; page_bits::BYTES];
+        bytes.copy_from_slice(self.take(page_bits::BYTES));
+        PageBits::from_bytes(&bytes)
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! In come counts, and where pages are; out go counts without them. Where the pages of a process are takes the kernel as long as a
 //! scan does. So it is asked of a sixteenth of each block first, and of the whole block only if some of that is shared. Of a process
-//! that shared nothing in the cycle before, an eighth of the blocks is asked for first, each time another.
+//! that shared nothing in the cycle before, a sixteenth of the blocks is asked for first, each time another.
 
 use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE};
 use crate::heat::{ABSENT, BlockCounts, Entry, HeatMap, Writer};
@@ -20,10 +20,10 @@ const ASKED_FIRST: u64 = 32;
 const BLOCKS_AT_ONCE: usize = 256;
 
 /// A process without shared pages is asked for one block out of this number.
-const ONE_OF: u64 = 8;
+const ONE_OF: u64 = 16;
 
 /// Of the first blocks, this number, it is always asked.
-const ALWAYS: u64 = 16;
+const ALWAYS: u64 = 4;
 
 /// Which blocks it is asked of first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
