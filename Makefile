@@ -68,6 +68,7 @@ compare: setup-if-possible ## Compare ways to take memory, in a virtual machine;
 	$(CARGO) test --package etmem-tests --test vm_tiers -- --ignored --nocapture tiers_sinks
 
 trials: setup-if-possible ## Try real servers under load, with etmemd and without in turn; ROUNDS=3, MINUTES=10
+	@scripts/setup trials || echo "note: going on without what setup could not install"
 	$(CARGO) build --release --package etmemd --package etmem --package etmem-testkit --bins
 	ROUNDS="$(ROUNDS)" MINUTES="$(MINUTES)" $(CARGO) test --release --package etmem-tests --test trials -- --ignored --nocapture servers_under_load
 

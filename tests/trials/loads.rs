@@ -21,6 +21,8 @@ pub(crate) struct Load {
 pub(crate) enum Asked {
     /// One in ten, all alike; the others once in this number of reads, or never.
     Tenth { others_in: Option<u64> },
+    /// All, by Pareto's: this share of them in all other reads, of what these leave the same share, and so on.
+    Pareto(f64),
     /// All, by Zipf's law with this exponent, the most popular ones anywhere.
     Zipf(f64),
 }
@@ -51,6 +53,22 @@ pub(crate) static ALL: &[Load] = &[
         out_at_least: 0.0,
     },
     Load {
+        name: "JVM, a tenth hot, marking",
+        store: StoreKind::Jvm,
+        keys: 1_000_000,
+        asked: Asked::Tenth { others_in: None },
+        snapshot_each: None,
+        out_at_least: 0.0,
+    },
+    Load {
+        name: "MariaDB, pareto 0.2",
+        store: StoreKind::MariaDb,
+        keys: 1_000_000,
+        asked: Asked::Pareto(0.2),
+        snapshot_each: None,
+        out_at_least: 0.0,
+    },
+    Load {
         name: "memcached, a tenth hot, 0.01 % anywhere",
         store: StoreKind::Memcached,
         keys: 1_000_000,
@@ -71,7 +89,11 @@ pub(crate) struct Chooser {
 /// How a key is drawn.
 #[derive(Debug)]
 enum Law {
-    Tenth { others_in: Option<u64> },
+    Tenth {
+        others_in: Option<u64>,
+    },
+    /// The exponent.
+    Pareto(f64),
     Zipf(Zipf),
 }
 
@@ -112,11 +134,27 @@ impl Zipf {
     }
 }
 
+/// From 0 to below 1.
+fn uniform(random: &mut Random) -> f64 {
+    (random.next() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn share_of(share: f64, keys: u64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to the number of keys"
+    )]
+    let key = (share * keys as f64) as u64;
+    key.min(keys - 1)
+}
+
 impl Chooser {
     pub(crate) fn new(load: &Load) -> Self {
         let law = match load.asked {
             Asked::Zipf(theta) => Law::Zipf(Zipf::new(load.keys, theta)),
             Asked::Tenth { others_in } => Law::Tenth { others_in },
+            Asked::Pareto(share) => Law::Pareto(share.ln() / (1.0 - share).ln()),
         };
         Self { keys: load.keys, random: Random::new(7), law }
     }
@@ -125,10 +163,11 @@ impl Chooser {
         let (keys, random) = (self.keys as u64, &mut self.random);
         let key = match &self.law {
             Law::Zipf(zipf) => {
-                let uniform = (random.next() >> 11) as f64 / (1_u64 << 53) as f64;
                 // A prime that does not divide the number of keys: neighbours by rank are not neighbours in memory.
-                (zipf.rank(self.keys, uniform) as u64).wrapping_mul(15_485_863) % keys
+                (zipf.rank(self.keys, uniform(random)) as u64).wrapping_mul(15_485_863) % keys
             }
+            // Neighbours by rank lie beside one another, as in tables that are read from their beginning.
+            Law::Pareto(exponent) => share_of(uniform(random).powf(*exponent), keys),
             Law::Tenth { others_in: Some(reads) } if random.next() % reads == 0 => random.next() % keys,
             // As they were written one after the other, they lie beside one another.
             Law::Tenth { .. } => random.next() % (keys / 10),

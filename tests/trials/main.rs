@@ -5,6 +5,7 @@
 
 mod by_age;
 mod loads;
+mod mariadb;
 mod run;
 mod stores;
 mod table;
@@ -12,7 +13,7 @@ mod table;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use etmem_testkit::machine::Need;
+use etmem_testkit::machine::{Need, find_program};
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::trial::{asked_number, only, run_in_turn, trial_or_skip};
@@ -38,8 +39,7 @@ impl Plan {
 
 fn main() -> ExitCode {
     let name = "servers_under_load [skipped: takes 3 hours: make trials]";
-    let needs =
-        [Need::Root, Need::Bpf, Need::Swap(SWAP), Need::Program("redis-server"), Need::Program("memcached")];
+    let needs = [Need::Root, Need::Bpf, Need::Swap(SWAP)];
     let picture = "redis_by_age [skipped: takes 12 minutes: make picture]";
     let of_picture = [Need::Root, Need::Bpf, Need::Program("redis-server")];
     run_in_turn(vec![
@@ -54,6 +54,10 @@ fn trials() -> Result<()> {
     table::head(swap.describe(), &plan)?;
     let mut verdicts = Vec::new();
     for load in &plan.loads {
+        if let Some(lacking) = load.store.programs().iter().find(|name| find_program(name).is_none()) {
+            println!("{} is left out: there is no {lacking}, which scripts/setup trials installs", load.name);
+            continue;
+        }
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for round in 1..=plan.rounds {
             for (daemon, runs) in [(false, &mut without), (true, &mut with)] {

@@ -40,6 +40,8 @@ pub(crate) struct Minute {
     pub(crate) available: f64,
     /// How long a snapshot took that was written in it.
     pub(crate) snapshot: Option<Duration>,
+    /// The longest marking of its collector, where it has one that ended in this minute.
+    pub(crate) marking: Option<Duration>,
     /// Pages that a fault read back.
     pub(crate) refaulted: f64,
     /// Share of the time in which the machine's processors worked for others, or a hypervisor had them.
@@ -132,7 +134,7 @@ pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Mi
             of_daemon,
         ))
     };
-    let mut before = counters()?;
+    let (mut before, mut marked) = (counters()?, store.markings()?.len());
     let mut rows = Vec::new();
     for number in 1..=minutes {
         let snapshot = match (&store, load.snapshot_each) {
@@ -141,6 +143,9 @@ pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Mi
         };
         let _ = clock.pause((begun + MINUTE * number).saturating_sub(clock.now()));
         let (times, now) = (asker.take(), counters()?);
+        let markings = store.markings()?;
+        let marking = markings.get(marked..).and_then(|markings| markings.iter().max()).copied();
+        marked = markings.len();
         let (resident, out) = (status_bytes(pid, "VmRSS")? as f64, status_bytes(pid, "VmSwap")? as f64);
         let ours = (now.2 - before.2) + (now.3 - before.3);
         let others = (now.1 - before.1).saturating_sub(ours) as f64 / 100.0 / MINUTE.as_secs_f64();
@@ -156,6 +161,7 @@ pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Mi
             net: full - resident - (zram() as f64 - zram_before),
             available: available() - available_before,
             snapshot,
+            marking,
             refaulted: ((now.0 - before.0) * PAGE as u64) as f64,
             others,
             price: Duration::from_millis((now.3 - before.3) * 10),

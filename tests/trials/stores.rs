@@ -1,8 +1,9 @@
 //! The servers, as much as loads need of them.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use etmem_testkit::size::MIB;
 use etmem_testkit::stage::LIMIT;
 use etmem_testkit::workload::content::record;
 
+use crate::mariadb;
+
 pub(crate) const VALUE_BYTES: usize = 1024;
 /// Commands that are sent before their answers are read.
 const BATCH: usize = 50;
@@ -24,13 +27,31 @@ const BATCH: usize = 50;
 pub(crate) enum StoreKind {
     Redis,
     Memcached,
+    MariaDb,
+    /// A map on the heap of a Java virtual machine, whose collector marks all that is alive each quarter of a minute.
+    Jvm,
+}
+
+impl StoreKind {
+    /// The programs that it is started by.
+    pub(crate) const fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Redis => &["redis-server"],
+            Self::Memcached => &["memcached"],
+            Self::MariaDb => mariadb::PROGRAMS,
+            Self::Jvm => &["javac", "java"],
+        }
+    }
 }
 
 /// A running server.
 #[derive(Debug)]
 pub(crate) enum Store {
     Redis(redis::Server),
-    Memcached(Running, std::path::PathBuf),
+    /// One that speaks memcached's text protocol at a socket.
+    Memcached(Running, PathBuf),
+    Jvm(Running, PathBuf, PathBuf),
+    MariaDb(mariadb::Server),
 }
 
 /// A connection to it.
@@ -38,6 +59,7 @@ pub(crate) enum Store {
 pub(crate) enum Client {
     Redis(redis::Client),
     Memcached(BufReader<UnixStream>),
+    MariaDb(mariadb::Client),
 }
 
 impl Store {
@@ -46,20 +68,32 @@ impl Store {
         match kind {
             StoreKind::Redis => redis::Server::start(folder).map(Self::Redis),
             StoreKind::Memcached => memcached(folder),
+            StoreKind::Jvm => jvm(folder),
+            StoreKind::MariaDb => mariadb::Server::start(folder).map(Self::MariaDb),
         }
     }
 
     pub(crate) fn pid(&self) -> u32 {
         match self {
             Self::Redis(server) => server.pid(),
-            Self::Memcached(running, _) => running.pid(),
+            Self::Memcached(running, _) | Self::Jvm(running, ..) => running.pid(),
+            Self::MariaDb(server) => server.running.pid(),
+        }
+    }
+
+    /// How long its collector's markings took so far, where it has one.
+    pub(crate) fn markings(&self) -> Result<Vec<Duration>> {
+        match self {
+            Self::Redis(_) | Self::Memcached(..) | Self::MariaDb(_) => Ok(Vec::new()),
+            Self::Jvm(_, _, log) => Ok(markings_of(&fs::read_to_string(log)?)),
         }
     }
 
     pub(crate) fn connect(&self) -> Result<Client> {
         match self {
             Self::Redis(server) => server.connect().map(Client::Redis),
-            Self::Memcached(_, socket) => {
+            Self::MariaDb(server) => server.connect()?.begin().map(Client::MariaDb),
+            Self::Memcached(_, socket) | Self::Jvm(_, socket, _) => {
                 let stream = UnixStream::connect(socket)?;
                 stream.set_read_timeout(Some(LIMIT))?;
                 Ok(Client::Memcached(BufReader::with_capacity(MIB, stream)))
@@ -76,6 +110,30 @@ fn memcached(folder: &Path) -> Result<Store> {
     Ok(Store::Memcached(running, socket))
 }
 
+/// Bytes of the part of the heap in which objects begin: what the server throws away fills it in about a quarter of a minute.
+const YOUNG: &str = "-Xmn512m";
+
+fn jvm(folder: &Path) -> Result<Store> {
+    let (socket, log) = (folder.join("jvm.socket"), folder.join("gc.log"));
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/trials/Store.java");
+    let compiled = Command::new("javac").arg("-d").arg(folder).arg(source).output().context("javac")?;
+    ensure!(compiled.status.success(), "javac: {}", String::from_utf8_lossy(&compiled.stderr));
+    let mut command = Command::new(find_program("java").context("there is no java")?);
+    // Each collection of young objects begins to mark the old ones.
+    command.args(["-XX:+UseG1GC", "-Xms2g", "-Xmx2g", YOUNG, "-XX:-G1UseAdaptiveIHOP"]);
+    command.args(["-XX:InitiatingHeapOccupancyPercent=10", &format!("-Xlog:gc:file={}", log.display())]);
+    command.arg("-cp").arg(folder).arg("Store").arg(&socket);
+    let running = redis::start_listening(&mut command, &socket)?;
+    Ok(Store::Jvm(running, socket, log))
+}
+
+/// How long the markings took that `log`, of a virtual machine's collector, tells of.
+fn markings_of(log: &str) -> Vec<Duration> {
+    let lines = log.lines().filter(|line| line.contains("Concurrent Mark Cycle "));
+    let took = lines.filter_map(|line| line.rsplit(' ').next()?.strip_suffix("ms")?.parse().ok());
+    took.map(|ms: f64| Duration::from_secs_f64(ms / 1e3)).collect()
+}
+
 fn value(key: usize) -> Vec<u8> {
     record(key as u64, &name(key), VALUE_BYTES)
 }
@@ -89,6 +147,10 @@ impl Client {
     pub(crate) fn fill(&mut self, keys: usize) -> Result<()> {
         for first in (0..keys).step_by(BATCH) {
             let batch = first..(first + BATCH).min(keys);
+            if let Self::MariaDb(client) = self {
+                client.write(batch.map(|key| (key, value(key))))?;
+                continue;
+            }
             for key in batch.clone() {
                 let (name, value) = (name(key), value(key));
                 match self {
@@ -97,12 +159,14 @@ impl Client {
                         let head = format!("set {name} 0 0 {VALUE_BYTES}\r\n");
                         stream.get_mut().write_all(&[head.as_bytes(), &value, b"\r\n"].concat())?;
                     }
+                    Self::MariaDb(_) => {}
                 }
             }
             for _ in batch {
                 match self {
                     Self::Redis(client) => client.read_ok()?,
                     Self::Memcached(stream) => expect_line(stream, "STORED")?,
+                    Self::MariaDb(_) => {}
                 }
             }
         }
@@ -122,6 +186,7 @@ impl Client {
                 stream.read_exact(&mut [0; VALUE_BYTES + 2])?;
                 expect_line(stream, "END")?;
             }
+            Self::MariaDb(client) => ensure!(client.read(key)? == VALUE_BYTES, "{key} has changed"),
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::time::Duration;
 
 use anyhow::Result;
 use etmem_testkit::size::MIB;
@@ -17,6 +18,8 @@ const THROUGHPUT: f64 = 0.97;
 const P999: f64 = 1.2;
 /// Longest time for a snapshot, as a multiple of that without the daemon.
 const SNAPSHOT: f64 = 1.15;
+/// Longest time for a marking, as a multiple of that without the daemon.
+const MARKING: f64 = 1.3;
 /// Rounds without the daemon that differ by more than this say nothing of one with it.
 const COMPARABLE: f64 = 0.06;
 
@@ -34,7 +37,7 @@ pub(crate) fn head(swap: &str, plan: &Plan) -> Result<()> {
     );
     println!(
         "| load | round | etmemd | minute | requests a second | p99, µs | p99.9, µs | resident, MiB | out, MiB | net, MiB | \
-         available, MiB | snapshot | \
+         available, MiB | snapshot or marking | \
          refaulted, MiB | etmemd's time | others' share of a processor |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     );
@@ -53,6 +56,7 @@ pub(crate) fn row(load: &Load, round: u32, with_daemon: bool, minute: &Minute) -
         net,
         available,
         snapshot,
+        marking,
         refaulted,
         others,
         price,
@@ -67,7 +71,7 @@ pub(crate) fn row(load: &Load, round: u32, with_daemon: bool, minute: &Minute) -
         mib(*out),
         mib(*net),
         mib(*available),
-        snapshot.map_or(String::new(), |took| format!("{:.2} s", took.as_secs_f64())),
+        snapshot.or(*marking).map_or(String::new(), |took| format!("{:.2} s", took.as_secs_f64())),
         mib(*refaulted),
         price.as_secs_f64(),
         others * 100.0
@@ -160,19 +164,29 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
             ));
         }
     }
-    for minute in (0..minutes).filter(|minute| with[0][*minute].snapshot.is_some()) {
-        let took = |runs: &[Vec<Minute>]| {
-            spread(runs.iter().filter_map(|run| run[minute].snapshot).map(|took| took.as_secs_f64()))
+    let took: [(&str, f64, fn(&Minute) -> Option<Duration>); 2] =
+        [("a snapshot", SNAPSHOT, |minute| minute.snapshot), ("a marking", MARKING, |minute| minute.marking)];
+    for ((what, most, figure), minute) in
+        took.into_iter().flat_map(|took| (0..minutes).map(move |at| (took, at)))
+    {
+        let times = |runs: &[Vec<Minute>]| -> Vec<f64> {
+            runs.iter().filter_map(|run| figure(&run[minute])).map(|took| took.as_secs_f64()).collect()
         };
-        let ([_, took, _], alone) = (took(with), took(without));
-        let [least, bare, most] = alone;
+        let (took, alone) = (times(with), times(without));
+        if took.is_empty() || alone.is_empty() {
+            continue;
+        }
+        let ([_, took, _], alone) = (spread(took.into_iter()), spread(alone.into_iter()));
+        let [least, bare, largest] = alone;
         verdicts.push(Verdict::new(
-            at_most(alone, took, SNAPSHOT),
+            at_most(alone, took, most),
             format!(
-                "{name}, minute {}: a snapshot took {took:.2} s, at most {SNAPSHOT} times {bare:.2} ({least:.2} to {most:.2})",
+                "{name}, minute {}: {what} took {took:.2} s, at most {most} times {bare:.2} ({least:.2} to {largest:.2})",
                 minute + 1
             ),
         ));
+    }
+    for minute in (0..minutes).filter(|minute| with[0][*minute].snapshot.is_some()) {
         for after in (minute..minutes).take(2) {
             let available = |runs: &[Vec<Minute>]| spread(runs.iter().map(|run| run[after].available))[1];
             let (with, without) = (available(with), available(without));

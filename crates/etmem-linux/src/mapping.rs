@@ -6,16 +6,16 @@ pub mod line;
 pub(crate) mod numa_maps;
 
 use crate::figures::bytes_of;
-use crate::process::memory_files::memory_file;
+use crate::process::memory_files::{self, memory_file};
 use crate::process::stat::{check_alive, process_error};
 use crate::root::ProcRoot;
-use crate::small_file;
 use etmem_core::address::AddressRange;
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
 use etmem_core::kernel::process::{Pid, ProcessError, ProcessId};
 use line::MapsLine;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 
 /// The mappings of the machine's processes.
 #[derive(Debug, Clone)]
@@ -65,36 +65,24 @@ impl MappingSource for Mappings {
         flags: &[VmFlag],
         out: &mut Vec<Mapping>,
     ) -> Result<(), ProcessError> {
-        out.clear();
         // Both files begin a mapping with the same line; the second has more lines about each.
-        let path = memory_file(&self.proc, process.pid, if flags.is_empty() { "maps" } else { "smaps" });
-        let failed = |error: &_| process_error(path.display().to_string(), error);
-        let mut lines = BufReader::new(File::open(&path).map_err(|error| failed(&error))?);
-        let mut line = Vec::new();
-        for number in 1.. {
-            line.clear();
-            if lines.read_until(b'\n', &mut line).map_err(|error| failed(&error))? == 0 {
-                break;
-            }
-            if flags.is_empty() || !line::is_detail(&line) {
-                out.push(parse(&line).ok_or_else(|| ProcessError::Refused {
-                    call: path.display().to_string(),
-                    reason: format!("line {number} is not a mapping as proc_pid_maps(5) describes it"),
-                })?);
-            } else if let Some(set) = line::flags(&line)
-                && !flags.iter().all(|flag| line::has_flag(set, flag.letters()))
-            {
-                out.pop();
+        let name = if flags.is_empty() { "maps" } else { "smaps" };
+        // The first thread speaks for its process; only where it has no mappings, another is looked for.
+        let first = self.proc.process(process.pid, name);
+        let mut done = read(&first, flags, out);
+        if out.is_empty() {
+            let path = memory_file(&self.proc, process.pid, name);
+            if path != first {
+                done = read(&path, flags, out);
             }
         }
-        check_alive(&self.proc, process)
+        done.and_then(|()| check_alive(&self.proc, process))
     }
 
     fn locked(&self, process: ProcessId, out: &mut Vec<AddressRange>) -> Result<(), ProcessError> {
         out.clear();
-        let path = memory_file(&self.proc, process.pid, "status");
-        let failed = |error: &_| process_error(path.display().to_string(), error);
-        let status = small_file::read(&path).map_err(|error| failed(&error))?;
+        let (path, status) = memory_files::status(&self.proc, process.pid);
+        let status = status.map_err(|error| process_error(path.display().to_string(), &error))?;
         // The list with flags takes the kernel long: it is asked for only where there is anything to find.
         if bytes_of(&status, "VmLck").unwrap_or(0) > 0 {
             let mut mappings = Vec::new();
@@ -103,6 +91,31 @@ impl MappingSource for Mappings {
         }
         Ok(())
     }
+}
+
+/// The mappings that the list at `path` has, of those with `flags`.
+fn read(path: &Path, flags: &[VmFlag], out: &mut Vec<Mapping>) -> Result<(), ProcessError> {
+    out.clear();
+    let failed = |error: &_| process_error(path.display().to_string(), error);
+    let mut lines = BufReader::new(File::open(path).map_err(|error| failed(&error))?);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).map_err(|error| failed(&error))? == 0 {
+            break;
+        }
+        if flags.is_empty() || !line::is_detail(&line) {
+            out.push(parse(&line).ok_or_else(|| ProcessError::Refused {
+                call: path.display().to_string(),
+                reason: format!("line {number} is not a mapping as proc_pid_maps(5) describes it"),
+            })?);
+        } else if let Some(set) = line::flags(&line)
+            && !flags.iter().all(|flag| line::has_flag(set, flag.letters()))
+        {
+            out.pop();
+        }
+    }
+    Ok(())
 }
 
 /// The flag of locked mappings.

@@ -83,7 +83,8 @@ pub(super) fn of_path(sys: &SysRoot, root: &Path, path: &Path) -> Result<GroupLi
     let above = path.ancestors().filter(|part| !part.as_os_str().is_empty());
     let folders: Vec<PathBuf> = above.map(|part| root.join(part)).collect();
     let mut limits = GroupLimits::default();
-    let zswap = zswap_is_on(sys);
+    // The root group has no limits.
+    let zswap = !folders.is_empty() && zswap_is_on(sys);
     for folder in folders {
         for swap in swap_limits(&folder, zswap)? {
             let room = |group: GroupUse| group.bound.saturating_sub(group.used);

@@ -1,10 +1,9 @@
 //! `/proc/PID/status`: how much memory a process uses.
 
-use super::memory_files::memory_file;
+use super::memory_files;
 use super::stat::{alive, process_error};
 use crate::figures::bytes_of;
 use crate::root::ProcRoot;
-use crate::small_file;
 use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 
 /// How much memory `process` uses now.
@@ -12,9 +11,8 @@ use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
 /// # Errors
 /// [`ProcessError::Exited`] where it is gone.
 pub(crate) fn memory(proc: &ProcRoot, process: ProcessId) -> Result<ProcessMemory, ProcessError> {
-    let path = memory_file(proc, process.pid, "status");
-    let text =
-        small_file::read_record(&path).map_err(|error| process_error(path.display().to_string(), &error))?;
+    let (path, text) = memory_files::status(proc, process.pid);
+    let text = text.map_err(|error| process_error(path.display().to_string(), &error))?;
     let major_faults = alive(proc, process)?;
     // A process on its way out has no memory, and then no such lines.
     let figure = |name| bytes_of(&text, name).unwrap_or(0);

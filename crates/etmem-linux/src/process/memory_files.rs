@@ -4,6 +4,7 @@
 //! the first thread has none any more (`exit_mm`, kernel/exit.c).
 
 use super::stat::Stat;
+use crate::figures::bytes_of;
 use crate::root::ProcRoot;
 use crate::small_file;
 use etmem_core::kernel::process::Pid;
@@ -43,6 +44,25 @@ pub(crate) fn memory_file(proc: &ProcRoot, pid: Pid, name: &str) -> PathBuf {
     match thread_with_memory(proc, pid) {
         thread if thread == pid => proc.process(pid, name),
         thread => proc.process(pid, &format!("task/{thread}/{name}")),
+    }
+}
+
+/// `/proc/PID/status` of the thread by which the kernel finds the memory of `pid`, and where that is.
+///
+/// # Errors
+/// As reading has them.
+pub(crate) fn status(proc: &ProcRoot, pid: Pid) -> (PathBuf, io::Result<Vec<u8>>) {
+    let path = proc.process(pid, "status");
+    let text = small_file::read_record(&path);
+    if text.as_ref().is_ok_and(|text| bytes_of(text, "VmSize").is_some()) {
+        return (path, text);
+    }
+    match memory_file(proc, pid, "status") {
+        same if same == path => (path, text),
+        other => {
+            let text = small_file::read_record(&other);
+            (other, text)
+        }
     }
 }
 
