@@ -95,7 +95,7 @@ impl Client {
         hello.extend_from_slice(&(16_u32 << 20).to_le_bytes());
         hello.push(UTF8MB4);
         hello.extend_from_slice(&[0; 23]);
-        // Who, without a password, and how that is told.
+        // The user, an empty password, and the way in which it is checked.
         hello.extend_from_slice(b"root\0\0mysql_native_password\0");
         client.send(1, &hello)?;
         drop(client.packet()?);

@@ -121,6 +121,23 @@ fn at_most([least, bare, largest]: [f64; 3], with: f64, most: f64) -> Option<boo
     (holds || largest <= least * most).then_some(holds)
 }
 
+/// What is to hold of how long `what` took in a minute, with the daemon and without, if that was seen.
+fn took(load: &str, what: &str, most: f64, times: [impl Iterator<Item = Duration>; 2]) -> Option<Verdict> {
+    let [with, without] = times.map(|times| times.map(|took| took.as_secs_f64()).collect::<Vec<_>>());
+    if with.is_empty() || without.is_empty() {
+        return None;
+    }
+    let is_one = without.len() == 1;
+    let ([_, took, _], alone) = (spread(with.into_iter()), spread(without.into_iter()));
+    let [least, bare, largest] = alone;
+    Some(Verdict::new(
+        at_most(alone, took, most).filter(|holds| *holds || !is_one),
+        format!(
+            "{load}: {what} took {took:.2} s, at most {most} times {bare:.2} ({least:.2} to {largest:.2})"
+        ),
+    ))
+}
+
 /// What is to hold, minute by minute.
 pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>]) -> Vec<Verdict> {
     let name = load.name;
@@ -133,8 +150,9 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
         let rate = |minute: &Minute| minute.requests_per_second;
         let ([least, bare, most], [_, throughput, _]) = (figures(without, rate), figures(with, rate));
         let share = throughput / bare;
-        // A difference of the rounds alone says nothing against it, and nothing for it.
-        let is_comparable = (most - least) / bare <= COMPARABLE || share >= THROUGHPUT;
+        // A difference of the rounds alone says nothing against it, and nothing for it; one round has none to compare it with.
+        let is_one = without.len() == 1;
+        let is_comparable = share >= THROUGHPUT || (!is_one && (most - least) / bare <= COMPARABLE);
         verdicts.push(Verdict::new(
             is_comparable.then_some(share >= THROUGHPUT),
             format!(
@@ -149,7 +167,7 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
         let (alone, [_, tail, _]) = (figures(without, tail), figures(with, tail));
         let [least, bare, most] = alone;
         verdicts.push(Verdict::new(
-            at_most(alone, tail, P999),
+            at_most(alone, tail, P999).filter(|holds| *holds || !is_one),
             format!(
                 "{name}, minute {}: p99.9 {tail:.0} µs, at most {P999} times {bare:.0} (rounds without it: {least:.0} to {most:.0})",
                 minute + 1
@@ -164,28 +182,24 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
             ));
         }
     }
-    let took: [(&str, f64, fn(&Minute) -> Option<Duration>); 2] =
-        [("a snapshot", SNAPSHOT, |minute| minute.snapshot), ("a marking", MARKING, |minute| minute.marking)];
-    for ((what, most, figure), minute) in
-        took.into_iter().flat_map(|took| (0..minutes).map(move |at| (took, at)))
-    {
-        let times = |runs: &[Vec<Minute>]| -> Vec<f64> {
-            runs.iter().filter_map(|run| figure(&run[minute])).map(|took| took.as_secs_f64()).collect()
-        };
-        let (took, alone) = (times(with), times(without));
-        if took.is_empty() || alone.is_empty() {
-            continue;
-        }
-        let ([_, took, _], alone) = (spread(took.into_iter()), spread(alone.into_iter()));
-        let [least, bare, largest] = alone;
-        verdicts.push(Verdict::new(
-            at_most(alone, took, most),
-            format!(
-                "{name}, minute {}: {what} took {took:.2} s, at most {most} times {bare:.2} ({least:.2} to {largest:.2})",
-                minute + 1
-            ),
+    for minute in 0..minutes {
+        let [with, without] = [with, without].map(|runs| runs.iter().map(|run| &run[minute]));
+        let snapshot = |minute: &Minute| minute.snapshot;
+        let name = format!("{name}, minute {}", minute + 1);
+        verdicts.extend(took(
+            &name,
+            "a snapshot",
+            SNAPSHOT,
+            [with, without].map(|all| all.filter_map(snapshot)),
         ));
     }
+    let longest = |run: &Vec<Minute>| run.iter().filter_map(|minute| minute.marking).max();
+    verdicts.extend(took(
+        name,
+        "the longest marking",
+        MARKING,
+        [with, without].map(|runs| runs.iter().filter_map(longest)),
+    ));
     for minute in (0..minutes).filter(|minute| with[0][*minute].snapshot.is_some()) {
         for after in (minute..minutes).take(2) {
             let available = |runs: &[Vec<Minute>]| spread(runs.iter().map(|run| run[after].available))[1];

@@ -170,8 +170,8 @@ mod tests {
             prop_assert_eq!((bits.is_empty(), bits.is_all()), (inside.is_empty(), inside.len() == PAGES_PER_BLOCK));
             prop_assert_eq!(PageBits::from_bytes(&bits.to_bytes()), bits);
             prop_assert!(bits.joined(bits.others()).is_all());
-            let runs: Vec<usize> = bits.runs().flat_map(|(first, end)| first as usize..end as usize).collect();
-            prop_assert_eq!(&runs, &inside);
+            let runs: Vec<u64> = bits.runs().flat_map(|(first, end)| first..end).collect();
+            prop_assert_eq!(runs, inside.iter().map(|page| *page as u64).collect::<Vec<_>>());
             let mut more = bits;
             more.insert(ends.0..ends.1);
             let both = |page| inside.contains(&page) || (ends.0..ends.1).contains(&page);
