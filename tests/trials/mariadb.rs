@@ -1,12 +1,13 @@
 //! MariaDB, as much of its server and of its protocol as a load needs.
 //! (<https://mariadb.com/kb/en/clientserver-protocol/>: packets of a length in three bytes, a number, and content.)
 
+use std::fs;
 use std::io::{BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use etmem_testkit::machine::find_program;
 use etmem_testkit::process::Running;
 use etmem_testkit::redis::start_listening;
@@ -14,7 +15,7 @@ use etmem_testkit::size::MIB;
 use etmem_testkit::stage::LIMIT;
 
 /// What it is started by.
-pub(crate) const PROGRAMS: &[&str] = &["mariadbd", "mariadb-install-db"];
+pub(crate) const PROGRAM: &str = "mariadbd";
 
 const CREATE: &str = "CREATE TABLE t (k INT PRIMARY KEY, v VARBINARY(2048)) ENGINE=InnoDB";
 
@@ -29,37 +30,14 @@ impl Server {
     /// Starts one with its tables in `folder`, all of which have room in memory.
     pub(crate) fn start(folder: &Path) -> Result<Self> {
         let (data, socket) = (folder.join("data"), folder.join("mariadb.socket"));
-        let [server, install] = [PROGRAMS[0], PROGRAMS[1]]
-            .map(|name| find_program(name).with_context(|| format!("there is no {name}")));
-        let folder = format!("--datadir={}", data.display());
-        let installed = Command::new(install?)
-            .args([
-                "--no-defaults",
-                "--user=root",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-                &folder,
-            ])
-            .output()?;
-        ensure!(
-            installed.status.success(),
-            "mariadb-install-db: {}",
-            String::from_utf8_lossy(&installed.stderr)
-        );
-        let mut command = Command::new(server?);
-        command.args([
-            "--no-defaults",
-            "--user=root",
-            &folder,
-            "--skip-networking",
-            "--innodb-buffer-pool-size=1536M",
-        ]);
-        command.args([
-            "--innodb-flush-log-at-trx-commit=0",
-            "--innodb-doublewrite=0",
-            "--innodb-log-file-size=256M",
-        ]);
-        command.arg(format!("--socket={}", socket.display()));
+        fs::create_dir(&data)?;
+        let mut command =
+            Command::new(find_program(PROGRAM).with_context(|| format!("there is no {PROGRAM}"))?);
+        // Without tables of users.
+        command.args(["--no-defaults", "--user=root", "--skip-grant-tables", "--skip-networking"]);
+        command.args(["--innodb-buffer-pool-size=1536M", "--innodb-log-file-size=256M"]);
+        command.args(["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0"]);
+        command.arg(format!("--datadir={}", data.display())).arg(format!("--socket={}", socket.display()));
         let running = start_listening(&mut command, &socket)?;
         let server = Self { running, socket };
         let mut client = server.connect()?;

@@ -38,7 +38,7 @@ impl StoreKind {
         match self {
             Self::Redis => &["redis-server"],
             Self::Memcached => &["memcached"],
-            Self::MariaDb => mariadb::PROGRAMS,
+            Self::MariaDb => &[mariadb::PROGRAM],
             Self::Jvm => &["javac", "java"],
         }
     }
