@@ -19,6 +19,13 @@ use std::time::Duration;
 const PLACES: u64 = 16;
 const PAGES: usize = 4;
 
+/// Pages that are tried first of each block: a child does not read all, so that of one block all is there twice, and of the next nothing.
+const TRIED: usize = 4;
+
+/// Bytes that may be read in vain, and those that may stay, besides a part of what was of use.
+const VAIN: u64 = 16 << 20;
+const STAYED: u64 = 64 * PAGE_SIZE;
+
 /// Bytes that have left after which the swap cache must be smaller by half of them: its figure lags behind by some hundred pages.
 const CHECKED: u64 = 16 << 20;
 
@@ -75,15 +82,13 @@ pub fn free_second_copies(
     let mut end = None;
     if resume == 0 {
         let mut builder = PageSetBuilder::default();
-        let places = places(ranges).map(|place| (place, PAGES));
-        end = pass.over(places, None, &mut builder, tools)?.map(|_| PassEnd::Later(0));
+        end = pass.over(places(ranges), None, &mut builder, tools)?.map(|_| PassEnd::Later(0));
         end = end.or_else(|| pass.sum.ends());
         stayed = builder.finish();
     }
     if end.is_none() {
         let mut builder = PageSetBuilder::default();
-        let pieces = pieces(ranges, resume).map(|piece| (piece, usize::MAX));
-        end = pass.over(pieces, Some(cached), &mut builder, tools)?;
+        end = pass.over(pieces(ranges, resume), Some(cached), &mut builder, tools)?;
         stayed = stayed.joined(builder.finish());
     }
     // What is in the swap cache of others comes and goes as well.
@@ -130,15 +135,51 @@ impl Redone {
         self.out.saturating_sub(self.from_swap)
     }
 
-    /// Why it is of no use to go on.
+    /// What was read and stayed in memory.
+    const fn stayed(&self) -> u64 {
+        self.read - self.out
+    }
+
+    /// Of what was tried, why it is of no use to go on.
     fn ends(&self) -> Option<PassEnd> {
-        if self.from_swap > self.read / 8 || self.read == 0 {
+        if self.read - self.from_swap <= self.read / 8 {
             Some(PassEnd::None)
-        } else if self.out < self.read - self.read / 8 {
+        } else if self.stayed() > self.read / 2 {
             Some(PassEnd::Mapped)
         } else {
             None
         }
+    }
+
+    /// Of all so far, the same.
+    fn is_enough(&self) -> Option<PassEnd> {
+        if self.stayed() > STAYED + self.out / 8 {
+            Some(PassEnd::Mapped)
+        } else if self.from_swap > VAIN + self.freed() / 2 {
+            Some(PassEnd::None)
+        } else {
+            None
+        }
+    }
+}
+
+/// Which of the pages that are out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    First(usize),
+    Spread(usize),
+    All,
+}
+
+impl Which {
+    /// Those of `pages`.
+    fn of(self, pages: &[u64]) -> impl Iterator<Item = u64> + '_ {
+        let (step, most) = match self {
+            Self::First(most) => (1, most),
+            Self::Spread(most) => ((pages.len() / most).max(1), most),
+            Self::All => (1, usize::MAX),
+        };
+        pages.iter().skip(step / 2).step_by(step).take(most).copied()
     }
 }
 
@@ -154,33 +195,31 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Goes over `parts`, of each no more than a number of pages that are out. With what the swap cache had at first, it ends where
-    /// that does not get smaller. What stays is added to `stayed`.
+    /// Goes over `parts`: of each a few pages are tried. With what the swap cache had at first, `cached`, the others follow where that is
+    /// of use, and it ends where the swap cache does not get smaller. What stays is added to `stayed`.
     fn over(
         &mut self,
-        parts: impl Iterator<Item = (AddressRange, usize)>,
+        parts: impl Iterator<Item = AddressRange>,
         cached: Option<u64>,
         stayed: &mut PageSetBuilder,
         tools: &mut Tools<'_>,
     ) -> Result<Option<PassEnd>, ProcessError> {
         let mut checked = self.sum.freed();
-        for (range, most) in parts {
+        for range in parts {
             let pacer = tools.pacer;
             let wait = tools.throttle().wait(pacer.now());
             if pacer.now() + wait >= self.until || pacer.pause(wait) == Pace::Stop {
                 return Ok(Some(PassEnd::Later(range.start)));
             }
             let (start, processor) = (pacer.now(), pacer.processor_time());
-            let redone = self.redo(range, most, stayed, &mut *tools.mover);
+            let redone = self.part(range, cached.is_some(), stayed, &mut *tools.mover);
             let spent = pacer.processor_time().saturating_sub(processor);
             // Where nothing was out, looking took its time all the same; and a rate in bytes needs those that left.
             let left = redone.as_ref().map_or(0, |redone| redone.out);
             tools.throttle().moved(start, pacer.now(), spent, left);
-            let redone = redone?;
-            self.sum.add(redone);
+            self.sum.add(redone?);
             let Some(cached) = cached else { continue };
-            // A few pages say nothing of what follows.
-            if let Some(end) = redone.ends().filter(|_| redone.read >= PLACES * PAGE_SIZE) {
+            if let Some(end) = self.sum.is_enough() {
                 return Ok(Some(end));
             }
             if self.sum.freed() >= checked + CHECKED {
@@ -193,16 +232,34 @@ impl Pass<'_> {
         Ok(None)
     }
 
-    /// Reads the pages of `range` that are out, no more than `most`, and pages them out again.
+    /// Tries some pages of `range`, and, if it is to be `whole`, does the others where most of those were there twice.
+    fn part(
+        &mut self,
+        range: AddressRange,
+        whole: bool,
+        stayed: &mut PageSetBuilder,
+        mover: &mut dyn SwapOut,
+    ) -> Result<Redone, ProcessError> {
+        if !whole {
+            return self.redo(range, Which::First(PAGES), stayed, mover);
+        }
+        let mut all = self.redo(range, Which::Spread(TRIED), stayed, mover)?;
+        if all.read > 0 && all.from_swap <= all.read / 2 && all.stayed() <= all.read / 2 {
+            all.add(self.redo(range, Which::All, stayed, mover)?);
+        }
+        Ok(all)
+    }
+
+    /// Reads those of the pages of `range` that are out, and pages them out again.
     fn redo(
         &mut self,
         range: AddressRange,
-        most: usize,
+        which: Which,
         stayed: &mut PageSetBuilder,
         mover: &mut dyn SwapOut,
     ) -> Result<Redone, ProcessError> {
         let is_told = mover.residence(&[range], &mut self.places)?;
-        self.keep(&[range], most, |place| is_told && place == Residence::Swap);
+        self.keep(&[range], which, |place| is_told && place == Residence::Swap);
         let Some(before) = self.memory.swapped_in().filter(|_| !self.out.is_empty()) else {
             return Ok(Redone::default());
         };
@@ -210,7 +267,7 @@ impl Pass<'_> {
         let asked = std::mem::take(&mut self.out);
         mover.residence(&asked, &mut self.places)?;
         // What cannot be read is still where it was.
-        self.keep(&asked, usize::MAX, Residence::is_memory);
+        self.keep(&asked, Which::All, Residence::is_memory);
         let read: u64 = self.out.iter().map(AddressRange::bytes).sum();
         let from_swap = self.memory.swapped_in().map_or(read, |now| now.saturating_sub(before).min(read));
         if read == 0 {
@@ -219,17 +276,19 @@ impl Pass<'_> {
         mover.swap_out(&self.out)?;
         let given = std::mem::take(&mut self.out);
         mover.residence(&given, &mut self.places)?;
-        self.keep(&given, usize::MAX, Residence::is_memory);
+        self.keep(&given, Which::All, Residence::is_memory);
         let there: u64 = self.out.iter().map(AddressRange::bytes).sum();
         self.out.iter().for_each(|range| stayed.add(*range));
         Ok(Redone { read, from_swap, out: read - there })
     }
 
-    /// Of the pages of `ranges`, which are at `places`, keeps those that `are`, no more than `most`.
-    fn keep(&mut self, ranges: &[AddressRange], most: usize, are: impl Fn(Residence) -> bool) {
+    /// Of the pages of `ranges`, which are at `places`, keeps `which` of those that `are`.
+    fn keep(&mut self, ranges: &[AddressRange], which: Which, are: impl Fn(Residence) -> bool) {
         let pages = ranges.iter().flat_map(|range| (range.start..range.end).step_by(4096));
+        let pages: Vec<u64> =
+            pages.zip(&self.places).filter(|(_, place)| are(**place)).map(|(at, _)| at).collect();
         self.out.clear();
-        for (at, _) in pages.zip(&self.places).filter(|(_, place)| are(**place)).take(most) {
+        for at in which.of(&pages) {
             append(&mut self.out, AddressRange::new(at, at + PAGE_SIZE));
         }
     }
@@ -252,8 +311,8 @@ mod tests {
         out: Vec<bool>,
         /// Which are in the swap cache, too.
         twice: Vec<bool>,
-        /// What is read stays: another process has it mapped.
-        is_mapped: bool,
+        /// What of it stays when it was read: another process has it mapped.
+        mapped: Vec<bool>,
         /// What leaves is in the swap cache as before, as on a disk that has not written it yet.
         lingers: bool,
         /// Reading brings nothing.
@@ -297,12 +356,12 @@ mod tests {
     impl SwapOut for Shared {
         fn swap_out(&mut self, ranges: &[AddressRange]) -> Result<Moved, ProcessError> {
             let world = &mut *self.0.lock().unwrap();
-            if !world.is_mapped {
-                let lingers = world.lingers;
-                numbers(ranges).for_each(|page| {
-                    (world.out[page], world.twice[page]) = (true, world.twice[page] && lingers)
-                });
+            let lingers = world.lingers;
+            let mapped = std::mem::take(&mut world.mapped);
+            for page in numbers(ranges).filter(|page| !mapped.get(*page).is_some_and(|mapped| *mapped)) {
+                (world.out[page], world.twice[page]) = (true, world.twice[page] && lingers);
             }
+            world.mapped = mapped;
             Ok(Moved::default())
         }
 
@@ -401,7 +460,7 @@ mod tests {
     #[test]
     fn what_others_have_mapped_is_left_to_them() {
         let world = world(PAGES_IN_ALL, |_| true);
-        world.0.lock().unwrap().is_mapped = true;
+        world.0.lock().unwrap().mapped = vec![true; PAGES_IN_ALL];
         let copies = pass(&world, PAGES_IN_ALL as u64, 0, ENDLESS);
         assert_eq!((copies.freed, copies.end), (0, PassEnd::Mapped));
         let out = world.0.lock().unwrap().out.clone();
@@ -409,6 +468,33 @@ mod tests {
         let back: Vec<usize> = (0..PAGES_IN_ALL).filter(|page| page % 7 > 0 && !out[*page]).collect();
         assert!((1..=64).contains(&back.len()), "no more than was tried is read");
         assert_eq!(stayed, back);
+    }
+
+    #[test]
+    fn blocks_of_which_nothing_is_there_twice_are_passed_over() {
+        // Two blocks in three, a long run of them at the beginning.
+        let is_twice = |page: usize| page > 4000 && !(page / 512).is_multiple_of(3);
+        let world = world(PAGES_IN_ALL, is_twice);
+        let count = world.0.lock().unwrap().twice.iter().filter(|twice| **twice).count() as u64;
+        let copies = pass(&world, PAGES_IN_ALL as u64, 0, ENDLESS);
+        // Of a block that is twice in part, that part may be left.
+        assert_eq!(copies.end, PassEnd::Done);
+        assert!(copies.freed >= (count - 512) * PAGE_SIZE, "{} of {count} pages", copies.freed / PAGE_SIZE);
+        let world = world.0.lock().unwrap();
+        let in_vain = world.read_back / PAGE_SIZE;
+        let tried = PLACES * PAGES as u64 + (PAGES_IN_ALL / 512 + 3) as u64 * TRIED as u64;
+        assert!(in_vain <= tried + 512, "{in_vain}");
+    }
+
+    #[test]
+    fn a_few_pages_of_others_end_no_pass() {
+        let world = world(PAGES_IN_ALL, |_| true);
+        world.0.lock().unwrap().mapped = (0..PAGES_IN_ALL).map(|page| page % 500 == 1).collect();
+        let copies = pass(&world, PAGES_IN_ALL as u64, 0, ENDLESS);
+        assert_eq!(copies.end, PassEnd::Done);
+        let world = world.0.lock().unwrap();
+        let left = (0..PAGES_IN_ALL).filter(|page| world.twice[*page] && page % 500 != 1).count();
+        assert_eq!(left, 0);
     }
 
     #[test]

@@ -13,8 +13,8 @@ const PART: u64 = 8;
 const AGAIN: Duration = Duration::from_secs(600);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// The same where others had the pages mapped: a child that was not seen.
-const SOON: Duration = Duration::from_secs(60);
+/// The same where others had the pages mapped, as a child that has not ended yet: twice as long each time, up to `AGAIN`.
+const SOON: Duration = Duration::from_secs(15);
 
 /// When the next pass over a process is due, and where it begins.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +23,8 @@ pub(super) struct NextPass {
     pub(super) resume: u64,
     /// How long the wait was after the last pass, if that was of no use.
     useless: Option<Duration>,
+    /// The same, if others had the pages mapped.
+    mapped: Option<Duration>,
 }
 
 impl NextPass {
@@ -41,11 +43,12 @@ impl NextPass {
     /// Takes note of a pass that ended so.
     pub(super) fn ended(&mut self, end: &PassEnd, now: Duration) {
         let useless = self.useless.map_or(AGAIN, |before| (before * 4).min(LONGEST));
+        let mapped = self.mapped.map_or(SOON, |before| (before * 2).min(AGAIN));
         *self = match end {
             PassEnd::Later(at) => Self { resume: *at, ..*self },
-            PassEnd::Mapped => Self { due: now + SOON, resume: 0, useless: None },
-            PassEnd::None => Self { due: now + useless, resume: 0, useless: Some(useless) },
-            PassEnd::Done => Self { due: now + AGAIN, resume: 0, useless: None },
+            PassEnd::Mapped => Self { due: now + mapped, mapped: Some(mapped), ..Self::default() },
+            PassEnd::None => Self { due: now + useless, useless: Some(useless), ..Self::default() },
+            PassEnd::Done => Self { due: now + AGAIN, ..Self::default() },
         };
     }
 }
@@ -75,7 +78,11 @@ mod tests {
             next.is_due(at(then), LEAST, 0, &memory(LEAST))
         };
         assert!(!is_due(PassEnd::Done, 100, 699) && is_due(PassEnd::Done, 100, 700));
-        assert!(!is_due(PassEnd::Mapped, 100, 159) && is_due(PassEnd::Mapped, 100, 160));
+        assert!(!is_due(PassEnd::Mapped, 100, 114) && is_due(PassEnd::Mapped, 100, 130));
+        assert!(
+            !is_due(PassEnd::Mapped, 100, 159) && is_due(PassEnd::Mapped, 100, 220),
+            "twice as far away each time"
+        );
         assert!(is_due(PassEnd::Later(4096), 170, 171), "it goes on");
         assert!(!is_due(PassEnd::None, 180, 779) && !is_due(PassEnd::None, 180, 2579));
         assert!(is_due(PassEnd::None, 180, 180 + 9600), "four times as far away each time");
