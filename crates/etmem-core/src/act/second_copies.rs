@@ -166,20 +166,27 @@ impl Redone {
 /// Which of the pages that are out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Which {
-    First(usize),
-    Spread(usize),
     All,
+    /// This number of them, from the lowest address on.
+    First(usize),
+    /// This number of them, all over.
+    Spread(usize),
+    /// All but those: they have left.
+    Rest(usize),
 }
 
 impl Which {
-    /// Those of `pages`.
-    fn of(self, pages: &[u64]) -> impl Iterator<Item = u64> + '_ {
-        let (step, most) = match self {
-            Self::First(most) => (1, most),
-            Self::Spread(most) => ((pages.len() / most).max(1), most),
-            Self::All => (1, usize::MAX),
-        };
-        pages.iter().skip(step / 2).step_by(step).take(most).copied()
+    /// Whether page number `index` of `count` is one of those.
+    fn has(self, index: usize, count: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::First(most) => index < most,
+            Self::Spread(most) => {
+                let step = (count / most).max(1);
+                index % step == step / 2 && index / step < most
+            }
+            Self::Rest(most) => !Self::Spread(most).has(index, count),
+        }
     }
 }
 
@@ -245,7 +252,7 @@ impl Pass<'_> {
         }
         let mut all = self.redo(range, Which::Spread(TRIED), stayed, mover)?;
         if all.read > 0 && all.from_swap <= all.read / 2 && all.stayed() <= all.read / 2 {
-            all.add(self.redo(range, Which::All, stayed, mover)?);
+            all.add(self.redo(range, Which::Rest(TRIED), stayed, mover)?);
         }
         Ok(all)
     }
@@ -288,7 +295,7 @@ impl Pass<'_> {
         let pages: Vec<u64> =
             pages.zip(&self.places).filter(|(_, place)| are(**place)).map(|(at, _)| at).collect();
         self.out.clear();
-        for at in which.of(&pages) {
+        for (_, &at) in pages.iter().enumerate().filter(|(index, _)| which.has(*index, pages.len())) {
             append(&mut self.out, AddressRange::new(at, at + PAGE_SIZE));
         }
     }
@@ -468,6 +475,17 @@ mod tests {
         let back: Vec<usize> = (0..PAGES_IN_ALL).filter(|page| page % 7 > 0 && !out[*page]).collect();
         assert!((1..=64).contains(&back.len()), "no more than was tried is read");
         assert_eq!(stayed, back);
+    }
+
+    #[test]
+    fn what_was_tried_and_the_rest_are_all() {
+        for count in [1, 3, 4, 5, 9, 10, 511, 512] {
+            let of = |which: Which| (0..count).filter(move |index| which.has(*index, count));
+            assert_eq!(of(Which::Spread(TRIED)).count(), TRIED.min(count), "{count}");
+            let mut both: Vec<usize> = of(Which::Spread(TRIED)).chain(of(Which::Rest(TRIED))).collect();
+            both.sort_unstable();
+            assert_eq!(both, (0..count).collect::<Vec<_>>());
+        }
     }
 
     #[test]
