@@ -121,7 +121,7 @@ fn at_most([least, bare, largest]: [f64; 3], with: f64, most: f64) -> Option<boo
     (holds || largest <= least * most).then_some(holds)
 }
 
-/// What is to hold of how long `what` took in a minute, with the daemon and without, if that was seen.
+/// What is to hold of how long `what` took in each round, with the daemon and without, if that was seen.
 fn took(load: &str, what: &str, most: f64, times: [impl Iterator<Item = Duration>; 2]) -> Option<Verdict> {
     let [with, without] = times.map(|times| times.map(|took| took.as_secs_f64()).collect::<Vec<_>>());
     if with.is_empty() || without.is_empty() {

@@ -20,7 +20,7 @@ mod second_copies;
 mod tools;
 
 pub use sample::{Sample, Trial, leave_sample, watched};
-pub use second_copies::{PassEnd, Reading, SecondCopies, free_second_copies};
+pub use second_copies::{PassEnd, Progress, Reading, SecondCopies, free_second_copies};
 pub use tools::Tools;
 
 use crate::address::{AddressRange, BLOCK_SIZE};

@@ -24,7 +24,7 @@ pub use sys::heap::share_one_heap;
 /// Says that it may not, and what would help; then everything is as before.
 pub fn lock(proc: &ProcRoot) -> Result<(), Unavailable> {
     // What only the start has run is not worth locking.
-    sys::code::unmap_for_now(&std::fs::read_to_string(proc.own("maps")).unwrap_or_default());
+    sys::code::unmap_for_now();
     let failed = |error| Unavailable::from_io("locking its own memory", &error, CAPABILITIES);
     if let Err(error) = sys::locked::lift_limit() {
         let read = |file| std::fs::read_to_string(proc.own(file)).unwrap_or_default();

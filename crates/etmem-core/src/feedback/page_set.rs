@@ -76,7 +76,7 @@ pub struct PageSetBuilder {
 }
 
 impl PageSetBuilder {
-    /// Adds the pages of `range`, which comes after all that were added before.
+    /// Adds the pages of `range`, which comes after all that were added before, or lies in the last block of those and leaves out some of it.
     pub fn add(&mut self, range: AddressRange) {
         let mut at = range.start;
         while at < range.end {

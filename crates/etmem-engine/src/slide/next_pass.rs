@@ -1,6 +1,6 @@
 //! When it is looked into whether what is out of a process is in memory as well: where the swap cache takes much, and not too often.
 
-use etmem_core::act::PassEnd;
+use etmem_core::act::{PassEnd, Progress};
 use etmem_core::kernel::memory::MemoryState;
 use std::time::Duration;
 
@@ -16,11 +16,12 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The same where others had the pages mapped, as a child that has not ended yet: twice as long each time, up to `AGAIN`.
 const SOON: Duration = Duration::from_secs(15);
 
-/// When the next pass over a process is due, and where it begins.
+/// When the next pass over a process is due, and how far the one under way is.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct NextPass {
     due: Duration,
-    pub(super) resume: u64,
+    /// How far the one under way is.
+    pub(super) progress: Progress,
     /// How long the wait was after the last pass, if that was of no use.
     useless: Option<Duration>,
     /// The same, if others had the pages mapped.
@@ -34,10 +35,10 @@ impl NextPass {
         // What has just left may be on its way to a disk.
         let is_much = out >= LEAST && cached >= LEAST.max(out / PART) && left < out / PART;
         if !is_much || memory.swap_stuck > 0 {
-            self.resume = 0;
+            self.progress = Progress::default();
             return false;
         }
-        now >= self.due || self.resume > 0
+        now >= self.due || self.progress.is_under_way()
     }
 
     /// Takes note of a pass that ended so.
@@ -45,7 +46,7 @@ impl NextPass {
         let useless = self.useless.map_or(AGAIN, |before| (before * 4).min(LONGEST));
         let mapped = self.mapped.map_or(SOON, |before| (before * 2).min(AGAIN));
         *self = match end {
-            PassEnd::Later(at) => Self { resume: *at, ..*self },
+            PassEnd::Later => *self,
             PassEnd::Mapped => Self { due: now + mapped, mapped: Some(mapped), ..Self::default() },
             PassEnd::None => Self { due: now + useless, useless: Some(useless), ..Self::default() },
             PassEnd::Done => Self { due: now + AGAIN, ..Self::default() },
@@ -83,7 +84,6 @@ mod tests {
             !is_due(PassEnd::Mapped, 100, 159) && is_due(PassEnd::Mapped, 100, 220),
             "twice as far away each time"
         );
-        assert!(is_due(PassEnd::Later(4096), 170, 171), "it goes on");
         assert!(!is_due(PassEnd::None, 180, 779) && !is_due(PassEnd::None, 180, 2579));
         assert!(is_due(PassEnd::None, 180, 180 + 9600), "four times as far away each time");
     }

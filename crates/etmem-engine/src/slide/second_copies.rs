@@ -46,9 +46,9 @@ impl Actor<'_> {
             kept: &mut kept,
             pacer: self.pacer,
         };
-        let reading = Reading { reader: &mut *reader, memory: &*self.kernel.memory };
+        let reading = Reading { reader: &mut *reader, memory: &*self.kernel.memory, out: out.all };
         let passed =
-            free_second_copies(ranges, known.next_pass.resume, now + ACT_LONGEST, reading, &mut tools);
+            free_second_copies(ranges, &mut known.next_pass.progress, now + ACT_LONGEST, reading, &mut tools);
         // What cannot be read, or a process that is gone, shows when its pages are to leave.
         let passed = passed.unwrap_or_default();
         known.next_pass.ended(&passed.end, self.pacer.now());
