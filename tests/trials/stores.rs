@@ -127,7 +127,7 @@ fn jvm(folder: &Path) -> Result<Store> {
     Ok(Store::Jvm(running, socket, log))
 }
 
-/// How long the markings took that `log`, of a virtual machine's collector, tells of.
+/// How long each marking took, by `log` of a virtual machine's collector.
 fn markings_of(log: &str) -> Vec<Duration> {
     let lines = log.lines().filter(|line| line.contains("Concurrent Mark Cycle "));
     let took = lines.filter_map(|line| line.rsplit(' ').next()?.strip_suffix("ms")?.parse().ok());

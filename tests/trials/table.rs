@@ -115,10 +115,11 @@ fn spread(figures: impl Iterator<Item = f64>) -> [f64; 3] {
     [at(0), at(figures.len() / 2), at(figures.len().saturating_sub(1))]
 }
 
-/// Whether `with` is at most `most` times the median without, unless the rounds without differ by more than that themselves.
-fn at_most([least, bare, largest]: [f64; 3], with: f64, most: f64) -> Option<bool> {
+/// Whether `with` is at most `most` times the median without, unless the rounds without differ by more than that themselves; there is
+/// nothing that one round could be compared with.
+fn at_most([least, bare, largest]: [f64; 3], rounds: usize, with: f64, most: f64) -> Option<bool> {
     let holds = with <= bare * most;
-    (holds || largest <= least * most).then_some(holds)
+    (holds || (rounds > 1 && largest <= least * most)).then_some(holds)
 }
 
 /// What is to hold of how long `what` took in each round, with the daemon and without, if that was seen.
@@ -127,11 +128,11 @@ fn took(load: &str, what: &str, most: f64, times: [impl Iterator<Item = Duration
     if with.is_empty() || without.is_empty() {
         return None;
     }
-    let is_one = without.len() == 1;
+    let rounds = without.len();
     let ([_, took, _], alone) = (spread(with.into_iter()), spread(without.into_iter()));
     let [least, bare, largest] = alone;
     Some(Verdict::new(
-        at_most(alone, took, most).filter(|holds| *holds || !is_one),
+        at_most(alone, rounds, took, most),
         format!(
             "{load}: {what} took {took:.2} s, at most {most} times {bare:.2} ({least:.2} to {largest:.2})"
         ),
@@ -151,8 +152,7 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
         let ([least, bare, most], [_, throughput, _]) = (figures(without, rate), figures(with, rate));
         let share = throughput / bare;
         // A difference of the rounds alone says nothing against it, and nothing for it; one round has none to compare it with.
-        let is_one = without.len() == 1;
-        let is_comparable = share >= THROUGHPUT || (!is_one && (most - least) / bare <= COMPARABLE);
+        let is_comparable = share >= THROUGHPUT || (without.len() > 1 && (most - least) / bare <= COMPARABLE);
         verdicts.push(Verdict::new(
             is_comparable.then_some(share >= THROUGHPUT),
             format!(
@@ -167,7 +167,7 @@ pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>
         let (alone, [_, tail, _]) = (figures(without, tail), figures(with, tail));
         let [least, bare, most] = alone;
         verdicts.push(Verdict::new(
-            at_most(alone, tail, P999).filter(|holds| *holds || !is_one),
+            at_most(alone, without.len(), tail, P999),
             format!(
                 "{name}, minute {}: p99.9 {tail:.0} µs, at most {P999} times {bare:.0} (rounds without it: {least:.0} to {most:.0})",
                 minute + 1

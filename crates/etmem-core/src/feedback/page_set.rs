@@ -3,7 +3,7 @@
 use super::standing::Standing;
 use super::standings::{BlockStanding, Reading, Standings, Writing};
 use super::walk::Part;
-use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, append, block_of};
+use crate::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, append, block_of};
 use crate::page_bits::PageBits;
 
 /// In the set; those outside are unknown.
@@ -35,9 +35,8 @@ impl PageSet {
                 Part::Nothing => {}
                 Part::Whole => add(start, start + blocks * BLOCK_SIZE),
                 Part::Some(bits) => {
-                    let pages = (0..PAGES_PER_BLOCK).filter(|page| bits.holds(*page));
-                    for at in pages.map(|page| start + page as u64 * PAGE_SIZE) {
-                        add(at, at + PAGE_SIZE);
+                    for (first, end) in bits.runs() {
+                        add(start + first * PAGE_SIZE, start + end * PAGE_SIZE);
                     }
                 }
             }
@@ -140,6 +139,7 @@ impl SetWalk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::PAGES_PER_BLOCK;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -164,7 +164,7 @@ mod tests {
                     Part::Nothing => {}
                     Part::Whole => got.extend(first..first + PAGES_PER_BLOCK as u64),
                     Part::Some(bits) => {
-                        got.extend((0..PAGES_PER_BLOCK).filter(|&page| bits.holds(page)).map(|page| first + page as u64));
+                        got.extend(bits.pages().map(|page| first + u64::from(page)));
                     }
                 }
             }
