@@ -23,7 +23,7 @@ pub(crate) fn picture() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let store = Store::start(load.store, folder.path())?;
     store.connect()?.fill(load.keys)?;
-    let asker = Asker::start(store.connect()?, load);
+    let asker = Asker::start(vec![store.connect()?], load);
     let _ = WallClock::new().pause(WARM_UP);
     let etmem = |arguments: &[&str]| -> Result<Vec<u8>> {
         let output = Command::new(&Binaries::beside()?.etmem).args(arguments).output()?;

@@ -1,11 +1,13 @@
-//! Real servers under load, with and without etmemd in turn: does it save memory, and do they feel it?
+//! Real servers under load, two alike, of which etmemd watches one: does it save memory, and does the server feel it?
 //!
 //! `make trials` prints a table of minutes and what holds of it. `ROUNDS` (3), `MINUTES` (10, of each run) and `ONLY` (names,
 //! with semicolons) change it. A load is a row of `loads::ALL`.
 
+mod awake;
 mod by_age;
 mod loads;
 mod mariadb;
+mod postgres;
 mod run;
 mod stores;
 mod table;
@@ -13,7 +15,8 @@ mod table;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use etmem_testkit::machine::{Need, find_program};
+use awake::Awake;
+use etmem_testkit::machine::Need;
 use etmem_testkit::size::MIB;
 use etmem_testkit::swap::SwapGuard;
 use etmem_testkit::trial::{asked_number, only, run_in_turn, trial_or_skip};
@@ -38,7 +41,7 @@ impl Plan {
 }
 
 fn main() -> ExitCode {
-    let name = "servers_under_load [skipped: takes 7 hours: make trials]";
+    let name = "servers_under_load [skipped: takes 5 hours: make trials]";
     let needs = [Need::Root, Need::Bpf, Need::Swap(SWAP)];
     let picture = "redis_by_age [skipped: takes 12 minutes: make picture]";
     let of_picture = [Need::Root, Need::Bpf, Need::Program("redis-server")];
@@ -50,27 +53,23 @@ fn main() -> ExitCode {
 
 fn trials() -> Result<()> {
     let plan = Plan::asked()?;
-    let swap = SwapGuard::acquire(SWAP)?;
+    let (swap, awake) = (SwapGuard::acquire(SWAP)?, Awake::start()?);
     table::head(swap.describe(), &plan)?;
     let (mut verdicts, mut tried) = (Vec::new(), 0);
     for load in &plan.loads {
-        if let Some(lacking) = load.store.programs().iter().find(|name| find_program(name).is_none()) {
+        if let Some(lacking) = load.store.lacks() {
             println!("{} is left out: there is no {lacking}, which scripts/setup trials installs", load.name);
             continue;
         }
         tried += 1;
-        let (mut without, mut with) = (Vec::new(), Vec::new());
+        let mut rounds = Vec::new();
         for round in 1..=plan.rounds {
-            for (daemon, runs) in [(false, &mut without), (true, &mut with)] {
-                let minutes = run::one(load, daemon, plan.minutes)?;
-                minutes.iter().for_each(|minute| println!("{}", table::row(load, round, daemon, minute)));
-                if let Some(last) = minutes.last().filter(|_| daemon) {
-                    println!("{}", last.said);
-                }
-                runs.push(minutes);
-            }
+            let minutes = run::one(load, round, plan.minutes, &awake)?;
+            minutes.iter().for_each(|minute| println!("{}", table::row(load, round, minute)));
+            minutes.last().into_iter().for_each(|last| println!("{}", last.said));
+            rounds.push(minutes);
         }
-        verdicts.extend(table::verdicts(load, &without, &with));
+        verdicts.extend(table::verdicts(load, &rounds));
     }
     println!();
     verdicts.iter().for_each(|verdict| println!("{verdict}"));

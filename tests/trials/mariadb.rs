@@ -14,6 +14,8 @@ use etmem_testkit::redis::start_listening;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::LIMIT;
 
+use crate::stores::hexadecimal;
+
 /// What it is started by.
 pub(crate) const PROGRAM: &str = "mariadbd";
 
@@ -114,15 +116,9 @@ impl Client {
 
     /// Writes rows: a key and what it stands for.
     pub(crate) fn write(&mut self, rows: impl Iterator<Item = (usize, Vec<u8>)>) -> Result<()> {
-        let mut query = b"INSERT INTO t VALUES ".to_vec();
-        for (number, (key, value)) in rows.enumerate() {
-            let comma = if number == 0 { "" } else { "," };
-            write!(query, "{comma}({key},x'")?;
-            value.iter().try_for_each(|byte| write!(query, "{byte:02x}"))?;
-            query.extend_from_slice(b"')");
-        }
-        self.ask(&query)?;
-        self.packet().map(drop)
+        let row = |(key, value): (usize, Vec<u8>)| format!("({key},x'{}')", hexadecimal(&value));
+        let rows: Vec<String> = rows.map(row).collect();
+        self.run(&format!("INSERT INTO t VALUES {}", rows.join(",")))
     }
 
     /// How many bytes of content the row of `key` has.

@@ -1,4 +1,5 @@
-//! One run: a fresh server, filled and asked, looked at each minute.
+//! One round: two fresh servers, filled alike and asked in turn, half a second each, of which etmemd watches one. So whatever else the
+//! machine does meets both alike.
 
 use std::fs;
 use std::mem;
@@ -16,32 +17,48 @@ use etmem_testkit::pagemap::{processor_ticks, stat_field, status_bytes};
 use etmem_testkit::size::PAGE;
 use etmem_testkit::swap::zram_used;
 use etmem_testkit::times::Times;
+use tempfile::TempDir;
 
+use crate::awake::Awake;
 use crate::loads::{Chooser, Load};
 use crate::stores::{Client, Store, snapshot};
 
 /// Caches, page tables and the processor's clock settle first.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(15);
 const MINUTE: Duration = Duration::from_secs(60);
+/// For how long one server is asked before the other is: both are looked at in use in each cycle.
+const TURN: Duration = Duration::from_millis(500);
 
-/// A minute of a run, in bytes.
-#[derive(Debug, Clone)]
-pub(crate) struct Minute {
-    pub(crate) number: u32,
+/// Which server etmemd watches, and which it leaves alone.
+pub(crate) const WATCHED: usize = 0;
+pub(crate) const ALONE: usize = 1;
+
+/// How a server was in a minute.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Speed {
+    /// While it was asked.
     pub(crate) requests_per_second: f64,
     /// In microseconds.
     pub(crate) p99: u64,
     pub(crate) p999: u64,
-    pub(crate) resident: f64,
-    pub(crate) out: f64,
-    /// What is no longer resident, less what zram took for it.
-    pub(crate) net: f64,
-    /// By how much `MemAvailable` has grown since the server was full.
-    pub(crate) available: f64,
     /// How long a snapshot took that was written in it.
     pub(crate) snapshot: Option<Duration>,
     /// The longest marking of its collector, where it has one that ended in this minute.
     pub(crate) marking: Option<Duration>,
+}
+
+/// A minute of a round; figures of memory are of the server that is watched, in bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Minute {
+    /// From 1; in minute 0 there is no etmemd.
+    pub(crate) number: u32,
+    pub(crate) speed: [Speed; 2],
+    pub(crate) resident: f64,
+    pub(crate) out: f64,
+    /// What is no longer resident, less what zram took for it.
+    pub(crate) net: f64,
+    /// By how much `MemAvailable` has grown since the servers were full.
+    pub(crate) available: f64,
     /// Pages that a fault read back.
     pub(crate) refaulted: f64,
     /// Share of the time in which the machine's processors worked for others, or a hypervisor had them.
@@ -52,34 +69,53 @@ pub(crate) struct Minute {
     pub(crate) said: String,
 }
 
-/// Asks one request after the other, until told to stop.
+/// What was asked of a server.
+#[derive(Debug, Default)]
+struct Requests {
+    times: Times,
+    /// For how long it was asked.
+    lasted: Duration,
+}
+
+/// Asks one request after the other, of each of its servers in turn, until told to stop.
 pub(crate) struct Asker {
     thread: thread::JoinHandle<Result<()>>,
     stop: Arc<AtomicBool>,
-    times: Arc<Mutex<Times>>,
+    requests: Arc<Mutex<Vec<Requests>>>,
 }
 
 impl Asker {
-    pub(crate) fn start(mut client: Client, load: &Load) -> Self {
-        let (stop, times) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Times::default())));
-        let (told, noted, mut chooser) = (Arc::clone(&stop), Arc::clone(&times), Chooser::new(load));
+    pub(crate) fn start(clients: Vec<Client>, load: &Load) -> Self {
+        let none: Vec<_> = clients.iter().map(|_| Requests::default()).collect();
+        let (stop, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(none)));
+        let mut clients: Vec<_> = clients.into_iter().map(|client| (client, Chooser::new(load))).collect();
+        let (told, noted) = (Arc::clone(&stop), Arc::clone(&requests));
         let thread = thread::spawn(move || {
             let clock = WallClock::new();
-            let mut begun = clock.now();
             while !told.load(Ordering::Relaxed) {
-                client.get(chooser.next())?;
-                let now = clock.now();
-                noted.lock().unwrap_or_else(PoisonError::into_inner).add(now - begun);
-                begun = now;
+                for (number, (client, chooser)) in clients.iter_mut().enumerate() {
+                    let mut begun = clock.now();
+                    let until = begun + TURN;
+                    while begun < until {
+                        client.get(chooser.next())?;
+                        let (now, mut noted) =
+                            (clock.now(), noted.lock().unwrap_or_else(PoisonError::into_inner));
+                        let of_it = &mut noted[number];
+                        of_it.times.add(now - begun);
+                        of_it.lasted += now - begun;
+                        begun = now;
+                    }
+                }
             }
             Ok(())
         });
-        Self { thread, stop, times }
+        Self { thread, stop, requests }
     }
 
-    /// The times since the last call.
-    fn take(&self) -> Times {
-        mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What was asked since the last call.
+    fn take(&self) -> Vec<Requests> {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.iter_mut().map(mem::take).collect()
     }
 
     pub(crate) fn stop(self) -> Result<()> {
@@ -102,76 +138,147 @@ fn busy_ticks() -> Result<u64> {
     Ok(ticks.iter().take(8).enumerate().filter(|(at, _)| ![3, 4].contains(at)).map(|(_, ticks)| ticks).sum())
 }
 
-/// One run of `load`, with the daemon or without.
-pub(crate) fn one(load: &Load, with_daemon: bool, minutes: u32) -> Result<Vec<Minute>> {
+/// The sum of a figure of `pids`.
+fn of_all(pids: &[u32], figure: impl Fn(u32) -> Result<u64>) -> Result<u64> {
+    pids.iter().map(|pid| figure(*pid)).sum()
+}
+
+/// What `pids` have in memory. What they share counts once: as much of it as the one that has most.
+fn memory_of(pids: &[u32]) -> Result<usize> {
+    let (mut own, mut shared) = (0, 0);
+    for pid in pids {
+        let of_it = status_bytes(*pid, "RssShmem")?;
+        own += status_bytes(*pid, "VmRSS")? - of_it;
+        shared = shared.max(of_it);
+    }
+    Ok(own + shared)
+}
+
+/// A server of a round.
+struct Side {
+    store: Store,
+    /// Its files.
+    _folder: TempDir,
+    /// Markings that were seen.
+    marked: usize,
+}
+
+impl Side {
+    fn start(load: &Load) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let store = Store::start(load.store, folder.path())?;
+        store.connect()?.fill(load.keys)?;
+        Ok(Self { store, _folder: folder, marked: 0 })
+    }
+
+    /// The longest marking since the last call.
+    fn marking(&mut self) -> Result<Option<Duration>> {
+        let markings = self.store.markings()?;
+        let longest = markings.get(self.marked..).and_then(|markings| markings.iter().max()).copied();
+        self.marked = markings.len();
+        Ok(longest)
+    }
+}
+
+/// Figures of `/proc` that only grow, in clock ticks but for the first.
+#[derive(Debug, Clone, Copy)]
+struct Counters {
+    major_faults: u64,
+    busy: u64,
+    ours: u64,
+    of_daemon: u64,
+}
+
+/// Round `number` of `load`.
+pub(crate) fn one(load: &Load, number: u32, minutes: u32, awake: &Awake) -> Result<Vec<Minute>> {
     let clock = WallClock::new();
-    let folder = tempfile::tempdir()?;
-    let store = Store::start(load.store, folder.path())?;
-    store.connect()?.fill(load.keys)?;
-    let asker = Asker::start(store.connect()?, load);
+    let mut sides = [Side::start(load)?, Side::start(load)?];
+    if number % 2 == 0 {
+        // Whatever it is worth to be started first.
+        sides.reverse();
+    }
+    let clients = sides.iter().map(|side| side.store.connect()).collect::<Result<_>>()?;
+    let asker = Asker::start(clients, load);
     let _ = clock.pause(WARM_UP);
-    let pid = store.pid();
-    let (full, zram_before) = (status_bytes(pid, "VmRSS")? as f64, zram() as f64);
+    let full = memory_of(&sides[WATCHED].store.pids())? as f64;
+    let zram_before = zram() as f64;
     let available = || meminfo("MemAvailable") as f64;
     let available_before = available();
-    let daemon = with_daemon
-        .then(|| -> Result<Daemon> {
-            let daemon = Daemon::start(&Binaries::beside()?)?;
-            let file = ProjectFile::new("p").task_as_written("t", TaskKind::Pid(pid), &["T=1"]);
-            daemon.add(&file.to_string())?;
-            daemon.must(&["project", "start", "-n", "p"])?;
-            Ok(daemon)
-        })
-        .transpose()?;
-    drop(asker.take());
-    let begun = clock.now();
-    let counters = || -> Result<(u64, u64, u64, u64)> {
+    let mut daemon: Option<Daemon> = None;
+    let counters = |sides: &[Side; 2], daemon: &Option<Daemon>| -> Result<Counters> {
+        let pids: Vec<u32> = sides.iter().flat_map(|side| side.store.pids()).collect();
         let of_daemon = daemon.as_ref().map_or(Ok(0), Daemon::processor_ticks)?;
-        Ok((
-            stat_field(pid, 12)?,
-            busy_ticks()?,
-            processor_ticks(pid)? + processor_ticks(std::process::id())?,
+        let ours = of_all(&pids, processor_ticks)? + processor_ticks(std::process::id())? + awake.ticks()?;
+        Ok(Counters {
+            major_faults: of_all(&sides[WATCHED].store.pids(), |pid| stat_field(pid, 12))?,
+            busy: busy_ticks()?,
+            ours: ours + of_daemon,
             of_daemon,
-        ))
+        })
     };
-    let (mut before, mut marked) = (counters()?, store.markings()?.len());
+    for side in &mut sides {
+        let _ = side.marking()?;
+    }
+    drop(asker.take());
+    let (begun, mut before) = (clock.now(), counters(&sides, &daemon)?);
     let mut rows = Vec::new();
-    for number in 1..=minutes {
-        let snapshot = match (&store, load.snapshot_each) {
-            (Store::Redis(server), Some(each)) if number % each == 0 => Some(snapshot(server, &clock)?),
-            _ => None,
+    for minute in 0..=minutes {
+        if minute == 1 {
+            daemon = Some(watch(sides[WATCHED].store.pid())?);
+        }
+        let mut snapshots = [None; 2];
+        if let Some(each) = load.snapshot_each
+            && minute % each == 0
+            && minute > 0
+        {
+            for (side, took) in sides.iter().zip(&mut snapshots) {
+                if let Store::Redis(server) = &side.store {
+                    *took = Some(snapshot(server, &clock)?);
+                }
+            }
+        }
+        let _ = clock.pause((begun + MINUTE * (minute + 1)).saturating_sub(clock.now()));
+        let (requests, now) = (asker.take(), counters(&sides, &daemon)?);
+        let speed = |number: usize, side: &mut Side| -> Result<Speed> {
+            let Requests { times, lasted } = &requests[number];
+            Ok(Speed {
+                requests_per_second: times.count() as f64 / lasted.as_secs_f64().max(1e-3),
+                p99: times.at(990),
+                p999: times.at(999),
+                snapshot: snapshots[number],
+                marking: side.marking()?,
+            })
         };
-        let _ = clock.pause((begun + MINUTE * number).saturating_sub(clock.now()));
-        let (times, now) = (asker.take(), counters()?);
-        let markings = store.markings()?;
-        let marking = markings.get(marked..).and_then(|markings| markings.iter().max()).copied();
-        marked = markings.len();
-        let (resident, out) = (status_bytes(pid, "VmRSS")? as f64, status_bytes(pid, "VmSwap")? as f64);
-        let ours = (now.2 - before.2) + (now.3 - before.3);
-        let others = (now.1 - before.1).saturating_sub(ours) as f64 / 100.0 / MINUTE.as_secs_f64();
-        let said =
-            daemon.as_ref().map_or(Ok(String::new()), |daemon| daemon.must(&["task", "show", "-n", "p"]))?;
+        let speed = [speed(WATCHED, &mut sides[WATCHED])?, speed(ALONE, &mut sides[ALONE])?];
+        let pids = sides[WATCHED].store.pids();
+        let out = of_all(&pids, |pid| Ok(status_bytes(pid, "VmSwap")? as u64))? as f64;
+        let resident = memory_of(&pids)? as f64;
+        let busy = (now.busy - before.busy).saturating_sub(now.ours - before.ours);
+        let said = daemon.as_ref().map(|daemon| daemon.must(&["task", "show", "-n", "p"])).transpose()?;
         rows.push(Minute {
-            number,
-            requests_per_second: times.count() as f64 / MINUTE.as_secs_f64(),
-            p99: times.at(990),
-            p999: times.at(999),
+            number: minute,
+            speed,
             resident,
             out,
             net: full - resident - (zram() as f64 - zram_before),
             available: available() - available_before,
-            snapshot,
-            marking,
-            refaulted: ((now.0 - before.0) * PAGE as u64) as f64,
-            others,
-            price: Duration::from_millis((now.3 - before.3) * 10),
-            said,
+            refaulted: ((now.major_faults - before.major_faults) * PAGE as u64) as f64,
+            others: busy as f64 / 100.0 / MINUTE.as_secs_f64(),
+            price: Duration::from_millis((now.of_daemon - before.of_daemon) * 10),
+            said: said.unwrap_or_default(),
         });
         before = now;
     }
     asker.stop()?;
-    if let Some(daemon) = daemon {
-        daemon.terminate()?;
-    }
+    daemon.map_or(Ok(()), |daemon| daemon.terminate().map(drop))?;
     Ok(rows)
+}
+
+/// A daemon with a task for `pid`, and all else by default.
+fn watch(pid: u32) -> Result<Daemon> {
+    let daemon = Daemon::start(&Binaries::beside()?)?;
+    let file = ProjectFile::new("p").task_as_written("t", TaskKind::Pid(pid), &["T=1"]);
+    daemon.add(&file.to_string())?;
+    daemon.must(&["project", "start", "-n", "p"])?;
+    Ok(daemon)
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::iter;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +18,7 @@ use etmem_testkit::size::MIB;
 use etmem_testkit::stage::LIMIT;
 use etmem_testkit::workload::content::record;
 
-use crate::mariadb;
+use crate::{mariadb, postgres};
 
 pub(crate) const VALUE_BYTES: usize = 1024;
 /// Commands that are sent before their answers are read.
@@ -28,19 +29,23 @@ pub(crate) enum StoreKind {
     Redis,
     Memcached,
     MariaDb,
+    Postgres,
     /// A map on the heap of a Java virtual machine, whose collector marks all that is alive each quarter of a minute.
     Jvm,
 }
 
 impl StoreKind {
-    /// The programs that it is started by.
-    pub(crate) const fn programs(self) -> &'static [&'static str] {
-        match self {
+    /// A program that it needs and that is not installed.
+    pub(crate) fn lacks(self) -> Option<&'static str> {
+        let programs: &[&str] = match self {
             Self::Redis => &["redis-server"],
             Self::Memcached => &["memcached"],
             Self::MariaDb => &[mariadb::PROGRAM],
+            Self::Postgres => postgres::PROGRAMS,
             Self::Jvm => &["javac", "java"],
-        }
+        };
+        let find = if matches!(self, Self::Postgres) { postgres::program } else { find_program };
+        programs.iter().find(|name| find(name).is_none()).copied()
     }
 }
 
@@ -52,6 +57,7 @@ pub(crate) enum Store {
     Memcached(Running, PathBuf),
     Jvm(Running, PathBuf, PathBuf),
     MariaDb(mariadb::Server),
+    Postgres(postgres::Server),
 }
 
 /// A connection to it.
@@ -60,6 +66,7 @@ pub(crate) enum Client {
     Redis(redis::Client),
     Memcached(BufReader<UnixStream>),
     MariaDb(mariadb::Client),
+    Postgres(postgres::Client),
 }
 
 impl Store {
@@ -70,6 +77,7 @@ impl Store {
             StoreKind::Memcached => memcached(folder),
             StoreKind::Jvm => jvm(folder),
             StoreKind::MariaDb => mariadb::Server::start(folder).map(Self::MariaDb),
+            StoreKind::Postgres => postgres::Server::start(folder).map(Self::Postgres),
         }
     }
 
@@ -78,14 +86,26 @@ impl Store {
             Self::Redis(server) => server.pid(),
             Self::Memcached(running, _) | Self::Jvm(running, ..) => running.pid(),
             Self::MariaDb(server) => server.running.pid(),
+            Self::Postgres(server) => server.running.pid(),
         }
+    }
+
+    /// It, and the processes that it has made.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let pid = self.pid();
+        let made = match self {
+            Self::Postgres(_) => fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")),
+            _ => Ok(String::new()),
+        };
+        let made = made.unwrap_or_default();
+        iter::once(pid).chain(made.split_whitespace().filter_map(|pid| pid.parse().ok())).collect()
     }
 
     /// How long its collector's markings took so far, where it has one.
     pub(crate) fn markings(&self) -> Result<Vec<Duration>> {
         match self {
-            Self::Redis(_) | Self::Memcached(..) | Self::MariaDb(_) => Ok(Vec::new()),
             Self::Jvm(_, _, log) => Ok(markings_of(&fs::read_to_string(log)?)),
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -93,6 +113,7 @@ impl Store {
         match self {
             Self::Redis(server) => server.connect().map(Client::Redis),
             Self::MariaDb(server) => server.connect()?.begin().map(Client::MariaDb),
+            Self::Postgres(server) => server.connect().map(Client::Postgres),
             Self::Memcached(_, socket) | Self::Jvm(_, socket, _) => {
                 let stream = UnixStream::connect(socket)?;
                 stream.set_read_timeout(Some(LIMIT))?;
@@ -111,7 +132,7 @@ fn memcached(folder: &Path) -> Result<Store> {
 }
 
 /// Bytes of the part of the heap in which objects begin: what the server throws away fills it in about a quarter of a minute.
-const YOUNG: &str = "-Xmn512m";
+const YOUNG: &str = "-Xmn256m";
 
 fn jvm(folder: &Path) -> Result<Store> {
     let (socket, log) = (folder.join("jvm.socket"), folder.join("gc.log"));
@@ -138,6 +159,12 @@ fn value(key: usize) -> Vec<u8> {
     record(key as u64, &name(key), VALUE_BYTES)
 }
 
+/// As SQL takes bytes.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
 fn name(key: usize) -> String {
     format!("key:{key:08}")
 }
@@ -147,28 +174,28 @@ impl Client {
     pub(crate) fn fill(&mut self, keys: usize) -> Result<()> {
         for first in (0..keys).step_by(BATCH) {
             let batch = first..(first + BATCH).min(keys);
-            if let Self::MariaDb(client) = self {
-                client.write(batch.map(|key| (key, value(key))))?;
-                continue;
-            }
-            for key in batch.clone() {
-                let (name, value) = (name(key), value(key));
-                match self {
-                    Self::Redis(client) => client.send(&[b"SET", name.as_bytes(), &value])?,
-                    Self::Memcached(stream) => {
-                        let head = format!("set {name} 0 0 {VALUE_BYTES}\r\n");
+            let rows = batch.clone().map(|key| (key, value(key)));
+            match self {
+                Self::Redis(client) => {
+                    for (key, value) in rows {
+                        client.send(&[b"SET", name(key).as_bytes(), &value])?;
+                    }
+                    batch.into_iter().try_for_each(|_| client.read_ok())?;
+                }
+                Self::Memcached(stream) => {
+                    for (key, value) in rows {
+                        let head = format!("set {} 0 0 {VALUE_BYTES}\r\n", name(key));
                         stream.get_mut().write_all(&[head.as_bytes(), &value, b"\r\n"].concat())?;
                     }
-                    Self::MariaDb(_) => {}
+                    batch.into_iter().try_for_each(|_| expect_line(stream, "STORED"))?;
                 }
+                Self::MariaDb(client) => client.write(rows)?,
+                Self::Postgres(client) => client.write(rows)?,
             }
-            for _ in batch {
-                match self {
-                    Self::Redis(client) => client.read_ok()?,
-                    Self::Memcached(stream) => expect_line(stream, "STORED")?,
-                    Self::MariaDb(_) => {}
-                }
-            }
+        }
+        if let Self::Postgres(client) = self {
+            // Its first reads would write what vacuuming does.
+            client.run("VACUUM FREEZE t")?;
         }
         Ok(())
     }
@@ -187,6 +214,7 @@ impl Client {
                 expect_line(stream, "END")?;
             }
             Self::MariaDb(client) => ensure!(client.read(key)? == VALUE_BYTES, "{key} has changed"),
+            Self::Postgres(client) => ensure!(client.read(key)? == VALUE_BYTES, "{key} has changed"),
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use etmem_testkit::size::MIB;
 
 use crate::Plan;
 use crate::loads::Load;
-use crate::run::Minute;
+use crate::run::{ALONE, Minute, Speed, WATCHED};
 use crate::stores::VALUE_BYTES;
 
 /// Least throughput, as a share of that without the daemon.
@@ -20,8 +20,8 @@ const P999: f64 = 1.2;
 const SNAPSHOT: f64 = 1.15;
 /// Longest time for a marking, as a multiple of that without the daemon.
 const MARKING: f64 = 1.3;
-/// Rounds without the daemon that differ by more than this say nothing of one with it.
-const COMPARABLE: f64 = 0.06;
+/// What other programs' use of memory may make of `MemAvailable`, in bytes.
+const UNSTEADY: f64 = 16.0 * MIB as f64;
 
 fn mib(bytes: f64) -> f64 {
     bytes / MIB as f64
@@ -32,50 +32,58 @@ pub(crate) fn head(swap: &str, plan: &Plan) -> Result<()> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     println!("Linux {}, {swap}, etmem {}", kernel.trim(), env!("CARGO_PKG_VERSION"));
     println!(
-        "loop=3 interval=1 sleep=1 T=1, all else by default; {} minutes each, {} rounds, with etmemd and without in turn\n",
+        "loop=3 interval=1 sleep=1 T=1, all else by default; {} minutes each, {} rounds. Two servers are asked in turn, half a second \
+         each. etmemd watches the first, from minute 1 on; figures of memory are of that one.\n",
         plan.minutes, plan.rounds
     );
     println!(
-        "| load | round | etmemd | minute | requests a second | p99, µs | p99.9, µs | resident, MiB | out, MiB | net, MiB | \
-         available, MiB | snapshot or marking | \
-         refaulted, MiB | etmemd's time | others' share of a processor |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+        "| load | round | minute | requests a second | alone | share | p99, µs | alone | p99.9, µs | alone | resident, MiB | out, MiB | net, MiB | \
+         available, MiB | snapshot or marking | alone | refaulted, MiB | etmemd's time | others' share of a processor |\n\
+         |{}",
+        " --- |".repeat(19)
     );
     Ok(())
 }
 
-/// A minute of a run.
-pub(crate) fn row(load: &Load, round: u32, with_daemon: bool, minute: &Minute) -> String {
-    let Minute {
-        number,
-        requests_per_second,
-        p99,
-        p999,
-        resident,
-        out,
-        net,
-        available,
-        snapshot,
-        marking,
-        refaulted,
-        others,
-        price,
-        said: _,
-    } = minute;
+/// A minute of a round.
+pub(crate) fn row(load: &Load, round: u32, minute: &Minute) -> String {
+    let Minute { number, speed, resident, out, net, available, refaulted, others, price, said: _ } = minute;
+    let [watched, alone] = speed;
+    let took = |speed: &Speed| {
+        let took = speed.snapshot.or(speed.marking);
+        took.map_or(String::new(), |took| format!("{:.2} s", took.as_secs_f64()))
+    };
     format!(
-        "| {} | {round} | {} | {number} | {requests_per_second:.0} | {p99} | {p999} | {:.0} | {:.0} | {:.0} | {:.0} | {} | {:.2} | {:.2} s | \
-         {:.0} % |",
+        "| {} | {round} | {number} | {:.0} | {:.0} | {:.1} % | {} | {} | {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {} | {} | {:.2} | \
+         {:.2} s | {:.0} % |",
         load.name,
-        if with_daemon { "yes" } else { "no" },
+        watched.requests_per_second,
+        alone.requests_per_second,
+        throughput(minute) * 100.0,
+        watched.p99,
+        alone.p99,
+        watched.p999,
+        alone.p999,
         mib(*resident),
         mib(*out),
         mib(*net),
         mib(*available),
-        snapshot.or(*marking).map_or(String::new(), |took| format!("{:.2} s", took.as_secs_f64())),
+        took(watched),
+        took(alone),
         mib(*refaulted),
         price.as_secs_f64(),
         others * 100.0
     )
+}
+
+/// Requests a second, as a share of those of the server that is left alone.
+fn throughput(minute: &Minute) -> f64 {
+    minute.speed[WATCHED].requests_per_second / minute.speed[ALONE].requests_per_second.max(1.0)
+}
+
+/// p99.9, as a multiple of that of the server that is left alone.
+fn tail(minute: &Minute) -> f64 {
+    minute.speed[WATCHED].p999 as f64 / minute.speed[ALONE].p999.max(1) as f64
 }
 
 /// What became of something that is to hold.
@@ -115,113 +123,87 @@ fn spread(figures: impl Iterator<Item = f64>) -> [f64; 3] {
     [at(0), at(figures.len() / 2), at(figures.len().saturating_sub(1))]
 }
 
-/// Whether `with` is at most `most` times the median without, unless the rounds without differ by more than that themselves; there is
-/// nothing that one round could be compared with.
-fn at_most([least, bare, largest]: [f64; 3], rounds: usize, with: f64, most: f64) -> Option<bool> {
-    let holds = with <= bare * most;
-    (holds || (rounds > 1 && largest <= least * most)).then_some(holds)
-}
-
-/// What is to hold of how long `what` took in each round, with the daemon and without, if that was seen.
-fn took(load: &str, what: &str, most: f64, times: [impl Iterator<Item = Duration>; 2]) -> Option<Verdict> {
-    let [with, without] = times.map(|times| times.map(|took| took.as_secs_f64()).collect::<Vec<_>>());
-    if with.is_empty() || without.is_empty() {
-        return None;
-    }
-    let rounds = without.len();
-    let ([_, took, _], alone) = (spread(with.into_iter()), spread(without.into_iter()));
-    let [least, bare, largest] = alone;
+/// What is to hold of how long `what` took with etmemd beside without, if that was seen.
+fn took(load: &str, what: &str, most: f64, times: [Option<Duration>; 2]) -> Option<Verdict> {
+    let [watched, alone] = times.map(|took| Some(took?.as_secs_f64()));
+    let (watched, alone) = watched.zip(alone)?;
     Some(Verdict::new(
-        at_most(alone, rounds, took, most),
-        format!(
-            "{load}: {what} took {took:.2} s, at most {most} times {bare:.2} ({least:.2} to {largest:.2})"
-        ),
+        watched <= alone * most,
+        format!("{load}: {what} took {watched:.2} s, at most {most} times {alone:.2}"),
     ))
 }
 
 /// What is to hold, minute by minute.
-pub(crate) fn verdicts(load: &Load, without: &[Vec<Minute>], with: &[Vec<Minute>]) -> Vec<Verdict> {
-    let name = load.name;
-    let minutes = with.iter().map(Vec::len).min().unwrap_or(0);
+pub(crate) fn verdicts(load: &Load, rounds: &[Vec<Minute>]) -> Vec<Verdict> {
+    let minutes = rounds.iter().map(Vec::len).min().unwrap_or(0);
     let mut verdicts = Vec::new();
-    for minute in 0..minutes {
-        let figures = |runs: &[Vec<Minute>], figure: fn(&Minute) -> f64| {
-            spread(runs.iter().map(|run| figure(&run[minute])))
-        };
-        let rate = |minute: &Minute| minute.requests_per_second;
-        let ([least, bare, most], [_, throughput, _]) = (figures(without, rate), figures(with, rate));
-        let share = throughput / bare;
-        // A difference of the rounds alone says nothing against it, and nothing for it; one round has none to compare it with.
-        let is_comparable = share >= THROUGHPUT || (without.len() > 1 && (most - least) / bare <= COMPARABLE);
+    let of = |minute: usize, figure: fn(&Minute) -> f64| {
+        spread(rounds.iter().filter_map(|round| round.get(minute)).map(figure))
+    };
+    // Where servers that are both alone differ by more than that, nothing is said against one that is watched.
+    let (before, tail_before) = (of(0, throughput)[1], of(0, tail)[1]);
+    for minute in 1..minutes {
+        let name = format!("{}, minute {minute}", load.name);
+        let [least, share, most] = of(minute, throughput);
+        let holds = share >= THROUGHPUT;
         verdicts.push(Verdict::new(
-            is_comparable.then_some(share >= THROUGHPUT),
+            (holds || (THROUGHPUT..=1.0 / THROUGHPUT).contains(&before)).then_some(holds),
             format!(
-                "{name}, minute {}: {:.1} % of the throughput, at least {:.0} (rounds without it differ by {:.1} %)",
-                minute + 1,
+                "{name}: {:.1} % of the throughput ({:.1} to {:.1}), at least {:.0} (before etmemd was started {:.1})",
                 share * 100.0,
+                least * 100.0,
+                most * 100.0,
                 THROUGHPUT * 100.0,
-                (most - least) / bare * 100.0
+                before * 100.0
             ),
         ));
-        let tail = |minute: &Minute| minute.p999 as f64;
-        let (alone, [_, tail, _]) = (figures(without, tail), figures(with, tail));
-        let [least, bare, most] = alone;
+        let [least, times, most] = of(minute, tail);
+        let holds = times <= P999;
         verdicts.push(Verdict::new(
-            at_most(alone, without.len(), tail, P999),
+            (holds || (1.0 / P999..=P999).contains(&tail_before)).then_some(holds),
             format!(
-                "{name}, minute {}: p99.9 {tail:.0} µs, at most {P999} times {bare:.0} (rounds without it: {least:.0} to {most:.0})",
-                minute + 1
+                "{name}: {times:.2} times the p99.9 ({least:.2} to {most:.2}), at most {P999} (before etmemd was started {tail_before:.2})"
             ),
         ));
-        let [_, net, _] = figures(with, |minute| minute.net);
+        let [_, net, _] = of(minute, |minute| minute.net);
         // Pages of the server's own come and go.
         if net < -4.0 * MIB as f64 {
-            verdicts.push(Verdict::new(
-                false,
-                format!("{name}, minute {}: saves {:.0} MiB net", minute + 1, mib(net)),
-            ));
+            verdicts.push(Verdict::new(false, format!("{name}: saves {:.0} MiB net", mib(net))));
         }
-    }
-    for minute in 0..minutes {
-        let [with, without] = [with, without].map(|runs| runs.iter().map(|run| &run[minute]));
-        let snapshot = |minute: &Minute| minute.snapshot;
-        let name = format!("{name}, minute {}", minute + 1);
-        verdicts.extend(took(
-            &name,
-            "a snapshot",
-            SNAPSHOT,
-            [with, without].map(|all| all.filter_map(snapshot)),
-        ));
-    }
-    let longest = |run: &Vec<Minute>| run.iter().filter_map(|minute| minute.marking).max();
-    verdicts.extend(took(
-        name,
-        "the longest marking",
-        MARKING,
-        [with, without].map(|runs| runs.iter().filter_map(longest)),
-    ));
-    for minute in (0..minutes).filter(|minute| with[0][*minute].snapshot.is_some()) {
-        for after in (minute..minutes).take(2) {
-            let available = |runs: &[Vec<Minute>]| spread(runs.iter().map(|run| run[after].available))[1];
-            let (with, without) = (available(with), available(without));
+        let snapshot = |number: usize| {
+            let mut all: Vec<Duration> =
+                rounds.iter().filter_map(|round| round[minute].speed[number].snapshot).collect();
+            all.sort();
+            all.get(all.len() / 2).copied()
+        };
+        let snapshots = [snapshot(WATCHED), snapshot(ALONE)];
+        let had_one = snapshots[WATCHED].is_some();
+        verdicts.extend(took(&name, "a snapshot", SNAPSHOT, snapshots));
+        for after in (minute..minutes).take(if had_one { 2 } else { 0 }) {
+            let available = of(after, |minute| minute.available)[1];
             verdicts.push(Verdict::new(
-                with >= without,
+                available >= -UNSTEADY,
                 format!(
-                    "{name}, minute {}, after a snapshot: {:.0} MiB more are available than before, {:.0} without it",
-                    after + 1,
-                    mib(with),
-                    mib(without)
+                    "{}, minute {after}, after a snapshot: {:.0} MiB more are available than at the beginning",
+                    load.name,
+                    mib(available)
                 ),
             ));
         }
     }
+    let longest = |number: usize| {
+        let watched = rounds.iter().flatten().filter(|minute| minute.number > 0);
+        watched.filter_map(|minute| minute.speed[number].marking).max()
+    };
+    verdicts.extend(took(load.name, "the longest marking", MARKING, [longest(WATCHED), longest(ALONE)]));
     let data = (load.keys * VALUE_BYTES) as f64;
-    let last = |figure: fn(&Minute) -> f64| spread(with.iter().filter_map(|run| run.last()).map(figure))[1];
+    let last = |figure: fn(&Minute) -> f64| minutes.checked_sub(1).map_or(0.0, |last| of(last, figure)[1]);
     let out = last(|minute| minute.out) / data;
     verdicts.push(Verdict::new(
         out >= load.out_at_least,
         format!(
-            "{name}, at the end: {:.1} % of the data is out, at least {:.0}; {:.0} MiB saved net",
+            "{}, at the end: {:.1} % of the data is out, at least {:.0}; {:.0} MiB saved net",
+            load.name,
             out * 100.0,
             load.out_at_least * 100.0,
             mib(last(|minute| minute.net))
