@@ -147,7 +147,7 @@ fn run(jumping: &Jumping, line: &str) -> Result<Run> {
     stage.daemon.must(&["project", "stop", "-n", "p"])?;
     if line != "max_refault=none" {
         let log = stage.daemon.log();
-        ensure!(log.contains("more came back than max_refault allows"), "log:\n{log}");
+        ensure!(log.contains("more came back than max_refault or max_stall allows"), "log:\n{log}");
         let times =
             log.lines().filter(|line| line.contains("WARN") && line.contains("nothing moves")).count();
         ensure!(times <= 1, "said {times} times:\n{log}");

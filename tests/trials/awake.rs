@@ -9,17 +9,28 @@ use etmem_testkit::process::Running;
 
 /// One loop for each processor, which runs only while nothing else wants to (SCHED_IDLE of sched(7)). They end when this is dropped.
 ///
-/// They must be of the same terminal session as what is measured: between sessions, the kernel shares processors out as if
-/// loops were work (`sched_autogroup_enabled`).
+/// The kernel first shares processors out between terminal sessions (`sched_autogroup_enabled`), of which servers may be ones of their
+/// own. So each loop is one as well, the least of all.
 pub(crate) struct Awake(Vec<Running>);
 
 impl Awake {
     pub(crate) fn start() -> Result<Self> {
         let processors = std::thread::available_parallelism()?.get();
         let spin = |number: usize| {
-            let mut command = Command::new("taskset");
-            command.args(["--cpu-list", &number.to_string(), "chrt", "--idle", "0", "sh", "-c"]);
-            Running::start(command.arg("while :; do :; done")).map(|(running, _)| running)
+            let mut command = Command::new("setsid");
+            let least = "echo 19 >/proc/self/autogroup || true; while :; do :; done";
+            command.args([
+                "taskset",
+                "--cpu-list",
+                &number.to_string(),
+                "chrt",
+                "--idle",
+                "0",
+                "sh",
+                "-c",
+                least,
+            ]);
+            Running::start(&mut command).map(|(running, _)| running)
         };
         (0..processors).map(spin).collect::<Result<_>>().map(Self)
     }

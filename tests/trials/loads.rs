@@ -77,8 +77,16 @@ pub(crate) static ALL: &[Load] = &[
         out_at_least: 0.0,
     },
     Load {
+        name: "memcached, a tenth hot, 0.01 % anywhere, crawler",
+        store: StoreKind::Memcached { crawls: true },
+        keys: 1_000_000,
+        asked: Asked::Tenth { others_in: Some(10_000) },
+        snapshot_each: None,
+        out_at_least: 0.0,
+    },
+    Load {
         name: "memcached, a tenth hot, 0.01 % anywhere",
-        store: StoreKind::Memcached,
+        store: StoreKind::Memcached { crawls: false },
         keys: 1_000_000,
         asked: Asked::Tenth { others_in: Some(10_000) },
         snapshot_each: None,

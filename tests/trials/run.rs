@@ -143,15 +143,9 @@ fn of_all(pids: &[u32], figure: impl Fn(u32) -> Result<u64>) -> Result<u64> {
     pids.iter().map(|pid| figure(*pid)).sum()
 }
 
-/// What `pids` have in memory. What they share counts once: as much of it as the one that has most.
-fn memory_of(pids: &[u32]) -> Result<usize> {
-    let (mut own, mut shared) = (0, 0);
-    for pid in pids {
-        let of_it = status_bytes(*pid, "RssShmem")?;
-        own += status_bytes(*pid, "VmRSS")? - of_it;
-        shared = shared.max(of_it);
-    }
-    Ok(own + shared)
+/// What `pids` have in memory, without what they share: that stays, and more of it is theirs as they use it.
+fn memory_of(pids: &[u32]) -> Result<u64> {
+    of_all(pids, |pid| Ok((status_bytes(pid, "VmRSS")? - status_bytes(pid, "RssShmem")?) as u64))
 }
 
 /// A server of a round.
@@ -193,7 +187,7 @@ struct Counters {
 pub(crate) fn one(load: &Load, number: u32, minutes: u32, awake: &Awake) -> Result<Vec<Minute>> {
     let clock = WallClock::new();
     let mut sides = [Side::start(load)?, Side::start(load)?];
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         // Whatever it is worth to be started first.
         sides.reverse();
     }
@@ -228,7 +222,7 @@ pub(crate) fn one(load: &Load, number: u32, minutes: u32, awake: &Awake) -> Resu
         }
         let mut snapshots = [None; 2];
         if let Some(each) = load.snapshot_each
-            && minute % each == 0
+            && minute.is_multiple_of(each)
             && minute > 0
         {
             for (side, took) in sides.iter().zip(&mut snapshots) {

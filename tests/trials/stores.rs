@@ -27,7 +27,11 @@ const BATCH: usize = 50;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum StoreKind {
     Redis,
-    Memcached,
+    Memcached {
+        /// Whether a thread of it reads all items now and then: a minute after it was started, then two minutes later, then three, up
+        /// to an hour. What nobody asks for is read all the same.
+        crawls: bool,
+    },
     MariaDb,
     Postgres,
     /// A map on the heap of a Java virtual machine, whose collector marks all that is alive each quarter of a minute.
@@ -39,7 +43,7 @@ impl StoreKind {
     pub(crate) fn lacks(self) -> Option<&'static str> {
         let programs: &[&str] = match self {
             Self::Redis => &["redis-server"],
-            Self::Memcached => &["memcached"],
+            Self::Memcached { .. } => &["memcached"],
             Self::MariaDb => &[mariadb::PROGRAM],
             Self::Postgres => postgres::PROGRAMS,
             Self::Jvm => &["javac", "java"],
@@ -74,7 +78,7 @@ impl Store {
     pub(crate) fn start(kind: StoreKind, folder: &Path) -> Result<Self> {
         match kind {
             StoreKind::Redis => redis::Server::start(folder).map(Self::Redis),
-            StoreKind::Memcached => memcached(folder),
+            StoreKind::Memcached { crawls } => memcached(folder, crawls),
             StoreKind::Jvm => jvm(folder),
             StoreKind::MariaDb => mariadb::Server::start(folder).map(Self::MariaDb),
             StoreKind::Postgres => postgres::Server::start(folder).map(Self::Postgres),
@@ -95,7 +99,7 @@ impl Store {
         let pid = self.pid();
         let made = match self {
             Self::Postgres(_) => fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")),
-            _ => Ok(String::new()),
+            Self::Redis(_) | Self::Memcached(..) | Self::Jvm(..) | Self::MariaDb(_) => Ok(String::new()),
         };
         let made = made.unwrap_or_default();
         iter::once(pid).chain(made.split_whitespace().filter_map(|pid| pid.parse().ok())).collect()
@@ -105,7 +109,7 @@ impl Store {
     pub(crate) fn markings(&self) -> Result<Vec<Duration>> {
         match self {
             Self::Jvm(_, _, log) => Ok(markings_of(&fs::read_to_string(log)?)),
-            _ => Ok(Vec::new()),
+            Self::Redis(_) | Self::Memcached(..) | Self::MariaDb(_) | Self::Postgres(_) => Ok(Vec::new()),
         }
     }
 
@@ -123,10 +127,13 @@ impl Store {
     }
 }
 
-fn memcached(folder: &Path) -> Result<Store> {
+fn memcached(folder: &Path, crawls: bool) -> Result<Store> {
     let socket = folder.join("memcached.socket");
     let mut command = Command::new(find_program("memcached").context("there is no memcached")?);
     command.args(["-u", "root", "-m", "2048", "-t", "1", "-s"]).arg(&socket);
+    if !crawls {
+        command.args(["-o", "no_lru_crawler"]);
+    }
     let running = redis::start_listening(&mut command, &socket)?;
     Ok(Store::Memcached(running, socket))
 }

@@ -2,10 +2,11 @@
 //! the table in `docs/json.md` as well.
 
 use crate::forecast::Shown;
-use etmem_core::feedback::{BackOff, Goal};
+use etmem_core::feedback::BackOff;
 use etmem_core::forecast::Told;
 use etmem_core::kernel::pressure::Share;
 use serde::{Serialize, Serializer};
+use std::time::Duration;
 
 /// What refaults of a process say, and how its task is held back by them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,8 +15,14 @@ pub struct Feedback {
     pub back_off: BackOff,
     /// What was refaulted by all processes of the task within the last minute, as a share of their working sets.
     pub refaults_per_minute: Share,
-    /// How much of it may refault in a minute (`max_refault`); none if nothing bounds it.
-    pub max_refault: Option<Goal>,
+    /// How much of it may refault in a minute (`max_refault` and `max_stall`), in percent; none if nothing bounds it.
+    pub max_refault: Option<f64>,
+    /// How long was waited for what was refaulted in the last minute; none where it is not measured.
+    pub stall: Option<Duration>,
+    /// How long may be waited in a minute (`max_stall`); none if nothing bounds it.
+    pub max_stall: Option<Duration>,
+    /// What a page costs that is refaulted; none where it is not measured.
+    pub refault_cost: Option<Duration>,
     /// Bytes touched in the last two minutes, as far as cycles were counted.
     pub working_set: u64,
     /// Bytes that were moved out and still are.
@@ -34,7 +41,7 @@ pub struct Feedback {
 enum Value {
     Text(String),
     Percent(f64),
-    KnownPercent(Option<f64>),
+    KnownNumber(Option<f64>),
     Number(u64),
     Known(Option<u64>),
     Forecast(Option<Shown>),
@@ -69,8 +76,28 @@ pub const FIELDS: &[Field] = &[
     Field {
         name: "max_refault_percent_per_minute",
         kind: "number or null",
-        help: "what may be refaulted in a minute, in percent of the working sets (`max_refault`); null if nothing bounds it",
-        value: |feedback| Value::KnownPercent(feedback.max_refault.map(percent)),
+        help: "what may be refaulted in a minute, in percent of the working sets (`max_refault` and `max_stall`); null if nothing bounds it",
+        value: |feedback| Value::KnownNumber(feedback.max_refault.map(rounded)),
+    },
+    Field {
+        name: "stall_ms_per_minute",
+        kind: "number or null",
+        help: "how long was waited for what was refaulted in the last minute, with three decimals; null where that is not measured",
+        value: |feedback| Value::KnownNumber(feedback.stall.map(milliseconds)),
+    },
+    Field {
+        name: "max_stall_ms_per_minute",
+        kind: "number or null",
+        help: "how long may be waited in a minute (`max_stall`); null if nothing bounds it",
+        value: |feedback| Value::KnownNumber(feedback.max_stall.map(milliseconds)),
+    },
+    Field {
+        name: "refault_cost_us",
+        kind: "number or null",
+        help: "what a page costs that is refaulted, in microseconds, by what reads from swap took; null where that is not measured",
+        value: |feedback| {
+            Value::Known(feedback.refault_cost.and_then(|cost| u64::try_from(cost.as_micros()).ok()))
+        },
     },
     Field {
         name: "working_set_bytes",
@@ -105,8 +132,13 @@ pub const FIELDS: &[Field] = &[
 ];
 
 /// What people wrote, without what binary fractions add to it.
-fn percent(goal: Goal) -> f64 {
-    (goal.get() * 1e6).round() / 1e6
+fn rounded(percent: f64) -> f64 {
+    (percent * 1e6).round() / 1e6
+}
+
+/// With three decimals.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 impl Serialize for Feedback {

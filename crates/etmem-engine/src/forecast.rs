@@ -100,7 +100,7 @@ impl fmt::Display for InWords<'_> {
                 let more = if age.is_some() { "more" } else { "idle" };
                 write!(
                     f,
-                    "; at {}: {} MiB {more}, {per_minute} a minute would come back ({of_goal} of max_refault in the worst hour)",
+                    "; at {}: {} MiB {more}, {per_minute} a minute would come back ({of_goal} of what may, in the worst hour)",
                     Time(*other),
                     (idle - at) >> 20
                 )?;
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(
             InWords(&told()).to_string(),
             "pages leave that were idle for 3 min; 0.05 % a minute expected to come back, 0.04 % did; at 2 min: 310 MiB more, \
-             0.60 % a minute would come back (300.00 % of max_refault in the worst hour)"
+             0.60 % a minute would come back (300.00 % of what may, in the worst hour)"
         );
         let swept = Swept { period: Some(Duration::from_secs(15)), hold: Duration::ZERO, rare: false };
         let told = Told { age: None, swept: Some(swept), offers: Vec::new(), ..told() };

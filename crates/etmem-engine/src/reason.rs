@@ -112,6 +112,9 @@ reasons! {
     CgroupProtected = "cgroup_protected", Process,
         "its cgroup has no more memory than `memory.min` and `memory.low` promise it",
         "lower promises, if wished";
+    JustForked = "just_forked", Process,
+        "the process was forked less than a minute ago and runs its parent's program, or it is the parent: a snapshot is written, perhaps, and all is read",
+        "wait: until the child has ended, or for a minute";
     MemoryFree = "memory_free", Process,
         "`sysmem_threshold` says to act only while less memory is free",
         "nothing, or a higher `sysmem_threshold`";
@@ -138,7 +141,7 @@ reasons! {
         "wait; a higher T, or a longer `interval`, calls more pages cold";
     WatchedFirst = "watched_first", Process,
         "what would come back is not known yet, or too much would come back of all that was idle for as long as the task has watched",
-        "wait; a higher `max_refault`, or an `age` of your own, acts earlier";
+        "wait; a higher `max_refault` or `max_stall`, or an `age` of your own, acts earlier";
     Swept = "swept", Process,
         "something touches all of it at once, such as a garbage collector or a backup: so often that nothing is cold, or it is not known yet how often",
         "nothing; `age` acts in spite of it";
@@ -152,7 +155,7 @@ reasons! {
         "swap has room for a part of what is cold, or `max_swap_use` leaves room for a part",
         "add swap";
     TooManyRefaults = "came_back", Process,
-        "more of what was moved out was refaulted than `max_refault` allows",
+        "more of what was moved out was refaulted than `max_refault` or `max_stall` allows",
         "wait; [doing-no-harm.md](doing-no-harm.md) says for how long";
     ProbeBlind = "probe_blind", Process,
         "a sample of the pages that looked cold came back at once: the probe does not see what touches this process, so the rest stays; such a sample is tried again after 16 cycles, then after 64, 256 and so on",
@@ -367,6 +370,7 @@ impl From<&SkipReason> for Reason {
             SkipReason::GroupSwap(_) => ReasonName::CgroupSwap,
             SkipReason::GroupProtected(_) => ReasonName::CgroupProtected,
             SkipReason::ByCommand => ReasonName::Elsewhere,
+            SkipReason::JustForked { .. } => ReasonName::JustForked,
             SkipReason::MemoryFree { .. } => ReasonName::MemoryFree,
             SkipReason::Small { .. } => ReasonName::Small,
             SkipReason::SwappedEnough { .. } => ReasonName::SwappedEnough,

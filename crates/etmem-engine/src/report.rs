@@ -370,6 +370,7 @@ const fn skip_level(reason: SkipReason) -> Level {
         | SkipReason::GroupSwap(_)
         | SkipReason::GroupProtected(_) => Level::Warn,
         SkipReason::ByCommand
+        | SkipReason::JustForked { .. }
         | SkipReason::MemoryFree { .. }
         | SkipReason::Small { .. }
         | SkipReason::SwappedEnough { .. } => Level::Info,

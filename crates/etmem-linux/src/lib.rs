@@ -36,6 +36,7 @@ pub mod reader;
 pub mod root;
 pub mod sinking;
 mod small_file;
+mod swap_reads;
 mod swap_stuck;
 #[expect(unsafe_code, reason = "system calls without a crate, and memory shared with the BPF program")]
 mod sys;

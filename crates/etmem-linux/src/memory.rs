@@ -3,10 +3,11 @@
 use crate::figures::{bytes_of, counters};
 use crate::root::Roots;
 use crate::small_file::KeptFile;
+use crate::swap_reads::SwapReading;
 use crate::swap_stuck::SwapStuck;
 use crate::zram::ZramDevices;
 use etmem_core::address::PAGE_SIZE;
-use etmem_core::kernel::memory::{MemoryState, SystemMemory};
+use etmem_core::kernel::memory::{MemoryState, SwapReads, SystemMemory};
 use etmem_core::kernel::process::ProcessError;
 
 /// The memory of the machine.
@@ -15,6 +16,7 @@ pub struct MachineMemory {
     meminfo: KeptFile,
     vmstat: KeptFile,
     zram: ZramDevices,
+    reading: SwapReading,
     stuck: SwapStuck,
 }
 
@@ -26,6 +28,7 @@ impl MachineMemory {
             meminfo: KeptFile::new(roots.proc.machine("meminfo")),
             vmstat: KeptFile::new(roots.proc.machine("vmstat")),
             zram: ZramDevices::new(roots),
+            reading: SwapReading::new(roots),
             stuck: SwapStuck::new(roots.proc.clone()),
         }
     }
@@ -62,6 +65,10 @@ impl SystemMemory for MachineMemory {
         let counted = counters(&text).filter(|(name, _)| SWAPPED_IN.contains(name));
         let pages = counted.map(|(_, pages)| pages).reduce(u64::saturating_add)?;
         Some(pages.saturating_mul(PAGE_SIZE))
+    }
+
+    fn reads(&self) -> Option<SwapReads> {
+        self.reading.reads(&self.vmstat.read().unwrap_or_default())
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 const FOLDER: &str = "tasks";
 
 /// How the first line begins: another version may write another form.
-const HEAD: &str = concat!("etmemd ", env!("CARGO_PKG_VERSION"), " task 2");
+const HEAD: &str = concat!("etmemd ", env!("CARGO_PKG_VERSION"), " task 3");
 
 /// Most bytes of a file: some hundred GiB of scattered pages.
 const LONGEST: u64 = 256 << 20;

@@ -30,7 +30,7 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
     let memory = workload.footprint().memory.clone();
     let pieces: Vec<AddressRange> =
         memory.iter().map(|piece| AddressRange::new(piece.start as u64, piece.end as u64)).collect();
-    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    let (mut bare, mut ours, mut reads) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         workload.verify()?;
         let start = clock.now();
@@ -39,7 +39,10 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
         let places = workload.footprint().places()?;
         ensure!(places.cold.share_swapped() > 0.99, "the bare call left pages in memory: {places:?}");
 
+        let before = kernel.memory.reads().unwrap_or_default();
         workload.verify()?;
+        let after = kernel.memory.reads().unwrap_or_default();
+        reads.push((after.took - before.took).as_secs_f64() * 1e6 / (after.reads - before.reads) as f64);
         let ranges = ranges(&kernel, process)?;
         let mut probe = kernel.probe.attach(process)?;
         probe.prepare(&ranges)?;
@@ -74,5 +77,6 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
             "%",
         ),
         Measure::told("  its rate", 1024.0 / ours, "MiB/s"),
+        Measure::told("  a read of what it moved, by the kernel's count", median(reads), "µs"),
     ])
 }

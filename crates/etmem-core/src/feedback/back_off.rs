@@ -39,22 +39,22 @@ impl fmt::Display for BackOff {
         match self {
             Self::None => f.write_str("not held back"),
             Self::Trial => f.write_str(
-                "more came back than max_refault allows: a few MiB leave at a time, and more as long as they stay out",
+                "more came back than max_refault or max_stall allows: a few MiB leave at a time, and more as long as they stay out",
             ),
             Self::Slower { idle_cycles, divisor, probation, .. } => {
                 let most = if *probation { ", and no more than may come back" } else { "" };
                 write!(
                     f,
-                    "more came back than max_refault allows: pages go when idle for {idle_cycles} cycles, at 1/{divisor} of \
+                    "more came back than max_refault or max_stall allows: pages go when idle for {idle_cycles} cycles, at 1/{divisor} of \
                      the rate{most}"
                 )
             }
             Self::Paused { left, .. } if left.as_secs() > 365 * 86_400 => {
-                f.write_str("more came back than max_refault will ever allow: nothing moves")
+                f.write_str("more came back than max_refault or max_stall will ever allow: nothing moves")
             }
             Self::Paused { left, owed } => {
                 let minutes = left.as_secs().div_ceil(60);
-                write!(f, "far more came back than max_refault allows: nothing moves for {minutes} min")?;
+                write!(f, "far more came back than max_refault or max_stall allows: nothing moves for {minutes} min")?;
                 if *left < LONG_PAUSE {
                     return Ok(());
                 }

@@ -18,8 +18,10 @@
 //! bytes for each page in a block where few differ from the rest. There is no allocation per page or per block.
 
 mod back_off;
+mod cost;
 mod encoding;
 mod estimate;
+mod goal;
 mod last_touch;
 mod mark;
 mod page_set;
@@ -32,12 +34,14 @@ mod trust;
 mod walk;
 
 pub use back_off::BackOff;
+pub use cost::RefaultCost;
 pub use estimate::refaulted_by_faults;
+pub(crate) use goal::FLOOR;
+pub use goal::Goal;
 pub use last_touch::{LOOKS_MAX, LastTouches};
 pub use mark::{Marked, mark_out};
 pub use page_set::{PageSet, PageSetBuilder};
-pub(crate) use refault_limiter::FLOOR;
-pub use refault_limiter::{Goal, RefaultLimiter, RefaultLimits};
+pub use refault_limiter::{RefaultLimiter, RefaultLimits};
 pub(crate) use settle::TOUCHED_RANK;
 pub use settle::{ScannedCycle, Settled, settle};
 pub use standing::{IDLE_CYCLES_MAX, Standing};

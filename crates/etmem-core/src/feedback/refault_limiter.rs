@@ -1,6 +1,6 @@
 //! Keeping refaults within the goal: when to ask more of a page, to move less, and to move nothing.
 //!
-//! The goal is a rate: the share of the working set that may refault in a minute. It is kept as an account in bytes. Each
+//! The goal is a rate: how many bytes may refault in a minute. It is kept as an account in bytes. Each
 //! minute the goal pays in, and what refaulted is taken off. A little may be saved up, so that single pages do not matter. All
 //! else is owed, and while more than some minutes of the goal are owed, nothing moves. So whatever the program does, over
 //! time no more refaulted than the goal has paid.
@@ -14,7 +14,7 @@
 //!       a step for each calm     on probation: what moves is paid for in advance
 //! ```
 //!
-//! A floor holds for small programs: the goal pays for [`FLOOR_PAGES`] pages a minute at least, and what is owed of fewer pages
+//! A floor holds for small programs: the goal pays for 256 pages a minute at least, if these do not take too much time, and what is owed of fewer pages
 //! than that holds nothing back. Otherwise a few pages would stop an idle program, whose working set is next to nothing, for days.
 //!
 //! A long pause is shortened by evidence: for each sample that left and stayed out, half of what is owed is forgiven
@@ -25,6 +25,8 @@
 //! pause was.
 
 use super::back_off::BackOff;
+use super::cost::RefaultCost;
+use super::goal::Goal;
 use super::standing::IDLE_CYCLES_MAX;
 use crate::guard::Bound;
 use crate::kernel::pressure::Share;
@@ -34,11 +36,6 @@ use std::time::Duration;
 
 /// The last step before a pause.
 const STEPS: u8 = 3;
-
-/// Pages a minute that the goal pays for at least, if it pays anything.
-const FLOOR_PAGES: u32 = 256;
-/// The same in bytes.
-pub(crate) const FLOOR: f64 = FLOOR_PAGES as f64 * 4096.0;
 
 /// How long a pause has lasted before a sample may leave, and how far apart such samples are.
 const SAMPLE_EVERY: Duration = Duration::from_secs(600);
@@ -58,24 +55,6 @@ const RATE_WINDOW: Duration = Duration::from_secs(60);
 
 /// How often to look while nothing moves.
 const LOOK_WHILE_PAUSED: Duration = Duration::from_secs(60);
-
-/// How much may refault, as a share of the working set a minute.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub struct Goal(f64);
-
-impl Goal {
-    /// `percent` a minute, 0 to 100.
-    #[must_use]
-    pub fn percent_per_minute(percent: f64) -> Option<Self> {
-        (0.0..=100.0).contains(&percent).then_some(Self(percent / 100.0))
-    }
-
-    /// The number, in percent a minute.
-    #[must_use]
-    pub const fn get(self) -> f64 {
-        self.0 * 100.0
-    }
-}
 
 /// What holds for the next act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +90,9 @@ pub struct RefaultLimiter {
     calm_since: Duration,
     last: Option<Duration>,
     working_set: f64,
+    /// What a page costs that is read back.
+    #[serde(skip)]
+    cost: RefaultCost,
     /// What refaulted when, over the rate's window.
     recent: VecDeque<(Duration, u64)>,
 }
@@ -139,6 +121,7 @@ impl RefaultLimiter {
             calm_since: Duration::ZERO,
             last: None,
             working_set: 0.0,
+            cost: RefaultCost::NOT_SEEN,
             recent: VecDeque::new(),
         }
     }
@@ -156,17 +139,40 @@ impl RefaultLimiter {
 
     /// What the goal pays a minute by the working set, in bytes.
     fn share(&self) -> f64 {
-        self.goal.map_or(0.0, |goal| goal.0 * self.working_set)
+        self.goal.map_or(0.0, |goal| goal.share(self.working_set)).min(self.pay())
     }
 
     /// The least it pays a minute.
     fn floor(&self) -> f64 {
-        self.goal.map_or(0.0, |goal| if goal.0 > 0.0 { FLOOR } else { 0.0 })
+        self.goal.map_or(0.0, Goal::floor).min(self.pay())
     }
 
     /// What it pays a minute.
     fn pay(&self) -> f64 {
-        self.share().max(self.floor())
+        self.goal.map_or(0.0, |goal| goal.pays(self.working_set, &self.cost))
+    }
+
+    /// Bytes that may refault in a minute, and the working set; none: all that likes to may.
+    #[must_use]
+    pub fn pays(&self) -> (Option<f64>, f64) {
+        (self.goal.map(|_| self.pay()), self.working_set)
+    }
+
+    /// How long was waited for what refaulted over the last minute; none if it is not known what a page costs.
+    #[must_use]
+    pub fn stalled(&self) -> Option<Duration> {
+        let pages = self.back() / 4096;
+        Some(self.cost.of_page()? * u32::try_from(pages).unwrap_or(u32::MAX))
+    }
+
+    /// What refaulted over the last minute.
+    fn back(&self) -> u64 {
+        self.recent.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Goes on with what a page costs that is read back.
+    pub const fn costs(&mut self, cost: RefaultCost) {
+        self.cost = cost;
     }
 
     /// Takes note, `now`, of bytes that `refaulted` and of a working set of `working_set` bytes.
@@ -267,7 +273,7 @@ impl RefaultLimiter {
     /// What refaulted over the last minute, as a share of the working set.
     #[must_use]
     pub fn rate(&self) -> Share {
-        let back: u64 = self.recent.iter().map(|(_, bytes)| bytes).sum();
+        let back = self.back();
         let hundredths = if back == 0 { 0.0 } else { bytes(back) / self.working_set.max(1.0) * 10_000.0 };
         #[expect(
             clippy::cast_possible_truncation,
@@ -320,17 +326,6 @@ mod tests {
 
     fn limiter(percent: f64) -> RefaultLimiter {
         RefaultLimiter::new(Goal::percent_per_minute(percent))
-    }
-
-    #[test]
-    fn goals() {
-        assert_eq!(
-            Goal::percent_per_minute(0.2).map(|goal| format!("{:.3}", goal.get())),
-            Some("0.200".into())
-        );
-        for outside in [-0.1, 100.1, f64::NAN] {
-            assert_eq!(Goal::percent_per_minute(outside), None);
-        }
     }
 
     #[test]
@@ -441,7 +436,7 @@ mod tests {
         limiter.refaulted(minutes(1), 1000 * MIB, 1000 * MIB);
         assert_eq!(
             limiter.state().to_string(),
-            "far more came back than max_refault allows: nothing moves for 499 min, until 1021952 KiB are paid for; less \
+            "far more came back than max_refault or max_stall allows: nothing moves for 499 min, until 1021952 KiB are paid for; less \
              if samples stay out"
         );
         assert!(!limiter.may_sample(minutes(10)));

@@ -5,7 +5,7 @@ use super::ramp::{Ramp, Stage};
 use super::sweeps::{News, Sweeps, Swept};
 use super::{bytes, whole};
 use crate::age::{Age, ByAge};
-use crate::feedback::{FLOOR, Goal};
+use crate::feedback::{FLOOR, Goal, RefaultCost};
 use crate::guard::Bound;
 use crate::kernel::pressure::Share;
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,9 @@ pub struct Forecast {
     since: Option<Duration>,
     last: Duration,
     working_set: u64,
+    /// What a page costs that is read back.
+    #[serde(skip)]
+    cost: RefaultCost,
     idle: ByAge,
     /// What was idle when the piece before the open one began, and when the open one did.
     idle_before: [u64; 2],
@@ -133,6 +136,7 @@ impl Forecast {
             since: None,
             last: Duration::ZERO,
             working_set: 0,
+            cost: RefaultCost::NOT_SEEN,
             idle: ByAge::NONE,
             idle_before: [0; 2],
             is_busy: false,
@@ -152,13 +156,20 @@ impl Forecast {
         (self.goal, self.rule) = (goal, rule);
     }
 
+    /// Goes on with what a page costs that is read back.
+    pub const fn costs(&mut self, cost: RefaultCost) {
+        self.cost = cost;
+    }
+
     /// Bytes a minute that the goal pays for.
     fn pay(&self) -> f64 {
-        match self.goal.map(|goal| goal.get() / 100.0) {
-            None => f64::INFINITY,
-            Some(goal) if goal > 0.0 => (goal * bytes(self.working_set)).max(FLOOR),
-            Some(_) => 0.0,
-        }
+        self.goal.map_or(f64::INFINITY, |goal| goal.pays(bytes(self.working_set), &self.cost))
+    }
+
+    /// The same, and the working set; none: all that likes to may refault.
+    #[must_use]
+    pub fn pays(&self) -> (Option<f64>, f64) {
+        (self.goal.map(|_| self.pay()), bytes(self.working_set))
     }
 
     /// Takes note of what was `seen` of a process.

@@ -2,6 +2,7 @@
 
 use crate::kernel::groups::GroupUse;
 use crate::kernel::pressure::Share;
+use crate::kernel::process::Pid;
 use std::fmt;
 
 /// Why a process was left alone.
@@ -46,6 +47,13 @@ pub enum SkipReason {
     GroupProtected(GroupUse),
     /// A command such as `etmem survey` scans it.
     ByCommand,
+    /// It was forked just now and runs its parent's program, or it is the parent.
+    JustForked {
+        /// The child.
+        child: Pid,
+        /// Who forked it.
+        parent: Pid,
+    },
     /// Enough memory is free.
     MemoryFree {
         /// Free memory in percent of the total.
@@ -83,6 +91,7 @@ impl SkipReason {
             | Self::Pressure { .. }
             | Self::MemoryFree { .. } => true,
             Self::ByCommand
+            | Self::JustForked { .. }
             | Self::GroupSwap(_)
             | Self::GroupProtected(_)
             | Self::Small { .. }
@@ -139,6 +148,11 @@ impl fmt::Display for SkipReason {
             ),
             Self::ByCommand => f.write_str(
                 "a command such as etmem survey or etmem idle scans it, and two scans would clear each other's accessed bits",
+            ),
+            Self::JustForked { child, parent } => write!(
+                f,
+                "process {parent} forked {child} less than a minute ago, which has its memory and may be reading all of it: nothing \
+                 of both leaves"
             ),
             Self::MemoryFree { free_percent, below } => {
                 write!(f, "{free_percent} % of memory is free; sysmem_threshold acts below {below} %")

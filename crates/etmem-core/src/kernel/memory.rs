@@ -2,6 +2,7 @@
 
 use super::process::ProcessError;
 use std::fmt;
+use std::time::Duration;
 
 /// Figures of `/proc/meminfo`, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,6 +51,17 @@ pub struct SwapLimit {
     pub room: u64,
 }
 
+/// What reading from swap has taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SwapReads {
+    /// Reads since the machine was started: of one page each where swap is compressed memory, and of a few on a disk.
+    pub reads: u64,
+    /// What they took, all together.
+    pub took: Duration,
+    /// What one takes on such swap, as far as is known before any was seen.
+    pub usual: Duration,
+}
+
 /// Tells the state of memory.
 pub trait SystemMemory: fmt::Debug + Send + Sync {
     /// The state now. Called before a process is scanned and before its pages are moved.
@@ -61,6 +73,11 @@ pub trait SystemMemory: fmt::Debug + Send + Sync {
     /// Bytes that the machine has read back from swap since it was started, read ahead or not; `None` if the kernel does not
     /// count them. No process can have had more of its pages read back.
     fn swapped_in(&self) -> Option<u64> {
+        None
+    }
+
+    /// What reading from the swap that the machine has now took; `None` if the kernel does not tell.
+    fn reads(&self) -> Option<SwapReads> {
         None
     }
 }

@@ -224,6 +224,21 @@ impl Waited {
     }
 }
 
+/// A child that runs its parent's program, with the parent's memory as it was a short while ago: it writes a snapshot, perhaps, or
+/// serves one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JustForked {
+    /// The child.
+    pub child: Pid,
+    /// Who forked it.
+    pub parent: Pid,
+}
+
+impl JustForked {
+    /// A child is one for so long.
+    pub const FOR: Duration = Duration::from_secs(60);
+}
+
 /// Finds processes. Called at the start of every cycle: processes come and go.
 pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// The processes that `target` names and all their descendants, each once, in ascending order of pid;
@@ -275,6 +290,13 @@ pub trait ProcessTable: fmt::Debug + Send + Sync {
     /// Of the control groups that `process` is in, the uppermost that `pattern` means; none if it is in no such group, or gone.
     fn group(&self, process: ProcessId, pattern: &GroupPattern) -> Option<String> {
         let _ = (process, pattern);
+        None
+    }
+
+    /// Whether `process` was forked less than [`JustForked::FOR`] ago, or has forked a child that is still there. One that has been
+    /// given another program since has other memory, and does not count.
+    fn just_forked(&self, process: ProcessId) -> Option<JustForked> {
+        let _ = process;
         None
     }
 

@@ -9,7 +9,7 @@
 use super::acting::{ACT_LONGEST, Act, Acted, Actor, Attached, FRESH};
 use super::cooling::{Cooled, Placing};
 use super::easing::Waiting;
-use super::history::TaskHistory;
+use super::history::{SwapFigures, TaskHistory};
 use super::machine::{Machine, MachineFigures};
 use super::not_looked_at::NotLookedAt;
 use super::report::{Effort, History, Scanned};
@@ -24,7 +24,7 @@ use etmem_core::feedback::{RefaultLimits, Settled};
 use etmem_core::guard::{self, Bound, Room, SkipReason};
 use etmem_core::kernel::Kernel;
 use etmem_core::kernel::pacer::{Pace, Pacer};
-use etmem_core::kernel::process::{ProcessError, ProcessId, ProcessMemory};
+use etmem_core::kernel::process::{JustForked, ProcessError, ProcessId, ProcessMemory};
 use etmem_core::policy;
 use etmem_core::scan::{Looks, Observed, ScanEnd, Wanted, leave_out_forked};
 use std::time::Duration;
@@ -151,10 +151,13 @@ impl<'a> ProcessCycle<'a> {
         };
         let settled = self.history.settle(&mut known, &observed, looked);
         let judged = kernel.processes.memory(process).map(|memory| {
-            let swapped_in = self.machine.swapped_in(kernel, pacer.now());
+            let machine = SwapFigures {
+                swapped_in: self.machine.swapped_in(kernel, pacer.now()),
+                reads: &|| kernel.memory.reads(),
+            };
             let exact = known.probe(kernel).is_page_exact();
             let (refaulted, limits) =
-                self.history.account(&mut known, &settled, exact, memory, swapped_in, pacer.now());
+                self.history.account(&mut known, &settled, exact, memory, &machine, pacer.now());
             let not_looked_at = NotLookedAt::of(self.settings, &observed, forked, &memory);
             Judgement {
                 observed,
@@ -301,6 +304,10 @@ impl<'a> ProcessCycle<'a> {
 
     /// How much of the process may leave now.
     fn room_now(&self) -> Result<Room, End> {
+        // Asked now that it is to leave: such children live for seconds.
+        if let Some(JustForked { child, parent }) = self.kernel.processes.just_forked(self.process) {
+            return Err(SkipReason::JustForked { child, parent }.into());
+        }
         self.machine_now().and_then(|machine| self.room(machine))
     }
 

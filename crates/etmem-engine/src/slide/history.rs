@@ -10,12 +10,12 @@ use crate::report::Feedback;
 use etmem_core::address::{AddressRange, BLOCK_SIZE};
 use etmem_core::age::{AGES, ByAge};
 use etmem_core::feedback::{
-    BackOff, PageSet, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings, Trust, mark_out,
-    refaulted_by_faults, settle,
+    BackOff, Goal, PageSet, RefaultCost, RefaultLimiter, RefaultLimits, ScannedCycle, Settled, Standings,
+    Trust, mark_out, refaulted_by_faults, settle,
 };
 use etmem_core::forecast::{AgeLimits, Forecast, Seen, Stage, Told};
 use etmem_core::kernel::Kernel;
-use etmem_core::kernel::memory::MemoryState;
+use etmem_core::kernel::memory::{MemoryState, SwapReads};
 use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
 use etmem_core::scan::{self, Observed, Slice, Suspected};
@@ -121,6 +121,14 @@ impl Known {
     }
 }
 
+/// What the machine says of its swap.
+pub(super) struct SwapFigures<'a> {
+    /// What was read back from it.
+    pub(super) swapped_in: Option<u64>,
+    /// What reading took: asked where it matters.
+    pub(super) reads: &'a dyn Fn() -> Option<SwapReads>,
+}
+
 /// What a task remembers; its threads share it.
 #[derive(Debug)]
 pub(super) struct TaskHistory {
@@ -129,6 +137,10 @@ pub(super) struct TaskHistory {
     /// From which age on pages may leave, where the task asks for one: then the limiter only counts.
     forecast: Option<Mutex<Forecast>>,
     pub(super) throttle: Mutex<Throttle>,
+    /// How much may refault.
+    goal: Option<Goal>,
+    /// What a page costs that is read back.
+    cost: Mutex<RefaultCost>,
     /// How long to rest before the next cycle.
     rest: Mutex<Duration>,
     /// How long a cycle takes at least, by the task's settings.
@@ -171,6 +183,8 @@ impl TaskHistory {
             limiter: Mutex::new(RefaultLimiter::new(limits)),
             forecast: forecast.map(Mutex::new),
             throttle: Mutex::new(Throttle::new(settings.rate, settings.moving_percent)),
+            goal: settings.goal,
+            cost: Mutex::default(),
             rest: Mutex::default(),
             cycle_time: settings.cycle_time(),
             looking_percent: settings.looking_percent,
@@ -186,6 +200,7 @@ impl TaskHistory {
     pub(super) fn change(&mut self, settings: &Settings) {
         let limits = settings.goal.filter(|_| self.forecast.is_none());
         lock(&self.limiter).change(limits);
+        self.goal = settings.goal;
         self.leaves_alone = limits.is_some();
         if let Some((forecast, rule)) = self.forecast.as_ref().zip(settings.age) {
             // Ages are counted in the cycle time that they began with.
@@ -312,9 +327,10 @@ impl TaskHistory {
         settled: &Settled,
         exact: bool,
         figures: ProcessMemory,
-        swapped_in: Option<u64>,
+        machine: &SwapFigures<'_>,
         now: Duration,
     ) -> (u64, RefaultLimits) {
+        let swapped_in = machine.swapped_in;
         let refaulted = match known.figures {
             _ if exact => settled.refaulted,
             Some(before) => refaulted_by_faults(&before, &figures),
@@ -331,7 +347,9 @@ impl TaskHistory {
         };
         idle.add_all(&known.idle);
         let working_set = others + known.working_set;
+        let cost = self.cost(refaulted > 0, machine);
         let mut limiter = lock(&self.limiter);
+        limiter.costs(cost);
         limiter.refaulted(now, refaulted, working_set);
         let limits = limiter.limits();
         lock(&self.throttle).halve(limits.halvings);
@@ -341,8 +359,20 @@ impl TaskHistory {
             returned.add_all(&settled.refaulted_by_age.share(refaulted, settled.refaulted));
         }
         let mut forecast = lock(forecast);
+        forecast.costs(cost);
         forecast.saw(now, &Seen { returned: &returned, refaulted, idle: &idle, working_set });
         (refaulted, self.by_age(limits, forecast.limits(now)))
+    }
+
+    /// What a page costs that is read back. Asked only where some were: it takes files of all that is swap.
+    fn cost(&self, is_news: bool, machine: &SwapFigures<'_>) -> RefaultCost {
+        let mut cost = lock(&self.cost);
+        if (is_news || !cost.is_seen())
+            && let Some(reads) = (machine.reads)()
+        {
+            cost.saw(reads);
+        }
+        *cost
     }
 
     /// What `limits` are `now` that others of the task have acted.
@@ -436,12 +466,19 @@ impl TaskHistory {
     pub(super) fn feedback(&self, settled: &Settled, left: u64, now: Duration) -> Feedback {
         let forecast = self.told(now);
         let limiter = lock(&self.limiter);
+        let (may_refault, working_set) = match &self.forecast {
+            Some(forecast) => lock(forecast).pays(),
+            None => limiter.pays(),
+        };
         let throttle = lock(&self.throttle);
         Feedback {
             out: settled.out + left,
             working_set: settled.working_set,
             refaults_per_minute: limiter.rate(),
-            max_refault: limiter.goal(),
+            max_refault: may_refault.map(|bytes| bytes * 100.0 / working_set.max(4096.0)),
+            stall: limiter.stalled(),
+            max_stall: self.goal.and_then(Goal::stall),
+            refault_cost: lock(&self.cost).of_page(),
             back_off: back_off(limiter.state(), forecast.as_ref()),
             forecast,
             bytes_per_second: throttle.bytes_per_second().filter(|_| !limiter.limits().paused),

@@ -4,8 +4,9 @@ use crate::tracker::{self, tracker};
 use etmem_config::error::Rule;
 use etmem_config::keys;
 use etmem_config::values::{
-    Percent, age, decimal_or_none, gibibytes, pause, rate, threads, vm_flags, within, yes_or_no,
+    Percent, age, decimal, decimal_or_none, gibibytes, pause, rate, threads, vm_flags, within, yes_or_no,
 };
+use etmem_core::feedback::Goal;
 use etmem_core::forecast::AgeRule;
 use etmem_core::kernel::mapping::VmFlag;
 use etmem_core::kernel::wishes::{Mover, Tracker};
@@ -38,12 +39,17 @@ keys! { pub(crate) TASK;
                of these that the kernel has.").example("madvise");
     DRY_RUN: bool = or("dry_run", "no", yes_or_no).ours("0.1.0")
         .help("Scan and plan, but move nothing. `etmem task show` reports what would leave.").example("yes");
-    MAX_REFAULT: Option<f64> = or("max_refault", "0.2", |text| decimal_or_none(text, 0.0, 100.0)).ours("0.1.0")
+    MAX_REFAULT: Option<Goal> = or("max_refault", "auto", max_refault).ours("0.1.0")
         .unit("% of the working set a minute")
-        .help("How much may be refaulted after it was paged out. Above it less is paged out, or nothing.").example("0.5");
+        .help("How much may be refaulted after it was paged out. Above it less is paged out, or nothing. `auto` is 0.2, or an eighth of what \
+               `max_stall` allows where that is more. `none` limits nothing, and `max_stall` is not kept to.").example("0.5");
+    MAX_STALL: Option<f64> = or("max_stall", "0.1", |text| decimal_or_none(text, 0.0, 100.0)).ours("0.2.0")
+        .unit("% of the time")
+        .help("For how much of the time the task's processes may wait for what is refaulted: a page counts as long as reads from \
+               the machine's swap take. Above it less is paged out, or nothing.").example("0.5");
     AGE: Option<AgeRule> = or("age", "auto", age).ours("0.2.0").unit("s, m or h")
         .help("For how long a page must not have been touched before it may leave. `auto` is the shortest time by which, as the scans \
-               say, no more than `max_refault` allows would come back. `none` acts on what a cycle says, as etmem 1.x does; so does \
+               say, no more than `max_refault` and `max_stall` allow would come back. `none` acts on what a cycle says, as etmem 1.x does; so does \
                `max_refault=none`.").example("10m");
     MAX_RATE: Rate = or("max_rate", "auto", rate).ours("0.1.0").unit("bytes a second")
         .help("How fast pages may leave. `auto` is 5 % of what the machine can do, and up to a quarter while the process waits no longer for processors than before.").example("50m");
@@ -71,6 +77,16 @@ keys! { pub(crate) TASK;
 /// 0 is written for "off".
 fn dram_percent(text: &str) -> Result<Option<Percent>, Rule> {
     Percent::read(text, 0).map(|percent| Some(percent).filter(|percent| percent.get() > 0))
+}
+
+fn max_refault(text: &str) -> Result<Option<Goal>, Rule> {
+    match text {
+        "auto" => Ok(Some(Goal::usual())),
+        "none" => Ok(None),
+        _ => decimal(text, 0.0, 100.0)
+            .map(Goal::percent_per_minute)
+            .map_err(|_| Rule::Form("auto, none, or a number in 0..=100")),
+    }
 }
 
 fn max_ratio(text: &str) -> Result<Option<u8>, Rule> {

@@ -546,7 +546,7 @@ mod tests {
             scanned.to_string(),
             "scanned 200 MiB, cold 100 MiB, paged out 80 MiB, came back 12 KiB, unmapped meanwhile 4 KiB, locked 8 KiB, \
              left for later 1024 KiB, over its cgroup's memory.swap.max 10240 KiB; far more came back than max_refault \
-             allows: nothing moves for 2 min, ended early: the process exited"
+             or max_stall allows: nothing moves for 2 min, ended early: the process exited"
         );
     }
 }

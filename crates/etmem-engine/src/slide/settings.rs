@@ -97,7 +97,8 @@ impl Settings {
                 class: FaultClass::Internal,
             });
         }
-        let goal = task.get(&keys::MAX_REFAULT)?.and_then(Goal::percent_per_minute);
+        let stall = task.get(&keys::MAX_STALL)?;
+        let goal = task.get(&keys::MAX_REFAULT)?.map(|goal| goal.stalling(stall));
         let (threads, most) = (task.get(&keys::MAX_THREADS)?, most_threads());
         let ask_wait = task.get(&keys::ASK_WAIT)?;
         let processor_percent = task.get(&keys::MAX_CPU)?.map(|percent| u32::from(percent.get()));

@@ -40,6 +40,7 @@ fn ways_to(name: ReasonName) -> Vec<Way> {
         ReasonName::Pressure => vec![slide::pressure],
         ReasonName::CgroupSwap => vec![slide::cgroup_swap],
         ReasonName::CgroupProtected => vec![slide::cgroup_protected],
+        ReasonName::JustForked => vec![slide::just_forked],
         ReasonName::MemoryFree => vec![slide::memory_free],
         ReasonName::Small => vec![slide::small],
         ReasonName::SwappedEnough => vec![slide::swapped_enough],
@@ -136,7 +137,7 @@ fn shown(report: StepReport) -> Option<Reason> {
 }
 
 /// The variants of a skip reason, by number: a new one gets the next number and a way to it.
-const SKIP_REASONS: usize = 13;
+const SKIP_REASONS: usize = 14;
 const fn number_of_skip_reason(reason: &SkipReason) -> usize {
     match reason {
         SkipReason::NoSwap => 0,
@@ -152,6 +153,7 @@ const fn number_of_skip_reason(reason: &SkipReason) -> usize {
         SkipReason::ZramLimit { .. } => 10,
         SkipReason::SwapFails { .. } => 11,
         SkipReason::ByCommand => 12,
+        SkipReason::JustForked { .. } => 13,
     }
 }
 

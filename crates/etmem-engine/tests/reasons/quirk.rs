@@ -6,7 +6,7 @@ use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
 use etmem_core::kernel::nodes::{Migrated, NodeId, NodeMover, NodePages, Numa, OwnPlacement, Place};
 use etmem_core::kernel::probe::{AccessProbe, AccessSink, ProbeSource};
 use etmem_core::kernel::process::{
-    Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
+    JustForked, Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError,
 };
 use etmem_core::kernel::{Kernel, Moving};
 use etmem_testkit::fake::FakeMachine;
@@ -30,6 +30,8 @@ pub(crate) enum Quirk {
     SwapFails,
     /// Processes cannot be looked for.
     NoTable,
+    /// The process has just forked a child.
+    HasForked,
 }
 
 /// A machine whose probe can look again without clearing, as that of most machines.
@@ -51,7 +53,7 @@ struct Hand<T: ?Sized> {
 
 impl Quirky {
     pub(crate) fn kernel(&self) -> Kernel {
-        let processes: Arc<dyn ProcessTable> = if self.quirk == Quirk::NoTable {
+        let processes: Arc<dyn ProcessTable> = if matches!(self.quirk, Quirk::NoTable | Quirk::HasForked) {
             Arc::new(self.clone())
         } else {
             self.machine.kernel().processes
@@ -71,8 +73,16 @@ impl Quirky {
 }
 
 impl ProcessTable for Quirky {
-    fn find(&self, _: &Target) -> Result<Vec<ProcessId>, ProcessError> {
+    fn find(&self, target: &Target) -> Result<Vec<ProcessId>, ProcessError> {
+        if self.quirk == Quirk::HasForked {
+            return self.machine.find(target);
+        }
         Err(ProcessError::Refused { call: "/proc".into(), reason: "Permission denied".into() })
+    }
+
+    fn just_forked(&self, process: ProcessId) -> Option<JustForked> {
+        (self.quirk == Quirk::HasForked)
+            .then(|| JustForked { child: Pid::new(43).unwrap(), parent: process.pid })
     }
 
     fn check(&self, pid: Pid) -> Result<ProcessId, TargetError> {
@@ -104,7 +114,7 @@ impl SwapOut for Hand<dyn SwapOut> {
         let bytes = ranges.iter().map(AddressRange::bytes).sum();
         let nothing = Moved::default();
         match self.quirk {
-            Quirk::None | Quirk::NoTable => self.inner.swap_out(ranges),
+            Quirk::None | Quirk::NoTable | Quirk::HasForked => self.inner.swap_out(ranges),
             Quirk::Keeps => Ok(Moved { applied: bytes, ..nothing }),
             Quirk::Refuses => Ok(Moved { refused: bytes, ..nothing }),
             Quirk::Unmapped => {
@@ -165,7 +175,7 @@ impl NodePages for Hand<dyn NodePages> {
     fn move_to(&mut self, pages: &[u64], node: NodeId) -> Result<Migrated, ProcessError> {
         let (all, none) = (pages.len() as u64, Migrated::default());
         match self.quirk {
-            Quirk::None | Quirk::NoTable | Quirk::SwapOff | Quirk::SwapFails => {
+            Quirk::None | Quirk::NoTable | Quirk::HasForked | Quirk::SwapOff | Quirk::SwapFails => {
                 self.inner.move_to(pages, node)
             }
             Quirk::Keeps => Ok(Migrated { shared: all, ..none }),

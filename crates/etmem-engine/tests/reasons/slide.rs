@@ -119,6 +119,10 @@ pub(crate) fn memory_free() -> Vec<StepReport> {
     reports([Case::project("sysmem_threshold=50")])
 }
 
+pub(crate) fn just_forked() -> Vec<StepReport> {
+    reports([Case::quirk(Quirk::HasForked)])
+}
+
 pub(crate) fn small() -> Vec<StepReport> {
     reports([Case { task: "swap_threshold=1g", ..Case::project("sysmem_threshold=51") }])
 }
@@ -196,12 +200,13 @@ pub(crate) fn no_room() -> Vec<StepReport> {
 }
 
 pub(crate) fn too_many_refaults() -> Vec<StepReport> {
+    let task = "max_refault=0.2";
     reports([
-        Case { cycles: 2, ..Case::of(PAGES, jumps) },
+        Case { cycles: 2, task, ..Case::of(PAGES, jumps) },
         // What no look could foresee: a few MiB at a time follow.
-        Case { until: Some(Bound::Probation), ..by_age(100, jumps_later) },
+        Case { until: Some(Bound::Probation), task, ..by_age(100, jumps_later) },
         // Hours later, what came back is paid for, and what leaves is paid for in advance.
-        Case { cycles: 2000, until: Some(Bound::Probation), ..Case::of(PAGES, jumps) },
+        Case { cycles: 2000, task, until: Some(Bound::Probation), ..Case::of(PAGES, jumps) },
     ])
 }
 

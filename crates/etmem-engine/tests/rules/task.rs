@@ -154,18 +154,25 @@ fn slide() {
 
 #[test]
 fn care() {
-    let number = |key: &str, value: &str| {
-        let want = format!("f:8: [task] {key}={value}: must be a number in 0..=100, or none");
-        (format!("{key}={value}"), want)
-    };
-    for key in ["max_refault", "max_pressure"] {
-        Rule::of("max_refault, max_pressure (ours): optional, 0..=100 or none", SLIDE_TASK)
-            .takes(["0", "0.2", "100", "none"].map(|value| format!("{key}={value}")))
-            .refuses(
-                INTERNAL,
-                ["-0.1", "100.1", "NaN", "inf", "", "off", "0,2"].map(|value| number(key, value)),
-            );
+    for (key, may_be) in [
+        ("max_refault", "auto, none, or a number in 0..=100"),
+        ("max_stall", "a number in 0..=100, or none"),
+        ("max_pressure", "a number in 0..=100, or none"),
+    ] {
+        Rule::of(
+            "max_refault, max_stall, max_pressure (ours): optional, 0..=100 or none; auto for the first",
+            SLIDE_TASK,
+        )
+        .takes(["0", "0.2", "100", "none"].map(|value| format!("{key}={value}")))
+        .refuses(
+            INTERNAL,
+            ["-0.1", "100.1", "NaN", "inf", "", "off", "0,2"].map(|value| {
+                let want = format!("f:8: [task] {key}={value}: must be {may_be}");
+                (format!("{key}={value}"), want)
+            }),
+        );
     }
+    Rule::of("max_refault (ours): auto", SLIDE_TASK).takes(["max_refault=auto"]);
     let whole = |key: &str, value: &str| {
         (format!("{key}={value}"), format!("f:8: [task] {key}={value}: must be 1..=100"))
     };

@@ -13,11 +13,13 @@ use crate::root::ProcRoot;
 use crate::small_file;
 use etmem_core::kernel::groups::GroupPattern;
 use etmem_core::kernel::process::{
-    Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError, Waited,
+    JustForked, Pid, ProcessError, ProcessId, ProcessMemory, ProcessTable, Target, TargetError, Waited,
 };
+use rustix::time::{ClockId, clock_gettime};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// The processes of the machine.
 #[derive(Debug, Clone)]
@@ -26,6 +28,9 @@ pub struct Processes {
     /// Whether system calls find the same processes by their numbers.
     comparable: OnceLock<bool>,
 }
+
+/// Of so many children it is asked whether they were forked just now.
+const CHILDREN_ASKED: usize = 64;
 
 /// What the table keeps of one process.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +123,17 @@ impl Processes {
         Some(children)
     }
 
+    /// The child of `parent` that has the number `child`, if it was forked just now and has no program of its own yet.
+    fn just_forked_by(&self, child: Pid, parent: Pid) -> Option<JustForked> {
+        let text_of = |pid| small_file::read_record(&self.proc.process(pid, "stat")).ok();
+        let of_child = text_of(child)?;
+        let stat = Stat::parse(&of_child)?;
+        if stat.parent != parent.get() || stat.has_ended() || !is_young(stat.id()) {
+            return None;
+        }
+        (program(&of_child)? == program(&text_of(parent)?)?).then_some(JustForked { child, parent })
+    }
+
     /// Of the control groups of `pid`, the uppermost that `pattern` means.
     fn group_of(&self, pid: Pid, pattern: &GroupPattern) -> Option<String> {
         let text = small_file::read_to_string(&self.proc.process(pid, "cgroup")).ok()?;
@@ -180,6 +196,12 @@ impl Processes {
         }
         seen.iter().filter_map(|pid| all.get(pid)).copied().collect()
     }
+}
+
+/// Whether `process` began a short while ago.
+fn is_young(process: ProcessId) -> bool {
+    let now = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default();
+    now.saturating_sub(Duration::from_millis(process.start_time.saturating_mul(10))) < JustForked::FOR
 }
 
 /// The path of the group that counts the memory of a process, by the text of its `/proc/PID/cgroup`: that of the first version if
@@ -282,6 +304,19 @@ impl ProcessTable for Processes {
         check_alive(&self.proc, process).ok().map(|()| group)
     }
 
+    fn just_forked(&self, process: ProcessId) -> Option<JustForked> {
+        if is_young(process) {
+            let parent = self.entry(process.pid, None).and_then(|entry| Pid::new(entry.parent))?;
+            if let Some(forked) = self.just_forked_by(process.pid, parent) {
+                return Some(forked);
+            }
+        }
+        let children = self.children(process.pid)?;
+        // The kernel lists the youngest last.
+        let youngest = children.into_iter().rev().take(CHILDREN_ASKED);
+        youngest.into_iter().find_map(|child| self.just_forked_by(child, process.pid))
+    }
+
     fn program(&self, process: ProcessId) -> Option<u64> {
         let text = small_file::read_record(&self.proc.process(process.pid, "stat")).ok()?;
         Stat::parse(&text).filter(|stat| stat.id() == process)?;
@@ -300,6 +335,8 @@ impl ProcessTable for Processes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pacer::SystemPacer;
+    use etmem_core::kernel::pacer::Pacer;
     use etmem_core::kernel::process::Gone;
 
     /// A `/proc` of these processes: pid, name, state, parent, flags.
@@ -498,5 +535,36 @@ mod tests {
         assert_eq!(processes.memory(process), Ok(expected));
         let later = ProcessId { start_time: 101, ..process };
         assert_eq!(processes.memory(later), Err(ProcessError::Exited));
+    }
+
+    /// A shell that forks, and one that runs another program.
+    #[test]
+    fn who_has_just_forked() {
+        let processes = Processes::new(ProcRoot::default());
+        for (script, is_forked) in [("(while :; do sleep 1; done) & wait", true), ("sleep 60 & wait", false)]
+        {
+            let mut shell = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+            let parent = Pid::new(shell.id()).unwrap();
+            let of = |pid| processes.entry(pid, None).map(|entry| entry.id);
+            let child = (0..500).find_map(|_| {
+                let _ = SystemPacer::new().pause(Duration::from_millis(10));
+                let child = *processes.children(parent)?.first()?;
+                let runs = std::fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
+                (is_forked || runs.trim() == "sleep").then_some(child)
+            });
+            let child = child.expect("a child");
+            let want = is_forked.then_some(JustForked { child, parent });
+            for pid in [child, parent] {
+                assert_eq!(processes.just_forked(of(pid).unwrap()), want, "{script}, process {pid}");
+            }
+            let _ = rustix::process::kill_process(
+                rustix::process::Pid::from_raw(child.get().cast_signed()).unwrap(),
+                rustix::process::Signal::KILL,
+            );
+            let _ = shell.wait();
+        }
+        // We were not forked by who has our program, most probably, and have no children.
+        let own = processes.own_pid().unwrap();
+        assert_eq!(processes.just_forked(processes.identify(own).unwrap()), None);
     }
 }

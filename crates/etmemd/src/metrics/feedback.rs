@@ -9,6 +9,7 @@ use etmem_core::feedback::BackOff;
 use etmem_core::forecast::{Stage, Told};
 use etmem_core::kernel::pressure::Share;
 use etmem_engine::Feedback;
+use std::time::Duration;
 
 /// A family: the unit and the help, and its sample of what is known of one task.
 struct Row {
@@ -28,8 +29,26 @@ const ROWS: &[Row] = &[
     Row {
         name: "etmem_task_max_refault_ratio",
         unit: "ratio",
-        help: "what may be refaulted in a minute, as a share of the working sets (max_refault); absent if nothing bounds it",
-        value: |all| Some((all.first()?.max_refault?.get() / 100.0).to_string()),
+        help: "what may be refaulted in a minute, as a share of the working sets (max_refault, max_stall); absent if nothing bounds it",
+        value: |all| Some((all.first()?.max_refault? / 100.0).to_string()),
+    },
+    Row {
+        name: "etmem_task_stall_ratio",
+        unit: "ratio",
+        help: "how much of the last minute was waited for what was refaulted in it; absent where that is not measured",
+        value: |all| Some(of_a_minute(all.first()?.stall?)),
+    },
+    Row {
+        name: "etmem_task_max_stall_ratio",
+        unit: "ratio",
+        help: "for how much of the time may be waited for what is refaulted (max_stall); absent if nothing bounds it",
+        value: |all| Some(of_a_minute(all.first()?.max_stall?)),
+    },
+    Row {
+        name: "etmem_task_refault_cost_seconds",
+        unit: "seconds",
+        help: "what a page costs that is refaulted, by what reads from swap took; absent where that is not measured",
+        value: |all| Some(all.first()?.refault_cost?.as_secs_f64().to_string()),
     },
     Row {
         name: "etmem_task_working_set_bytes",
@@ -118,6 +137,11 @@ const fn way(back_off: BackOff) -> &'static str {
 
 fn told<'a>(all: &[&'a Feedback]) -> Option<&'a Told> {
     all.first()?.forecast.as_ref()
+}
+
+/// What share of a minute that is.
+fn of_a_minute(time: Duration) -> String {
+    (time.as_secs_f64() / 60.0).to_string()
 }
 
 fn ratio(share: Share) -> String {

@@ -37,7 +37,7 @@ pub(super) const RETURNS: [Duration; AGES.len()] = {
     ages
 };
 
-/// What may come back in a minute, in percent of the working set: 70 % of the default of `max_refault`, as a task chooses its age.
+/// What may come back in a minute, in percent of the working set: 70 % of `max_refault=0.2`, as a task chooses its age.
 const MOST_PERCENT: f64 = 0.7 * 0.2;
 
 /// The working set is what was touched within this time.

@@ -194,7 +194,12 @@ fn held_back(cycle: &Cycle) -> Option<String> {
     let feedback = cycle.report.processes.iter().find_map(|process| process.feedback.as_ref())?;
     let rate = feedback.bytes_per_second.map(|rate| format!("; at most {}/s leave", size(rate)));
     let refaults = feedback.refaults_per_minute;
-    Some(format!("{}; {refaults} a minute came back{}", feedback.back_off, rate.unwrap_or_default()))
+    let waited = feedback.stall.map(|stall| {
+        let most = feedback.max_stall.map(|most| format!(" of at most {:.0}", most.as_secs_f64() * 1e3));
+        format!(", {:.1}{} ms of waiting", stall.as_secs_f64() * 1e3, most.unwrap_or_default())
+    });
+    let [waited, rate] = [waited, rate].map(Option::unwrap_or_default);
+    Some(format!("{}; {refaults} a minute came back{waited}{rate}", feedback.back_off))
 }
 
 /// The forecast of the task: the last of its processes knows most.

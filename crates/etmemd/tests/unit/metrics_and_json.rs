@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::task_show::task_show;
-use etmem_core::feedback::{BackOff, Goal};
+use etmem_core::feedback::BackOff;
 use etmem_core::forecast::{Offer, Stage, Swept, Told};
 use etmem_core::kernel::pressure::Share;
 use etmem_engine::{Feedback, SoFar};
@@ -19,6 +19,9 @@ const SAME: &[(&str, &str)] = &[
     (FEEDBACK_WAY, "etmem_task_held_back"),
     ("last_cycle.processes[].feedback.came_back_percent_per_minute", "etmem_task_refault_ratio"),
     ("last_cycle.processes[].feedback.max_refault_percent_per_minute", "etmem_task_max_refault_ratio"),
+    ("last_cycle.processes[].feedback.stall_ms_per_minute", "etmem_task_stall_ratio"),
+    ("last_cycle.processes[].feedback.max_stall_ms_per_minute", "etmem_task_max_stall_ratio"),
+    ("last_cycle.processes[].feedback.refault_cost_us", "etmem_task_refault_cost_seconds"),
     ("last_cycle.processes[].feedback.working_set_bytes", "etmem_task_working_set_bytes"),
     ("last_cycle.processes[].feedback.out_bytes", "etmem_last_cycle_out_bytes"),
     ("last_cycle.processes[].feedback.rate_bytes_per_second", "etmem_task_rate_bytes_per_second"),
@@ -87,7 +90,10 @@ fn known() -> ShownWork {
     let feedback = Feedback {
         back_off: BackOff::Trial,
         refaults_per_minute: hundredths(12),
-        max_refault: Goal::percent_per_minute(0.2),
+        max_refault: Some(0.2),
+        stall: Some(Duration::from_micros(1500)),
+        max_stall: Some(Duration::from_millis(60)),
+        refault_cost: Some(Duration::from_micros(6)),
         working_set: 7 << 20,
         out: 0,
         bytes_per_second: Some(40 << 20),

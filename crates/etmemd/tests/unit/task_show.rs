@@ -183,7 +183,7 @@ fn json_for_programs() {
         "skipped_no_room_bytes": 50 * MIB, "window_seconds": 3.0,
     });
     let feedback = json!({
-        "back_off": "not held back", "came_back_percent_per_minute": 0.0, "max_refault_percent_per_minute": null, "working_set_bytes": 0, "out_bytes": 0,
+        "back_off": "not held back", "came_back_percent_per_minute": 0.0, "max_refault_percent_per_minute": null, "stall_ms_per_minute": null, "max_stall_ms_per_minute": null, "refault_cost_us": null, "working_set_bytes": 0, "out_bytes": 0,
         "rate_bytes_per_second": 40 * MIB, "ability_bytes_per_second": null, "forecast": null,
     });
     assert_eq!(
