@@ -29,7 +29,7 @@ pub(crate) enum StoreKind {
     Redis,
     Memcached {
         /// Whether a thread of it reads all items now and then: a minute after it was started, then two minutes later, then three, up
-        /// to an hour. What nobody asks for is read all the same.
+        /// to an hour. What no client asks for is read all the same.
         crawls: bool,
     },
     MariaDb,

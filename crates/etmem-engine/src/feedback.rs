@@ -17,11 +17,11 @@ pub struct Feedback {
     pub refaults_per_minute: Share,
     /// How much of it may refault in a minute (`max_refault` and `max_stall`), in percent; none if nothing bounds it.
     pub max_refault: Option<f64>,
-    /// How long was waited for what was refaulted in the last minute; none where it is not measured.
+    /// How long was waited for what was refaulted in the last minute; absent where that is not measured.
     pub stall: Option<Duration>,
     /// How long may be waited in a minute (`max_stall`); none if nothing bounds it.
     pub max_stall: Option<Duration>,
-    /// What a page costs that is refaulted; none where it is not measured.
+    /// What a page costs that is refaulted; absent where that is not measured.
     pub refault_cost: Option<Duration>,
     /// Bytes touched in the last two minutes, as far as cycles were counted.
     pub working_set: u64,

@@ -10,18 +10,18 @@ const FLOOR_PAGES: u32 = 256;
 pub(crate) const FLOOR: f64 = FLOOR_PAGES as f64 * PAGE;
 const PAGE: f64 = 4096.0;
 
-/// The share of the working set where nobody says one: 0.2 %.
+/// The share of the working set where a task says none: 0.2 %.
 const USUAL: f64 = 0.002;
 
-/// What of the time that refaults may take is always paid for, where nobody says a share of the working set.
-const CHEAP: f64 = 0.125;
+/// What of the time that refaults may take is always paid for, where a task says no share of the working set.
+const CHEAP: f64 = 0.25;
 
 /// How much may refault in a minute. Bounds that are set hold all; without any there is no goal.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Goal {
     /// Of the working set.
     share: f64,
-    /// Whether nobody has said so.
+    /// Whether the task says no share.
     is_usual: bool,
     /// Of the time; none: it does not matter.
     stall: Option<f64>,
@@ -107,11 +107,11 @@ mod tests {
     #[test]
     fn what_is_paid_for_is_the_least_that_any_bound_allows() {
         let (cheap, dear) =
-            (RefaultCost::known(Duration::from_micros(6)), RefaultCost::known(Duration::from_millis(6)));
+            (RefaultCost::known(Duration::from_micros(12)), RefaultCost::known(Duration::from_millis(6)));
         let small = 100.0 * MIB;
         let large = 100_000.0 * MIB;
-        // 60 ms a minute are 10,000 pages of 6 µs, or 10 of 6 ms.
-        let (most, least) = (10_000.0 * PAGE, 10.0 * PAGE);
+        // 60 ms a minute are 5,000 pages of 12 µs, or 10 of 6 ms.
+        let (most, least) = (5_000.0 * PAGE, 10.0 * PAGE);
         for (goal, working_set, cost, pays) in [
             (percent(0.2), small, &cheap, MIB),
             (percent(0.2), large, &cheap, 200.0 * MIB),
@@ -122,8 +122,8 @@ mod tests {
             (percent(0.2).stalling(Some(0.0)), small, &cheap, 0.0),
             (Goal::usual(), small, &cheap, MIB),
             (Goal::usual().stalling(Some(0.1)), small, &RefaultCost::NOT_SEEN, MIB),
-            (Goal::usual().stalling(Some(0.1)), small, &cheap, most / 8.0),
-            (Goal::usual().stalling(Some(0.1)), 10_000.0 * MIB, &cheap, 20.0 * MIB),
+            (Goal::usual().stalling(Some(0.1)), small, &cheap, most / 4.0),
+            (Goal::usual().stalling(Some(0.1)), 5_000.0 * MIB, &cheap, 10.0 * MIB),
             (Goal::usual().stalling(Some(0.1)), large, &cheap, most),
             (Goal::usual().stalling(Some(0.1)), small, &dear, least),
         ] {

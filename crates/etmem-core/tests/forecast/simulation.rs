@@ -24,14 +24,14 @@ const GOAL: f64 = 0.2;
 #[derive(Debug)]
 pub(crate) enum Policy {
     /// At once, until too much refaulted: `age=none`.
-    AtOnce(RefaultLimiter),
+    AtOnce(Box<RefaultLimiter>),
     /// At the age at which nothing refaults: `age=auto`.
     AtAge(Box<Forecast>),
 }
 
 impl Policy {
     pub(crate) fn at_once() -> Self {
-        Self::AtOnce(RefaultLimiter::new(Goal::percent_per_minute(GOAL)))
+        Self::AtOnce(Box::new(RefaultLimiter::new(Goal::percent_per_minute(GOAL))))
     }
 
     pub(crate) fn at_age(tick: Duration) -> Self {

@@ -41,7 +41,7 @@ keys! { pub(crate) TASK;
         .help("Scan and plan, but move nothing. `etmem task show` reports what would leave.").example("yes");
     MAX_REFAULT: Option<Goal> = or("max_refault", "auto", max_refault).ours("0.1.0")
         .unit("% of the working set a minute")
-        .help("How much may be refaulted after it was paged out. Above it less is paged out, or nothing. `auto` is 0.2, or an eighth of what \
+        .help("How much may be refaulted after it was paged out. Above it less is paged out, or nothing. `auto` is 0.2, or a quarter of what \
                `max_stall` allows where that is more. `none` limits nothing, and `max_stall` is not kept to.").example("0.5");
     MAX_STALL: Option<f64> = or("max_stall", "0.1", |text| decimal_or_none(text, 0.0, 100.0)).ours("0.2.0")
         .unit("% of the time")

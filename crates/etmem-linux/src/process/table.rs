@@ -29,7 +29,7 @@ pub struct Processes {
     comparable: OnceLock<bool>,
 }
 
-/// Of so many children it is asked whether they were forked just now.
+/// At most this number of children is asked whether they were forked just now.
 const CHILDREN_ASKED: usize = 64;
 
 /// What the table keeps of one process.
