@@ -14,7 +14,8 @@ pub const DEFAULT_SHARE_PERCENT: u32 = 25;
 /// The share to begin with where it is known whether the programs feel it: a twentieth of the time is what they hardly notice.
 const FIRST_SHARE_PERCENT: u32 = 5;
 
-/// How much weight a batch has in the measured ability, as a divisor.
+/// How much weight a batch has in the measured ability, as a divisor; one of less than a block has so much less. A few pages that are tried
+/// take as long to begin as many, and say little of how fast many leave.
 const WEIGHT: u64 = 8;
 
 /// Least bytes to choose for an act where the rate follows the machine: enough batches to measure again what that can do.
@@ -119,7 +120,14 @@ impl Throttle {
         {
             self.ability = match self.ability {
                 0 => ability,
-                before => (before / WEIGHT).saturating_mul(WEIGHT - 1).saturating_add(ability / WEIGHT),
+                before => {
+                    let part = u128::from(bytes.min(BLOCK_SIZE));
+                    let weigh = |bytes: u64| {
+                        let weighed = u128::from(bytes) * part / u128::from(BLOCK_SIZE * WEIGHT);
+                        u64::try_from(weighed).unwrap_or(u64::MAX)
+                    };
+                    before.saturating_sub(weigh(before)).saturating_add(weigh(ability))
+                }
             };
         }
         let halvings = self.halvings;
@@ -211,6 +219,25 @@ mod tests {
         now += throttle.wait(now);
         let spent = u64::try_from((now - ms(500)).as_millis()).unwrap();
         batches * 4 * MIB * 1000 / spent
+    }
+
+    #[test]
+    fn a_few_pages_say_little_of_what_the_machine_can_do() {
+        let mut throttle = Throttle::new(Rate::default(), None);
+        let mut now = ms(500);
+        let mut batch = |throttle: &mut Throttle, bytes, took| {
+            throttle.moved(now, now + took, took, bytes);
+            now += took;
+        };
+        batch(&mut throttle, 4 * MIB, ms(10));
+        for _ in 0..100 {
+            batch(&mut throttle, 4096, ms(1));
+        }
+        assert!(throttle.ability() > 350 * MIB, "{}", throttle.ability());
+        for _ in 0..100 {
+            batch(&mut throttle, 4 * MIB, ms(40));
+        }
+        assert!((99 * MIB..=101 * MIB).contains(&throttle.ability()), "{}", throttle.ability());
     }
 
     #[test]
