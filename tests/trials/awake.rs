@@ -2,8 +2,11 @@
 //! of it where nothing else runs, and whatever keeps it awake looks like a gain.
 
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use etmem_core::kernel::pacer::Pacer;
+use etmem_testkit::clock::WallClock;
 use etmem_testkit::pagemap::processor_ticks;
 use etmem_testkit::process::Running;
 
@@ -32,7 +35,12 @@ impl Awake {
             ]);
             Running::start(&mut command).map(|(running, _)| running)
         };
-        (0..processors).map(spin).collect::<Result<_>>().map(Self)
+        let loops = (0..processors).map(spin).collect::<Result<Vec<_>>>()?;
+        let _ = WallClock::new().pause(Duration::from_millis(200));
+        for running in &loops {
+            ensure!(running.ended()?.is_none(), "taskset, chrt or a processor is missing");
+        }
+        Ok(Self(loops))
     }
 
     /// Processor time they have used, in clock ticks: that is no work.

@@ -247,7 +247,7 @@ pub(crate) fn one(load: &Load, number: u32, minutes: u32, awake: &Awake) -> Resu
         let pids = sides[WATCHED].store.pids();
         let out = of_all(&pids, |pid| Ok(status_bytes(pid, "VmSwap")? as u64))? as f64;
         let resident = memory_of(&pids)? as f64;
-        let busy = (now.busy - before.busy).saturating_sub(now.ours - before.ours);
+        let busy = now.busy.saturating_sub(before.busy).saturating_sub(now.ours.saturating_sub(before.ours));
         let said = daemon.as_ref().map(|daemon| daemon.must(&["task", "show", "-n", "p"])).transpose()?;
         rows.push(Minute {
             number: minute,
@@ -256,9 +256,9 @@ pub(crate) fn one(load: &Load, number: u32, minutes: u32, awake: &Awake) -> Resu
             out,
             net: full - resident - (zram() as f64 - zram_before),
             available: available() - available_before,
-            refaulted: ((now.major_faults - before.major_faults) * PAGE as u64) as f64,
+            refaulted: (now.major_faults.saturating_sub(before.major_faults) * PAGE as u64) as f64,
             others: busy as f64 / 100.0 / MINUTE.as_secs_f64(),
-            price: Duration::from_millis((now.of_daemon - before.of_daemon) * 10),
+            price: Duration::from_millis(now.of_daemon.saturating_sub(before.of_daemon) * 10),
             said: said.unwrap_or_default(),
         });
         before = now;

@@ -105,10 +105,9 @@ impl Verdict {
         Self { holds: holds.into(), text }
     }
 
-    /// Of medians of `rounds`: of one or two nothing can be said against it, nor where it holds in one of few.
-    fn of_rounds(rounds: usize, holds: bool, held_once: bool, text: String) -> Self {
-        let is_known = holds || rounds >= 5 || (rounds >= 3 && !held_once);
-        Self::new(is_known.then_some(holds), text)
+    /// Of the median of `rounds`: by one or two nothing is said against it.
+    fn of_rounds(rounds: usize, holds: bool, text: String) -> Self {
+        Self::new((holds || rounds >= 3).then_some(holds), text)
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -158,7 +157,6 @@ pub(crate) fn verdicts(load: &Load, rounds: &[Vec<Minute>]) -> Vec<Verdict> {
         verdicts.push(Verdict::of_rounds(
             rounds.len(),
             share >= THROUGHPUT,
-            most >= THROUGHPUT,
             format!(
                 "{name}: {:.1} % of the throughput ({:.1} to {:.1}), at least {:.0}",
                 share * 100.0,
@@ -171,7 +169,6 @@ pub(crate) fn verdicts(load: &Load, rounds: &[Vec<Minute>]) -> Vec<Verdict> {
         verdicts.push(Verdict::of_rounds(
             rounds.len(),
             times <= P999,
-            least <= P999,
             format!("{name}: {times:.2} times the p99.9 ({least:.2} to {most:.2}), at most {P999}"),
         ));
         let [_, net, _] = of(minute, |minute| minute.net);

@@ -82,7 +82,7 @@ pub const FIELDS: &[Field] = &[
     Field {
         name: "stall_ms_per_minute",
         kind: "number or null",
-        help: "how long was waited for what was refaulted in the last minute, with three decimals; null where that is not measured",
+        help: "how long was waited for what was refaulted in the last minute, estimated by `refault_cost_us`, with three decimals; null if that is",
         value: |feedback| Value::KnownNumber(feedback.stall.map(milliseconds)),
     },
     Field {
@@ -94,7 +94,7 @@ pub const FIELDS: &[Field] = &[
     Field {
         name: "refault_cost_us",
         kind: "number or null",
-        help: "what a page costs that is refaulted, in microseconds, by what reads from swap took; null where that is not measured",
+        help: "what a page costs that is refaulted, in microseconds, estimated by what reads from the machine's swap took, and by what is usual for such swap while few were seen; null where there is no swap, and with other engines than slide",
         value: |feedback| {
             Value::Known(feedback.refault_cost.and_then(|cost| u64::try_from(cost.as_micros()).ok()))
         },

@@ -114,7 +114,7 @@ reasons! {
         "lower promises, if wished";
     JustForked = "just_forked", Process,
         "the process was forked less than a minute ago and runs its parent's program, or it is the parent: a snapshot is written, perhaps, and all is read",
-        "wait: until the child has ended, or for a minute";
+        "wait until the child has ended or is a minute old; where one follows the other, for ten minutes";
     MemoryFree = "memory_free", Process,
         "`sysmem_threshold` says to act only while less memory is free",
         "nothing, or a higher `sysmem_threshold`";

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use etmem_core::feedback::BackOff;
 use etmem_core::forecast::{Stage, Told};
+use etmem_core::kernel::memory::SwapReads;
 use etmem_core::kernel::pacer::Pacer;
 use etmem_core::kernel::probe::Access;
 use etmem_engine::slide::Scanned;
-use etmem_engine::{ProcessResult, ScanLocks, StepReport, TaskRunner, engine};
+use etmem_engine::{Feedback, ProcessResult, ScanLocks, StepReport, TaskRunner, engine};
 use etmem_testkit::fake::{FakeMachine, FakePacer, FakeProcess, Script};
 use std::path::Path;
 use std::time::Duration;
@@ -125,6 +127,57 @@ fn a_surprise_is_said_and_what_follows_is_little() {
         events.iter().any(|text| text.contains("more came back than max_refault or max_stall allows")),
         "{events:?}"
     );
+}
+
+/// Swap of which a read takes that long.
+fn swap_that_takes(usual: Duration) -> Vec<SwapReads> {
+    vec![SwapReads { id: 1, usual, used: 4096, is_next: true, ..SwapReads::default() }]
+}
+
+/// 48 pages return each minute. From compressed memory that is next to nothing; from a disk that takes its time it is too much, until it
+/// is fast again.
+#[test]
+fn what_returns_may_as_far_as_waiting_for_it_takes_no_more_than_it_may() {
+    let few = |page: u64, window: u64| match page % 3 {
+        0 => Access::WRITTEN,
+        _ if page % 250 == 1 && window.is_multiple_of(6) => Access::READ,
+        _ => Access::IDLE,
+    };
+    let feedback = |report: &StepReport| report.processes[0].feedback.clone().unwrap();
+    for (age, took, is_idle_out) in
+        [("auto", 12, true), ("auto", 20_000, false), ("none", 12, true), ("none", 20_000, false)]
+    {
+        let machine = machine(few);
+        machine.set_reads(swap_that_takes(Duration::from_micros(took)));
+        let task = format!("age={age}");
+        let (mut work, pacer) = (work(&task), FakePacer::endless());
+        let mut cycles = |count: usize| {
+            let mut last = None;
+            for _ in 0..count {
+                last = Some(work.step(&machine.kernel(), &pacer));
+                let _ = pacer.pause(work.period());
+            }
+            last.unwrap()
+        };
+        let last = cycles(60);
+        let told = feedback(&last);
+        assert_eq!(told.max_stall, Some(Duration::from_millis(60)));
+        let cost = told.refault_cost.unwrap();
+        assert!(cost.as_micros().abs_diff(u128::from(took) + 9) <= 1, "{cost:?}");
+        if age == "none" {
+            assert_eq!(told.back_off == BackOff::None, is_idle_out, "{told:?}");
+            continue;
+        }
+        let youngest = |told: &Feedback| told.forecast.as_ref().unwrap().age;
+        let is_young = youngest(&told).is_some_and(|age| age < Duration::from_secs(60));
+        assert_eq!(is_young, is_idle_out, "{told:?}");
+        if !is_idle_out {
+            // What was dear is not held against it for hours.
+            machine.set_reads(swap_that_takes(Duration::from_micros(12)));
+            let told = feedback(&cycles(180));
+            assert!(youngest(&told).unwrap() < Duration::from_secs(60), "{told:?}");
+        }
+    }
 }
 
 #[test]

@@ -67,8 +67,9 @@ impl SystemMemory for MachineMemory {
         Some(pages.saturating_mul(PAGE_SIZE))
     }
 
-    fn reads(&self) -> Option<SwapReads> {
-        self.reading.reads(&self.vmstat.read().unwrap_or_default())
+    fn reads(&self) -> Vec<SwapReads> {
+        let [meminfo, vmstat] = [&self.meminfo, &self.vmstat].map(|file| file.read().unwrap_or_default());
+        self.reading.reads(&meminfo, &vmstat)
     }
 }
 

@@ -39,10 +39,12 @@ pub(crate) fn measure() -> Result<Vec<Measure>> {
         let places = workload.footprint().places()?;
         ensure!(places.cold.share_swapped() > 0.99, "the bare call left pages in memory: {places:?}");
 
-        let before = kernel.memory.reads().unwrap_or_default();
+        let before = kernel.memory.reads();
         workload.verify()?;
-        let after = kernel.memory.reads().unwrap_or_default();
-        reads.push((after.took - before.took).as_secs_f64() * 1e6 / (after.reads - before.reads) as f64);
+        let after = kernel.memory.reads();
+        for (before, after) in before.iter().zip(&after) {
+            reads.push((after.took - before.took).as_secs_f64() * 1e6 / (after.reads - before.reads) as f64);
+        }
         let ranges = ranges(&kernel, process)?;
         let mut probe = kernel.probe.attach(process)?;
         probe.prepare(&ranges)?;

@@ -1,6 +1,5 @@
 //! How much may refault: as a share of the working set, and as a share of the time.
 
-use super::cost::RefaultCost;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -62,25 +61,49 @@ impl Goal {
         self.stall.map(|share| Duration::from_secs_f64(share * 60.0))
     }
 
-    /// Bytes a minute that this pays for, of a working set of `working_set` bytes. Where it is not known what a page costs, time does not
-    /// matter.
+    /// Bytes a minute that this pays for, of a working set of `working_set` bytes, where a page costs `page`.
     #[must_use]
-    pub fn pays(self, working_set: f64, cost: &RefaultCost) -> f64 {
-        let stall = self.stall.zip(cost.of_page());
-        let stall = stall.map(|(share, page)| share * 60.0 / page.as_secs_f64() * PAGE);
-        let cheap = stall.filter(|_| self.is_usual).map_or(0.0, |stall| stall * CHEAP);
-        let share = (self.share * working_set).max(self.floor()).max(cheap);
-        share.min(stall.unwrap_or(f64::INFINITY))
+    pub fn pays(self, working_set: f64, page: Option<Duration>) -> f64 {
+        self.in_time(page).bound(self.of_share(working_set).max(self.floor()))
     }
 
-    /// The share of the working set alone, in bytes a minute.
-    pub(super) fn share(self, working_set: f64) -> f64 {
+    /// What the share of a working set of `working_set` bytes pays for, in bytes a minute.
+    pub(crate) fn of_share(self, working_set: f64) -> f64 {
         self.share * working_set
     }
 
     /// The least it pays a minute, unless that takes too much time.
-    pub(super) fn floor(self) -> f64 {
+    pub(crate) fn floor(self) -> f64 {
         if self.share > 0.0 { FLOOR } else { 0.0 }
+    }
+
+    /// What time says, where a page costs `page`. If that is not known, nothing.
+    pub(crate) fn in_time(self, page: Option<Duration>) -> InTime {
+        let Some((share, page)) = self.stall.zip(page) else { return InTime::default() };
+        let most = share * 60.0 / page.as_secs_f64() * PAGE;
+        InTime { least: if self.is_usual { most * CHEAP } else { 0.0 }, most }
+    }
+}
+
+/// Bytes that may refault in a minute by the time they take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct InTime {
+    /// As many cost next to nothing.
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Default for InTime {
+    /// Time does not matter.
+    fn default() -> Self {
+        Self { least: 0.0, most: f64::INFINITY }
+    }
+}
+
+impl InTime {
+    /// What is paid in a minute where something else pays for `bytes`.
+    pub(crate) fn bound(self, bytes: f64) -> f64 {
+        bytes.max(self.least).min(self.most)
     }
 }
 
@@ -106,26 +129,25 @@ mod tests {
 
     #[test]
     fn what_is_paid_for_is_the_least_that_any_bound_allows() {
-        let (cheap, dear) =
-            (RefaultCost::known(Duration::from_micros(12)), RefaultCost::known(Duration::from_millis(6)));
+        let (cheap, dear) = (Some(Duration::from_micros(12)), Some(Duration::from_millis(6)));
         let small = 100.0 * MIB;
         let large = 100_000.0 * MIB;
         // 60 ms a minute are 5,000 pages of 12 µs, or 10 of 6 ms.
         let (most, least) = (5_000.0 * PAGE, 10.0 * PAGE);
         for (goal, working_set, cost, pays) in [
-            (percent(0.2), small, &cheap, MIB),
-            (percent(0.2), large, &cheap, 200.0 * MIB),
-            (percent(0.0), large, &cheap, 0.0),
-            (percent(0.2).stalling(Some(0.1)), small, &cheap, MIB),
-            (percent(0.2).stalling(Some(0.1)), large, &cheap, most),
-            (percent(0.2).stalling(Some(0.1)), small, &dear, least),
-            (percent(0.2).stalling(Some(0.0)), small, &cheap, 0.0),
-            (Goal::usual(), small, &cheap, MIB),
-            (Goal::usual().stalling(Some(0.1)), small, &RefaultCost::NOT_SEEN, MIB),
-            (Goal::usual().stalling(Some(0.1)), small, &cheap, most / 4.0),
-            (Goal::usual().stalling(Some(0.1)), 5_000.0 * MIB, &cheap, 10.0 * MIB),
-            (Goal::usual().stalling(Some(0.1)), large, &cheap, most),
-            (Goal::usual().stalling(Some(0.1)), small, &dear, least),
+            (percent(0.2), small, cheap, MIB),
+            (percent(0.2), large, cheap, 200.0 * MIB),
+            (percent(0.0), large, cheap, 0.0),
+            (percent(0.2).stalling(Some(0.1)), small, cheap, MIB),
+            (percent(0.2).stalling(Some(0.1)), large, cheap, most),
+            (percent(0.2).stalling(Some(0.1)), small, dear, least),
+            (percent(0.2).stalling(Some(0.0)), small, cheap, 0.0),
+            (Goal::usual(), small, cheap, MIB),
+            (Goal::usual().stalling(Some(0.1)), small, None, MIB),
+            (Goal::usual().stalling(Some(0.1)), small, cheap, most / 4.0),
+            (Goal::usual().stalling(Some(0.1)), 5_000.0 * MIB, cheap, 10.0 * MIB),
+            (Goal::usual().stalling(Some(0.1)), large, cheap, most),
+            (Goal::usual().stalling(Some(0.1)), small, dear, least),
         ] {
             let got = goal.pays(working_set, cost);
             assert!((got - pays).abs() < 1.0, "{goal:?}, {working_set}, {cost:?}: {got}, not {pays}");

@@ -25,7 +25,6 @@
 //! pause was.
 
 use super::back_off::BackOff;
-use super::cost::RefaultCost;
 use super::goal::Goal;
 use super::standing::IDLE_CYCLES_MAX;
 use crate::guard::Bound;
@@ -92,7 +91,7 @@ pub struct RefaultLimiter {
     working_set: f64,
     /// What a page costs that is read back.
     #[serde(skip)]
-    cost: RefaultCost,
+    cost: Option<Duration>,
     /// What refaulted when, over the rate's window.
     recent: VecDeque<(Duration, u64)>,
 }
@@ -121,7 +120,7 @@ impl RefaultLimiter {
             calm_since: Duration::ZERO,
             last: None,
             working_set: 0.0,
-            cost: RefaultCost::NOT_SEEN,
+            cost: None,
             recent: VecDeque::new(),
         }
     }
@@ -137,9 +136,9 @@ impl RefaultLimiter {
         self.goal = goal;
     }
 
-    /// What the goal pays a minute by the working set, in bytes.
+    /// What the goal pays a minute but for the floor, in bytes.
     fn share(&self) -> f64 {
-        self.goal.map_or(0.0, |goal| goal.share(self.working_set)).min(self.pay())
+        self.goal.map_or(0.0, |goal| goal.in_time(self.cost).bound(goal.of_share(self.working_set)))
     }
 
     /// The least it pays a minute.
@@ -149,7 +148,7 @@ impl RefaultLimiter {
 
     /// What it pays a minute.
     fn pay(&self) -> f64 {
-        self.goal.map_or(0.0, |goal| goal.pays(self.working_set, &self.cost))
+        self.goal.map_or(0.0, |goal| goal.pays(self.working_set, self.cost))
     }
 
     /// Bytes that may refault in a minute, and the working set; none: all that likes to may.
@@ -162,7 +161,7 @@ impl RefaultLimiter {
     #[must_use]
     pub fn stalled(&self) -> Option<Duration> {
         let pages = self.back() / 4096;
-        Some(self.cost.of_page()? * u32::try_from(pages).unwrap_or(u32::MAX))
+        Some(self.cost? * u32::try_from(pages).unwrap_or(u32::MAX))
     }
 
     /// What refaulted over the last minute.
@@ -171,7 +170,7 @@ impl RefaultLimiter {
     }
 
     /// Goes on with what a page costs that is read back.
-    pub const fn costs(&mut self, cost: RefaultCost) {
+    pub const fn costs(&mut self, cost: Option<Duration>) {
         self.cost = cost;
     }
 

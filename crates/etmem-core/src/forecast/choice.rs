@@ -5,7 +5,7 @@ use super::ramp::{Ramp, Stage};
 use super::sweeps::{News, Sweeps, Swept};
 use super::{bytes, whole};
 use crate::age::{Age, ByAge};
-use crate::feedback::{FLOOR, Goal, RefaultCost};
+use crate::feedback::{FLOOR, Goal};
 use crate::guard::Bound;
 use crate::kernel::pressure::Share;
 use serde::{Deserialize, Serialize};
@@ -107,7 +107,7 @@ pub struct Forecast {
     working_set: u64,
     /// What a page costs that is read back.
     #[serde(skip)]
-    cost: RefaultCost,
+    cost: Option<Duration>,
     idle: ByAge,
     /// What was idle when the piece before the open one began, and when the open one did.
     idle_before: [u64; 2],
@@ -136,7 +136,7 @@ impl Forecast {
             since: None,
             last: Duration::ZERO,
             working_set: 0,
-            cost: RefaultCost::NOT_SEEN,
+            cost: None,
             idle: ByAge::NONE,
             idle_before: [0; 2],
             is_busy: false,
@@ -157,13 +157,14 @@ impl Forecast {
     }
 
     /// Goes on with what a page costs that is read back.
-    pub const fn costs(&mut self, cost: RefaultCost) {
+    pub fn costs(&mut self, cost: Option<Duration>) {
         self.cost = cost;
+        self.hours.in_time(self.goal.map_or_else(Default::default, |goal| goal.in_time(cost)));
     }
 
     /// Bytes a minute that the goal pays for.
     fn pay(&self) -> f64 {
-        self.goal.map_or(f64::INFINITY, |goal| goal.pays(bytes(self.working_set), &self.cost))
+        self.goal.map_or(f64::INFINITY, |goal| goal.pays(bytes(self.working_set), self.cost))
     }
 
     /// The same, and the working set; none: all that likes to may refault.
@@ -178,7 +179,9 @@ impl Forecast {
         self.working_set = seen.working_set.max(seen.refaulted);
         let time = now.saturating_sub(*self.since.get_or_insert(now)).min(now.saturating_sub(self.last));
         self.last = now;
-        let paid = self.pay() * time.as_secs_f64() / 60.0;
+        let by_share =
+            self.goal.map_or(f64::INFINITY, |goal| goal.of_share(bytes(self.working_set)).max(goal.floor()));
+        let paid = by_share * time.as_secs_f64() / 60.0;
         let is_full = self.hours.pass(time, paid);
         self.hours.add(seen.returned, seen.refaulted);
         self.idle = *seen.idle;
@@ -188,7 +191,7 @@ impl Forecast {
         let hour = self.hours.last_hour();
         if seen.refaulted > 0 && !self.sweeps.is_excused() {
             self.ramp.refaulted(seen.refaulted);
-            if bytes(hour.refaulted) > hour.paid.max(FLOOR.min(self.pay())) {
+            if bytes(hour.refaulted) > self.hours.pays_for(&hour).max(FLOOR.min(self.pay())) {
                 self.ramp.surprised(now);
             }
         }

@@ -5,6 +5,7 @@
 
 use super::bytes;
 use crate::age::{AGES, Age, ByAge};
+use crate::feedback::InTime;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -33,8 +34,8 @@ pub(super) struct Piece {
     pub(super) returned: ByAge,
     /// Bytes that refaulted.
     pub(super) refaulted: u64,
-    /// Bytes that the goal pays for.
-    pub(super) paid: f64,
+    /// Bytes that the goal pays for by the working set.
+    paid: f64,
     /// How long it has lasted.
     pub(super) lasted: Duration,
     /// A sweep, which is not counted.
@@ -50,16 +51,32 @@ pub(super) struct Hours {
     #[serde(with = "crate::arrays")]
     worst: [f64; AGES],
     tick: Duration,
+    /// What may refault by the time that it takes now: a dear hour is not held against the pages when they are cheap again.
+    #[serde(skip)]
+    in_time: InTime,
 }
 
 impl Hours {
     pub(super) const fn new(tick: Duration) -> Self {
         let open =
             Piece { returned: ByAge::NONE, refaulted: 0, paid: 0.0, lasted: Duration::ZERO, swept: false };
-        Self { closed: VecDeque::new(), open, worst: [0.0; AGES], tick }
+        let in_time = InTime { least: 0.0, most: f64::INFINITY };
+        Self { closed: VecDeque::new(), open, worst: [0.0; AGES], tick, in_time }
     }
 
-    /// Time passed, in which the goal paid for `paid` bytes. Returns whether a piece has come to its end: then
+    /// Goes on with what may refault by the time that it takes. What was is weighed by it when a piece ends.
+    pub(super) const fn in_time(&mut self, in_time: InTime) {
+        self.in_time = in_time;
+    }
+
+    /// Bytes that the goal pays for in the time of `pieces`.
+    pub(super) fn pays_for(&self, pieces: &Piece) -> f64 {
+        let minutes = pieces.lasted.as_secs_f64() / 60.0;
+        let InTime { least, most } = self.in_time;
+        InTime { least: least * minutes, most: most * minutes.max(f64::MIN_POSITIVE) }.bound(pieces.paid)
+    }
+
+    /// Time passed, in which the goal paid for `paid` bytes by the working set. Returns whether a piece has come to its end: then
     /// [`Hours::close`] follows.
     pub(super) fn pass(&mut self, time: Duration, paid: f64) -> bool {
         self.open.lasted += time;
@@ -101,11 +118,11 @@ impl Hours {
         let pieces: Vec<Piece> = self.closed.iter().rev().copied().collect();
         for first in 0..pieces.len() {
             let hour = sum(pieces[first..].iter().take(HOUR));
-            let mut returned = 0;
+            let (mut returned, paid) = (0, self.pays_for(&hour));
             for &(age, memory) in memories.iter().rev() {
                 returned += if memory >= ago { hour.returned.of(age) } else { 0 };
                 let worst = &mut self.worst[usize::from(age.step())];
-                *worst = worst.max(share(returned, hour.paid));
+                *worst = worst.max(share(returned, paid));
             }
             ago += pieces[first].lasted;
         }
@@ -119,7 +136,7 @@ impl Hours {
     /// What acting at `age` would have used of the goal's pay, in the worst hour; 1: all of it.
     pub(super) fn share(&self, age: Age) -> f64 {
         let hour = self.last_hour();
-        share(hour.returned.at_least(age), hour.paid).max(self.worst[usize::from(age.step())])
+        share(hour.returned.at_least(age), self.pays_for(&hour)).max(self.worst[usize::from(age.step())])
     }
 
     /// Bytes a minute that acting at `age` would have brought back, on average over what is remembered.

@@ -152,7 +152,7 @@ impl fmt::Display for SkipReason {
             Self::JustForked { child, parent } => write!(
                 f,
                 "process {parent} forked {child} less than a minute ago, which has its memory and may be reading all of it: nothing \
-                 of both leaves"
+                 of either leaves"
             ),
             Self::MemoryFree { free_percent, below } => {
                 write!(f, "{free_percent} % of memory is free; sysmem_threshold acts below {below} %")

@@ -51,15 +51,28 @@ pub struct SwapLimit {
     pub room: u64,
 }
 
-/// What reading from swap has taken.
+/// What reading from a device of swap has taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SwapReads {
+    /// Tells it from others.
+    pub id: u64,
     /// Reads since the machine was started: of one page each where swap is compressed memory, and of a few on a disk.
     pub reads: u64,
     /// What they took, all together.
     pub took: Duration,
-    /// What one takes on such swap, as far as is known before any was seen.
+    /// What one takes on such a device, as far as is known before any was seen.
     pub usual: Duration,
+    /// Bytes of swap that are in it.
+    pub used: u64,
+    /// Whether it is where pages go first.
+    pub is_next: bool,
+}
+
+impl SwapReads {
+    /// Whether both are of one device.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.id, self.usual) == (other.id, other.usual)
+    }
 }
 
 /// Tells the state of memory.
@@ -76,9 +89,9 @@ pub trait SystemMemory: fmt::Debug + Send + Sync {
         None
     }
 
-    /// What reading from the swap that the machine has now took; `None` if the kernel does not tell.
-    fn reads(&self) -> Option<SwapReads> {
-        None
+    /// What reading from the swap that the machine has now took, of each device.
+    fn reads(&self) -> Vec<SwapReads> {
+        Vec::new()
     }
 }
 

@@ -305,8 +305,14 @@ impl<'a> ProcessCycle<'a> {
     /// How much of the process may leave now.
     fn room_now(&self) -> Result<Room, End> {
         // Asked now that it is to leave: such children live for seconds.
-        if let Some(JustForked { child, parent }) = self.kernel.processes.just_forked(self.process) {
+        let forked = self.kernel.processes.just_forked(self.process);
+        if let Some(JustForked { child, parent }) =
+            forked.filter(|_| self.history.waits_for_child(self.process, self.pacer.now()))
+        {
             return Err(SkipReason::JustForked { child, parent }.into());
+        }
+        if forked.is_none() {
+            self.history.has_no_child(self.process);
         }
         self.machine_now().and_then(|machine| self.room(machine))
     }
@@ -510,8 +516,8 @@ impl Tried<'_> {
             }
             // A sample has left by then, perhaps, and refaults were seen.
             (scanned, Some(end)) => {
-                let figures = scanned.report(cycle.process).figures;
-                Box::new(ProcessReport { figures, ..*cycle.ended(end) })
+                let ProcessReport { figures, feedback, .. } = scanned.report(cycle.process);
+                Box::new(ProcessReport { figures, feedback, ..*cycle.ended(end) })
             }
         }
     }

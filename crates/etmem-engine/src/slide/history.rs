@@ -38,6 +38,9 @@ const FIRST_SLICE: u64 = 1 << 30;
 /// The smallest slice, in bytes.
 const SMALLEST_SLICE: u64 = 32 * BLOCK_SIZE;
 
+/// For how long in a row nothing leaves of a process that forks.
+const FORKING_LONGEST: Duration = Duration::from_secs(600);
+
 /// More than any age: nothing leaves.
 #[expect(clippy::cast_possible_truncation, reason = "33 steps")]
 const NO_AGE: u8 = AGES as u8;
@@ -126,7 +129,7 @@ pub(super) struct SwapFigures<'a> {
     /// What was read back from it.
     pub(super) swapped_in: Option<u64>,
     /// What reading took: asked where it matters.
-    pub(super) reads: &'a dyn Fn() -> Option<SwapReads>,
+    pub(super) reads: &'a dyn Fn() -> Vec<SwapReads>,
 }
 
 /// What a task remembers; its threads share it.
@@ -155,6 +158,8 @@ pub(super) struct TaskHistory {
     swap: Mutex<(u64, u64)>,
     /// What was stuck in the swap cache after the last act.
     stuck: Mutex<Option<u64>>,
+    /// Since when nothing leaves of processes because of children that they have just forked.
+    forking: Mutex<HashMap<ProcessId, Duration>>,
     /// Whether pages have left or refaulted since it was written down.
     is_news: AtomicBool,
 }
@@ -192,6 +197,7 @@ impl TaskHistory {
             dry_run: settings.dry_run,
             swap: Mutex::default(),
             stuck: Mutex::default(),
+            forking: Mutex::default(),
             is_news: AtomicBool::new(true),
         }
     }
@@ -258,7 +264,20 @@ impl TaskHistory {
         Ok(())
     }
 
+    /// Whether nothing is to leave of `process`, which has just forked a child or is one: not for longer than some minutes in a row. A server
+    /// that always forks would never have anything leave.
+    pub(super) fn waits_for_child(&self, process: ProcessId, now: Duration) -> bool {
+        let since = *lock(&self.forking).entry(process).or_insert(now);
+        now.saturating_sub(since) < FORKING_LONGEST
+    }
+
+    /// Takes note that it has not.
+    pub(super) fn has_no_child(&self, process: ProcessId) {
+        lock(&self.forking).remove(&process);
+    }
+
     pub(super) fn forget_all_but(&self, keep: &[ProcessId]) {
+        lock(&self.forking).retain(|process, _| keep.contains(process));
         lock(&self.known).forget_all_but(&keep.iter().copied().collect());
     }
 
@@ -347,7 +366,7 @@ impl TaskHistory {
         };
         idle.add_all(&known.idle);
         let working_set = others + known.working_set;
-        let cost = self.cost(refaulted > 0, machine);
+        let cost = self.cost(refaulted > 0, machine, now);
         let mut limiter = lock(&self.limiter);
         limiter.costs(cost);
         limiter.refaulted(now, refaulted, working_set);
@@ -364,15 +383,13 @@ impl TaskHistory {
         (refaulted, self.by_age(limits, forecast.limits(now)))
     }
 
-    /// What a page costs that is read back. Asked only where some were: it takes files of all that is swap.
-    fn cost(&self, is_news: bool, machine: &SwapFigures<'_>) -> RefaultCost {
+    /// What a page costs that is read back. Asked where some were, or a minute later: it takes files of all that is swap.
+    fn cost(&self, refaulted: bool, machine: &SwapFigures<'_>, now: Duration) -> Option<Duration> {
         let mut cost = lock(&self.cost);
-        if (is_news || !cost.is_seen())
-            && let Some(reads) = (machine.reads)()
-        {
-            cost.saw(reads);
+        if cost.is_due(now, refaulted) {
+            cost.saw(now, &(machine.reads)());
         }
-        *cost
+        cost.of_page()
     }
 
     /// What `limits` are `now` that others of the task have acted.
@@ -475,7 +492,8 @@ impl TaskHistory {
             out: settled.out + left,
             working_set: settled.working_set,
             refaults_per_minute: limiter.rate(),
-            max_refault: may_refault.map(|bytes| bytes * 100.0 / working_set.max(4096.0)),
+            // No more than that can refault.
+            max_refault: may_refault.map(|bytes| (bytes * 100.0 / working_set.max(1.0)).min(100.0)),
             stall: limiter.stalled(),
             max_stall: self.goal.and_then(Goal::stall),
             refault_cost: lock(&self.cost).of_page(),

@@ -11,7 +11,7 @@ use super::swap_cache::FakeSwapCache;
 use etmem_core::address::{AddressRange, BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, block_of};
 use etmem_core::kernel::groups::{GroupError, GroupLimits, GroupPattern};
 use etmem_core::kernel::mapping::{Mapping, MappingSource, VmFlag};
-use etmem_core::kernel::memory::{MemoryState, SystemMemory};
+use etmem_core::kernel::memory::{MemoryState, SwapReads, SystemMemory};
 use etmem_core::kernel::mover::{Moved, PageMover, Residence, SwapOut};
 use etmem_core::kernel::nodes::{Node, Numa};
 use etmem_core::kernel::pressure::{MemoryPressure, Pressure};
@@ -41,6 +41,7 @@ pub(super) struct State {
     pub(super) merging: FakeMerging,
     pub(super) balloon: FakeBalloon,
     pub(super) touched: Vec<AddressRange>,
+    reads: Vec<SwapReads>,
 }
 
 /// A machine that follows a script.
@@ -62,6 +63,11 @@ impl FakeMachine {
         state.nodes = FakeNodes::new(nodes, state.processes.values());
         drop(state);
         self
+    }
+
+    /// From now on, what reading from its swap took.
+    pub fn set_reads(&self, reads: Vec<SwapReads>) {
+        self.lock().reads = reads;
     }
 
     /// Plenty of memory and swap.
@@ -281,6 +287,10 @@ impl SystemMemory for FakeMachine {
     fn swapped_in(&self) -> Option<u64> {
         let pages = self.lock().processes.values().map(FakeProcess::pages_read_back).sum::<u64>();
         Some(pages * PAGE_SIZE)
+    }
+
+    fn reads(&self) -> Vec<SwapReads> {
+        self.lock().reads.clone()
     }
 }
 

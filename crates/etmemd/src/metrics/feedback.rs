@@ -35,7 +35,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "etmem_task_stall_ratio",
         unit: "ratio",
-        help: "how much of the last minute was waited for what was refaulted in it; absent where that is not measured",
+        help: "how much of the last minute was waited for what was refaulted in it, estimated by the cost of a page; absent if that is",
         value: |all| Some(of_a_minute(all.first()?.stall?)),
     },
     Row {
@@ -47,7 +47,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "etmem_task_refault_cost_seconds",
         unit: "seconds",
-        help: "what a page costs that is refaulted, by what reads from swap took; absent where that is not measured",
+        help: "what a page costs that is refaulted, estimated by what reads from the machine's swap took; absent where there is no swap",
         value: |all| Some(all.first()?.refault_cost?.as_secs_f64().to_string()),
     },
     Row {

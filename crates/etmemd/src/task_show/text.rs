@@ -195,7 +195,7 @@ fn held_back(cycle: &Cycle) -> Option<String> {
     let rate = feedback.bytes_per_second.map(|rate| format!("; at most {}/s leave", size(rate)));
     let refaults = feedback.refaults_per_minute;
     let waited = feedback.stall.map(|stall| {
-        let most = feedback.max_stall.map(|most| format!(" of at most {:.0}", most.as_secs_f64() * 1e3));
+        let most = feedback.max_stall.map(|most| format!(" of at most {}", most.as_secs_f64() * 1e3));
         format!(", {:.1}{} ms of waiting", stall.as_secs_f64() * 1e3, most.unwrap_or_default())
     });
     let [waited, rate] = [waited, rate].map(Option::unwrap_or_default);
