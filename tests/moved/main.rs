@@ -1,11 +1,13 @@
 //! Moved means no longer resident, and a refault is a page that was read back: engine slide on programs whose memory this
 //! machine's kernel keeps, frees or returns, against what `/proc/PID/pagemap` shows.
 
+mod grown;
 mod target;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use etmem_testkit::machine::{Need, counter, meminfo};
 use etmem_testkit::size::{MIB, PAGE};
 use etmem_testkit::swap::{SwapGuard, areas};
 use etmem_testkit::trial::{run_in_turn, trial_or_skip};
+use grown::Grown;
 use target::{HALF, PAGES, Target};
 
 const SWAP: usize = 256 * MIB;
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         usual("pages_shared_with_a_forked_child_stay_and_are_not_tried", || stays("shared", 0)),
         usual("pinned_pages_stay", || stays("pinned", 2)),
         usual("pages_of_nine_processes_are_counted_once", prefork),
+        usual("nothing_leaves_while_a_child_is_young", young),
         usual("what_a_child_has_read_is_in_swap_alone_again", second_copies),
         usual("a_segment_of_shared_memory_is_said_not_to_be_looked_at", segment),
         usual("lazily_freed_pages_are_neither_moved_nor_refaulted", freed),
@@ -92,6 +96,15 @@ impl Task {
         Ok(Self { kernel: Interfaces::new(Roots::default()).kernel(&Wishes::default())?.kernel, work })
     }
 
+    /// The same, as if all children had been forked more than a minute ago.
+    fn of_grown(target: &Target, lines: &str) -> Result<Self> {
+        let Self { kernel, work } = Self::new(target, lines)?;
+        Ok(Self {
+            kernel: Kernel { processes: Arc::new(Grown(Arc::clone(&kernel.processes))), ..kernel },
+            work,
+        })
+    }
+
     /// A cycle: the reports of all processes.
     fn cycle(&mut self, pacer: &dyn Pacer) -> Vec<ProcessReport> {
         self.work.step(&self.kernel, pacer).processes
@@ -118,7 +131,7 @@ fn agrees(name: &str, bytes: u64, pages: usize) -> Result<()> {
 /// The first half of the target is kept by the kernel, though it accepts it: that is tried this number of times.
 fn stays(role: &str, times: usize) -> Result<()> {
     let mut target = Target::start(role)?;
-    let (mut task, pacer) = (Task::new(&target, "")?, SystemPacer::new());
+    let (mut task, pacer) = (Task::of_grown(&target, "")?, SystemPacer::new());
     let (mut moved, mut tried) = (0, Vec::new());
     for cycle in 0..5 {
         let before = target.residency()?.present;
@@ -162,7 +175,7 @@ const OWN_PAGES: u64 = 64;
 /// A server with eight forked children, which have all of its memory.
 fn prefork() -> Result<()> {
     let mut target = Target::start("prefork")?;
-    let (mut task, pacer) = (Task::new(&target, "")?, SystemPacer::new());
+    let (mut task, pacer) = (Task::of_grown(&target, "")?, SystemPacer::new());
     for _ in 0..3 {
         let reports = task.cycle(&pacer);
         ensure!(reports.len() == 9, "{reports:?}");
@@ -191,6 +204,25 @@ fn prefork() -> Result<()> {
     agrees("shared", figure(&figures, "skipped_forked_bytes"), PAGES)
 }
 
+/// A server and its children that were forked just now: not even what is the server's own leaves.
+fn young() -> Result<()> {
+    let mut target = Target::start("prefork")?;
+    target.touch_writing(0)?;
+    let (mut task, pacer) = (Task::new(&target, "")?, SystemPacer::new());
+    for _ in 0..2 {
+        let reports = task.cycle(&pacer);
+        ensure!(reports.len() == 9, "{reports:?}");
+        for report in &reports {
+            let reason = report.reason.as_ref().context("no reason")?;
+            ensure!(reason.name.word() == "just_forked", "{reason:?}");
+            ensure!(report.feedback.is_some(), "it was looked at: {report:?}");
+        }
+        agrees("moved", figures(&reports).get(&MOVED).unwrap_or(0), 0)?;
+    }
+    ensure!(target.residency()?.swapped == 0, "all is in memory");
+    Ok(())
+}
+
 /// A child reads what is out, as one that writes a snapshot does: it stays in the swap cache when the child is gone.
 fn second_copies() -> Result<()> {
     let mut target = Target::start("plain")?;
@@ -212,7 +244,10 @@ fn second_copies() -> Result<()> {
     println!("  {} MiB were in memory as well, {} are, {second:?}", there >> 20, left >> 20);
     ensure!(left < all / 16, "{left} of {there} bytes are still in memory");
     ensure!(counter("pswpin") - swapped_in < ODD, "nothing is read from swap for that");
-    agrees("in swap alone", second.get(&SECOND_COPIES).unwrap_or(0), PAGES)?;
+    // No more than the swap cache has lost, by a figure that lags behind by what processors have not added to it yet
+    // (`calculate_normal_threshold`, mm/vmstat.c: 125 pages of each at most).
+    let freed = second.get(&SECOND_COPIES).unwrap_or(0);
+    ensure!(freed <= all && freed >= all - 256 * PAGE as u64, "in swap alone: {freed} bytes of {all}");
     agrees("out", second.get(&OUT).unwrap_or(0), target.residency()?.swapped)?;
     // Neither moved again, nor refaults.
     agrees("moved", second.get(&MOVED).unwrap_or(0), 0)?;

@@ -179,7 +179,7 @@ fn help() -> Vec<(String, Style)> {
   COLD         what was to leave in the last cycle
   OUT          moved out, and still out
   SAVED        of that, what is free for others
-  REFAULT/MIN  refaults of the last minute and what may refault, of the working set
+  REFAULT/MIN  refaults of the last minute, and what may, of the working set
   CPU          what looking and moving takes of a processor, since the start
 
 K, M, G: KiB, MiB, GiB. Any key goes back."
