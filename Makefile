@@ -18,7 +18,7 @@ CARGO_TARGET_DIR ?= target
 FUZZ_SECONDS ?= 60
 # How often make compare runs each contestant, and make trials each load.
 ROUNDS ?= 3
-# For make trials: how often each load runs with etmemd and without, and for how long.
+# For make trials: how long each of its rounds is, but for a minute without etmemd.
 MINUTES ?= 10
 # For cargo xtask test, such as --allowed-skips FILE.
 TEST_ARGS ?=
