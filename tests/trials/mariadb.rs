@@ -14,7 +14,7 @@ use etmem_testkit::redis::start_listening;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::LIMIT;
 
-use crate::stores::hexadecimal;
+use crate::stores::insert;
 
 /// What it is started by.
 pub(crate) const PROGRAM: &str = "mariadbd";
@@ -116,9 +116,7 @@ impl Client {
 
     /// Writes rows: a key and what it stands for.
     pub(crate) fn write(&mut self, rows: impl Iterator<Item = (usize, Vec<u8>)>) -> Result<()> {
-        let row = |(key, value): (usize, Vec<u8>)| format!("({key},x'{}')", hexadecimal(&value));
-        let rows: Vec<String> = rows.map(row).collect();
-        self.run(&format!("INSERT INTO t VALUES {}", rows.join(",")))
+        self.run(&insert(rows, "x'"))
     }
 
     /// How many bytes of content the row of `key` has.

@@ -17,12 +17,12 @@ use etmem_testkit::redis::start_listening;
 use etmem_testkit::size::MIB;
 use etmem_testkit::stage::LIMIT;
 
-use crate::stores::hexadecimal;
+use crate::stores::insert;
 
 /// What it is started by, and what makes its folder.
 pub(crate) const PROGRAMS: &[&str] = &["postgres", "initdb"];
-/// It refuses to run as root.
-const NOBODY: u32 = 65534;
+/// Who it runs as, as it refuses to be root.
+const OWNER: u32 = 65534;
 /// Where Debian keeps each version's programs.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
@@ -35,7 +35,7 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
 
 fn command(name: &str) -> Result<Command> {
     let mut command = Command::new(program(name).with_context(|| format!("there is no {name}"))?);
-    command.uid(NOBODY).gid(NOBODY);
+    command.uid(OWNER).gid(OWNER);
     Ok(command)
 }
 
@@ -52,7 +52,7 @@ impl Server {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
         let own = folder.join("own");
         fs::create_dir(&own)?;
-        chown(&own, Some(NOBODY), Some(NOBODY))?;
+        chown(&own, Some(OWNER), Some(OWNER))?;
         let data = own.join("data");
         let mut make = command("initdb")?;
         make.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"]);
@@ -141,9 +141,7 @@ impl Client {
 
     /// Writes rows: a key and what it stands for.
     pub(crate) fn write(&mut self, rows: impl Iterator<Item = (usize, Vec<u8>)>) -> Result<()> {
-        let row = |(key, value): (usize, Vec<u8>)| format!("({key},'\\x{}')", hexadecimal(&value));
-        let rows: Vec<String> = rows.map(row).collect();
-        self.run(&format!("INSERT INTO t VALUES {}", rows.join(",")))
+        self.run(&insert(rows, "'\\x"))
     }
 
     /// How many bytes of content the row of `key` has.

@@ -166,10 +166,14 @@ fn value(key: usize) -> Vec<u8> {
     record(key as u64, &name(key), VALUE_BYTES)
 }
 
-/// As SQL takes bytes.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+/// The statement that writes `rows`, where SQL takes bytes as hexadecimal digits after `prefix` and before a quote.
+pub(crate) fn insert(rows: impl Iterator<Item = (usize, Vec<u8>)>, prefix: &str) -> String {
     let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+    let hexadecimal = |bytes: Vec<u8>| -> String {
+        bytes.into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte)]).collect()
+    };
+    let rows = rows.map(|(key, value)| format!("({key},{prefix}{}')", hexadecimal(value)));
+    format!("INSERT INTO t VALUES {}", rows.collect::<Vec<String>>().join(","))
 }
 
 fn name(key: usize) -> String {

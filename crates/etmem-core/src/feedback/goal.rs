@@ -64,7 +64,12 @@ impl Goal {
     /// Bytes a minute that this pays for, of a working set of `working_set` bytes, where a page costs `page`.
     #[must_use]
     pub fn pays(self, working_set: f64, page: Option<Duration>) -> f64 {
-        self.in_time(page).bound(self.of_share(working_set).max(self.floor()))
+        self.in_time(page).bound(self.by_working_set(working_set))
+    }
+
+    /// The same where time does not matter.
+    pub(crate) fn by_working_set(self, working_set: f64) -> f64 {
+        self.of_share(working_set).max(self.floor())
     }
 
     /// What the share of a working set of `working_set` bytes pays for, in bytes a minute.
@@ -94,13 +99,15 @@ pub(crate) struct InTime {
 }
 
 impl Default for InTime {
-    /// Time does not matter.
     fn default() -> Self {
-        Self { least: 0.0, most: f64::INFINITY }
+        Self::ANY
     }
 }
 
 impl InTime {
+    /// Time does not matter.
+    pub(crate) const ANY: Self = Self { least: 0.0, most: f64::INFINITY };
+
     /// What is paid in a minute where something else pays for `bytes`.
     pub(crate) fn bound(self, bytes: f64) -> f64 {
         bytes.max(self.least).min(self.most)

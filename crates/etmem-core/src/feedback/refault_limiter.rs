@@ -27,6 +27,7 @@
 use super::back_off::BackOff;
 use super::goal::Goal;
 use super::standing::IDLE_CYCLES_MAX;
+use crate::address::PAGE_SIZE;
 use crate::guard::Bound;
 use crate::kernel::pressure::Share;
 use serde::{Deserialize, Serialize};
@@ -160,7 +161,7 @@ impl RefaultLimiter {
     /// How long was waited for what refaulted over the last minute; none if it is not known what a page costs.
     #[must_use]
     pub fn stalled(&self) -> Option<Duration> {
-        let pages = self.back() / 4096;
+        let pages = self.back() / PAGE_SIZE;
         Some(self.cost? * u32::try_from(pages).unwrap_or(u32::MAX))
     }
 

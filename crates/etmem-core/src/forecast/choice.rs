@@ -179,8 +179,7 @@ impl Forecast {
         self.working_set = seen.working_set.max(seen.refaulted);
         let time = now.saturating_sub(*self.since.get_or_insert(now)).min(now.saturating_sub(self.last));
         self.last = now;
-        let by_share =
-            self.goal.map_or(f64::INFINITY, |goal| goal.of_share(bytes(self.working_set)).max(goal.floor()));
+        let by_share = self.goal.map_or(f64::INFINITY, |goal| goal.by_working_set(bytes(self.working_set)));
         let paid = by_share * time.as_secs_f64() / 60.0;
         let is_full = self.hours.pass(time, paid);
         self.hours.add(seen.returned, seen.refaulted);

@@ -60,8 +60,7 @@ impl Hours {
     pub(super) const fn new(tick: Duration) -> Self {
         let open =
             Piece { returned: ByAge::NONE, refaulted: 0, paid: 0.0, lasted: Duration::ZERO, swept: false };
-        let in_time = InTime { least: 0.0, most: f64::INFINITY };
-        Self { closed: VecDeque::new(), open, worst: [0.0; AGES], tick, in_time }
+        Self { closed: VecDeque::new(), open, worst: [0.0; AGES], tick, in_time: InTime::ANY }
     }
 
     /// Goes on with what may refault by the time that it takes. What was is weighed by it when a piece ends.

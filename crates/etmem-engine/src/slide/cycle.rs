@@ -153,7 +153,7 @@ impl<'a> ProcessCycle<'a> {
         let judged = kernel.processes.memory(process).map(|memory| {
             let machine = SwapFigures {
                 swapped_in: self.machine.swapped_in(kernel, pacer.now()),
-                reads: &|| kernel.memory.reads(),
+                memory: &*kernel.memory,
             };
             let exact = known.probe(kernel).is_page_exact();
             let (refaulted, limits) =
@@ -306,13 +306,9 @@ impl<'a> ProcessCycle<'a> {
     fn room_now(&self) -> Result<Room, End> {
         // Asked now that it is to leave: such children live for seconds.
         let forked = self.kernel.processes.just_forked(self.process);
-        if let Some(JustForked { child, parent }) =
-            forked.filter(|_| self.history.waits_for_child(self.process, self.pacer.now()))
-        {
+        let waits = self.history.waits_for_child(self.process, forked.is_some(), self.pacer.now());
+        if let Some(JustForked { child, parent }) = forked.filter(|_| waits) {
             return Err(SkipReason::JustForked { child, parent }.into());
-        }
-        if forked.is_none() {
-            self.history.has_no_child(self.process);
         }
         self.machine_now().and_then(|machine| self.room(machine))
     }

@@ -15,7 +15,7 @@ use etmem_core::feedback::{
 };
 use etmem_core::forecast::{AgeLimits, Forecast, Seen, Stage, Told};
 use etmem_core::kernel::Kernel;
-use etmem_core::kernel::memory::{MemoryState, SwapReads};
+use etmem_core::kernel::memory::{MemoryState, SystemMemory};
 use etmem_core::kernel::probe::ProbeSource;
 use etmem_core::kernel::process::{ProcessId, ProcessMemory};
 use etmem_core::scan::{self, Observed, Slice, Suspected};
@@ -128,8 +128,8 @@ impl Known {
 pub(super) struct SwapFigures<'a> {
     /// What was read back from it.
     pub(super) swapped_in: Option<u64>,
-    /// What reading took: asked where it matters.
-    pub(super) reads: &'a dyn Fn() -> Vec<SwapReads>,
+    /// Says what reading took: asked where it matters.
+    pub(super) memory: &'a dyn SystemMemory,
 }
 
 /// What a task remembers; its threads share it.
@@ -264,16 +264,15 @@ impl TaskHistory {
         Ok(())
     }
 
-    /// Whether nothing is to leave of `process`, which has just forked a child or is one: not for longer than some minutes in a row. A server
-    /// that always forks would never have anything leave.
-    pub(super) fn waits_for_child(&self, process: ProcessId, now: Duration) -> bool {
-        let since = *lock(&self.forking).entry(process).or_insert(now);
-        now.saturating_sub(since) < FORKING_LONGEST
-    }
-
-    /// Takes note that it has not.
-    pub(super) fn has_no_child(&self, process: ProcessId) {
-        lock(&self.forking).remove(&process);
+    /// Whether nothing is to leave of `process`, if it `has_forked` a child just now or is one: not for longer than some minutes in a row. A
+    /// server that always forks would never have anything leave.
+    pub(super) fn waits_for_child(&self, process: ProcessId, has_forked: bool, now: Duration) -> bool {
+        let mut forking = lock(&self.forking);
+        if !has_forked {
+            forking.remove(&process);
+            return false;
+        }
+        now.saturating_sub(*forking.entry(process).or_insert(now)) < FORKING_LONGEST
     }
 
     pub(super) fn forget_all_but(&self, keep: &[ProcessId]) {
@@ -387,7 +386,7 @@ impl TaskHistory {
     fn cost(&self, refaulted: bool, machine: &SwapFigures<'_>, now: Duration) -> Option<Duration> {
         let mut cost = lock(&self.cost);
         if cost.is_due(now, refaulted) {
-            cost.saw(now, &(machine.reads)());
+            cost.saw(now, &machine.memory.reads());
         }
         cost.of_page()
     }
